@@ -1,0 +1,50 @@
+"""One decorator for every compiled kernel: same flags, one cache that can never be stale.
+
+Numba caches a kernel under the time stamp of its own file only, so a caller would keep an old callee. Kernels of
+Windvane are cached in a folder named after the digest of all its sources: any edit gives a new folder.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_ROOT = Path(__file__).resolve().parent.parent
+_PURE = ("agents", "metamodel")
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels lie: WINDVANE_CACHE or the user's cache folder, then a digest of the sources."""
+    home = os.environ.get("WINDVANE_CACHE") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "windvane"
+    )
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
+    for folder in _PURE:
+        for path in sorted((_ROOT / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return Path(home) / f"kernels-{digest.hexdigest()[:16]}"
+
+
+if not os.environ.get("NUMBA_CACHE_DIR"):
+    numba.config.CACHE_DIR = str(cache_folder())
+
+
+def kernel(function: F) -> F:
+    """Compile `function` on its first call and cache it on disk.
+
+    No fastmath and no parallel loops: sums keep their order, so results are the same to the last bit for any cut of
+    the input. Division follows IEEE 754 instead of raising.
+    """
+    return numba.njit(cache=True, error_model="numpy", nogil=True)(function)  # type: ignore[no-any-return]
+
+
+def compiled_before() -> bool:
+    """Whether this version's kernels were compiled on this machine before (else the first run takes longer)."""
+    folder = Path(str(numba.config.CACHE_DIR))
+    return folder.is_dir() and any(folder.rglob("*.nbi"))

@@ -1,0 +1,26 @@
+"""Buy and hold: the position that needs no view."""
+
+from windvane.agents.base import Floats, Ints
+from windvane.agents.kernel import kernel
+from windvane.agents.rules.rule import HEADER, RuleAgent, observe, repeat, settle
+
+
+@kernel
+def _step(
+    price: Floats, good: Ints, memory: Floats, target: Floats, action: Ints, confidence: Floats
+) -> None:
+    for i in range(price.shape[0]):
+        if good[i] == 0:
+            repeat(memory, i, target, action, confidence)
+            continue
+        observe(memory, price[i])
+        settle(memory, 1.0, 1.0, 0, i, target, action, confidence)
+
+
+class BuyAndHold(RuleAgent):
+    """Target and confidence 1 from the first good row. Sharpe 1991, "The arithmetic of active management"."""
+
+    name = "buy_and_hold"
+    warmup = 0
+    size = HEADER
+    step = staticmethod(_step)

@@ -1,0 +1,114 @@
+"""What the rule agents share: one flat memory, one kernel call, a volatility known before the tick.
+
+The first cells of every agent's memory are the header below; the agent's own cells follow from `HEADER`.
+"""
+
+import math
+from abc import abstractmethod
+from typing import ClassVar
+
+import numpy as np
+
+from windvane.agents.base import Agent, Floats, Ints, Proposal
+from windvane.agents.kernel import kernel
+
+COUNT, LAST, VARIANCE, TARGET, HEADER = range(5)
+
+SPAN = 128
+CLIP = 36.0
+
+
+@kernel
+def rate(span: float, count: float) -> float:
+    """Step of an EWMA that is the plain mean of its first (span + 1) / 2 inputs: unbiased from the start."""
+    return max(2.0 / (span + 1.0), 1.0 / count)
+
+
+@kernel
+def observe(memory: Floats, price: float) -> tuple[float, float]:
+    """Move the header by one good price; returns the log return r and u = r / s.
+
+    s is the root of the EWMA (span 128) of r², inputs clipped at 36 s² so that one jump cannot blind the
+    agent to the next; it is the s known before this price. u is 0 while s is.
+    """
+    memory[COUNT] += 1.0
+    last = memory[LAST]
+    memory[LAST] = price
+    if memory[COUNT] == 1.0:
+        return 0.0, 0.0
+    r = math.log(price / last)
+    variance = memory[VARIANCE]
+    square = r * r
+    u = 0.0
+    if variance > 0.0:  # a market that has never moved sets no limit to its first move
+        u = r / math.sqrt(variance)
+        square = min(square, CLIP * variance)
+    memory[VARIANCE] = variance + rate(SPAN, memory[COUNT] - 1.0) * (square - variance)
+    return r, u
+
+
+@kernel
+def settle(
+    memory: Floats,
+    wanted: float,
+    belief: float,
+    warmup: int,
+    row: int,
+    target: Floats,
+    action: Ints,
+    confidence: Floats,
+) -> None:
+    """Write the proposal of one good row, clipped to its range; 0 in the first `warmup` good rows."""
+    if memory[COUNT] <= warmup:
+        wanted = 0.0
+        belief = 0.0
+    new = min(max(wanted, -1.0), 1.0)
+    old = memory[TARGET]
+    target[row] = new
+    action[row] = 1 if new > old else (-1 if new < old else 0)
+    confidence[row] = min(max(belief, 0.0), 1.0)
+    memory[TARGET] = new
+
+
+@kernel
+def repeat(memory: Floats, row: int, target: Floats, action: Ints, confidence: Floats) -> None:
+    """Write the proposal of a row without new information: the last target, with confidence 0."""
+    target[row] = memory[TARGET]
+    action[row] = 0
+    confidence[row] = 0.0
+
+
+class RuleAgent(Agent):
+    """An agent that is a fixed rule on price: a memory of `size` floats and a kernel that moves it."""
+
+    size: ClassVar[int]
+
+    def __init__(self) -> None:
+        self._memory = np.zeros(self.size)
+
+    @staticmethod
+    @abstractmethod
+    def step(
+        price: Floats, good: Ints, memory: Floats, target: Floats, action: Ints, confidence: Floats
+    ) -> None:
+        """Step through `price` and `good` (n,), moving `memory` (size,) and filling the rest (n,)."""
+
+    def propose(self, x: Floats, price: Floats, good: Ints) -> Proposal:
+        n = len(price)
+        target = np.empty(n)
+        action = np.empty(n, np.int64)
+        confidence = np.empty(n)
+        self.step(price, good, self._memory, target, action, confidence)
+        return Proposal(target, action, confidence)
+
+    def state(self) -> dict[str, Floats]:
+        return {"memory": self._memory.copy()}
+
+    def restore(self, state: dict[str, Floats]) -> None:
+        memory = np.array(state["memory"], dtype=np.float64)
+        if memory.shape != (self.size,):
+            raise ValueError(
+                f"the memory of {self.name} has {self.size} numbers, the state has shape {memory.shape}: "
+                f"restore the state of the same agent and version"
+            )
+        self._memory = memory

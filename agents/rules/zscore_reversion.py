@@ -1,0 +1,60 @@
+"""Mean reversion: against the z-score of price around its exponential average."""
+
+import math
+
+from windvane.agents.base import Floats, Ints
+from windvane.agents.kernel import kernel
+from windvane.agents.rules.rule import (
+    COUNT,
+    HEADER,
+    TARGET,
+    VARIANCE,
+    RuleAgent,
+    observe,
+    rate,
+    repeat,
+    settle,
+)
+
+SPAN = 80
+FULL = 1.5  # z at which the position is full
+BAND = 0.25  # the target moves only by more than this
+WARMUP = 160
+
+AVERAGE, SIZE = range(HEADER, HEADER + 2)
+
+_WALK = (1.0 - 2.0 / (SPAN + 1.0)) ** 2  # variance of a walk's distance to its EMA: s² _WALK / (1 - _WALK)
+SCALE = _WALK / (1.0 - _WALK)
+
+
+@kernel
+def _step(
+    price: Floats, good: Ints, memory: Floats, target: Floats, action: Ints, confidence: Floats
+) -> None:
+    for i in range(price.shape[0]):
+        if good[i] == 0:
+            repeat(memory, i, target, action, confidence)
+            continue
+        observe(memory, price[i])
+        memory[AVERAGE] += rate(SPAN, memory[COUNT]) * (price[i] - memory[AVERAGE])
+        z = 0.0
+        if memory[VARIANCE] > 0.0:
+            z = math.log(price[i] / memory[AVERAGE]) / math.sqrt(SCALE * memory[VARIANCE])
+        wanted = min(max(-z / FULL, -1.0), 1.0)
+        if abs(wanted - memory[TARGET]) <= BAND:
+            wanted = memory[TARGET]
+        settle(memory, wanted, abs(z) / (2.0 * FULL), WARMUP, i, target, action, confidence)
+
+
+class ZscoreReversion(RuleAgent):
+    """-z / 1.5 for the z-score of ln(price / EMA 80), moved only by more than .25; confidence is |z| / 3.
+
+    z is in units of the standard deviation that a random walk of the present volatility would have around its
+    EMA. Poterba and Summers 1988 for mean reversion; Bollinger 2001 for bands around an average. Small moves
+    are not worth their cost (Davis and Norman 1990), hence the .25.
+    """
+
+    name = "zscore_reversion"
+    warmup = WARMUP
+    size = SIZE
+    step = staticmethod(_step)

@@ -1,0 +1,126 @@
+"""What a run is told: frozen, validated when built, and part of the log."""
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from windvane.metamodel.limits import RiskLimits
+
+SECOND = 1_000_000_000
+CLOSINGS = ("lockstep", "timed")
+FILLS = ("paper", "venue")
+ON_HALT = ("stop", "next-day", "resume-after")
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be: one sentence that says which, and what would be valid."""
+
+
+def check(condition: bool, sentence: str) -> None:
+    """Refuse a setting with one sentence."""
+    if not condition:
+        raise ConfigError(sentence)
+
+
+class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What trading costs, and when a decision is filled."""
+
+    fee_bp: float = 1.0  # of the notional, either side
+    slippage_bp: float = 0.0  # of the price, beyond the quote
+    half_spread_bp: float = 0.0  # where the data have no quotes
+    delay: int = 1  # good rows from decision to fill; 0 fills at the price decided on
+    participation: float = 0.0  # largest share of a row's volume that a fill may take; 0: no limit
+
+    def __post_init__(self) -> None:
+        check(0 <= self.fee_bp <= 1000, f"fee_bp is {self.fee_bp}: give basis points from 0 to 1000")
+        check(0 <= self.slippage_bp <= 1000, f"slippage_bp is {self.slippage_bp}: give 0 to 1000 basis points")
+        check(
+            0 <= self.half_spread_bp <= 1000,
+            f"half_spread_bp is {self.half_spread_bp}: give 0 to 1000 basis points",
+        )
+        check(0 <= self.delay <= 64, f"delay is {self.delay}: give 0 to 64 ticks")
+        check(0 <= self.participation <= 1, f"participation is {self.participation}: give a share from 0 to 1")
+
+
+class WeighingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How agents are weighed."""
+
+    max_agent_weight: float = 0.6  # cap of one agent's weight
+    min_diversification_agents: int = 3  # so many agents have 5 % or more
+    weight_temperature: float = 0.5  # aversion to variance is a tenth of it; lower is more aggressive
+    prior: tuple[float, ...] = (0.15, 0.05, 0.30)  # of the members, in the order of MEMBERS; normalised
+    share_rate: float = 1e-4  # Fixed-Share: chance a tick that the best member changes
+    learning_rate: float = 0.02  # Fixed-Share: eta
+    meta_training_frequency: int = 50  # samples, one every 32 good rows, between two learner versions
+    learner_lag: int = 32  # rows from training to effect
+
+    def __post_init__(self) -> None:
+        check(
+            0 < self.max_agent_weight <= 1, f"max_agent_weight is {self.max_agent_weight}: give above 0, up to 1"
+        )
+        check(
+            0 <= self.min_diversification_agents <= 20,
+            f"min_diversification_agents is {self.min_diversification_agents}: give 0 to 20",
+        )
+        check(
+            0 < self.weight_temperature <= 100,
+            f"weight_temperature is {self.weight_temperature}: give above 0, up to 100",
+        )
+        check(
+            min(self.prior, default=-1) >= 0 and sum(self.prior) > 0,
+            "prior needs a weight of 0 or more for each member, and one above 0",
+        )
+        check(0 < self.share_rate < 1, f"share_rate is {self.share_rate}: give a chance between 0 and 1")
+        check(0 < self.learning_rate <= 1, f"learning_rate is {self.learning_rate}: give above 0, up to 1")
+        check(
+            self.meta_training_frequency >= 1,
+            f"meta_training_frequency is {self.meta_training_frequency}: give 1 or more samples",
+        )
+        check(self.learner_lag >= 1, f"learner_lag is {self.learner_lag}: give 1 or more rows")
+
+
+class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that decides what the stages of one book compute."""
+
+    symbol: str = "BTCUSD"
+    fills: str = "paper"
+    closing: str = "lockstep"
+    interval: int = 0  # ns a row covers, 0 for ticks
+    stale_after: int = 60 * SECOND  # ns without a good row after which the book is stale
+    agents: tuple[str, ...] = ()
+    capital: float = 1_000_000.0  # currency, fixed: no compounding
+    lot: float = 1e-8  # base currency
+    min_order: float = 1e-3  # of capital
+    seed: int = 0
+    on_halt: str = "next-day"
+    resume_after: int = 0  # good rows, for on_halt "resume-after"
+    costs: Costs = msgspec.field(default_factory=Costs)
+    limits: RiskLimits = msgspec.field(default_factory=RiskLimits)
+    weighing: WeighingConfig = msgspec.field(default_factory=WeighingConfig)
+
+    def __post_init__(self) -> None:
+        check(self.fills in FILLS, f"fills is {self.fills!r}: give one of {', '.join(FILLS)}")
+        check(self.closing in CLOSINGS, f"closing is {self.closing!r}: give one of {', '.join(CLOSINGS)}")
+        check(self.on_halt in ON_HALT, f"on_halt is {self.on_halt!r}: give one of {', '.join(ON_HALT)}")
+        check(
+            self.on_halt != "resume-after" or self.resume_after >= 1,
+            "resume-after needs a number of ticks, 1 or more",
+        )
+        check(self.interval >= 0, f"interval is {self.interval}: give ns, or 0 for ticks")
+        check(self.stale_after > 0, f"stale_after is {self.stale_after}: give ns above 0")
+        check(0 < len(self.agents) <= 64, "agents names no agent: give one to 64 of them")
+        check(len(set(self.agents)) == len(self.agents), "agents names one agent twice: give each once")
+        check(1 <= self.capital <= 1e12, f"capital is {self.capital}: give 1 to 1e12")
+        check(1e-12 <= self.lot <= 1, f"lot is {self.lot}: give 1e-12 to 1")
+        check(0 <= self.min_order < 1, f"min_order is {self.min_order}: give a share of capital below 1")
+
+
+def digest(config: Any) -> str:
+    """Hex digest of a config: equal for equal settings, whatever order they were given in."""
+    return hashlib.sha256(msgspec.json.encode(config, order="sorted")).hexdigest()
+
+
+def default_stale_after(interval: int) -> int:
+    """The larger of 10 bars and 60 s, ns."""
+    return max(10 * interval, 60 * SECOND)

@@ -1,0 +1,40 @@
+"""What changes whether an account may trade: a person's orders, a new day, and the end of a limit's halt."""
+
+from windvane.agents.kernel import kernel
+from windvane.metamodel import account, risk
+
+CONTROLS: tuple[str, ...] = ("halt", "reduce-only", "resume", "flatten")
+"""What a person may order; the kernel reads the place in this list, from 1."""
+
+HALT, CUT, RESUME, FLATTEN = range(1, 5)
+
+
+@kernel
+def order(st: risk.Standing, a: account.Accounts, terms: account.Terms, code: int) -> None:
+    """What a person ordered holds for every account, so that the comparison stays fair."""
+    for k in range(a.lots.shape[0]):
+        if code == CUT:
+            if st.state[k] != risk.HALTED:
+                st.state[k] = risk.REDUCE_ONLY
+        elif code == RESUME:
+            resume(st, k, a.equity[k] - terms.capital)
+        else:
+            st.halts[k] += 1 if st.state[k] != risk.HALTED else 0
+            st.state[k], st.halted_by[k] = risk.HALTED, risk.BY_PERSON
+            st.flatten[k] = 1 if code == FLATTEN else st.flatten[k]
+
+
+@kernel
+def resume(st: risk.Standing, k: int, pnl: float) -> None:
+    st.state[k], st.halted_by[k], st.flatten[k] = risk.ACTIVE, 0, 0
+    st.peak[k] = pnl
+    st.day_start[k] = pnl
+
+
+@kernel
+def new_day(st: risk.Standing, a: account.Accounts, terms: account.Terms, next_day: bool) -> None:
+    for k in range(a.lots.shape[0]):
+        st.day_turnover[k] = 0.0
+        st.day_start[k] = a.equity[k] - terms.capital
+        if next_day and st.halted_by[k] == risk.BY_LIMIT:
+            resume(st, k, st.day_start[k])

@@ -1,0 +1,207 @@
+"""MetaLearningEnsembleManager weighs the agents; MetaLearningRiskManagedEnsemble also trades, within limits.
+
+Both are stepped through rows in order; neither reads a clock, a file or a random number.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from windvane.agents.base import Floats, Ints
+from windvane.metamodel import account, learner, risk
+from windvane.metamodel import round as one_round
+from windvane.metamodel.config import TradingConfig, WeighingConfig
+from windvane.metamodel.members import MEMBERS
+from windvane.metamodel.scaler import FeatureScaler
+
+_EMPTY = np.zeros(0)
+T = TypeVar("T")
+
+
+def flatten(prefix: str, part: Any, into: dict[str, np.ndarray]) -> None:
+    """Copies of every array of nested named tuples, under dotted names."""
+    for name, value in part._asdict().items():
+        if isinstance(value, np.ndarray):
+            into[f"{prefix}.{name}"] = value.copy()
+        else:
+            flatten(f"{prefix}.{name}", value, into)
+
+
+def restore(prefix: str, part: Any, state: dict[str, np.ndarray]) -> None:
+    """Write what `flatten` copied back into the arrays; raises ValueError where a shape differs."""
+    for name, value in part._asdict().items():
+        if isinstance(value, np.ndarray):
+            saved = state[f"{prefix}.{name}"]
+            if saved.shape != value.shape:
+                raise ValueError(f"state {prefix}.{name} has shape {saved.shape}, expected {value.shape}")
+            value[...] = saved
+        else:
+            restore(f"{prefix}.{name}", value, state)
+
+
+class MetaLearningEnsembleManager:
+    """Weights over agents, learned while they act.
+
+    The mixture of equal weights, Adapt-ML-Prod and contextual least squares, joined by Fixed-Share. `delay` is the
+    execution delay in good rows, so that agents are scored on what could really be had.
+    """
+
+    def __init__(
+        self,
+        agents: Sequence[str],
+        config: WeighingConfig | None = None,
+        *,
+        delay: int = 1,
+        scaler: FeatureScaler | None = None,
+    ) -> None:
+        self.agents = tuple(agents)
+        self.members = MEMBERS
+        self.rules = learner.new_rules(config or WeighingConfig(), delay, scaler or FeatureScaler())
+        self.learner = learner.new_learner(len(self.agents), self.rules)
+
+    def step(self, x: Floats, mid: Floats, target: Floats, cost: Floats, warm: Ints) -> Floats:
+        """Weights (n, N) after each of n good rows: learns from row t, then weighs for it.
+
+        x: (n, 50) features; mid: (n,); target: (n, N) positions; cost: (n,) of one unit traded, a share of price;
+        warm: (n,) 0 in rows that only warm up.
+        """
+        weights = np.empty_like(target)
+        learner.run(self.learner, self.rules, x, mid, target, cost, warm, weights)
+        return weights
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of every agent now."""
+        return dict(zip(self.agents, self.learner.weights.tolist(), strict=True))
+
+    @property
+    def member_weights(self) -> dict[str, float]:
+        """Fixed-Share weight of every member now."""
+        return dict(zip(self.members, self.learner.share.tolist(), strict=True))
+
+    @property
+    def mean_scores(self) -> dict[str, float]:
+        """Mean normalised score of every agent and member since the first warm row."""
+        rows = max(int(self.learner.market.count[1]), 1)
+        return dict(zip((*self.agents, *self.members), (self.learner.totals / rows).tolist(), strict=True))
+
+
+class Round(NamedTuple):
+    """What n rounds gave."""
+
+    outputs: one_round.Outputs
+    orders: int
+    fills: int
+    statements: int
+
+
+class MetaLearningRiskManagedEnsemble:
+    """The whole of a round: account, scores, learning, weights, risk, order; and the baselines beside it."""
+
+    def __init__(self, config: TradingConfig) -> None:
+        self.config = config
+        self.manager = MetaLearningEnsembleManager(config.agents, config.weighing, delay=config.costs.delay)
+        self.accounts = ("ensemble", "equal_weights", "buy_and_hold", *(f"agent:{a}" for a in config.agents))
+        self._terms = account.new_terms(config.costs, config.capital, config.lot)
+        self._gates = risk.new_gates(config.limits, config.capital, config.lot, config.min_order)
+        self._account = account.new_accounts(len(self.accounts), self._terms)
+        self._standing = risk.new_standing(len(self.accounts), config.limits)
+        self._clock = one_round.new_clock(len(self.accounts), config.costs.delay)
+        self._awake = np.ones(len(config.agents), np.int64)
+        self._resume_after = {"stop": -1, "next-day": 0, "resume-after": config.resume_after}[config.on_halt]
+
+    def step(
+        self,
+        seq: Ints,
+        ts: Ints,
+        flags: Ints,
+        x: Floats,
+        mid: Floats,
+        target: Floats,
+        confidence: Floats,
+        *,
+        bid: Floats | None = None,
+        ask: Floats | None = None,
+        size: Floats | None = None,
+        control: Ints | None = None,
+    ) -> Round:
+        """n rounds; columns (n,), x (n, 50), target and confidence (n, N), control codes (n,) of `control`."""
+        n = len(seq)
+        out = self._outputs(n)
+        one_round.rounds(
+            self._clock,
+            self.manager.learner,
+            self.manager.rules,
+            self._account,
+            self._terms,
+            self._standing,
+            self._gates,
+            self._resume_after,
+            one_round.Inputs(
+                seq,
+                ts,
+                flags,
+                x,
+                mid,
+                _EMPTY if bid is None or ask is None else bid,
+                _EMPTY if bid is None or ask is None else ask,
+                _EMPTY if size is None else size,
+                target,
+                confidence,
+                self._awake,
+                np.zeros(n, np.int64) if control is None else control,
+            ),
+            out,
+        )
+        return Round(out, int(out.counts[0]), int(out.counts[1]), int(out.counts[2]))
+
+    def close(self) -> Round | None:
+        """The statement of the unfinished day, or None where not one row was seen since the last."""
+        if self._clock.n[1] == 0:
+            return None
+        out = self._outputs(0)
+        one_round.state_account(out, self._clock, self._account, self._standing, self._terms)
+        return Round(out, 0, 0, 1)
+
+    def _outputs(self, n: int) -> one_round.Outputs:
+        agents, members, accounts = len(self.config.agents), len(MEMBERS), len(self.accounts)
+        days = n + 1
+        return one_round.Outputs(
+            weights=np.empty((n, agents)),
+            members=np.empty((n, members)),
+            member_targets=np.empty((n, members)),
+            value=np.empty((4, n)),
+            equities=np.empty((n, accounts)),
+            verdict=np.empty(n, np.int64),
+            state=np.empty(n, np.int64),
+            counts=np.zeros(3, np.int64),
+            order_row=np.empty(n, np.int64),
+            order=np.empty((n, 2)),
+            order_kind=np.empty((n, 2), np.int64),
+            fill_row=np.empty(n, np.int64),
+            fill_seq=np.empty(n, np.int64),
+            fill=np.empty((n, 3)),
+            statement_at=np.empty((days, 3), np.int64),
+            statement=np.empty((days, 9, accounts)),
+        )
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Copies of all that the rounds remember, by name."""
+        state: dict[str, np.ndarray] = {}
+        for name, part in self._parts():
+            flatten(name, part, state)
+        return state
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from what `state` returned, under the same config."""
+        for name, part in self._parts():
+            restore(name, part, state)
+
+    def _parts(self) -> tuple[tuple[str, Any], ...]:
+        return (
+            ("clock", self._clock),
+            ("learner", self.manager.learner),
+            ("account", self._account),
+            ("standing", self._standing),
+        )

@@ -1,0 +1,30 @@
+"""Fixed-Share: follows the best member, and lets the best one change.
+
+Herbster and Warmuth 1998, section 3: exponential weights, then a share alpha of all weight goes back to the prior.
+"""
+
+import math
+
+from windvane.agents.base import Floats
+from windvane.agents.kernel import kernel
+
+_DECAY = 0.5 ** (1.0 / 4000.0)
+_LEAST = 0.15  # scores are never divided by less
+_CLIP = 4.0
+
+
+@kernel
+def learn(score: Floats, square: Floats, prior: Floats, eta: float, alpha: float, weight: Floats) -> None:
+    """Move the members' weights (M,) by their normalised net scores (M,).
+
+    square: (M,) EWMA (half-life 4000) of squared scores, by whose root a score is divided; prior: (M,), sums to 1.
+    """
+    m = score.shape[0]
+    total = 0.0
+    for i in range(m):
+        square[i] = _DECAY * square[i] + (1.0 - _DECAY) * score[i] * score[i]
+        g = score[i] / max(_LEAST, math.sqrt(square[i]))
+        weight[i] *= math.exp(eta * min(max(g, -_CLIP), _CLIP))
+        total += weight[i]
+    for i in range(m):
+        weight[i] = (1.0 - alpha) * weight[i] / total + alpha * prior[i]

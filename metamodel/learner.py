@@ -1,0 +1,197 @@
+"""Whom to believe: scores every agent and member, learns, and gives weights. One call a good row, O(1)."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from windvane.agents.base import Floats, Ints
+from windvane.agents.kernel import kernel
+from windvane.metamodel import fixed_share, scores
+from windvane.metamodel.config import WeighingConfig
+from windvane.metamodel.features import NAMES
+from windvane.metamodel.members import MEMBERS, contextual, prod
+from windvane.metamodel.scaler import FeatureScaler, scale_row
+from windvane.metamodel.simplex import allocate, equal, project
+
+_FAST = 1.0 - 0.5 ** (1.0 / 96.0)
+_SLOW = 1.0 - 0.5 ** (1.0 / 768.0)
+_COV = 1.0 - 0.5 ** (1.0 / 2000.0)
+_SMOOTH = 0.1
+_STEPS = 8  # of projected gradient, warm-started
+_TREND = NAMES.index("trend_128")
+_EQUAL, _PROD, _CONTEXTUAL = range(3)
+
+
+class Rules(NamedTuple):
+    """The settings that the kernel reads."""
+
+    cap: float
+    minimum: int
+    gamma: float
+    eta: float
+    alpha: float
+    delay: int
+    prior: Floats  # (M,)
+    centre: Floats  # (F,)
+    spread: Floats  # (F,)
+
+
+class Learner(NamedTuple):
+    """State of the learner; N agents, M members, F features, R = delay + 3."""
+
+    market: scores.Market
+    prod: prod.Prod
+    contextual: contextual.Contextual
+    targets: Floats  # (R, N) ring of the agents' targets
+    member_targets: Floats  # (R, M) ring of the members' targets
+    gn: Floats  # (N,) scores of the last good row
+    member_score: Floats  # (M,)
+    fast: Floats  # (N,) EWMAs of gn
+    slow: Floats  # (N,)
+    S: Floats  # (N, N) EWMA covariance of gn
+    cumulated: Floats  # (64, N) ring of running sums of gn
+    w: Floats  # (M, N) weights of every member
+    best: Floats  # (N,) where the contextual member is heading
+    share: Floats  # (M,) weights of the members
+    square: Floats  # (M,)
+    weights: Floats  # (N,) the mixture
+    z: Floats  # (F,) scratch: scaled features
+    x: Floats  # (D,) scratch: regressors
+    v: Floats  # (N,) scratch
+    box: Floats  # (3, N) scratch
+    totals: Floats  # (N + M,) sums of scores since the start
+
+
+def new_rules(config: WeighingConfig, delay: int, scaler: FeatureScaler) -> Rules:
+    """Settings of a learner."""
+    if len(config.prior) != len(MEMBERS):
+        raise ValueError(f"prior has {len(config.prior)} weights: give one for each of {', '.join(MEMBERS)}")
+    prior = np.array(config.prior)
+    return Rules(
+        config.max_agent_weight,
+        config.min_diversification_agents,
+        0.1 * config.weight_temperature,
+        config.learning_rate,
+        config.share_rate,
+        delay,
+        prior / prior.sum(),
+        scaler.centre,
+        scaler.spread,
+    )
+
+
+def new_learner(agents: int, rules: Rules) -> Learner:
+    """A learner that has seen nothing: equal weights, and the prior over members."""
+    members, ring = len(MEMBERS), rules.delay + 3
+    features = len(rules.centre)
+    d = contextual.regressors(features, agents)
+    even = equal(np.ones(agents, np.int64))
+    return Learner(
+        market=scores.new_market(),
+        prod=prod.Prod.new(agents),
+        contextual=contextual.Contextual.new(d, agents),
+        targets=np.zeros((ring, agents)),
+        member_targets=np.zeros((ring, members)),
+        gn=np.zeros(agents),
+        member_score=np.zeros(members),
+        fast=np.zeros(agents),
+        slow=np.zeros(agents),
+        S=np.eye(agents),
+        cumulated=np.zeros((64, agents)),
+        w=np.tile(even, (members, 1)),
+        best=even.copy(),
+        share=rules.prior.copy(),
+        square=np.ones(members),
+        weights=even.copy(),
+        z=np.zeros(features),
+        x=np.zeros(d),
+        v=np.zeros(agents),
+        box=np.zeros((3, agents)),
+        totals=np.zeros(agents + members),
+    )
+
+
+@kernel
+def learn(m: Learner, rules: Rules, mid: float, cost: float, warm: bool, awake: Ints) -> None:
+    """Score the last decisions on a good row, then learn from the scores."""
+    good = m.market.count[0]
+    r, s, past_cost = scores.observe(m.market, mid, cost, warm)
+    if not warm:
+        return
+    n = m.gn.shape[0]
+    scores.score(m.targets, good, rules.delay, r, s, past_cost, m.gn)
+    scores.score(m.member_targets, good, rules.delay, r, s, past_cost, m.member_score)
+    for i in range(n):
+        if not awake[i]:
+            m.gn[i] = 0.0
+        m.fast[i] += _FAST * (m.gn[i] - m.fast[i])
+        m.slow[i] += _SLOW * (m.gn[i] - m.slow[i])
+        m.cumulated[good % 64, i] = m.cumulated[(good - 1) % 64, i] + m.gn[i]
+        m.totals[i] += m.gn[i]
+    for i in range(n):
+        for j in range(n):
+            deviation = (m.gn[i] - m.slow[i]) * (m.gn[j] - m.slow[j])
+            m.S[i, j] += _COV * (deviation - m.S[i, j])
+    for i in range(m.share.shape[0]):
+        m.totals[n + i] += m.member_score[i]
+    prod.learn(m.prod, m.gn, awake, m.w[_PROD])
+    fixed_share.learn(m.member_score, m.square, rules.prior, rules.eta, rules.alpha, m.share)
+
+
+@kernel
+def weigh(m: Learner, rules: Rules, features: Floats, a: Floats, warm: bool, awake: Ints) -> None:
+    """Weights for this good row from features (F,) and the agents' targets a (N,)."""
+    good = m.market.count[0] - 1  # of the row that `learn` took in
+    n, members = a.shape[0], m.share.shape[0]
+    count = 0
+    for i in range(n):
+        count += awake[i]
+    for i in range(n):
+        m.w[_EQUAL, i] = awake[i] / count if count > 0 else 0.0
+    if warm:
+        prod.weigh(m.prod, awake, m.v)
+        project(m.v, awake, rules.cap, rules.minimum, m.box, m.w[_PROD])
+        if good % contextual.EVERY == 0:
+            _contextual(m, rules, features, a, good, awake)
+        for i in range(n):
+            m.w[_CONTEXTUAL, i] += _SMOOTH * (m.best[i] - m.w[_CONTEXTUAL, i])
+    for i in range(n):
+        m.v[i] = 0.0
+        for j in range(members):
+            m.v[i] += m.share[j] * m.w[j, i]
+    project(m.v, awake, rules.cap, rules.minimum, m.box, m.weights)
+    ring = m.targets.shape[0]
+    for i in range(n):
+        m.targets[good % ring, i] = a[i]
+    for j in range(members):
+        target = 0.0
+        for i in range(n):
+            target += m.w[j, i] * a[i]
+        m.member_targets[good % ring, j] = target
+
+
+@kernel
+def _contextual(m: Learner, rules: Rules, features: Floats, a: Floats, good: int, awake: Ints) -> None:
+    c = m.contextual
+    if m.market.count[1] > contextual.HORIZON:  # the prediction of 32 good rows ago can be judged now
+        for i in range(a.shape[0]):
+            total = m.cumulated[good % 64, i] - m.cumulated[(good - contextual.HORIZON) % 64, i]
+            m.v[i] = total / contextual.HORIZON
+        contextual.learn(c, c.past[contextual.slot(good - contextual.HORIZON)], m.v, awake)
+    scale_row(features, rules.centre, rules.spread, m.z)
+    contextual.regress(m.z, m.z[_TREND], m.fast, m.slow, a, m.x)
+    c.past[contextual.slot(good), :] = m.x
+    contextual.predict(c, m.x)
+    allocate(c.mu, m.S, rules.gamma, awake, rules.cap, rules.minimum, _STEPS, m.box, m.best)
+
+
+@kernel
+def run(
+    m: Learner, rules: Rules, x: Floats, mid: Floats, target: Floats, cost: Floats, warm: Ints, out: Floats
+) -> None:
+    """Learn from and weigh n good rows with all agents awake; out (n, N) are the weights after each."""
+    awake = np.ones(target.shape[1], np.int64)
+    for t in range(mid.shape[0]):
+        learn(m, rules, mid[t], cost[t], warm[t] != 0, awake)
+        weigh(m, rules, x[t], target[t], warm[t] != 0, awake)
+        out[t, :] = m.weights

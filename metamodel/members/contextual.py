@@ -1,0 +1,113 @@
+"""Contextual weights: recursive least squares predicts every agent's score from the market and its own record.
+
+One regressor vector x and one inverse covariance P serve all agents; each has a column of coefficients. The target is
+the mean normalised score of the next 32 good rows, learned when it is known and never before. Exponential forgetting
+as in Haykin 2002, chapter 9. Matrix and vector products are written out: their order of summation is part of the
+result.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from windvane.agents.base import Floats, Ints
+from windvane.agents.kernel import kernel
+
+EVERY = 4
+"""Good rows between two updates."""
+
+HORIZON = 32
+"""Good rows that a prediction speaks of."""
+
+_FORGET = 0.5 ** (EVERY / 3e5)
+_PRIOR = 1500.0  # precision of the coefficients at the start
+_SLOTS = HORIZON // EVERY + 1
+
+
+class Contextual(NamedTuple):
+    """State; D regressors, N agents."""
+
+    P: Floats  # (D, D) inverse covariance, symmetric
+    B: Floats  # (D, N) coefficients
+    past: Floats  # (9, D) regressors of the last predictions
+    k: Floats  # (D,) gain, scratch
+    mu: Floats  # (N,) predicted mean score of the next 32 good rows
+
+    @classmethod
+    def new(cls, regressors: int, agents: int) -> "Contextual":
+        """Knows nothing: predicts 0."""
+        return cls(
+            np.eye(regressors) / _PRIOR,
+            np.zeros((regressors, agents)),
+            np.zeros((_SLOTS, regressors)),
+            np.zeros(regressors),
+            np.zeros(agents),
+        )
+
+
+def regressors(features: int, agents: int) -> int:
+    """Length of the regressor vector."""
+    return 1 + features + 4 * agents
+
+
+@kernel
+def regress(z: Floats, drift: float, fast: Floats, slow: Floats, a: Floats, x: Floats) -> None:
+    """Fill the regressors x (D,).
+
+    z: (F,) scaled features; drift: the scaled 128-tick trend; fast, slow: (N,) EWMAs of the scores; a: (N,) targets.
+    """
+    f, n = z.shape[0], a.shape[0]
+    x[0] = 1.0
+    for i in range(f):
+        x[1 + i] = 0.5 * z[i]
+    at = 1 + f
+    for i in range(n):
+        x[at + i] = 10.0 * fast[i]
+        x[at + n + i] = 25.0 * slow[i]
+        x[at + 2 * n + i] = 0.5 * a[i] * drift
+        x[at + 3 * n + i] = abs(a[i])
+
+
+@kernel
+def learn(m: Contextual, x: Floats, y: Floats, awake: Ints) -> None:
+    """One update: y (N,) is what came of the prediction made from x (D,); sleeping agents do not move."""
+    d, n = m.B.shape
+    k = m.k
+    for i in range(d):
+        k[i] = 0.0
+    for j in range(d):  # k = P x, by columns: P is symmetric, and this order runs on vector units
+        for i in range(d):
+            k[i] += m.P[j, i] * x[j]
+    scale = _FORGET
+    for i in range(d):
+        scale += x[i] * k[i]
+    scale = 1.0 / scale
+    for c in range(n):
+        if awake[c]:
+            error = y[c]
+            for i in range(d):
+                error -= m.B[i, c] * x[i]
+            error *= scale
+            for i in range(d):
+                m.B[i, c] += error * k[i]
+    forget = 1.0 / _FORGET
+    for j in range(d):
+        for i in range(d):
+            m.P[j, i] = forget * (m.P[j, i] - scale * (k[j] * k[i]))  # keeps P symmetric to the bit
+
+
+@kernel
+def predict(m: Contextual, x: Floats) -> None:
+    """Fill m.mu from regressors x (D,)."""
+    d, n = m.B.shape
+    for c in range(n):
+        m.mu[c] = 0.0
+    for i in range(d):
+        for c in range(n):
+            m.mu[c] += m.B[i, c] * x[i]
+
+
+@kernel
+def slot(good: int) -> int:
+    """Where the regressors of good row `good` lie in `past`."""
+    return good // EVERY % _SLOTS

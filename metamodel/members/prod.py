@@ -1,0 +1,68 @@
+"""Adapt-ML-Prod: multiplicative weights whose learning rate adapts to every agent by itself.
+
+Gaillard, Stoltz and van Erven 2014, "A second-order bound with excess losses", section 3: weights grow by
+(1 + eta[i] x regret[i]) to the power of eta[i] new over old, with eta[i] = min(1/2, sqrt(ln N / (1 + sum of squared
+regrets))). No parameter to tune; regret against the best agent is bounded by the root of its own excess variance.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from windvane.agents.base import Floats, Ints
+from windvane.agents.kernel import kernel
+
+_RANGE = 8.0  # two normalised scores differ by at most this
+
+
+class Prod(NamedTuple):
+    """State; all (N,)."""
+
+    log_weight: Floats
+    eta: Floats
+    squares: Floats  # sums of squared regrets
+
+    @classmethod
+    def new(cls, agents: int) -> "Prod":
+        """Equal weights."""
+        return cls(
+            np.full(agents, -math.log(agents)), np.full(agents, _rate(agents, 0.0)), np.zeros(agents)
+        )
+
+
+@kernel
+def _rate(agents: int, squares: float) -> float:
+    return min(0.5, math.sqrt(math.log(max(agents, 2)) / (1.0 + squares)))
+
+
+@kernel
+def learn(m: Prod, gn: Floats, awake: Ints, w: Floats) -> None:
+    """Learn from the normalised scores gn (n,) that the weights w (n,) met; sleeping agents do not move."""
+    n = gn.shape[0]
+    got = 0.0
+    for i in range(n):
+        got += w[i] * gn[i]
+    for i in range(n):
+        if awake[i]:
+            regret = (gn[i] - got) / _RANGE
+            m.squares[i] += regret * regret
+            new = _rate(n, m.squares[i])
+            m.log_weight[i] = new / m.eta[i] * (m.log_weight[i] + math.log1p(m.eta[i] * regret))
+            m.eta[i] = new
+
+
+@kernel
+def weigh(m: Prod, awake: Ints, v: Floats) -> None:
+    """Weights eta x weight, normalised over those awake, before the cap; written to v (n,)."""
+    n = v.shape[0]
+    top = -math.inf
+    for i in range(n):
+        if awake[i]:
+            top = max(top, m.log_weight[i])
+    total = 0.0
+    for i in range(n):
+        v[i] = m.eta[i] * math.exp(m.log_weight[i] - top) if awake[i] else 0.0
+        total += v[i]
+    for i in range(n):
+        v[i] = v[i] / total if total > 0.0 else 0.0

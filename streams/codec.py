@@ -1,0 +1,200 @@
+"""Events to bytes and back: JSON for topics, packed columns for journals and snapshots.
+
+JSON is what other people read: an object of arrays, the feature matrix as base64 of its little-endian float64 bytes.
+Packed is what this program reads again: a JSON head that names the arrays, then their bytes.
+"""
+
+import base64
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+import msgspec
+import numpy as np
+import orjson
+
+from windvane.agents.base import Floats, Ints
+from windvane.streams import events as ev
+
+MAX_ROWS = 256
+"""Largest number of rows in one record of a topic."""
+
+_TYPES = (
+    ev.BookOpened,
+    ev.BookClosed,
+    ev.Ticks,
+    ev.Features,
+    ev.Proposals,
+    ev.Decisions,
+    ev.Orders,
+    ev.Fills,
+    ev.Statements,
+    ev.LearnerUpdate,
+    ev.Control,
+    ev.DeadLetter,
+)
+BY_NAME: dict[str, type[ev.Event]] = {t.__name__: t for t in _TYPES}
+_BASE64 = {"x"}
+
+
+class WireError(ValueError):
+    """Bytes that are not an event; the message says why."""
+
+
+def _array(kind: Any, value: Any) -> Any:
+    if kind not in (Floats, Ints):
+        raise NotImplementedError(f"no decoding of {kind}")
+    dtype = get_args(get_args(kind)[1])[0]
+    if isinstance(value, dict):
+        raw = base64.b64decode(value["f8"], validate=True)
+        return np.frombuffer(raw, dtype="<f8").reshape(value["shape"]).astype(np.float64)
+    if dtype is np.int64 and not all(type(v) is int or isinstance(v, list) for v in value):
+        raise ValueError("an integer column holds something else")
+    return np.array(value, dtype=dtype)
+
+
+_decoder = msgspec.json.Decoder(
+    ev.BookOpened
+    | ev.BookClosed
+    | ev.Ticks
+    | ev.Features
+    | ev.Proposals
+    | ev.Decisions
+    | ev.Orders
+    | ev.Fills
+    | ev.Statements
+    | ev.LearnerUpdate
+    | ev.Control
+    | ev.DeadLetter,
+    dec_hook=_array,
+)
+
+
+def _fields(event: ev.Event) -> Iterator[tuple[str, Any]]:
+    defaults = dict(
+        zip(
+            event.__struct_fields__[-len(event.__struct_defaults__) :] if event.__struct_defaults__ else (),
+            event.__struct_defaults__,
+            strict=True,
+        )
+    )
+    for name in event.__struct_fields__:
+        value = getattr(event, name)
+        if value is not None and not (name in defaults and not isinstance(value, np.ndarray) and value == defaults[name]):
+            yield name, value
+
+
+def to_json(event: ev.Event) -> bytes:
+    """One record of a topic. Raises WireError where a column holds NaN or inf."""
+    out: dict[str, Any] = {"type": type(event).__name__}
+    for name, value in _fields(event):
+        if isinstance(value, np.ndarray):
+            if value.dtype == np.float64 and not np.isfinite(value).all():
+                raise WireError(f"column {name} of {type(event).__name__} holds NaN or inf: it must not be sent")
+            if name in _BASE64:
+                raw = np.ascontiguousarray(value, dtype="<f8").tobytes()
+                out[name] = {"shape": list(value.shape), "f8": base64.b64encode(raw).decode()}
+            else:
+                out[name] = np.ascontiguousarray(value)
+        elif isinstance(value, msgspec.Struct):
+            out[name] = msgspec.to_builtins(value)
+        else:
+            out[name] = value
+    return orjson.dumps(out, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def from_json(raw: bytes) -> ev.Event:
+    """The event of a record, checked; raises WireError with the reason."""
+    try:
+        event = _decoder.decode(raw)
+    except (msgspec.DecodeError, ValueError, KeyError, TypeError) as error:
+        raise WireError(f"not an event: {error}") from error
+    if isinstance(event, ev.Batch):
+        _check(event)
+    return event
+
+
+def _check(batch: ev.Batch) -> None:
+    n = len(batch.seq)
+    if batch.seq.ndim != 1 or n == 0:
+        raise WireError("a batch needs one or more rows")
+    for name, value in _fields(batch):
+        if isinstance(value, np.ndarray):
+            if value.ndim == 0 or value.shape[0] != n:
+                raise WireError(f"column {name} has {value.shape[:1]} rows, seq has {n}")
+            if value.dtype == np.float64 and not np.isfinite(value).all():
+                raise WireError(f"column {name} holds NaN or inf")
+    if (np.diff(batch.seq) <= 0).any() or batch.seq[0] < 0:
+        raise WireError("seq must grow from row to row, from 0 or more")
+
+
+def cuts(event: ev.Event, rows: int = MAX_ROWS) -> Iterator[ev.Event]:
+    """The event in pieces of at most `rows` rows."""
+    if not isinstance(event, ev.Batch):
+        yield event
+        return
+    for start in range(0, len(event), rows):
+        yield ev.cut(event, start, start + rows)
+
+
+def pack(values: Mapping[str, Any]) -> bytes:
+    """A mapping of arrays and JSON values as bytes; the order of names is kept."""
+    head: dict[str, Any] = {}
+    parts: list[bytes] = []
+    for name, value in values.items():
+        if isinstance(value, np.ndarray):
+            array = np.ascontiguousarray(value)
+            head[name] = {"$": [array.dtype.str, list(array.shape)]}
+            parts.append(array.tobytes())
+        else:
+            head[name] = msgspec.to_builtins(value)
+    text = orjson.dumps(head)
+    return b"".join([len(text).to_bytes(4, "little"), text, *parts])
+
+
+def unpack(raw: bytes) -> dict[str, Any]:
+    """What `pack` was given; arrays are writable copies. Raises WireError on anything else."""
+    try:
+        size = int.from_bytes(raw[:4], "little")
+        head = orjson.loads(raw[4 : 4 + size])
+        at = 4 + size
+        out: dict[str, Any] = {}
+        for name, value in head.items():
+            if isinstance(value, dict) and "$" in value:
+                dtype, shape = np.dtype(value["$"][0]), value["$"][1]
+                count = int(np.prod(shape, dtype=np.int64))
+                if dtype.hasobject:
+                    raise ValueError("arrays of objects are not read")
+                out[name] = np.frombuffer(raw, dtype, count, at).reshape(shape).copy()
+                at += count * dtype.itemsize
+            else:
+                out[name] = value
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise WireError(f"not packed columns: {error}") from error
+    if at != len(raw):
+        raise WireError(f"not packed columns: {len(raw) - at} bytes are left over")
+    return out
+
+
+def to_packed(event: ev.Event) -> bytes:
+    """One record of a journal."""
+    return pack({"type": type(event).__name__, **dict(_fields(event))})
+
+
+def from_packed(raw: bytes) -> ev.Event:
+    """The event of a journal's record; raises WireError with the reason."""
+    values = unpack(raw)
+    name = values.pop("type", "")
+    if name not in BY_NAME:
+        raise WireError(f"not an event: unknown type {name!r}")
+    arrays = {k: v for k, v in values.items() if isinstance(v, np.ndarray)}
+    rest = {k: v for k, v in values.items() if k not in arrays}
+    kind = BY_NAME[name]
+    try:
+        plain = {
+            f.name: msgspec.convert(rest[f.name], f.type)
+            for f in msgspec.structs.fields(kind)
+            if f.name in rest
+        }
+        return kind(**plain, **arrays)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise WireError(f"not an event: {error}") from error

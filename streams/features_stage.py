@@ -1,0 +1,132 @@
+"""Stage "features": what is known of the market at each row."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from windvane.metamodel.features import MarketFeatureExtractor
+from windvane.streams.books import BookStage
+from windvane.streams.events import (
+    BAD,
+    GAP,
+    HEARTBEAT,
+    BookClosed,
+    BookOpened,
+    DeadLetter,
+    Event,
+    Features,
+    Ticks,
+)
+from windvane.streams.joining import HELD_ROWS, Source
+
+
+class _Book:
+    def __init__(self, opened: BookOpened, taken: int = 0) -> None:
+        self.name = opened.book
+        self.extractor = MarketFeatureExtractor(opened.config.stale_after)
+        self.ticks: Source[Ticks] = Source(taken)
+
+    def save(self) -> dict[str, Any]:
+        return {"taken": self.ticks.taken, **self.extractor.state()}
+
+
+class FeaturesStage(BookStage[_Book]):
+    """Ticks in, Features out; rows that never came are given up in the end and flagged."""
+
+    def open(self, opened: BookOpened) -> _Book:
+        """A new book."""
+        return _Book(opened)
+
+    def opened(self, event: BookOpened) -> Iterator[Event]:
+        """Pass it on: the other stages take the book's settings from here."""
+        yield event
+
+    def restore(self, opened: BookOpened, saved: dict[str, Any]) -> _Book:
+        """A book from its snapshot."""
+        book = _Book(opened, saved["taken"])
+        book.extractor.restore(saved)
+        return book
+
+    def take(self, state: _Book, event: Event) -> Iterator[Event]:
+        """Hold ticks."""
+        if isinstance(event, Ticks):
+            state.ticks.add(event)
+        yield from ()
+
+    def done(self, state: _Book) -> int:
+        """Next seq."""
+        return state.ticks.taken
+
+    def advance(self, state: _Book, closing: int | None) -> Iterator[Event]:
+        """Features of all rows that are there."""
+        ticks = state.ticks
+        while True:
+            while ticks.covers > ticks.taken:
+                yield from _features(state, ticks.take(ticks.end_of_piece(ticks.covers)))
+            hole = ticks.missing
+            if hole is not None and (ticks.held > HELD_ROWS or closing is not None):
+                ticks.add(_gap(ticks.early, *hole))
+            elif hole is None and closing is not None and ticks.covers <= closing:
+                start = Ticks(
+                    book=state.name,
+                    seq=np.zeros(1, np.int64),
+                    ts=np.zeros(1, np.int64),
+                    flags=np.zeros(1, np.int64),
+                    price=np.ones(1),
+                )
+                ticks.add(_gap(start, ticks.covers, closing + 1))
+            else:
+                return
+
+    def closed(self, state: _Book, event: BookClosed) -> Iterator[Event]:
+        """Pass it on, after the last row."""
+        yield event
+
+
+def _gap(like: Ticks, start: int, stop: int) -> Ticks:
+    """Rows that never came; their columns are not read."""
+    n = stop - start
+    columns = {
+        name: np.ones(n) for name in like.__struct_fields__ if isinstance(getattr(like, name), np.ndarray)
+    }
+    columns |= {
+        "seq": np.arange(start, stop),
+        "ts": np.zeros(n, np.int64),
+        "flags": np.full(n, GAP, np.int64),
+    }
+    return msgspec.structs.replace(like, **columns)
+
+
+def _features(book: _Book, ticks: Ticks) -> Iterator[Event]:
+    rows = book.extractor.step(
+        ticks.ts,
+        ticks.flags,
+        ticks.price,
+        size=ticks.size,
+        bid=ticks.bid,
+        ask=ticks.ask,
+        bid_size=ticks.bid_size,
+        ask_size=ticks.ask_size,
+        buy_size=ticks.buy_size,
+    )
+    yield Features(
+        book=book.name,
+        seq=ticks.seq,
+        ts=rows.ts,
+        flags=rows.flags,
+        x=rows.x,
+        price=rows.price,
+        mid=rows.mid,
+        bid=rows.bid if rows.bid.size else None,
+        ask=rows.ask if rows.ask.size else None,
+        size=rows.size if rows.size.size else None,
+    )
+    for row in np.flatnonzero((rows.flags & (BAD | HEARTBEAT)) == BAD):
+        yield DeadLetter(
+            book=book.name,
+            source=f"ticks of {book.name}, seq {int(ticks.seq[row])}",
+            reason="price, size or quote is not a positive number, the book is crossed, or time goes back",
+            payload=f"ts {int(ticks.ts[row])}, price {float(ticks.price[row])}",
+        )

@@ -1,0 +1,153 @@
+"""Joining: rows of several sources in step, whatever the order, overlap and cut in which they arrive.
+
+A source gives its rows once each, in order of seq: what overlaps is trimmed, what comes early is held. A stage
+advances to the smallest seq that all its sources cover.
+"""
+
+from bisect import insort
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from windvane.streams.events import Batch, Features, Proposals, cut
+
+HELD_ROWS = 16_384
+"""Rows held past a missing one before it is given up."""
+
+B = TypeVar("B", bound=Batch)
+
+
+class Source(Generic[B]):
+    """The rows of one topic and book, in order."""
+
+    def __init__(self, taken: int = 0) -> None:
+        self.taken = taken  # rows below have been given out
+        self.covers = taken  # rows below have arrived without a gap
+        self._ready: deque[B] = deque()
+        self._early: list[tuple[int, int, B]] = []
+        self._arrivals = 0
+
+    def add(self, batch: B) -> None:
+        """Take in rows; those seen before are dropped."""
+        if batch.last - batch.first + 1 != len(batch):
+            breaks = np.flatnonzero(np.diff(batch.seq) != 1) + 1
+            edges = [0, *breaks.tolist(), len(batch)]
+            for start, stop in zip(edges[:-1], edges[1:], strict=True):
+                self.add(cut(batch, start, stop))
+            return
+        if batch.last < self.covers:
+            return
+        if batch.first > self.covers:
+            self._arrivals += 1  # no two entries compare by their batch
+            insort(self._early, (batch.first, self._arrivals, batch))
+            return
+        self._append(batch)
+        while self._early and self._early[0][0] <= self.covers:
+            early = self._early.pop(0)[2]
+            if early.last >= self.covers:
+                self._append(early)
+
+    def _append(self, batch: B) -> None:
+        self._ready.append(cut(batch, self.covers - batch.first, len(batch)))
+        self.covers = batch.last + 1
+
+    @property
+    def missing(self) -> tuple[int, int] | None:
+        """The first hole, from (inclusive) and to (exclusive), where rows beyond it are held."""
+        return (self.covers, self._early[0][0]) if self._early else None
+
+    @property
+    def held(self) -> int:
+        """Rows held past a hole."""
+        return sum(len(batch) for _, _, batch in self._early)
+
+    @property
+    def early(self) -> B:
+        """The first batch held."""
+        return self._early[0][2]
+
+    def end_of_piece(self, stop: int) -> int:
+        """Where the piece that starts at `taken` ends: a batch's end, or `stop`."""
+        return min(stop, self._ready[0].last + 1)
+
+    def take(self, stop: int) -> B:
+        """The rows from `taken` to `stop`, which must not pass the end of the piece."""
+        head = self._ready[0]
+        piece = cut(head, self.taken - head.first, stop - head.first)
+        self.drop(stop)
+        return piece
+
+    def drop(self, stop: int) -> None:
+        """Forget rows below `stop`."""
+        self.taken = max(self.taken, stop)
+        while self._ready and self._ready[0].last < self.taken:
+            self._ready.popleft()
+
+
+class Step:
+    """Rows of one step: features and the proposals of all agents of the book, aligned."""
+
+    __slots__ = ("confidence", "features", "target")
+
+    def __init__(self, features: Features, target: np.ndarray, confidence: np.ndarray) -> None:
+        self.features = features
+        self.target = target  # (n, N) in the order of the book's agents
+        self.confidence = confidence  # (n, N)
+
+
+class Joint:
+    """Features joined with the proposals of every agent of a book."""
+
+    def __init__(self, agents: Sequence[str], taken: int = 0) -> None:
+        self.agents = tuple(agents)
+        self.features: Source[Features] = Source(taken)
+        self._proposals: dict[tuple[str, ...], Source[Proposals]] = {}
+        self._start = taken
+
+    @property
+    def taken(self) -> int:
+        """Rows below have been given out."""
+        return self.features.taken
+
+    def add(self, batch: Features | Proposals) -> None:
+        """Take in rows of either source."""
+        if isinstance(batch, Features):
+            self.features.add(batch)
+            return
+        if batch.agents not in self._proposals:
+            self._proposals[batch.agents] = Source(self.features.taken)
+        self._proposals[batch.agents].add(batch)
+
+    def _best(self, agent: str) -> tuple[tuple[str, ...], Source[Proposals]] | None:
+        sources = [(names, s) for names, s in self._proposals.items() if agent in names]
+        return max(sources, key=lambda pair: pair[1].covers, default=None)
+
+    def steps(self, barrier: Callable[[int, int], int]) -> Iterator[Step]:
+        """All rows that every source covers; barrier(start, stop) says how far a step may go (start: wait)."""
+        while True:
+            chosen = [self._best(agent) for agent in self.agents]
+            if None in chosen:
+                return
+            using = dict(pair for pair in chosen if pair is not None)
+            start = self.features.taken
+            stop = min(self.features.covers, *(source.covers for source in using.values()))
+            if stop <= start:
+                return
+            for source in (self.features, *using.values()):
+                stop = source.end_of_piece(stop)
+            stop = barrier(start, stop)
+            if stop <= start:
+                return
+            pieces = {names: source.take(stop) for names, source in using.items()}
+            for source in self._proposals.values():
+                source.drop(stop)
+            if self.agents in pieces:
+                target, confidence = pieces[self.agents].target, pieces[self.agents].confidence
+            else:
+                owners = [pair[0] for pair in chosen if pair is not None]
+                places = [(pieces[o], o.index(a)) for o, a in zip(owners, self.agents, strict=True)]
+                target = np.column_stack([p.target[:, i] for p, i in places])
+                confidence = np.column_stack([p.confidence[:, i] for p, i in places])
+            yield Step(self.features.take(stop), target, confidence)

@@ -1,0 +1,118 @@
+"""Orders and fills as single events: what people and venues read, one JSON object a line.
+
+The columns inside and in the journal are the same facts; these carry the time as text as well, since a
+JavaScript number cannot hold nanoseconds.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+
+from windvane.agents.base import Ints
+from windvane.metamodel.account import REASONS
+from windvane.streams.events import Fills, Orders
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """One order of a book."""
+
+    id: str  # BOOK.SEQ.order
+    book: str
+    seq: int  # of the row it was decided at
+    ts: int  # event time, UNIX ns
+    time: str  # ts as RFC 3339, 9 digits, Z
+    symbol: str
+    side: str  # "buy" or "sell"
+    qty: float  # base currency, > 0
+    price: float  # reference: the mid it was decided at, quote currency
+    reduce_only: bool
+    valid_until: int  # UNIX ns
+    target_after: float  # position once it and all in flight are filled, units of capital
+    reason: str  # one of windvane.metamodel.account.REASONS
+
+
+class Fill(msgspec.Struct, frozen=True, kw_only=True):
+    """One fill of a book; its cost against the reference price is in `price`, the fee is not."""
+
+    id: str  # BOOK.SEQ.fill
+    book: str
+    order_id: str  # BOOK.SEQ.order
+    seq: int  # of the row it was filled at
+    ts: int  # event time, UNIX ns
+    time: str  # ts as RFC 3339, 9 digits, Z
+    symbol: str
+    side: str  # "buy" or "sell"
+    qty: float  # base currency, > 0
+    price: float  # quote currency
+    fee: float  # currency
+
+
+def rfc3339(ts: Ints) -> list[str]:
+    """ts: (n,) UNIX ns -> n texts such as 2024-01-31T23:59:59.000000001Z."""
+    text: list[str] = np.datetime_as_string(ts.astype("datetime64[ns]"), unit="ns").tolist()
+    return [f"{t}Z" for t in text]
+
+
+def each_order(orders: Orders, symbol: str) -> Iterator[Order]:
+    """The rows of a batch, one by one."""
+    book = orders.book
+    columns = zip(
+        orders.seq.tolist(),
+        orders.ts.tolist(),
+        rfc3339(orders.ts),
+        orders.qty.tolist(),
+        orders.price.tolist(),
+        orders.reduce_only.tolist(),
+        orders.valid_until.tolist(),
+        orders.target_after.tolist(),
+        orders.reason.tolist(),
+        strict=True,
+    )
+    for seq, ts, time, qty, price, reduce_only, valid_until, target_after, reason in columns:
+        yield Order(
+            id=f"{book}.{seq}.order",
+            book=book,
+            seq=seq,
+            ts=ts,
+            time=time,
+            symbol=symbol,
+            side="buy" if qty > 0 else "sell",
+            qty=abs(qty),
+            price=price,
+            reduce_only=reduce_only != 0,
+            valid_until=valid_until,
+            target_after=target_after,
+            reason=REASONS[reason],
+        )
+
+
+def each_fill(fills: Fills, symbol: str) -> Iterator[Fill]:
+    """The rows of a batch that filled anything: where participation left nothing there is no fill."""
+    book = fills.book
+    columns = zip(
+        fills.order_seq.tolist(),
+        fills.seq.tolist(),
+        fills.ts.tolist(),
+        rfc3339(fills.ts),
+        fills.qty.tolist(),
+        fills.price.tolist(),
+        fills.fee.tolist(),
+        strict=True,
+    )
+    for order_seq, seq, ts, time, qty, price, fee in columns:
+        if qty == 0:
+            continue
+        yield Fill(
+            id=f"{book}.{seq}.fill",
+            book=book,
+            order_id=f"{book}.{order_seq}.order",
+            seq=seq,
+            ts=ts,
+            time=time,
+            symbol=symbol,
+            side="buy" if qty > 0 else "sell",
+            qty=abs(qty),
+            price=price,
+            fee=fee,
+        )

@@ -1,0 +1,71 @@
+"""What a stage is: data, and logic that steps from events to events."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from windvane.streams.codec import pack, unpack
+from windvane.streams.events import BookOpened, Event
+from windvane.streams.topics import Topic
+
+
+class Logic(Protocol):
+    """The pure part of a stage: no I/O, no clock. `step` returns events; it never sends them."""
+
+    def step(self, events: Sequence[Event]) -> list[Event]:
+        """What follows from these events and all before them."""
+        ...
+
+    def snapshot(self) -> bytes:
+        """Its state after all rows it has used; rows not used yet are read again after a restart."""
+        ...
+
+
+class Stage(NamedTuple):
+    """One hop of the pipeline, as data that every runner executes."""
+
+    name: str
+    reads: tuple[Topic, ...]
+    emits: tuple[Topic, ...]
+    build: Callable[[bytes | None], Logic]
+
+    def route(self, event: Event) -> Topic:
+        """The topic that an event of this stage belongs on."""
+        for topic in self.emits:
+            if type(event) in topic.carries:
+                return topic
+        raise TypeError(f"stage {self.name} must not emit {type(event).__name__}")
+
+
+class BookState(Protocol):
+    """What a stage keeps for one book."""
+
+    def save(self) -> Mapping[str, Any]:
+        """Its state as arrays and JSON values."""
+        ...
+
+
+class StateError(ValueError):
+    """A snapshot or an event that contradicts what is there; the message says what to do."""
+
+
+def save_books(opened: Mapping[str, BookOpened], states: Mapping[str, BookState]) -> bytes:
+    """A stage's snapshot: for every book how it was opened, and its state."""
+    books: dict[str, Any] = {}
+    for place, (book, state) in enumerate(states.items()):
+        books[f"{place}|opened"] = opened[book]
+        for name, value in state.save().items():
+            books[f"{place}|{name}"] = value
+    return pack(books)
+
+
+def load_books(snapshot: bytes) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """What `save_books` was given: (how it was opened, state) of every book."""
+    books: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+    for name, value in unpack(snapshot).items():
+        place, key = name.split("|", 1)
+        opened, state = books.setdefault(place, ({}, {}))
+        if key == "opened":
+            opened.update(value)
+        else:
+            state[key] = value
+    return list(books.values())

@@ -35,16 +35,24 @@ if not os.environ.get("NUMBA_CACHE_DIR"):
     numba.config.CACHE_DIR = str(cache_folder())
 
 
-def kernel(function: F) -> F:
+def kernel(function: F, forceinline: bool = False) -> F:
     """Compile `function` on its first call and cache it on disk.
 
     No fastmath and no parallel loops: sums keep their order, so results are the same to the last bit for any cut of
     the input. Division follows IEEE 754 instead of raising.
     """
-    return numba.njit(cache=True, error_model="numpy", nogil=True)(function)  # type: ignore[no-any-return]
+    return numba.njit(cache=True, error_model="numpy", nogil=True, forceinline=forceinline)(function)  # type: ignore[no-any-return]
 
 
 def compiled_before() -> bool:
     """Whether this version's kernels were compiled on this machine before (else the first run takes longer)."""
     folder = Path(str(numba.config.CACHE_DIR))
     return folder.is_dir() and any(folder.rglob("*.nbi"))
+
+
+def inlined(function: F) -> F:
+    """A kernel that is always inlined into its callers: for small ones that are handed whole states.
+
+    A tuple of arrays that crosses a call costs a reference count for each of its arrays.
+    """
+    return kernel(function, forceinline=True)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
-from windvane.agents.kernel import kernel
+from windvane.agents.kernel import inlined
 from windvane.metamodel.config import Costs
 
 REASONS: tuple[str, ...] = ("rebalance", "reduce", "close", "flatten")
@@ -76,7 +76,7 @@ def new_accounts(accounts: int, terms: Terms) -> Accounts:
     )
 
 
-@kernel
+@inlined
 def fill_price(terms: Terms, lots: int, mid: float, bid: float, ask: float) -> float:
     """What a paper fill of that side pays: bid and ask are NaN where there are no quotes."""
     if lots > 0:
@@ -86,7 +86,7 @@ def fill_price(terms: Terms, lots: int, mid: float, bid: float, ask: float) -> f
     return quote * (1.0 - terms.slippage)
 
 
-@kernel
+@inlined
 def settle(
     a: Accounts, terms: Terms, k: int, good: int, mid: float, bid: float, ask: float, size: float
 ) -> tuple[int, float, float]:
@@ -113,7 +113,7 @@ def settle(
     return due, price, fee
 
 
-@kernel
+@inlined
 def mark(a: Accounts, terms: Terms, k: int, mid: float) -> float:
     """Mark account k to the mid; gives its pnl in currency."""
     a.equity[k] = a.cash[k] + a.lots[k] / terms.per_unit * mid
@@ -123,7 +123,7 @@ def mark(a: Accounts, terms: Terms, k: int, mid: float) -> float:
     return pnl
 
 
-@kernel
+@inlined
 def place(a: Accounts, terms: Terms, k: int, good: int, seq: int, lots: int) -> None:
     """Put an order of account k in flight; it fills at good row good + delay."""
     at = (good + terms.delay) % a.pending.shape[1]
@@ -133,7 +133,7 @@ def place(a: Accounts, terms: Terms, k: int, good: int, seq: int, lots: int) -> 
         a.pending_seq[at] = seq
 
 
-@kernel
+@inlined
 def cost_per_unit(terms: Terms, mid: float, bid: float, ask: float) -> float:
     """Fee, half spread and slippage of one unit traded, as a share of price."""
     half = (ask - bid) / (2.0 * mid) if ask > 0.0 and not math.isnan(bid) else terms.half_spread

@@ -6,14 +6,14 @@ Herbster and Warmuth 1998, section 3: exponential weights, then a share alpha of
 import math
 
 from windvane.agents.base import Floats
-from windvane.agents.kernel import kernel
+from windvane.agents.kernel import inlined
 
 _DECAY = 0.5 ** (1.0 / 4000.0)
 _LEAST = 0.15  # scores are never divided by less
 _CLIP = 4.0
 
 
-@kernel
+@inlined
 def learn(score: Floats, square: Floats, prior: Floats, eta: float, alpha: float, weight: Floats) -> None:
     """Move the members' weights (M,) by their normalised net scores (M,).
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
-from windvane.agents.kernel import kernel
+from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel import fixed_share, scores
 from windvane.metamodel.config import WeighingConfig
 from windvane.metamodel.features import NAMES
@@ -111,7 +111,7 @@ def new_learner(agents: int, rules: Rules) -> Learner:
     )
 
 
-@kernel
+@inlined
 def learn(m: Learner, rules: Rules, mid: float, cost: float, warm: bool, awake: Ints) -> None:
     """Score the last decisions on a good row, then learn from the scores."""
     good = m.market.count[0]
@@ -138,7 +138,7 @@ def learn(m: Learner, rules: Rules, mid: float, cost: float, warm: bool, awake: 
     fixed_share.learn(m.member_score, m.square, rules.prior, rules.eta, rules.alpha, m.share)
 
 
-@kernel
+@inlined
 def weigh(m: Learner, rules: Rules, features: Floats, a: Floats, warm: bool, awake: Ints) -> None:
     """Weights for this good row from features (F,) and the agents' targets a (N,)."""
     good = m.market.count[0] - 1  # of the row that `learn` took in
@@ -170,7 +170,7 @@ def weigh(m: Learner, rules: Rules, features: Floats, a: Floats, warm: bool, awa
         m.member_targets[good % ring, j] = target
 
 
-@kernel
+@inlined
 def _contextual(m: Learner, rules: Rules, features: Floats, a: Floats, good: int, awake: Ints) -> None:
     c = m.contextual
     if m.market.count[1] > contextual.HORIZON:  # the prediction of 32 good rows ago can be judged now

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
-from windvane.agents.kernel import kernel
+from windvane.agents.kernel import inlined
 from windvane.metamodel.limits import RiskLimits
 
 GATES: tuple[str, ...] = (
@@ -145,20 +145,20 @@ class View(NamedTuple):
     ts: int  # ns
     good: int  # good rows so far
     mid: float
-    last_mid: float  # of the good row before
+    priced: bool  # within the collar of the good row before
     spread: float  # ask - bid over mid
     healthy: bool  # neither stale nor just back from a hole
     s: float  # volatility a row
     rows_a_day: float
 
 
-@kernel
+@inlined
 def _between(want: int, held: int) -> int:
     """What of a wanted position only reduces the one held."""
     return min(max(want, min(0, held)), max(0, held))
 
 
-@kernel
+@inlined
 def _halt(st: Standing, k: int, good: int, flatten: bool) -> None:
     st.state[k] = HALTED
     st.halted_by[k] = BY_LIMIT
@@ -167,13 +167,13 @@ def _halt(st: Standing, k: int, good: int, flatten: bool) -> None:
     st.flatten[k] = 1 if flatten else 0
 
 
-@kernel
+@inlined
 def _lots(amount: float) -> int:
     """Whole lots, toward zero; what would not fit an int64 is cut."""
     return int(min(max(amount, -4e18), 4e18))
 
 
-@kernel
+@inlined
 def check(
     g: Gates, st: Standing, k: int, view: View, wanted: float, confidence: float, held: int, pnl: float
 ) -> tuple[int, int]:
@@ -198,8 +198,7 @@ def check(
     if view.spread > g.spread and _between(want, held) != want:
         verdict |= _SPREAD
         want = _between(want, held)
-    priced = abs(math.log(view.mid / view.last_mid)) <= g.collar
-    if not priced:
+    if not view.priced:
         verdict |= _COLLAR if want != held else 0
     if st.state[k] != HALTED:
         limit = _lots(g.position * unit)
@@ -249,10 +248,10 @@ def check(
     if want != 0 and want != held and abs(want - held) * view.mid * g.lot < g.min_order:
         verdict |= _MIN_ORDER
         want = held
-    return (want if priced else held), verdict
+    return (want if view.priced else held), verdict
 
 
-@kernel
+@inlined
 def _sizes(
     g: Gates, st: Standing, k: int, view: View, size: float, confidence: float, verdict: int
 ) -> tuple[float, int]:

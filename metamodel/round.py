@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
-from windvane.agents.kernel import kernel
+from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel import account, control, learner, risk
 
 _DAY = 86_400_000_000_000
@@ -75,7 +75,7 @@ def new_clock(accounts: int, delay: int) -> Clock:
     return Clock(np.zeros(8, np.int64), np.zeros(4), np.zeros((delay + 3, accounts)))
 
 
-@kernel
+@inlined
 def _want(k: int, wanted: float, trust: float, target: Floats, confidence: Floats) -> tuple[float, float]:
     """Wanted target and confidence of account k."""
     if k == 0:
@@ -160,7 +160,7 @@ def rounds(
                 ts=ts,
                 good=good,
                 mid=mid,
-                last_mid=last_mid,
+                priced=abs(math.log(mid / last_mid)) <= gates.collar,
                 spread=(ask - bid) / mid if quoted else 2.0 * terms.half_spread,
                 healthy=clock.n[6] > HEALTHY_AFTER,
                 s=math.sqrt(max(m.market.value[1], 1e-12)),
@@ -194,7 +194,7 @@ def rounds(
         _emit(out, t, m, a, terms, st, clock)
 
 
-@kernel
+@inlined
 def _trade(
     a: account.Accounts,
     terms: account.Terms,
@@ -238,7 +238,7 @@ def _trade(
     return verdict
 
 
-@kernel
+@inlined
 def _emit_fill(out: Outputs, t: int, order_seq: int, qty: float, price: float, fee: float) -> None:
     at = out.counts[1]
     out.counts[1] += 1
@@ -247,7 +247,7 @@ def _emit_fill(out: Outputs, t: int, order_seq: int, qty: float, price: float, f
     out.fill[at, 0], out.fill[at, 1], out.fill[at, 2] = qty, price, fee
 
 
-@kernel
+@inlined
 def _emit(
     out: Outputs,
     t: int,

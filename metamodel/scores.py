@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
-from windvane.agents.kernel import kernel
+from windvane.agents.kernel import inlined
 
 CLIP = 4.0
 _SPAN = 128.0
@@ -30,7 +30,7 @@ def new_market() -> Market:
     return Market(np.zeros(2, np.int64), np.zeros(4))
 
 
-@kernel
+@inlined
 def observe(m: Market, mid: float, cost: float, warm: bool) -> tuple[float, float, float]:
     """Take in a good row; gives r, the s known before it, and the cost of trades at the row before."""
     k = m.count[0]
@@ -48,7 +48,7 @@ def observe(m: Market, mid: float, cost: float, warm: bool) -> tuple[float, floa
     return r, s, past_cost
 
 
-@kernel
+@inlined
 def score(past: Floats, good: int, delay: int, r: float, s: float, cost: float, out: Floats) -> None:
     """Normalised scores (N,) of targets kept in the ring past (R, N) under good % R; R >= delay + 3."""
     ring = past.shape[0]

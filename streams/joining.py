@@ -31,7 +31,15 @@ class Source(Generic[B]):
 
     def add(self, batch: B) -> None:
         """Take in rows; those seen before are dropped."""
-        if batch.last - batch.first + 1 != len(batch):
+        seq = batch.seq
+        first, last = int(seq[0]), int(seq[-1])
+        if first == self.covers and last - first + 1 == len(seq):  # nearly always: the next rows, whole
+            self._ready.append(batch)
+            self.covers = last + 1
+            if self._early:
+                self._release()
+            return
+        if last - first + 1 != len(seq):
             breaks = np.flatnonzero(np.diff(batch.seq) != 1) + 1
             edges = [0, *breaks.tolist(), len(batch)]
             for start, stop in zip(edges[:-1], edges[1:], strict=True):
@@ -44,6 +52,10 @@ class Source(Generic[B]):
             insort(self._early, (batch.first, self._arrivals, batch))
             return
         self._append(batch)
+        self._release()
+
+    def _release(self) -> None:
+        """Take up what was held and is next now."""
         while self._early and self._early[0][0] <= self.covers:
             early = self._early.pop(0)[2]
             if early.last >= self.covers:
@@ -75,6 +87,10 @@ class Source(Generic[B]):
     def take(self, stop: int) -> B:
         """The rows from `taken` to `stop`, which must not pass the end of the piece."""
         head = self._ready[0]
+        if head.first == self.taken and head.last + 1 == stop:
+            self._ready.popleft()
+            self.taken = stop
+            return head
         piece = cut(head, self.taken - head.first, stop - head.first)
         self.drop(stop)
         return piece
@@ -120,34 +136,51 @@ class Joint:
             self._proposals[batch.agents] = Source(self.features.taken)
         self._proposals[batch.agents].add(batch)
 
-    def _best(self, agent: str) -> tuple[tuple[str, ...], Source[Proposals]] | None:
-        sources = [(names, s) for names, s in self._proposals.items() if agent in names]
-        return max(sources, key=lambda pair: pair[1].covers, default=None)
+    def _choose(self) -> dict[tuple[str, ...], Source[Proposals]] | None:
+        """For every agent the source that covers most; None while an agent has none."""
+        if len(self._proposals) == 1 and self.agents in self._proposals:
+            return self._proposals
+        chosen: dict[tuple[str, ...], Source[Proposals]] = {}
+        for agent in self.agents:
+            sources = [(names, s) for names, s in self._proposals.items() if agent in names]
+            if not sources:
+                return None
+            names, best = max(sources, key=lambda pair: pair[1].covers)
+            chosen[names] = best
+        return chosen
 
     def steps(self, barrier: Callable[[int, int], int]) -> Iterator[Step]:
         """All rows that every source covers; barrier(start, stop) says how far a step may go (start: wait)."""
-        while True:
-            chosen = [self._best(agent) for agent in self.agents]
-            if None in chosen:
+        features = self.features
+        while features.covers > features.taken:
+            using = self._choose()
+            if using is None:
                 return
-            using = dict(pair for pair in chosen if pair is not None)
-            start = self.features.taken
-            stop = min(self.features.covers, *(source.covers for source in using.values()))
+            start, stop = features.taken, features.covers
+            for source in using.values():
+                stop = min(stop, source.covers)
             if stop <= start:
                 return
-            for source in (self.features, *using.values()):
+            for source in (features, *using.values()):
                 stop = source.end_of_piece(stop)
             stop = barrier(start, stop)
             if stop <= start:
                 return
             pieces = {names: source.take(stop) for names, source in using.items()}
-            for source in self._proposals.values():
-                source.drop(stop)
-            if self.agents in pieces:
-                target, confidence = pieces[self.agents].target, pieces[self.agents].confidence
-            else:
-                owners = [pair[0] for pair in chosen if pair is not None]
-                places = [(pieces[o], o.index(a)) for o, a in zip(owners, self.agents, strict=True)]
-                target = np.column_stack([p.target[:, i] for p, i in places])
-                confidence = np.column_stack([p.confidence[:, i] for p, i in places])
-            yield Step(self.features.take(stop), target, confidence)
+            if len(using) < len(self._proposals):
+                for source in self._proposals.values():
+                    source.drop(stop)
+            target, confidence = self._columns(pieces)
+            yield Step(features.take(stop), target, confidence)
+
+    def _columns(self, pieces: dict[tuple[str, ...], Proposals]) -> tuple[np.ndarray, np.ndarray]:
+        """Targets and confidences (n, N) in the order of the book's agents."""
+        if self.agents in pieces:
+            whole = pieces[self.agents]
+            return whole.target, whole.confidence
+        owners = [next(p for names, p in pieces.items() if agent in names) for agent in self.agents]
+        places = [(p, p.agents.index(a)) for p, a in zip(owners, self.agents, strict=True)]
+        return (
+            np.column_stack([p.target[:, i] for p, i in places]),
+            np.column_stack([p.confidence[:, i] for p, i in places]),
+        )

@@ -178,5 +178,5 @@ def metrics(tally: Tally, facts: Facts) -> dict[str, Any]:
         },
         "learner": {"versions": tally.outcomes.total(), **dict(sorted(tally.outcomes.items()))},
         "notes": list(facts.notes),
-        "config": msgspec.to_builtins(facts.config),
+        "config": msgspec.json.decode(msgspec.json.encode(facts.config)),
     }

@@ -39,7 +39,7 @@ th:first-child,td:first-child,td.text,th.text{text-align:left;padding-left:0}
 tr.lead td{font-weight:650}
 table.narrow{width:auto;min-width:380px}
 td,.figure,dd{font-variant-numeric:tabular-nums}
-.down{color:var(--bad)}.swatch{display:inline-block;width:9px;height:9px;border-radius:2px;margin-right:8px}
+.down{color:var(--bad)}.swatch{display:inline-block;width:9px;height:9px;border-radius:2px;margin-right:8px;background:var(--tone)}
 .bar{display:block;height:9px;border-radius:2px;background:var(--ensemble);opacity:.75;min-width:1px}
 td.wide{width:45%;padding-right:0}
 .two{display:grid;grid-template-columns:1fr 1fr;gap:0 44px}
@@ -73,6 +73,7 @@ const options={displayModeBar:false,responsive:true,doubleClick:'reset'};
 const shown=Object.keys(figures).filter(id=>document.getElementById(id));
 let following=false;
 function draw(){
+  for(const one of document.querySelectorAll('[data-tone]'))one.style.setProperty('--tone',dye(one.dataset.tone));
   for(const id of shown){
     const layout=dye(figures[id].layout);
     layout.hoverlabel=Object.assign({},layout.hoverlabel,dark.matches?

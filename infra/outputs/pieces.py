@@ -74,7 +74,7 @@ def _card(title: str, sub: str, tone: str, one: dict[str, Any]) -> str:
     text = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in lines)
     more = f" <span class=sub>{escape(sub)}</span>" if sub else ""
     return (
-        f'<div class=card style="--tone:{tone}"><h3>{escape(title)}{more}</h3>'
+        f'<div class=card data-tone="{tone}" style="--tone:{tone}"><h3>{escape(title)}{more}</h3>'
         f"<p class=figure>{number(one['sharpe'])}</p><p class=unit>Sharpe ratio, a year</p>"
         f"<dl>{text}</dl></div>"
     )
@@ -112,7 +112,8 @@ def figures(series: dict[str, dict[str, Any]], agents: tuple[str, ...]) -> str:
     for account, one in series.items():
         if account == "best_agent_in_hindsight":
             continue
-        swatch = f'<span class=swatch style="background:{colour(account, agents)}"></span>'
+        tone = colour(account, agents)
+        swatch = f'<span class=swatch data-tone="{tone}" style="--tone:{tone}"></span>'
         rows.append(
             (
                 swatch + escape(label(account)),

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
-from windvane.agents.kernel import kernel
+from windvane.agents.kernel import inlined, kernel
 
 _RANGE = 8.0  # two normalised scores differ by at most this
 
@@ -36,7 +36,7 @@ def _rate(agents: int, squares: float) -> float:
     return min(0.5, math.sqrt(math.log(max(agents, 2)) / (1.0 + squares)))
 
 
-@kernel
+@inlined
 def learn(m: Prod, gn: Floats, awake: Ints, w: Floats) -> None:
     """Learn from the normalised scores gn (n,) that the weights w (n,) met; sleeping agents do not move."""
     n = gn.shape[0]
@@ -52,7 +52,7 @@ def learn(m: Prod, gn: Floats, awake: Ints, w: Floats) -> None:
             m.eta[i] = new
 
 
-@kernel
+@inlined
 def weigh(m: Prod, awake: Ints, v: Floats) -> None:
     """Weights eta x weight, normalised over those awake, before the cap; written to v (n,)."""
     n = v.shape[0]

@@ -1,0 +1,352 @@
+"""One account, slowly: fractions for money, integers for lots, a list for what is in flight, names for verdicts.
+
+Also what plays rows to the real ensemble, so that suites write markets and not columns.
+"""
+
+import math
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from windvane.metamodel.config import Costs, TradingConfig
+from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble
+from windvane.metamodel.limits import RiskLimits
+from windvane.metamodel.risk import GATES
+
+SECOND = 1_000_000_000
+DAY = 86_400 * SECOND
+MIDNIGHT = 11_600 * DAY
+ACTIVE, REDUCE_ONLY, HALTED = 0, 1, 2
+HALT, CUT, RESUME, FLATTEN = 1, 2, 3, 4
+
+
+class Row(NamedTuple):
+    """What one row brings; bid, ask and size are None where the source has none."""
+
+    seq: int
+    ts: int
+    flag: int
+    mid: float
+    bid: float | None
+    ask: float | None
+    size: float | None
+    wanted: float
+    confidence: float
+    control: int
+
+
+class Seen(NamedTuple):
+    """What one row left; fill: seq of its order, lots, price and fee."""
+
+    verdict: frozenset[str]
+    state: int
+    order: int
+    fill: tuple[int, int, Fraction, Fraction] | None
+    held: int
+    lots: int
+    equity: Fraction
+
+
+def exact(value: float) -> Fraction:
+    """The decimal number that a person wrote."""
+    return Fraction(repr(value))
+
+
+def reduction(want: int, held: int) -> int:
+    """The part of a wanted position that lies between 0 and the one held."""
+    if held >= 0:
+        return max(0, min(want, held))
+    return min(0, max(want, held))
+
+
+class Reference:
+    """The account, the gates and the fills of one book, row by row."""
+
+    def __init__(self, config: TradingConfig) -> None:
+        self.config, self.limits, self.costs = config, config.limits, config.costs
+        self.capital, self.lot = exact(config.capital), exact(config.lot)
+        self.cash, self.lots, self.equity = self.capital, 0, self.capital
+        self.flying: list[tuple[int, int, int]] = []  # good row of the fill, lots, seq
+        self.state, self.halter, self.halted_at, self.flatten, self.halts = ACTIVE, "", 0, False, 0
+        self.peak = self.day_start = self.day_turnover = Fraction(0)
+        self.sent: list[int] = []
+        self.mids: list[float] = []
+        self.times: list[int] = []
+        self.wanted: dict[int, float] = {}
+        self.streak, self.day, self.mean, self.square, self.variance, self.gap = 0, -1, 0.0, 0.0, 0.0, 0.0
+        self.turnover = self.fees = self.high = self.drawdown = Fraction(0)
+        self.fills, self.warm, self.exposure = 0, 0, 0.0
+        self.statements: list[list[float]] = []
+        self.last: tuple[int, int] = (0, 0)
+
+    @property
+    def pnl(self) -> Fraction:
+        return self.equity - self.capital
+
+    @property
+    def held(self) -> int:
+        return self.lots + sum(lots for _, lots, _ in self.flying)
+
+    def row(self, row: Row) -> Seen:
+        self._calendar(row)
+        self._control(row.control)
+        said: set[str] = set()
+        order, fill = 0, None
+        if row.flag & 7:
+            self.streak = 0 if row.flag & 6 else self.streak
+        else:
+            good = len(self.mids)
+            fill = self._fill(row, good)
+            self._mark(row.mid)
+            self.peak = max(self.peak, self.pnl)
+            if (
+                self.config.on_halt == "resume-after"
+                and self.halter == "limit"
+                and good >= self.halted_at + self.config.resume_after
+            ):
+                self._resume()
+            before = self.mids[-1] if good else row.mid
+            self._estimate(row, good, before)
+            self.streak += 1
+            if not row.flag & 8:
+                self.warm += 1
+                self._judge(row, good, before)
+                order, said = self._decide(row, good, before)
+                if self.costs.delay == 0:
+                    fill = self._fill(row, good)
+                    self._mark(row.mid)
+                self.exposure += abs(float(self.lots * self.lot) * row.mid) / float(self.capital)
+        return Seen(frozenset(said), self.state, order, fill, self.held, self.lots, self.equity)
+
+    def statement(self) -> list[float]:
+        mid = exact(self.mids[-1]) if self.mids else Fraction(0)
+        position = self.lots * self.lot * mid / self.capital
+        numbers = (self.pnl, position, self.turnover, self.fees, self.fills, self.exposure)
+        return [float(v) for v in (*self.last, self.day, *numbers, self.warm, self.drawdown, self.halts)]
+
+    def _calendar(self, row: Row) -> None:
+        day = (row.ts - 1) // DAY
+        if self.day >= 0 and day > self.day:
+            self.statements.append(self.statement())
+            self.day_turnover, self.day_start = Fraction(0), self.pnl
+            if self.config.on_halt == "next-day" and self.halter == "limit":
+                self._resume()
+        self.day, self.last = day, (row.seq, row.ts)
+
+    def _control(self, code: int) -> None:
+        if code == CUT and self.state != HALTED:
+            self.state = REDUCE_ONLY
+        elif code == RESUME:
+            self._resume()
+        elif code in (HALT, FLATTEN):
+            self.halts += self.state != HALTED
+            self.state, self.halter = HALTED, "person"
+            self.flatten = self.flatten or code == FLATTEN
+
+    def _resume(self) -> None:
+        self.state, self.halter, self.flatten = ACTIVE, "", False
+        self.peak = self.day_start = self.pnl
+
+    def _mark(self, mid: float) -> None:
+        self.equity = self.cash + self.lots * self.lot * exact(mid)
+        self.high = max(self.high, self.pnl)
+        self.drawdown = max(self.drawdown, (self.high - self.pnl) / self.capital)
+
+    def _fill(self, row: Row, good: int) -> tuple[int, int, Fraction, Fraction] | None:
+        due = [order for order in self.flying if order[0] == good]
+        self.flying = [order for order in self.flying if order[0] != good]
+        if not due:
+            return None
+        ((_, lots, seq),) = due
+        if self.costs.participation:
+            most = math.floor(exact(self.costs.participation) * exact(row.size or 0.0) / self.lot)
+            lots = max(-most, min(most, lots))
+        if lots == 0:
+            return None
+        side = 1 if lots > 0 else -1
+        quote = row.ask if side > 0 else row.bid
+        price = exact(row.mid) * (1 + side * exact(self.costs.half_spread_bp) / 10_000)
+        price = exact(quote) if quote is not None else price
+        price *= 1 + side * exact(self.costs.slippage_bp) / 10_000
+        amount = lots * self.lot * price
+        fee = abs(amount) * exact(self.costs.fee_bp) / 10_000
+        self.cash -= amount + fee
+        self.lots += lots
+        self.fees, self.turnover, self.fills = (
+            self.fees + fee,
+            self.turnover + abs(amount) / self.capital,
+            self.fills + 1,
+        )
+        return seq, lots, price, fee
+
+    def _estimate(self, row: Row, good: int, before: float) -> None:
+        if good:
+            square = math.log(row.mid / before) ** 2
+            if good > 1:
+                square = min(square, 36 * max(self.variance, 1e-12))
+            self.variance += max(2 / 129, 1 / good) * (square - self.variance)
+            self.gap += max(0.01, 1 / good) * (row.ts - self.times[-1] - self.gap)
+        self.mids.append(row.mid)
+        self.times.append(row.ts)
+
+    def _judge(self, row: Row, good: int, before: float) -> None:
+        earned = self.wanted.get(good - 1 - self.costs.delay, 0.0) * math.log(row.mid / before)
+        rate = 1 - 0.5 ** (1 / 4000)
+        self.mean += rate * (earned - self.mean)
+        self.square += rate * (earned**2 - self.square)
+        self.wanted[good] = row.wanted
+
+    def _decide(self, row: Row, good: int, before: float) -> tuple[int, set[str]]:
+        limits, said, held, mid = self.limits, set(), self.held, exact(row.mid)
+        per_capital = self.capital / mid / self.lot
+        want = math.trunc(exact(row.wanted) * per_capital)
+        if self.lots == 0 and not self.flying:
+            self.flatten = False
+
+        def narrow(gate: str, to: int) -> None:
+            nonlocal want
+            if to != want:
+                said.add(gate)
+                want = to
+
+        def within(limit: Fraction | int, around: int = 0) -> int:
+            return around + max(-math.floor(limit), min(math.floor(limit), want - around))
+
+        halted = self.state == HALTED
+        if halted:
+            narrow("state", 0 if self.flatten else held)
+        elif self.state == REDUCE_ONLY:
+            narrow("state", reduction(want, held))
+        if self.streak <= 3:
+            narrow("data", reduction(want, held))
+        if row.bid is None or row.ask is None:
+            spread = 2 * self.costs.half_spread_bp
+        else:
+            spread = (row.ask - row.bid) / row.mid * 10_000
+        if limits.max_spread_bp is not None and spread > limits.max_spread_bp:
+            narrow("spread", reduction(want, held))
+        collared = limits.price_collar is not None and abs(math.log(row.mid / before)) > limits.price_collar
+        if collared and want != held:
+            said.add("collar")
+        if not halted:
+            narrow("position", within(exact(limits.max_position) * per_capital))
+            if limits.max_notional is not None:
+                narrow("notional", within(exact(limits.max_notional) / mid / self.lot))
+        if limits.max_order_qty is not None:
+            narrow("order_qty", within(exact(limits.max_order_qty) / self.lot, held))
+        if limits.max_orders is not None:
+            recent = [ts for ts in self.sent if ts > row.ts - limits.orders_interval]
+            if len(recent) >= limits.max_orders:
+                narrow("order_rate", reduction(want, held))
+        less = reduction(want, held)
+        if limits.max_turnover is not None and want != less:
+            room = (
+                exact(limits.max_turnover) * self.capital
+                - self.day_turnover
+                - abs(less - held) * self.lot * mid
+            )
+            narrow("turnover", within(max(room, Fraction(0)) / mid / self.lot, less))
+        if not halted:
+            for gate, fall, limit in (
+                ("daily_loss", self.day_start - self.pnl, limits.daily_loss),
+                ("drawdown", self.peak - self.pnl, limits.max_drawdown),
+            ):
+                if limit is not None and fall >= exact(limit) * self.capital:
+                    said.add(gate)
+                    self.state, self.halter, self.halted_at = HALTED, "limit", good
+            if self.state == HALTED:
+                self.halts += 1
+                self.flatten = limits.flatten_on_halt
+                want = 0 if self.flatten else held
+            else:
+                want = within(exact(self._size(row, said)) * per_capital)
+        if limits.max_order_qty is not None:
+            narrow("order_qty", within(exact(limits.max_order_qty) / self.lot, held))
+        if (
+            want not in (0, held)
+            and abs(want - held) * self.lot * mid < exact(self.config.min_order) * self.capital
+        ):
+            narrow("min_order", held)
+        busy = self.costs.participation > 0 and bool(self.flying)
+        order = 0 if collared or busy else want - held
+        if order:
+            self.flying.append((good + self.costs.delay, order, row.seq))
+            self.sent.append(row.ts)
+            self.day_turnover += abs(order) * self.lot * mid
+        return order, said
+
+    def _size(self, row: Row, said: set[str]) -> float:
+        """What value at risk, volatility, Kelly and confidence leave of the wanted size."""
+        limits, size = self.limits, abs(row.wanted)
+        day = math.sqrt(max(self.variance, 1e-12)) * math.sqrt(DAY / max(self.gap, 1.0))
+        factors = {
+            "var": limits.var_95 / (1.6448536269514722 * day * size) if limits.var_95 and size else math.inf,
+            "volatility": (limits.volatility_target or math.inf) / (day * math.sqrt(365)),
+            "kelly": math.inf,
+            "confidence": row.confidence if limits.confidence_scaling else math.inf,
+        }
+        if limits.kelly_fraction is not None and self.square > 0:
+            factors["kelly"] = max(limits.kelly_fraction * self.mean / self.square, 0.0)
+        for gate, factor in factors.items():
+            if factor < 1:
+                if size > 0:
+                    said.add(gate)
+                size *= factor
+        return size
+
+
+def ensemble(
+    costs: dict[str, Any] | None = None, limits: dict[str, Any] | None = None, **settings: Any
+) -> MetaLearningRiskManagedEnsemble:
+    """One agent, capital 1000, whole thousandths of a coin, no fee, fills at the next row, unless told otherwise."""
+    given = {"agents": ("a",), "capital": 1000.0, "lot": 1e-3, "min_order": 0.0} | settings
+    terms = Costs(**({"fee_bp": 0.0} | (costs or {})))
+    return MetaLearningRiskManagedEnsemble(
+        TradingConfig(costs=terms, limits=RiskLimits(**(limits or {})), **given)
+    )
+
+
+class Trace:
+    """What n rows gave, by row."""
+
+    def __init__(
+        self, e: MetaLearningRiskManagedEnsemble, target: Any, mid: Any = 100.0, **columns: Any
+    ) -> None:
+        names = {"flags": 0, "control": 0, "confidence": 1.0, "every": SECOND} | columns
+        shape = np.broadcast_shapes(
+            *(np.shape(v) for v in (target, mid, *names.values()) if v is not None), (1,)
+        )
+        full = {k: np.array(np.broadcast_to(v, shape)) for k, v in names.items() if v is not None}
+        clock, n = e.state()["clock.n"], shape[0]
+        ts = full["ts"] if "ts" in full else max(int(clock[3]), MIDNIGHT) + np.cumsum(full["every"])
+        wide = (len(e.config.agents), n)
+        given = np.broadcast_to(target, wide if np.ndim(target) == 2 else shape)
+        self.round = e.step(
+            np.arange(n) + int(clock[2]) + 1,
+            ts.astype(np.int64),
+            full["flags"].astype(np.int64),
+            np.zeros((n, 50)),
+            np.array(np.broadcast_to(mid, shape), float),
+            np.array(np.broadcast_to(given, wide).T, float),
+            np.array(np.broadcast_to(full["confidence"], wide).T, float),
+            **{k: full[k].astype(float) for k in ("bid", "ask", "size") if k in full},
+            control=full["control"].astype(np.int64),
+        )
+        o, orders, fills = self.round.outputs, self.round.orders, self.round.fills
+        self.out = o
+        self.orders = {int(o.order_row[i]): float(o.order[i, 0]) for i in range(orders)}
+        self.kinds = [(int(a), int(b)) for a, b in o.order_kind[:orders]]
+        self.fills = {int(o.fill_row[i]): tuple(o.fill[i].tolist()) for i in range(fills)}
+        self.fill_seq = [int(seq) for seq in o.fill_seq[:fills]]
+        self.verdicts = [{g for k, g in enumerate(GATES) if bits >> k & 1} for bits in o.verdict.tolist()]
+        self.states, self.equity = o.state.tolist(), o.value[3].tolist()
+        self.statements = o.statement[: self.round.statements]
+
+
+def ready(
+    e: MetaLearningRiskManagedEnsemble, mid: float = 100.0, **columns: Any
+) -> MetaLearningRiskManagedEnsemble:
+    """Three good rows of warm-up: the next row may trade."""
+    Trace(e, [0.0] * 3, mid, flags=8, **columns)
+    return e

@@ -1,0 +1,59 @@
+"""Orders and fills as single events."""
+
+import msgspec
+import numpy as np
+
+from windvane.metamodel.account import REASONS
+from windvane.streams.events import Fills, Orders
+from windvane.streams.records import each_fill, each_order, rfc3339
+
+TS = np.array([1_704_067_199_999_999_999, 1_704_067_200_000_000_001], np.int64)
+
+
+def orders() -> Orders:
+    return Orders(
+        book="btc-1",
+        seq=np.array([7, 9]),
+        ts=TS,
+        qty=np.array([0.25, -1e-8]),
+        price=np.array([42_000.5, 41_999.0]),
+        reduce_only=np.array([0, 1]),
+        valid_until=TS + 10,
+        target_after=np.array([0.5, 0.0]),
+        reason=np.array([0, 2]),
+    )
+
+
+def fills() -> Fills:
+    return Fills(
+        book="btc-1",
+        seq=np.array([8, 10]),
+        order_seq=np.array([7, 9]),
+        ts=TS,
+        qty=np.array([0.0, -0.5]),
+        price=np.array([42_001.0, 41_998.0]),
+        fee=np.array([0.0, 2.1]),
+    )
+
+
+def test_time_keeps_every_nanosecond() -> None:
+    assert rfc3339(TS) == ["2023-12-31T23:59:59.999999999Z", "2024-01-01T00:00:00.000000001Z"]
+
+
+def test_an_order_as_one_line_of_json_with_its_fields_in_order() -> None:
+    first, second = each_order(orders(), "BTCUSD")
+    assert msgspec.json.encode(first) == (
+        b'{"id":"btc-1.7.order","book":"btc-1","seq":7,"ts":1704067199999999999,'
+        b'"time":"2023-12-31T23:59:59.999999999Z","symbol":"BTCUSD","side":"buy","qty":0.25,"price":42000.5,'
+        b'"reduce_only":false,"valid_until":1704067200000000009,"target_after":0.5,"reason":"rebalance"}'
+    )
+    assert (second.side, second.qty, second.reduce_only, second.reason) == ("sell", 1e-8, True, REASONS[2])
+
+
+def test_a_fill_names_its_order_and_an_empty_one_is_skipped() -> None:
+    (fill,) = each_fill(fills(), "BTCUSD")
+    assert msgspec.json.encode(fill) == (
+        b'{"id":"btc-1.10.fill","book":"btc-1","order_id":"btc-1.9.order","seq":10,"ts":1704067200000000001,'
+        b'"time":"2024-01-01T00:00:00.000000001Z","symbol":"BTCUSD","side":"sell","qty":0.5,"price":41998.0,'
+        b'"fee":2.1}'
+    )

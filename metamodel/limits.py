@@ -5,6 +5,10 @@ import math
 import msgspec
 
 
+class LimitError(ValueError):
+    """A limit that cannot be: one sentence that says which, and what would be valid."""
+
+
 class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits of one account, in the order in which a round checks them; None switches an optional one off."""
 
@@ -40,10 +44,10 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         ):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name} is {value}: give a number above 0, or leave it out to switch it off")
+                raise LimitError(f"{name} is {value}: give a number above 0, or leave it out to switch it off")
         if self.max_position > 100:
-            raise ValueError(f"max_position is {self.max_position}: give at most 100 times capital")
+            raise LimitError(f"max_position is {self.max_position}: give at most 100 times capital")
         if self.kelly_fraction is not None and not 0 < self.kelly_fraction <= 1:
-            raise ValueError(f"kelly_fraction is {self.kelly_fraction}: give a share above 0, up to 1")
+            raise LimitError(f"kelly_fraction is {self.kelly_fraction}: give a share above 0, up to 1")
         if self.orders_interval <= 0:
-            raise ValueError(f"orders_interval is {self.orders_interval}: give ns above 0")
+            raise LimitError(f"orders_interval is {self.orders_interval}: give ns above 0")

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from windvane.infra.outputs.facts import Facts
-from windvane.infra.outputs.pieces import NONE, bars, interval, table
+from windvane.infra.outputs.pieces import NONE, bars, interval, many, table
 from windvane.infra.outputs.tally import Tally
 
 VERSIONS = 12
@@ -31,7 +31,7 @@ def data(found: dict[str, Any], tally: Tally) -> str:
         right = "<p class=note>No row was rejected.</p>"
     notes = "".join(f"<li>{escape(note)}</li>" for note in found["notes"])
     holes = (
-        f"{rows['holes']:,} pauses longer than {interval(tally.config.stale_after)}; "
+        f"{many(rows['holes'], 'pause')} longer than {interval(tally.config.stale_after)}; "
         f"the longest lasted {interval(tally.longest)}."
     )
     return (
@@ -51,7 +51,7 @@ def learner(tally: Tally) -> str:
         counts = ", ".join(f"{count:,} {escape(name)}" for name, count in sorted(tally.outcomes.items()))
         recent = list(reversed(tally.versions[-VERSIONS:]))
         best = [max(zip(u.scores, u.agents, strict=True), default=(0.0, NONE))[1] for u in recent]
-        out += f"<p class=note>{total:,} versions: {counts}. The last {len(recent)}:</p>" + table(
+        out += f"<p class=note>{many(total, 'version')}: {counts}. The last {len(recent)}:</p>" + table(
             ("Version", "Trained at row", "In effect from row", "Samples", "Outcome", "Highest mean score"),
             [
                 (

@@ -43,8 +43,9 @@ def _layout(height: int, **more: Any) -> dict[str, Any]:
         "hoverlabel": {"font": {"size": 12}},
         "legend": {
             "orientation": "h",
-            "y": -0.12,
-            "yanchor": "top",
+            "yref": "container",
+            "y": 0,
+            "yanchor": "bottom",
             "x": 0,
             "font": {"color": INK, "size": 12},
         },
@@ -83,7 +84,7 @@ def equity(tally: Tally) -> go.Figure:
             more["line"] = {"dash": "dot"}
         traces.append(_line(x, pnl[:, k], label(name), colour(name, tally.agents), width, **more))
         traces[-1]["legendrank"] = {"ensemble": 1, "equal_weights": 2, "buy_and_hold": 3}.get(name, 10)
-    axis = {"tickformat": "+.0%", "hoverformat": "+.2%", "zeroline": True, "zerolinecolor": RULE}
+    axis = {"tickformat": "+~%", "hoverformat": "+.2%", "zeroline": True, "zerolinecolor": RULE}
     return _figure(traces, _layout(440, yaxis=axis))
 
 
@@ -103,7 +104,7 @@ def drawdown(tally: Tally, best: str | None) -> go.Figure:
         title = f"{label(name)} (best agent)" if name == best else label(name)
         traces.append(_line(x, -fall[:, k], title, code, 2.2 if name == "ensemble" else 1.3, **more))
         traces[-1]["legendrank"] = {"ensemble": 1, "equal_weights": 2, "buy_and_hold": 3}.get(name, 10)
-    axis = {"tickformat": ".0%", "hoverformat": ".2%", "rangemode": "tozero"}
+    axis = {"tickformat": "~%", "hoverformat": ".2%", "rangemode": "tozero"}
     return _figure(traces, _layout(280, yaxis=axis))
 
 
@@ -121,7 +122,7 @@ def _stacked(x: Floats, shares: Floats, names: tuple[str, ...], codes: list[str]
         )
         for k, name in enumerate(names)
     ]
-    layout = _layout(height, yaxis={"tickformat": ".0%", "range": [0, 1]})
+    layout = _layout(height, yaxis={"tickformat": "~%", "range": [0, 1]})
     layout["legend"]["traceorder"] = "normal"
     return _figure(traces, layout)
 
@@ -160,7 +161,7 @@ def position(tally: Tally) -> go.Figure:
     layout["yaxis2"] = {
         **layout["yaxis"],
         "domain": [0.0, 0.33],
-        "tickformat": ".0%",
+        "tickformat": "~%",
         "hoverformat": ".1%",
         "zeroline": True,
         "zerolinecolor": MUTED,

@@ -73,7 +73,8 @@ const options={displayModeBar:false,responsive:true,doubleClick:'reset'};
 const shown=Object.keys(figures).filter(id=>document.getElementById(id));
 let following=false;
 function draw(){
-  for(const one of document.querySelectorAll('[data-tone]'))one.style.setProperty('--tone',dye(one.dataset.tone));
+  for(const one of document.querySelectorAll('[data-tone]'))
+    one.style.setProperty('--tone',dye(one.dataset.tone));
   for(const id of shown){
     const layout=dye(figures[id].layout);
     layout.hoverlabel=Object.assign({},layout.hoverlabel,dark.matches?

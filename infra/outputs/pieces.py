@@ -24,6 +24,11 @@ def percent(value: float | None, digits: int = 1, sign: bool = False) -> str:
     return f"{text} %".replace("-", "−")
 
 
+def many(count: int, what: str) -> str:
+    """1 day, 2 days."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def instant(ts: int | None) -> str:
     """UNIX ns as text to the minute."""
     return NONE if ts is None else datetime.fromtimestamp(ts // 10**9, UTC).strftime("%Y-%m-%d %H:%M")

@@ -9,7 +9,7 @@ from windvane.infra.outputs import appendix, charts
 from windvane.infra.outputs.facts import Facts
 from windvane.infra.outputs.page import CSS, SCRIPT
 from windvane.infra.outputs.palette import DARK
-from windvane.infra.outputs.pieces import bars, cards, figures, instant, number, percent, years
+from windvane.infra.outputs.pieces import bars, cards, figures, instant, many, number, percent, years
 from windvane.infra.outputs.tally import Tally
 
 
@@ -107,6 +107,11 @@ def _head(found: dict[str, Any], tally: Tally, facts: Facts) -> str:
     ensemble, equal = series["ensemble"], series["equal_weights"]
     if tally.warm is None:
         title = "No row is past the warm-up: nothing was traded"
+    elif gain["days"] < 2:
+        title = (
+            f"The ensemble made {percent(ensemble['total_return'], sign=True)} of capital in one day; "
+            f"equal weights {percent(equal['total_return'], sign=True)}"
+        )
     else:
         title = (
             f"The ensemble made {percent(ensemble['total_return'], sign=True)} of capital at a Sharpe ratio "
@@ -125,7 +130,7 @@ def _head(found: dict[str, Any], tally: Tally, facts: Facts) -> str:
     facts_line = [
         f"{tally.good:,} good rows ({escape(facts.bars)})",
         f"{found['rejected']:,} rejected",
-        f"{gain['days']:,} days",
+        many(gain["days"], "day"),
         f"preset {escape(facts.preset)}",
         f"capital {facts.config.capital:,.0f}, not compounded",
     ]
@@ -205,7 +210,7 @@ def _tables(found: dict[str, Any], tally: Tally) -> str:
         "<p class=note>Ratios are of daily returns (UTC), times √365. Exposure is the mean absolute position."
         "</p>"
         f"<h2>By year</h2>{per_year}"
-        f"<h2>Risk</h2><p class=note>Rows: {', '.join(states)}. {risk['orders']:,} orders"
+        f"<h2>Risk</h2><p class=note>Rows: {', '.join(states)}. {many(risk['orders'], 'order')}"
         f"{f' ({reasons})' if reasons else ''}, {risk['reduce_only_orders']:,} of them reduce-only; "
         f"halts: {number(risk['halts'], 0)}.</p>{acted}"
     )

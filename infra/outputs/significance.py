@@ -59,7 +59,7 @@ def gain(ensemble: Floats, other: Floats, seed: int) -> Gain:
     found = float(annual(ensemble) - annual(other))
     blocks = -(-days // BLOCK)
     if days < FEWEST:
-        sentence = f"gain {signed(found)}; {days} days are too few for an interval (it takes {FEWEST})"
+        sentence = f"gain {signed(found)}; an interval takes {FEWEST} days or more, these are {days}"
         return Gain(found, None, None, None, days, blocks, sentence)
     rng = np.random.default_rng(seed)
     starts = rng.integers(0, days, size=(DRAWS, blocks))

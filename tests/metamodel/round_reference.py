@@ -1,18 +1,10 @@
-"""One account, slowly: fractions for money, integers for lots, a list for what is in flight, names for verdicts.
-
-Also what plays rows to the real ensemble, so that suites write markets and not columns.
-"""
+"""One account, slowly: fractions for money, whole lots, a list of what is in flight, names for verdicts."""
 
 import math
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-
-from windvane.metamodel.config import Costs, TradingConfig
-from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble
-from windvane.metamodel.limits import RiskLimits
-from windvane.metamodel.risk import GATES
+from windvane.metamodel.config import TradingConfig
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
@@ -37,13 +29,13 @@ class Row(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What one row left; fill: seq of its order, lots, price and fee."""
+    """What one row left; fill: seq of its order, lots, price, fee; aim: what the order was for."""
 
     verdict: frozenset[str]
     state: int
     order: int
     fill: tuple[int, int, Fraction, Fraction] | None
-    held: int
+    aim: int
     lots: int
     equity: Fraction
 
@@ -77,6 +69,7 @@ class Reference:
         self.streak, self.day, self.mean, self.square, self.variance, self.gap = 0, -1, 0.0, 0.0, 0.0, 0.0
         self.turnover = self.fees = self.high = self.drawdown = Fraction(0)
         self.fills, self.warm, self.exposure = 0, 0, 0.0
+        self.aim = 0
         self.statements: list[list[float]] = []
         self.last: tuple[int, int] = (0, 0)
 
@@ -113,17 +106,19 @@ class Reference:
                 self.warm += 1
                 self._judge(row, good, before)
                 order, said = self._decide(row, good, before)
+                self.aim = self.held
                 if self.costs.delay == 0:
                     fill = self._fill(row, good)
                     self._mark(row.mid)
                 self.exposure += abs(float(self.lots * self.lot) * row.mid) / float(self.capital)
-        return Seen(frozenset(said), self.state, order, fill, self.held, self.lots, self.equity)
+        return Seen(frozenset(said), self.state, order, fill, self.aim, self.lots, self.equity)
 
     def statement(self) -> list[float]:
         mid = exact(self.mids[-1]) if self.mids else Fraction(0)
         position = self.lots * self.lot * mid / self.capital
         numbers = (self.pnl, position, self.turnover, self.fees, self.fills, self.exposure)
-        return [float(v) for v in (*self.last, self.day, *numbers, self.warm, self.drawdown, self.halts)]
+        values = [float(v) for v in (*numbers, self.warm, self.drawdown, self.halts)]
+        return [*self.last, self.day, *values]
 
     def _calendar(self, row: Row) -> None:
         day = (row.ts - 1) // DAY
@@ -173,11 +168,9 @@ class Reference:
         fee = abs(amount) * exact(self.costs.fee_bp) / 10_000
         self.cash -= amount + fee
         self.lots += lots
-        self.fees, self.turnover, self.fills = (
-            self.fees + fee,
-            self.turnover + abs(amount) / self.capital,
-            self.fills + 1,
-        )
+        self.fees += fee
+        self.turnover += abs(amount) / self.capital
+        self.fills += 1
         return seq, lots, price, fee
 
     def _estimate(self, row: Row, good: int, before: float) -> None:
@@ -241,11 +234,8 @@ class Reference:
                 narrow("order_rate", reduction(want, held))
         less = reduction(want, held)
         if limits.max_turnover is not None and want != less:
-            room = (
-                exact(limits.max_turnover) * self.capital
-                - self.day_turnover
-                - abs(less - held) * self.lot * mid
-            )
+            most = exact(limits.max_turnover) * self.capital
+            room = most - self.day_turnover - abs(less - held) * self.lot * mid
             narrow("turnover", within(max(room, Fraction(0)) / mid / self.lot, less))
         if not halted:
             for gate, fall, limit in (
@@ -263,10 +253,8 @@ class Reference:
                 want = within(exact(self._size(row, said)) * per_capital)
         if limits.max_order_qty is not None:
             narrow("order_qty", within(exact(limits.max_order_qty) / self.lot, held))
-        if (
-            want not in (0, held)
-            and abs(want - held) * self.lot * mid < exact(self.config.min_order) * self.capital
-        ):
+        least = exact(self.config.min_order) * self.capital
+        if want not in (0, held) and abs(want - held) * self.lot * mid < least:
             narrow("min_order", held)
         busy = self.costs.participation > 0 and bool(self.flying)
         order = 0 if collared or busy else want - held
@@ -294,59 +282,3 @@ class Reference:
                     said.add(gate)
                 size *= factor
         return size
-
-
-def ensemble(
-    costs: dict[str, Any] | None = None, limits: dict[str, Any] | None = None, **settings: Any
-) -> MetaLearningRiskManagedEnsemble:
-    """One agent, capital 1000, whole thousandths of a coin, no fee, fills at the next row, unless told otherwise."""
-    given = {"agents": ("a",), "capital": 1000.0, "lot": 1e-3, "min_order": 0.0} | settings
-    terms = Costs(**({"fee_bp": 0.0} | (costs or {})))
-    return MetaLearningRiskManagedEnsemble(
-        TradingConfig(costs=terms, limits=RiskLimits(**(limits or {})), **given)
-    )
-
-
-class Trace:
-    """What n rows gave, by row."""
-
-    def __init__(
-        self, e: MetaLearningRiskManagedEnsemble, target: Any, mid: Any = 100.0, **columns: Any
-    ) -> None:
-        names = {"flags": 0, "control": 0, "confidence": 1.0, "every": SECOND} | columns
-        shape = np.broadcast_shapes(
-            *(np.shape(v) for v in (target, mid, *names.values()) if v is not None), (1,)
-        )
-        full = {k: np.array(np.broadcast_to(v, shape)) for k, v in names.items() if v is not None}
-        clock, n = e.state()["clock.n"], shape[0]
-        ts = full["ts"] if "ts" in full else max(int(clock[3]), MIDNIGHT) + np.cumsum(full["every"])
-        wide = (len(e.config.agents), n)
-        given = np.broadcast_to(target, wide if np.ndim(target) == 2 else shape)
-        self.round = e.step(
-            np.arange(n) + int(clock[2]) + 1,
-            ts.astype(np.int64),
-            full["flags"].astype(np.int64),
-            np.zeros((n, 50)),
-            np.array(np.broadcast_to(mid, shape), float),
-            np.array(np.broadcast_to(given, wide).T, float),
-            np.array(np.broadcast_to(full["confidence"], wide).T, float),
-            **{k: full[k].astype(float) for k in ("bid", "ask", "size") if k in full},
-            control=full["control"].astype(np.int64),
-        )
-        o, orders, fills = self.round.outputs, self.round.orders, self.round.fills
-        self.out = o
-        self.orders = {int(o.order_row[i]): float(o.order[i, 0]) for i in range(orders)}
-        self.kinds = [(int(a), int(b)) for a, b in o.order_kind[:orders]]
-        self.fills = {int(o.fill_row[i]): tuple(o.fill[i].tolist()) for i in range(fills)}
-        self.fill_seq = [int(seq) for seq in o.fill_seq[:fills]]
-        self.verdicts = [{g for k, g in enumerate(GATES) if bits >> k & 1} for bits in o.verdict.tolist()]
-        self.states, self.equity = o.state.tolist(), o.value[3].tolist()
-        self.statements = o.statement[: self.round.statements]
-
-
-def ready(
-    e: MetaLearningRiskManagedEnsemble, mid: float = 100.0, **columns: Any
-) -> MetaLearningRiskManagedEnsemble:
-    """Three good rows of warm-up: the next row may trade."""
-    Trace(e, [0.0] * 3, mid, flags=8, **columns)
-    return e

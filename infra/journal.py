@@ -1,0 +1,106 @@
+"""The journal: what was on the topics of a run, in order, in one file that survives a crash.
+
+A record is its length and CRC-32, then the topic and the packed event, compressed by zstd. A torn last record is
+what a crash leaves: readers stop before it, a writer that goes on cuts it off.
+"""
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from windvane.streams.codec import WireError, from_packed, to_packed
+from windvane.streams.events import Event
+from windvane.streams.topics import TOPICS, Topic
+
+FILE = "events.wvj"
+_MAGIC = b"WINDVANE JOURNAL 1\n"
+_HEAD = struct.Struct("<II")
+_LEVEL = 1
+_BY_NAME = {topic.name: topic for topic in TOPICS}
+
+
+class JournalError(ValueError):
+    """A journal that cannot be read: one sentence that says which and why."""
+
+
+class JournalWriter:
+    """Appends events to FOLDER/events.wvj; `at`: go on from this offset, None: start anew."""
+
+    def __init__(self, folder: Path, at: int | None = None) -> None:
+        import pyarrow
+
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / FILE
+        self._codec = pyarrow.Codec("zstd", compression_level=_LEVEL)
+        self._file: BinaryIO = path.open("wb" if at is None else "r+b")
+        if at is None:
+            self._file.write(_MAGIC)
+        else:
+            self._file.truncate(at)
+            self._file.seek(at)
+
+    def write(self, topic: Topic, event: Event) -> None:
+        """Append one event."""
+        raw = to_packed(event)
+        name = topic.name.encode()
+        body = b"".join(
+            (
+                len(name).to_bytes(1, "little"),
+                name,
+                len(raw).to_bytes(4, "little"),
+                self._codec.compress(raw, asbytes=True),
+            )
+        )
+        self._file.write(_HEAD.pack(len(body), zlib.crc32(body)))
+        self._file.write(body)
+
+    def sync(self) -> int:
+        """Bring all to disk; gives the offset of the end."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def __enter__(self) -> "JournalWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.sync()
+        self._file.close()
+
+
+def find(path: Path) -> Path:
+    """The folder of a journal: given itself, or the folder of the run that wrote it."""
+    for folder in (path, path / "journal"):
+        if (folder / FILE).is_file():
+            return folder
+    raise JournalError(f"{path} holds no journal: name the folder that a run wrote, or its journal folder")
+
+
+def read(folder: Path) -> Iterator[tuple[Topic, Event]]:
+    """Every whole record in order; stops before a torn one. Raises JournalError on what is no journal."""
+    import pyarrow
+
+    codec = pyarrow.Codec("zstd")
+    path = folder / FILE
+    with path.open("rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise JournalError(f"{path} is not a journal of this version: run the backtest again")
+        while len(head := file.read(_HEAD.size)) == _HEAD.size:
+            size, crc = _HEAD.unpack(head)
+            body = file.read(size)
+            if len(body) != size or zlib.crc32(body) != crc:
+                return
+            cut = 1 + body[0]
+            whole = int.from_bytes(body[cut : cut + 4], "little")
+            try:
+                topic = _BY_NAME[body[1:cut].decode()]
+                event = from_packed(codec.decompress(body[cut + 4 :], whole, asbytes=True))
+            except (KeyError, WireError) as error:
+                raise JournalError(f"{path} holds a record that cannot be read: {error}") from error
+            yield topic, event

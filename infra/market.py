@@ -1,0 +1,153 @@
+"""A file of market data, made ready: read, cleaned, sampled to bars, and told in words what was done to it."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from windvane.infra.feeds.errors import InputError
+from windvane.infra.feeds.readers import read_market_file
+from windvane.metamodel.cleaning import Cleaner
+from windvane.metamodel.columns import Columns
+from windvane.metamodel.config import default_stale_after
+from windvane.metamodel.sampler import BarSampler, format_interval, parse_interval
+from windvane.streams.events import DeadLetter, Ticks
+
+_TOLD = 1000
+"""Dead letters told one by one; all are counted."""
+
+_REGULAR = 0.5
+"""Share of equal steps from which rows count as regular."""
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """columns: the rows to trade, ts non-decreasing; interval: ns of a row, 0 for ticks; stale_after: ns."""
+
+    file: str
+    kind: str  # "real" or "simulated"
+    bars: str  # what a row is, in words
+    columns: Columns
+    interval: int
+    stale_after: int
+    rejected: dict[str, int]
+    letters: tuple[tuple[int, str], ...]  # (row of the file, reason) of the first thousand
+    notes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("ts", "price", *self.columns.present):
+            if not getattr(self.columns, name).flags.writeable:
+                raise TypeError(f"column {name} is read-only: kernels are compiled for arrays that are not")
+
+    def digest(self) -> str:
+        """Hex digest of all columns."""
+        whole = hashlib.sha256()
+        for name in ("ts", "price", *self.columns.present):
+            whole.update(name.encode())
+            whole.update(np.ascontiguousarray(getattr(self.columns, name)).tobytes())
+        return whole.hexdigest()
+
+    def ticks(self, book: str, start: int, stop: int) -> Ticks:
+        """Rows start <= seq < stop as an event."""
+        c = self.columns
+        rows = slice(start, stop)
+        return Ticks(
+            book=book,
+            seq=np.arange(start, stop),
+            ts=c.ts[rows],
+            flags=np.zeros(stop - start, np.int64),
+            price=c.price[rows],
+            **{
+                name: getattr(c, name)[rows]
+                for name in ("size", "bid", "ask", "bid_size", "ask_size", "buy_size")
+                if getattr(c, name) is not None
+            },
+        )
+
+    def dead_letters(self, book: str) -> Iterator[DeadLetter]:
+        """What was rejected, one event a row, and one for all beyond the first thousand."""
+        for row, reason in self.letters:
+            yield DeadLetter(book=book, source=f"{self.file} row {row}", reason=reason, payload="")
+        rest = sum(self.rejected.values()) - len(self.letters)
+        if rest > 0:
+            yield DeadLetter(
+                book=book, source=self.file, reason=f"{rest} more rows were rejected", payload=""
+            )
+
+
+def load_market(
+    path: Path, *, bars: str | None = None, start: str | None = None, end: str | None = None
+) -> Market:
+    """Read a file and make it ready; raises InputError with one sentence where that cannot be."""
+    source = read_market_file(path, start=start, end=end)
+    notes = list(source.notes)
+    cleaner = Cleaner(bar_interval=source.interval)
+    ids = source.ids
+    if ids is None and source.kind == "trades":
+        ids = np.arange(len(source.columns))
+        notes.append("trades have no ids, so equal ones in a row are kept: they may well be two trades")
+    cleaned = cleaner.clean(source.columns, ids)
+    columns, interval = cleaned.columns, source.interval
+    if cleaner.stepped_back:
+        notes.append(f"{cleaner.stepped_back} rows whose clock stepped back by up to 5 s were raised")
+    what = f"{format_interval(interval)} bars" if interval else source.kind
+    if bars is not None:
+        try:
+            target = parse_interval(bars)
+            if target != interval:
+                columns, left = _sample(columns, target, interval)
+                if left:
+                    notes.append("the last bar was unfinished and left out")
+            interval = target
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        what = f"{bars} bars"
+    if not len(columns):
+        raise InputError(f"{path.name} has no row left to trade: widen --from and --to, or check the file")
+    spacing = interval or _spacing(columns)
+    stale_after = default_stale_after(spacing)
+    holes = int((np.diff(columns.ts) > stale_after).sum())
+    if holes:
+        notes.append(
+            f"{holes} holes of more than {stale_after / 60e9:g} minutes: trading only reduces for 3 rows after each"
+        )
+    rejected = dict(source.rejected.counts())
+    for reason, count in cleaner.counts.items():
+        if count and reason != "accepted":
+            rejected[reason] = rejected.get(reason, 0) + count
+    letters = [(letter.row, letter.reason) for letter in source.rejected[:_TOLD]]
+    for row, reason in zip(cleaned.index[:_TOLD].tolist(), cleaned.reasons[:_TOLD], strict=True):
+        letters.append((row + 1, reason))
+    return Market(
+        file=path.name,
+        kind="real" if columns.regime is None else "simulated",
+        bars=what,
+        columns=columns,
+        interval=interval,
+        stale_after=stale_after,
+        rejected=rejected,
+        letters=tuple(letters[:_TOLD]),
+        notes=tuple(notes),
+    )
+
+
+def _sample(columns: Columns, target: int, interval: int) -> tuple[Columns, int]:
+    sampler = BarSampler(target, interval)
+    bars = sampler.push(columns)
+    sampler.finish()
+    return bars, sampler.dropped
+
+
+def _spacing(columns: Columns) -> int:
+    """ns between rows of a source that names no interval, from its first thousand, so that it is causal."""
+    steps = np.diff(columns.ts[:1001])
+    steps = steps[steps > 0]
+    if not len(steps):
+        return 0
+    values, counts = np.unique(steps, return_counts=True)
+    common = int(counts.argmax())
+    if counts[common] > _REGULAR * len(steps):
+        return int(values[common])
+    return int(np.median(steps))

@@ -1,0 +1,236 @@
+"""A run on one machine: ticks through the embedded pipeline into a journal, resumable, then the files people read.
+
+FOLDER/journal holds events.wvj (the log), snapshot.wvs (state of all stages at an offset of the log) and run.json
+(what was run on what). After a crash or Ctrl-C the same call goes on from the last snapshot.
+"""
+
+import json
+import os
+import shutil
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from windvane.infra import journal
+from windvane.infra.market import Market
+from windvane.metamodel.config import TradingConfig, digest
+from windvane.streams.codec import WireError, pack, unpack
+from windvane.streams.embedded import EmbeddedRunner
+from windvane.streams.events import BookClosed, BookOpened, Control, Event, Ticks
+from windvane.streams.topics import DEAD_LETTERS, FEATURES, PROPOSALS, Topic
+
+SNAPSHOT_SECONDS = 5.0
+_SNAPSHOT = "snapshot.wvs"
+_RUN = "run.json"
+
+
+class SessionError(ValueError):
+    """A run that must not be started: one sentence that says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run. batch: rows a step, of no effect on results; full: journal features and proposals too."""
+
+    book: str
+    config: TradingConfig
+    preset: str
+    batch: int = 4096
+    wire: bool = False
+    full: bool = False
+    controls: tuple[Control, ...] = ()
+    snapshot_seconds: float = SNAPSHOT_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of it. rows: worked off so far; seconds: spent on them; resumed: rows that were there before."""
+
+    rows: int
+    seconds: float
+    resumed: int
+    finished: bool
+
+
+def identity(plan: Plan, market: Market) -> dict[str, Any]:
+    """What a journal must agree on to be gone on with."""
+    return {
+        "book": plan.book,
+        "config": digest(plan.config),
+        "ticks": market.digest(),
+        "controls": [[c.number, c.action, c.effective_from] for c in plan.controls],
+        "full": plan.full,
+    }
+
+
+def run(
+    plan: Plan,
+    market: Market,
+    out: Path,
+    *,
+    progress: Callable[[int], None] = lambda rows: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Result:
+    """Run or go on with a run; progress is told the rows done, stopping is asked between batches.
+
+    Raises SessionError where `out` holds an unfinished run of something else.
+    """
+    folder, key = out / "journal", identity(plan, market)
+    before = _unfinished(folder, key)
+    if before is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        _write(folder / _RUN, json.dumps({**key, "finished": False, **_story(plan, market)}, indent=2).encode())
+    rows = len(market.columns)
+    done = 0 if before is None else int(before["rows"])
+    spent = 0.0 if before is None else float(before["seconds"])
+    resumed = done
+    quiet = set() if plan.full else {FEATURES.name, PROPOSALS.name}
+    with journal.JournalWriter(folder, None if before is None else int(before["offset"])) as writer:
+
+        def listen(topic: Topic, event: Event) -> None:
+            if topic.name not in quiet:
+                writer.write(topic, event)
+
+        runner = EmbeddedRunner(
+            listen, wire=plan.wire, snapshot=None if before is None else before["state"]
+        )
+        if before is None:
+            runner.feed([BookOpened(book=plan.book, config=plan.config, digest=digest(plan.config))])
+            for letter in market.dead_letters(plan.book):
+                listen(DEAD_LETTERS, letter)
+            runner.control(plan.controls)
+        began = saved = time.monotonic()
+        progress(done)
+        while done < rows and not stopping():
+            upto = min(done + plan.batch, rows)
+            runner.feed([market.ticks(plan.book, done, upto)])
+            done = upto
+            now = time.monotonic()
+            if now - saved > plan.snapshot_seconds:
+                _save(folder, runner, writer, done, spent + now - began)
+                saved = now
+            progress(done)
+        finished = done >= rows
+        if finished:
+            runner.feed([BookClosed(book=plan.book, last=rows - 1)])
+        seconds = spent + time.monotonic() - began
+        _save(folder, runner, writer, done, seconds)
+    if finished:
+        story = json.loads((folder / _RUN).read_bytes())
+        _write(folder / _RUN, json.dumps({**story, "finished": True, "seconds": seconds}, indent=2).encode())
+        (folder / _SNAPSHOT).unlink()
+    return Result(done, seconds, resumed, finished)
+
+
+def _story(plan: Plan, market: Market) -> dict[str, Any]:
+    return {
+        "preset": plan.preset,
+        "file": market.file,
+        "kind": market.kind,
+        "bars": market.bars,
+        "rejected": market.rejected,
+        "notes": list(market.notes),
+    }
+
+
+def _unfinished(folder: Path, key: dict[str, Any]) -> dict[str, Any] | None:
+    """The snapshot of an unfinished run of the same thing, or None where there is nothing to go on with."""
+    try:
+        story = json.loads((folder / _RUN).read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise SessionError(f"{folder / _RUN} is damaged: choose another --out, or remove {folder}") from error
+    if story["finished"]:
+        return None
+    if any(story.get(name) != value for name, value in key.items()):
+        raise SessionError(
+            f"{folder.parent} holds an unfinished run of other data or options: "
+            f"choose another --out, or remove {folder} to give that run up"
+        )
+    try:
+        raw = (folder / _SNAPSHOT).read_bytes()
+    except FileNotFoundError:
+        return None
+    crc, size = int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:8], "little")
+    try:
+        if zlib.crc32(raw[4:]) != crc:
+            raise WireError("checksum")
+        found = unpack(raw[8 : 8 + size])
+    except WireError as error:
+        raise SessionError(f"{folder / _SNAPSHOT} is damaged: remove {folder} and run again") from error
+    return {**found, "state": raw[8 + size :]}
+
+
+def _save(folder: Path, runner: EmbeddedRunner, writer: journal.JournalWriter, rows: int, seconds: float) -> None:
+    """Everything that was journaled is on disk before the state that follows from it."""
+    head = pack({"rows": rows, "seconds": seconds, "offset": writer.sync()})
+    body = len(head).to_bytes(4, "little") + head + runner.snapshot()
+    _write(folder / _SNAPSHOT, zlib.crc32(body).to_bytes(4, "little") + body)
+
+
+def _write(path: Path, raw: bytes) -> None:
+    """Replace a file in one step: a crash leaves the old or the new one."""
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        file.write(raw)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def story_of(folder: Path) -> dict[str, Any]:
+    """What run.json tells of a journal."""
+    try:
+        return dict(json.loads((folder / _RUN).read_bytes()))
+    except (FileNotFoundError, ValueError) as error:
+        raise SessionError(f"{folder} has no readable {_RUN}: it is not the journal of a run") from error
+
+
+def replay(
+    folder: Path, out: Path, *, wire: bool = False, full: bool = False, progress: Callable[[int], None] = lambda r: None
+) -> tuple[int, float, BookOpened]:
+    """Send the inputs of a journal through the pipeline again, into OUT/journal; gives rows, seconds and the book.
+
+    Inputs are what lies on ticks and control; all else is computed anew.
+    """
+    target = out / "journal"
+    if target.resolve() == folder.resolve():
+        raise SessionError(f"{out} holds the journal to replay: choose another --out")
+    shutil.rmtree(target, ignore_errors=True)
+    opened: BookOpened | None = None
+    rows, seconds = 0, 0.0
+    quiet = set() if full else {FEATURES.name, PROPOSALS.name}
+    with journal.JournalWriter(target) as writer:
+
+        def listen(topic: Topic, event: Event) -> None:
+            if topic.name not in quiet:
+                writer.write(topic, event)
+
+        runner = EmbeddedRunner(listen, wire=wire)
+        for topic, event in journal.read(folder):
+            began = time.monotonic()
+            if isinstance(event, BookOpened | Ticks | BookClosed) and topic.name == "ticks":
+                opened = event if isinstance(event, BookOpened) else opened
+                runner.feed([event])
+                rows += len(event) if isinstance(event, Ticks) else 0
+            elif isinstance(event, Control):
+                runner.control([event])
+            elif topic.name == DEAD_LETTERS.name and rows == 0:
+                listen(topic, event)  # of the reader: the pipeline itself finds the others again
+            seconds += time.monotonic() - began
+            progress(rows)
+    if opened is None:
+        raise SessionError(f"{folder} opens no book: its run was stopped before the first row, run it again")
+    story = story_of(folder)
+    _write(target / _RUN, json.dumps({**story, "seconds": seconds, "replay_of": str(folder)}, indent=2).encode())
+    return rows, seconds, opened
+
+
+def events(folder: Path) -> Iterator[Event]:
+    """All events of a journal in order."""
+    return (event for _, event in journal.read(folder))

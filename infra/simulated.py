@@ -1,0 +1,65 @@
+"""Simulated markets as files, and the constants that are fitted on them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from windvane.metamodel.features import NAMES, WARMUP, MarketFeatureExtractor
+from windvane.metamodel.market import simulate
+from windvane.metamodel.scaler import FeatureScaler
+
+SCALER_SEEDS = range(10_000, 10_040)
+"""Randomised seeds that the scaler is fitted on; none of them is ever evaluated on."""
+
+SCALER_TICKS = 30_000
+
+_COLUMNS = ("ts", "price", "size", "bid", "ask", "bid_size", "ask_size", "buy_size", "regime")
+
+
+def write_market(path: Path, market: str, ticks: int, seed: int, randomised: bool) -> None:
+    """Write a simulated market as Parquet, marked as simulated."""
+    import pyarrow
+    import pyarrow.parquet
+
+    made = simulate(market, ticks, seed, randomised)
+    table = pyarrow.table({name: getattr(made, name) for name in _COLUMNS})
+    told = {"windvane.simulated": f"market {market}, seed {seed}", "windvane.fee_bp": str(made.fee_bp)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(table.replace_schema_metadata(told), path, compression="zstd")
+
+
+def fit_scaler(progress: Callable[[int], None] = lambda done: None) -> FeatureScaler:
+    """Centre and spread of every feature over the randomised training seeds."""
+    rows = []
+    for done, seed in enumerate(SCALER_SEEDS):
+        m = simulate("standard", SCALER_TICKS, seed, randomised=True)
+        found = MarketFeatureExtractor(stale_after=10**18).step(
+            m.ts,
+            np.zeros(len(m.ts), np.int64),
+            m.price,
+            size=m.size,
+            bid=m.bid,
+            ask=m.ask,
+            bid_size=m.bid_size,
+            ask_size=m.ask_size,
+            buy_size=m.buy_size,
+        )
+        rows.append(found.x[WARMUP:])
+        progress(done + 1)
+    return FeatureScaler.fit(np.concatenate(rows))
+
+
+def scaler_source(scaler: FeatureScaler) -> str:
+    """The module that holds the constants."""
+
+    def table(name: str, values: np.ndarray) -> str:
+        lines = "".join(f'    "{n}": {v:.6g},\n' for n, v in zip(NAMES, values.tolist(), strict=True))
+        return f"{name}: dict[str, float] = {{\n{lines}}}\n"
+
+    return (
+        '"""Centre and spread of every feature on randomised simulated markets; made by `windvane train scaler`."""\n\n'
+        + table("CENTRE", scaler.centre)
+        + "\n"
+        + table("SPREAD", scaler.spread)
+    )

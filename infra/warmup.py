@@ -1,0 +1,29 @@
+"""Every kernel compiled, or loaded from the cache, before a clock starts."""
+
+import numpy as np
+
+from windvane.agents.factory import AGENTS
+from windvane.metamodel.config import TradingConfig, digest
+from windvane.streams.embedded import EmbeddedRunner
+from windvane.streams.events import BookClosed, BookOpened, Ticks
+
+_ROWS = 8
+
+
+def warm_up() -> None:
+    """Send a few rows through a pipeline of all agents; types do not depend on a run's settings."""
+    config = TradingConfig(agents=tuple(AGENTS))
+    runner = EmbeddedRunner()
+    runner.feed([BookOpened(book="warm-up", config=config, digest=digest(config))])
+    runner.feed(
+        [
+            Ticks(
+                book="warm-up",
+                seq=np.arange(_ROWS),
+                ts=np.arange(1, _ROWS + 1) * 1_000_000_000,
+                flags=np.zeros(_ROWS, np.int64),
+                price=np.linspace(100.0, 101.0, _ROWS),
+            ),
+            BookClosed(book="warm-up", last=_ROWS - 1),
+        ]
+    )

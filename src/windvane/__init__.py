@@ -1,0 +1,38 @@
+"""Windvane: an event-driven pipeline that decides, tick by tick, which trading agent to believe.
+
+The public names are imported when they are first used, so that `import windvane` stays fast.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AGENTS": "agents.factory",
+    "Agent": "agents.base",
+    "Costs": "metamodel.config",
+    "EmbeddedRunner": "streams.embedded",
+    "FeatureScaler": "metamodel.scaler",
+    "MarketFeatureExtractor": "metamodel.features",
+    "MetaLearningEnsembleManager": "metamodel.ensemble",
+    "MetaLearningRiskManagedEnsemble": "metamodel.ensemble",
+    "Proposal": "agents.base",
+    "RiskLimits": "metamodel.limits",
+    "TradingConfig": "metamodel.config",
+    "WeighingConfig": "metamodel.config",
+    "create_agents": "agents.factory",
+    "simulate": "metamodel.market",
+}
+
+__all__ = sorted((*_HOMES, "__version__"))
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"windvane has no {name!r}: it has {', '.join(sorted(_HOMES))}")
+    return getattr(import_module(f"windvane.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

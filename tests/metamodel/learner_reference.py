@@ -1,0 +1,119 @@
+"""The whole learner, slow and plain: whole arrays, solved matrices, no rings.
+
+Cesa-Bianchi and Lugosi 2006 for the setting; Gaillard, Stoltz and van Erven 2014 for Adapt-ML-Prod; Herbster and
+Warmuth 1998 for Fixed-Share; weighted ridge regression in place of recursive least squares. Stated conventions: what
+was never decided is 0, covariances are of deviations from the slow means just moved, eight warm-started steps of
+projected gradient give the contextual weights.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from windvane.agents.base import Floats, Ints
+
+
+class Settings(NamedTuple):
+    cap: float
+    minimum: int
+    gamma: float
+    eta: float
+    alpha: float
+    delay: int
+    prior: Floats
+    centre: Floats
+    spread: Floats
+    trend: int  # column of the 128-tick trend
+
+
+class Outcome(NamedTuple):
+    weights: Floats  # (n, N)
+    members: Floats  # (n, 3, N)
+    share: Floats  # (n, 3)
+    gn: Floats  # (n, N)
+    S: Floats  # (N, N)
+    mu: Floats  # (N,)
+
+
+def nearest(v: Floats, order: Floats, cap: float, minimum: int) -> Floats:
+    """Projection on the capped simplex whose floors are given in the order of `order`, by bisection."""
+    n = len(v)
+    lower, upper = np.zeros(n), np.full(n, max(cap, 1.0 / n))
+    lower[np.argsort(-order, kind="stable")[: min(minimum, n)]] = 0.05
+    low, high = (v - upper).min(), (v - lower).max()
+    for _ in range(200):
+        tau = (low + high) / 2.0
+        if np.clip(v - tau, lower, upper).sum() > 1.0:
+            low = tau
+        else:
+            high = tau
+    return np.clip(v - high, lower, upper)
+
+
+def known_volatility(r: Floats) -> Floats:
+    s, variance = [1e-6], 0.0
+    for k, move in enumerate(r[1:], start=1):
+        s.append(math.sqrt(max(variance, 1e-12)))
+        square = move**2 if k == 1 else min(move**2, 36.0 * s[-1] ** 2)
+        variance += max(2.0 / 129.0, 1.0 / k) * (square - variance)
+    return np.array(s)
+
+
+def run(rules: Settings, x: Floats, mid: Floats, a: Floats, cost: Floats, warm: Ints) -> Outcome:
+    rows, n = a.shape
+    d = rules.delay
+    z = np.clip((x - rules.centre) / rules.spread, -5.0, 5.0)
+    r = np.diff(np.log(mid), prepend=math.log(mid[0]))
+    s = known_volatility(r)
+    member_a, members, gn = np.zeros((rows, 3)), np.zeros((rows, 3, n)), np.zeros((rows, n))
+    weights, shares, xs = np.zeros((rows, n)), np.zeros((rows, 3)), {}
+
+    def scored(t: int, held: Floats) -> Floats:
+        now = held[t - 1 - d] if t - 1 - d >= 0 else np.zeros(held.shape[1])
+        before = held[t - 2 - d] if t - 2 - d >= 0 else np.zeros(held.shape[1])
+        paid = cost[t - 1] if t else 0.0
+        return np.clip((now * r[t] - np.abs(now - before) * paid) / s[t], -4.0, 4.0)
+
+    w = np.full((3, n), 1.0 / n)
+    best, share, square = w[2].copy(), rules.prior.copy(), np.ones(3)
+    fast, slow, S, mu = np.zeros(n), np.zeros(n), np.eye(n), np.zeros(n)
+    product, rate, squares = np.full(n, 1.0 / n), np.full(n, min(0.5, math.sqrt(math.log(max(n, 2))))), np.zeros(n)
+    size = 1 + x.shape[1] + 4 * n
+    normal, moment = 1500.0 * np.eye(size), np.zeros((size, n))
+    first = int(np.argmax(warm)) if warm.any() else rows
+    for t in range(rows):
+        if t >= first:
+            gn[t] = scored(t, a)
+            fast = fast + (1.0 - 0.5 ** (1 / 96)) * (gn[t] - fast)
+            slow = slow + (1.0 - 0.5 ** (1 / 768)) * (gn[t] - slow)
+            S = S + (1.0 - 0.5 ** (1 / 2000)) * (np.outer(gn[t] - slow, gn[t] - slow) - S)
+            regret = (gn[t] - w[1] @ gn[t]) / 8.0
+            squares = squares + regret**2
+            new = np.minimum(0.5, np.sqrt(math.log(max(n, 2)) / (1.0 + squares)))
+            product, rate = (product * (1.0 + rate * regret)) ** (new / rate), new
+            member = scored(t, member_a)
+            square = 0.5 ** (1 / 4000) * square + (1.0 - 0.5 ** (1 / 4000)) * member**2
+            gain = np.clip(member / np.maximum(0.15, np.sqrt(square)), -4.0, 4.0)
+            share = share * np.exp(rules.eta * gain)
+            share = (1.0 - rules.alpha) * share / share.sum() + rules.alpha * rules.prior
+
+            w[1] = nearest(rate * product / (rate @ product), rate * product, rules.cap, rules.minimum)
+            if t % 4 == 0:
+                if t - 32 >= first:
+                    forget = 0.5 ** (4 / 3e5)
+                    normal = forget * normal + np.outer(xs[t - 32], xs[t - 32])
+                    moment = forget * moment + np.outer(xs[t - 32], gn[t - 31 : t + 1].mean(axis=0))
+                drift = 0.5 * z[t, rules.trend]
+                xs[t] = np.concatenate(
+                    [[1.0], z[t] / 2.0, 10.0 * fast, 25.0 * slow, a[t] * drift, np.abs(a[t])]
+                )
+                mu = xs[t] @ np.linalg.solve(normal, moment)
+                pace = 1.0 / (rules.gamma * np.trace(S) + 1e-12)
+                for _ in range(8):
+                    best = nearest(best + pace * (mu - rules.gamma * S @ best), mu, rules.cap, rules.minimum)
+            w[2] = w[2] + 0.1 * (best - w[2])
+        mixed = share @ w
+        weights[t], members[t], shares[t] = nearest(mixed, mixed, rules.cap, rules.minimum), w, share
+        member_a[t] = w @ a[t]
+    return Outcome(weights, members, shares, gn, S, mu)

@@ -1,0 +1,74 @@
+"""Plays rows to the real ensemble with one agent, so that suites write markets and not columns."""
+
+from typing import Any
+
+import numpy as np
+
+from windvane.metamodel.config import Costs, TradingConfig
+from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble
+from windvane.metamodel.limits import RiskLimits
+from windvane.metamodel.risk import GATES
+
+SECOND = 1_000_000_000
+DAY = 86_400 * SECOND
+MIDNIGHT = 11_600 * DAY
+ACTIVE, REDUCE_ONLY, HALTED = 0, 1, 2
+HALT, CUT, RESUME, FLATTEN = 1, 2, 3, 4
+HEARTBEAT, BAD, GAP, WARMUP = 1, 2, 4, 8
+
+
+def names(bits: int) -> set[str]:
+    """Verdicts by name."""
+    return {gate for k, gate in enumerate(GATES) if bits >> k & 1}
+
+
+def ensemble(
+    costs: dict[str, Any] | None = None, limits: dict[str, Any] | None = None, **settings: Any
+) -> MetaLearningRiskManagedEnsemble:
+    """Capital 1000 in thousandths of a coin, no fee, no least order, fills at the next row unless told."""
+    given = {"agents": ("a",), "capital": 1000.0, "lot": 1e-3, "min_order": 0.0} | settings
+    terms, gates = Costs(**({"fee_bp": 0.0} | (costs or {}))), RiskLimits(**(limits or {}))
+    return MetaLearningRiskManagedEnsemble(TradingConfig(costs=terms, limits=gates, **given))
+
+
+class Trace:
+    """What n rows gave, by row; every column is a number or (n,), and time goes on where it stood."""
+
+    def __init__(
+        self, e: MetaLearningRiskManagedEnsemble, target: Any, mid: Any = 100.0, **given: Any
+    ) -> None:
+        columns = {"target": target, "mid": mid, "flags": 0, "control": 0, "confidence": 1.0, "every": SECOND}
+        columns |= given
+        shape = np.broadcast_shapes((1,), *(np.shape(v) for v in columns.values()))
+        full = {k: np.array(np.broadcast_to(v, shape)) for k, v in columns.items()}
+        clock, n = e.state()["clock.n"], shape[0]
+        ts = full["ts"] if "ts" in full else max(int(clock[3]), MIDNIGHT) + np.cumsum(full["every"])
+        self.round = e.step(
+            np.arange(n) + int(clock[2]) + 1,
+            ts.astype(np.int64),
+            full["flags"].astype(np.int64),
+            np.zeros((n, 50)),
+            full["mid"].astype(float),
+            full["target"].astype(float)[:, None],
+            full["confidence"].astype(float)[:, None],
+            **{k: full[k].astype(float) for k in ("bid", "ask", "size") if k in full},
+            control=full["control"].astype(np.int64),
+        )
+        o, orders, fills = self.round.outputs, self.round.orders, self.round.fills
+        self.out = o
+        self.orders = dict(zip(o.order_row[:orders].tolist(), o.order[:orders, 0].tolist(), strict=True))
+        self.kinds = [tuple(kind) for kind in o.order_kind[:orders].tolist()]
+        self.fills = dict(zip(o.fill_row[:fills].tolist(), o.fill[:fills].tolist(), strict=True))
+        self.fill_seq = o.fill_seq[:fills].tolist()
+        self.verdicts = [names(bits) for bits in o.verdict.tolist()]
+        self.states, self.equity = o.state.tolist(), o.value[3].tolist()
+        self.position = o.value[2].tolist()
+        self.statements = o.statement[: self.round.statements]
+
+
+def ready(
+    e: MetaLearningRiskManagedEnsemble, mid: float = 100.0, **given: Any
+) -> MetaLearningRiskManagedEnsemble:
+    """Three good rows of warm-up: the next row may trade."""
+    Trace(e, [0.0] * 3, mid, flags=WARMUP, **given)
+    return e

@@ -9,9 +9,10 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
+from numba.core import config
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,7 +33,7 @@ def cache_folder() -> Path:
 
 
 if not os.environ.get("NUMBA_CACHE_DIR"):
-    numba.config.CACHE_DIR = str(cache_folder())
+    setattr(config, "CACHE_DIR", str(cache_folder()))  # noqa: B010 (numba makes its settings at run time)
 
 
 def kernel(function: F, forceinline: bool = False) -> F:
@@ -41,12 +42,13 @@ def kernel(function: F, forceinline: bool = False) -> F:
     No fastmath and no parallel loops: sums keep their order, so results are the same to the last bit for any cut of
     the input. Division follows IEEE 754 instead of raising.
     """
-    return numba.njit(cache=True, error_model="numpy", nogil=True, forceinline=forceinline)(function)  # type: ignore[no-any-return]
+    compiled = numba.njit(cache=True, error_model="numpy", nogil=True, forceinline=forceinline)(function)
+    return cast(F, compiled)
 
 
 def compiled_before() -> bool:
     """Whether this version's kernels were compiled on this machine before (else the first run takes longer)."""
-    folder = Path(str(numba.config.CACHE_DIR))
+    folder = Path(str(getattr(config, "CACHE_DIR")))  # noqa: B009
     return folder.is_dir() and any(folder.rglob("*.nbi"))
 
 

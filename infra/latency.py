@@ -5,9 +5,9 @@ import time
 import numpy as np
 
 from windvane.infra.market import Market
+from windvane.infra.session import Plan
 from windvane.metamodel.config import digest
 from windvane.metamodel.features import WARMUP
-from windvane.infra.session import Plan
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import BookOpened
 

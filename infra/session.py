@@ -83,7 +83,9 @@ def run(
     if before is None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        _write(folder / _RUN, json.dumps({**key, "finished": False, **_story(plan, market)}, indent=2).encode())
+        _write(
+            folder / _RUN, json.dumps({**key, "finished": False, **_story(plan, market)}, indent=2).encode()
+        )
     rows = len(market.columns)
     done = 0 if before is None else int(before["rows"])
     spent = 0.0 if before is None else float(before["seconds"])
@@ -95,9 +97,7 @@ def run(
             if topic.name not in quiet:
                 writer.write(topic, event)
 
-        runner = EmbeddedRunner(
-            listen, wire=plan.wire, snapshot=None if before is None else before["state"]
-        )
+        runner = EmbeddedRunner(listen, wire=plan.wire, snapshot=None if before is None else before["state"])
         if before is None:
             runner.feed([BookOpened(book=plan.book, config=plan.config, digest=digest(plan.config))])
             for letter in market.dead_letters(plan.book):
@@ -166,7 +166,9 @@ def _unfinished(folder: Path, key: dict[str, Any]) -> dict[str, Any] | None:
     return {**found, "state": raw[8 + size :]}
 
 
-def _save(folder: Path, runner: EmbeddedRunner, writer: journal.JournalWriter, rows: int, seconds: float) -> None:
+def _save(
+    folder: Path, runner: EmbeddedRunner, writer: journal.JournalWriter, rows: int, seconds: float
+) -> None:
     """Everything that was journaled is on disk before the state that follows from it."""
     head = pack({"rows": rows, "seconds": seconds, "offset": writer.sync()})
     body = len(head).to_bytes(4, "little") + head + runner.snapshot()
@@ -192,7 +194,12 @@ def story_of(folder: Path) -> dict[str, Any]:
 
 
 def replay(
-    folder: Path, out: Path, *, wire: bool = False, full: bool = False, progress: Callable[[int], None] = lambda r: None
+    folder: Path,
+    out: Path,
+    *,
+    wire: bool = False,
+    full: bool = False,
+    progress: Callable[[int], None] = lambda r: None,
 ) -> tuple[int, float, BookOpened]:
     """Send the inputs of a journal through the pipeline again, into OUT/journal; gives rows, seconds and the book.
 
@@ -227,7 +234,9 @@ def replay(
     if opened is None:
         raise SessionError(f"{folder} opens no book: its run was stopped before the first row, run it again")
     story = story_of(folder)
-    _write(target / _RUN, json.dumps({**story, "seconds": seconds, "replay_of": str(folder)}, indent=2).encode())
+    _write(
+        target / _RUN, json.dumps({**story, "seconds": seconds, "replay_of": str(folder)}, indent=2).encode()
+    )
     return rows, seconds, opened
 
 

@@ -27,3 +27,7 @@ def warm_up() -> None:
             BookClosed(book="warm-up", last=_ROWS - 1),
         ]
     )
+
+
+if __name__ == "__main__":
+    warm_up()

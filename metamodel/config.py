@@ -34,13 +34,17 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def __post_init__(self) -> None:
         check(0 <= self.fee_bp <= 1000, f"fee_bp is {self.fee_bp}: give basis points from 0 to 1000")
-        check(0 <= self.slippage_bp <= 1000, f"slippage_bp is {self.slippage_bp}: give 0 to 1000 basis points")
+        check(
+            0 <= self.slippage_bp <= 1000, f"slippage_bp is {self.slippage_bp}: give 0 to 1000 basis points"
+        )
         check(
             0 <= self.half_spread_bp <= 1000,
             f"half_spread_bp is {self.half_spread_bp}: give 0 to 1000 basis points",
         )
         check(0 <= self.delay <= 64, f"delay is {self.delay}: give 0 to 64 ticks")
-        check(0 <= self.participation <= 1, f"participation is {self.participation}: give a share from 0 to 1")
+        check(
+            0 <= self.participation <= 1, f"participation is {self.participation}: give a share from 0 to 1"
+        )
 
 
 class WeighingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,7 +61,8 @@ class WeighingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     def __post_init__(self) -> None:
         check(
-            0 < self.max_agent_weight <= 1, f"max_agent_weight is {self.max_agent_weight}: give above 0, up to 1"
+            0 < self.max_agent_weight <= 1,
+            f"max_agent_weight is {self.max_agent_weight}: give above 0, up to 1",
         )
         check(
             0 <= self.min_diversification_agents <= 20,

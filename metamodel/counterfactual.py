@@ -53,7 +53,7 @@ class Counterfactual:
     def state(self) -> dict[str, np.ndarray]:
         """Copies of all that `step` remembers."""
         return {
-            "count": self._market.count.copy(),
+            "seen": self._market.seen.copy(),
             "value": self._market.value.copy(),
             "targets": self._targets.copy(),
             "sums": self._sums.copy(),
@@ -61,7 +61,7 @@ class Counterfactual:
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go on from what `state` returned."""
-        self._market = scores.Market(state["count"].copy(), state["value"].copy())
+        self._market = scores.Market(state["seen"].copy(), state["value"].copy())
         self._targets, self._sums = state["targets"].copy(), state["sums"].copy()
 
 
@@ -82,8 +82,10 @@ def _score_rows(
         if flags[t] & 7 != 0:
             continue
         warm = flags[t] & 8 == 0
-        good = market.count[0]
-        cost = account.cost_per_unit(terms, mid[t], bid[t] if quoted else np.nan, ask[t] if quoted else np.nan)
+        good = market.seen[0]
+        cost = account.cost_per_unit(
+            terms, mid[t], bid[t] if quoted else np.nan, ask[t] if quoted else np.nan
+        )
         r, s, past = scores.observe(market, mid[t], cost, warm)
         if warm:
             scores.score(targets, good, terms.delay, r, s, past, gn)

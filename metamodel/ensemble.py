@@ -83,7 +83,7 @@ class MetaLearningEnsembleManager:
     @property
     def mean_scores(self) -> dict[str, float]:
         """Mean normalised score of every agent and member since the first warm row."""
-        rows = max(int(self.learner.market.count[1]), 1)
+        rows = max(int(self.learner.market.seen[1]), 1)
         return dict(zip((*self.agents, *self.members), (self.learner.totals / rows).tolist(), strict=True))
 
 

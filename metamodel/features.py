@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
-from windvane.metamodel.features_kernel import WARMUP, Memory, extract
+from windvane.metamodel.features_kernel import WARMUP, extract
+from windvane.metamodel.features_memory import Memory
 
 NAMES: tuple[str, ...] = (
     "trend_8",  # EWMA of u, times the root of its span
@@ -142,7 +143,7 @@ class MarketFeatureExtractor:
     @property
     def warm(self) -> bool:
         """Whether all windows have been filled."""
-        return int(self._memory.count[0]) > WARMUP
+        return int(self._memory.seen[0]) > WARMUP
 
     def state(self) -> dict[str, np.ndarray]:
         """Copies of all that `step` remembers, by name."""

@@ -1,118 +1,34 @@
 """The kernel behind MarketFeatureExtractor; what each column means is said in `features`."""
 
 import math
-from typing import NamedTuple
-
-import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import kernel
+from windvane.metamodel import features_memory as at
+from windvane.metamodel.features_memory import RING, Memory
 
 WARMUP = 512
 """Good rows until every window is filled."""
 
-_RING = 512  # log prices and sums of u kept; a power of two, at least the longest look-back
 _LIMIT = 20.0
 _LEVEL = math.log(25e-4)
 _FLOOR = 1e-12  # of a variance: a hundredth of a basis point, squared
 _DAY = 86_400_000_000_000
 _WEEK_START = 4 * _DAY  # 1970-01-05 was a Monday
 
-# One name an EWMA or running value: their places in Memory.e
-(
-    _U8,
-    _U32,
-    _U128,
-    _U512,
-    _V16,
-    _V128,
-    _VSLOW,
-    _AC64,
-    _UU64,
-    _AC256,
-    _UU256,
-    _S8,
-    _S32,
-    _N8,
-    _N16,
-    _N32,
-    _N96,
-    _NSLOW,
-    _HSLOW,
-    _JUMP,
-    _JSIGN,
-    _UU128,
-    _UUU128,
-    _UP14,
-    _DOWN14,
-    _UP56,
-    _DOWN56,
-    _P12,
-    _P26,
-    _MACD,
-    _P24,
-    _P96,
-    _P384,
-    _LV,
-    _LVV,
-    _LV64,
-    _LN64,
-    _NN64,
-    _UN64,
-    _UQ,
-    _QQ,
-    _A32,
-    _ASLOW,
-    _F16,
-    _F64,
-    _I16,
-    _ULAST,
-    _CU,
-    _SIZES,
-) = range(49)
-
-
-class Memory(NamedTuple):
-    """All that the kernel remembers."""
-
-    count: Ints  # (3,) good rows so far, ts of the last one, highest ts that was not bad
-    e: Floats  # (49,) EWMAs and running values
-    p: Floats  # (512,) ring of log mids
-    cu: Floats  # (512,) ring of the running sum of u
-    dq_value: Floats  # (4, 512) monotonic queues: high and low of 96, high and low of 480
-    dq_at: Ints  # (4, 512)
-    dq_ends: Ints  # (4, 2) head and tail
-    x: Floats  # (F,) last row of features
-    last: Floats  # (5,) last price, mid, bid, ask, size
-
-    @classmethod
-    def new(cls, features: int) -> "Memory":
-        """Nothing seen yet."""
-        return cls(
-            np.zeros(3, np.int64),
-            np.zeros(_SIZES + 1),
-            np.zeros(_RING),
-            np.zeros(_RING),
-            np.zeros((4, _RING)),
-            np.zeros((4, _RING), np.int64),
-            np.zeros((4, 2), np.int64),
-            np.zeros(features),
-            np.zeros(5),
-        )
-
 
 @kernel
-def _ewma(e: Floats, at: int, span: float, k: int, value: float) -> float:
-    """Move e[at] towards value; k >= 1 counts the values so far, this one included."""
-    e[at] += max(2.0 / (span + 1.0), 1.0 / k) * (value - e[at])
-    return e[at]
+def _ewma(e: Floats, place: int, span: float, k: int, value: float) -> float:
+    """Move e[place] towards value; k >= 1 counts the values so far, this one included."""
+    e[place] += max(2.0 / (span + 1.0), 1.0 / k) * (value - e[place])
+    return e[place]
 
 
 @kernel
 def _extreme(m: Memory, q: int, window: int, k: int, value: float, sign: float) -> float:
     """Highest (sign 1) or lowest (-1) of the last `window` values: Lemire 2006, amortised O(1)."""
     head, tail = m.dq_ends[q, 0], m.dq_ends[q, 1]
-    mask = _RING - 1
+    mask = RING - 1
     while tail > head and sign * m.dq_value[q, (tail - 1) & mask] <= sign * value:
         tail -= 1
     m.dq_value[q, tail & mask] = value
@@ -141,82 +57,82 @@ def _rsi(e: Floats, up: int, n: float, k: int, u: float) -> float:
 def _trades(m: Memory, k: int, u: float, size: float, buy: float, known: bool, x: Floats) -> None:
     """Features of volume and flow; size is 1 where the source has none."""
     e = m.e
-    n8 = _ewma(e, _N8, 8.0, k, size)
-    n16 = _ewma(e, _N16, 16.0, k, size)
-    n32 = _ewma(e, _N32, 32.0, k, size)
-    n96 = _ewma(e, _N96, 96.0, k, size)
-    slow = _ewma(e, _NSLOW, 8000.0, k, size)
+    n8 = _ewma(e, at.N8, 8.0, k, size)
+    n16 = _ewma(e, at.N16, 16.0, k, size)
+    n32 = _ewma(e, at.N32, 32.0, k, size)
+    n96 = _ewma(e, at.N96, 96.0, k, size)
+    slow = _ewma(e, at.NSLOW, 8000.0, k, size)
     x[12] = _log_ratio(n16, slow)
     x[13] = _log_ratio(n96, slow)
     x[37] = _log_ratio(n8, n32)
     relative = size / slow if slow > 0.0 else 1.0
-    change = math.log(relative + 1e-3) - e[_LN64]
-    _ewma(e, _LN64, 64.0, k, math.log(relative + 1e-3))
-    nn = _ewma(e, _NN64, 64.0, k, change * change)
-    un = _ewma(e, _UN64, 64.0, k, u * change)
-    x[38] = un / math.sqrt(nn * e[_UU64]) if nn > 1e-12 and e[_UU64] > 1e-12 else 0.0
+    change = math.log(relative + 1e-3) - e[at.LN64]
+    _ewma(e, at.LN64, 64.0, k, math.log(relative + 1e-3))
+    nn = _ewma(e, at.NN64, 64.0, k, change * change)
+    un = _ewma(e, at.UN64, 64.0, k, u * change)
+    x[38] = un / math.sqrt(nn * e[at.UU64]) if nn > 1e-12 and e[at.UU64] > 1e-12 else 0.0
     flow = (2.0 * buy - size) / size if known and size > 0.0 else 0.0
     side = flow if known else (1.0 if u > 0.0 else (-1.0 if u < 0.0 else 0.0))
     q = side * min(relative, 20.0)
-    uq = _ewma(e, _UQ, 64.0, k, u * q)
-    qq = _ewma(e, _QQ, 64.0, k, q * q)
+    uq = _ewma(e, at.UQ, 64.0, k, u * q)
+    qq = _ewma(e, at.QQ, 64.0, k, q * q)
     x[39] = uq / qq if qq > 1e-12 else 0.0
     impact = abs(u) / (relative + 0.05)
-    a32 = _ewma(e, _A32, 32.0, k, impact)
-    x[40] = _log_ratio(a32, _ewma(e, _ASLOW, 8000.0, k, impact))
-    x[41] = _ewma(e, _F16, 16.0, k, flow)
-    x[42] = _ewma(e, _F64, 64.0, k, flow)
+    a32 = _ewma(e, at.A32, 32.0, k, impact)
+    x[40] = _log_ratio(a32, _ewma(e, at.ASLOW, 8000.0, k, impact))
+    x[41] = _ewma(e, at.F16, 16.0, k, flow)
+    x[42] = _ewma(e, at.F64, 64.0, k, flow)
 
 
 @kernel
 def _returns(m: Memory, k: int, p: float, x: Floats) -> tuple[float, float]:
     """Features of price alone; gives u and s."""
-    e, mask = m.e, _RING - 1
+    e, mask = m.e, RING - 1
     r = p - m.p[(k - 2) & mask]
-    before = max(e[_V128], _FLOOR)
+    before = max(e[at.V128], _FLOOR)
     u = min(max(r / math.sqrt(before), -6.0), 6.0) if k > 2 else 0.0
     square = min(r * r, 36.0 * before) if k > 2 else r * r
     j = k - 1  # returns so far
-    v16 = max(_ewma(e, _V16, 16.0, j, square), _FLOOR)
-    v128 = max(_ewma(e, _V128, 128.0, j, square), _FLOOR)
-    slow = max(_ewma(e, _VSLOW, 8000.0, j, square), _FLOOR)
+    v16 = max(_ewma(e, at.V16, 16.0, j, square), _FLOOR)
+    v128 = max(_ewma(e, at.V128, 128.0, j, square), _FLOOR)
+    slow = max(_ewma(e, at.VSLOW, 8000.0, j, square), _FLOOR)
     s = math.sqrt(v128)
-    x[0] = _ewma(e, _U8, 8.0, j, u) * math.sqrt(8.0)
-    x[1] = _ewma(e, _U32, 32.0, j, u) * math.sqrt(32.0)
-    x[2] = _ewma(e, _U128, 128.0, j, u) * math.sqrt(128.0)
-    x[3] = _ewma(e, _U512, 512.0, j, u) * math.sqrt(512.0)
+    x[0] = _ewma(e, at.U8, 8.0, j, u) * math.sqrt(8.0)
+    x[1] = _ewma(e, at.U32, 32.0, j, u) * math.sqrt(32.0)
+    x[2] = _ewma(e, at.U128, 128.0, j, u) * math.sqrt(128.0)
+    x[3] = _ewma(e, at.U512, 512.0, j, u) * math.sqrt(512.0)
     l16, l128, lslow = 0.5 * math.log(v16), 0.5 * math.log(v128), 0.5 * math.log(slow)
     x[4], x[5], x[6], x[7] = l16 - lslow, l128 - lslow, l16 - l128, lslow - _LEVEL
     uu = u * u
-    uu64 = _ewma(e, _UU64, 64.0, j, uu)
-    uu128 = _ewma(e, _UU128, 128.0, j, uu)
-    uu256 = _ewma(e, _UU256, 256.0, j, uu)
-    ac64 = _ewma(e, _AC64, 64.0, j, u * e[_ULAST])
-    ac256 = _ewma(e, _AC256, 256.0, j, u * e[_ULAST])
+    uu64 = _ewma(e, at.UU64, 64.0, j, uu)
+    uu128 = _ewma(e, at.UU128, 128.0, j, uu)
+    uu256 = _ewma(e, at.UU256, 256.0, j, uu)
+    ac64 = _ewma(e, at.AC64, 64.0, j, u * e[at.ULAST])
+    ac256 = _ewma(e, at.AC256, 256.0, j, u * e[at.ULAST])
     x[8] = ac64 / uu64 if uu64 > 1e-9 else 0.0
     x[9] = ac256 / uu256 if uu256 > 1e-9 else 0.0
-    e[_ULAST] = u
-    e[_CU] += u
-    m.cu[k & mask] = e[_CU]
-    sum8 = e[_CU] - m.cu[(k - min(8, j)) & mask]
-    sum32 = e[_CU] - m.cu[(k - min(32, j)) & mask]
-    x[10] = _log_ratio(_ewma(e, _S8, 256.0, j, sum8 * sum8), 8.0 * uu256)
-    x[11] = _log_ratio(_ewma(e, _S32, 256.0, j, sum32 * sum32), 32.0 * uu256)
+    e[at.ULAST] = u
+    e[at.CU] += u
+    m.cu[k & mask] = e[at.CU]
+    sum8 = e[at.CU] - m.cu[(k - min(8, j)) & mask]
+    sum32 = e[at.CU] - m.cu[(k - min(32, j)) & mask]
+    x[10] = _log_ratio(_ewma(e, at.S8, 256.0, j, sum8 * sum8), 8.0 * uu256)
+    x[11] = _log_ratio(_ewma(e, at.S32, 256.0, j, sum32 * sum32), 32.0 * uu256)
     jump = 1.0 if u > 3.0 else (-1.0 if u < -3.0 else 0.0)
-    x[18] = 10.0 * _ewma(e, _JUMP, 128.0, j, abs(jump))
-    x[19] = 10.0 * _ewma(e, _JSIGN, 128.0, j, jump)
-    uuu = _ewma(e, _UUU128, 128.0, j, uu * u)
+    x[18] = 10.0 * _ewma(e, at.JUMP, 128.0, j, abs(jump))
+    x[19] = 10.0 * _ewma(e, at.JSIGN, 128.0, j, jump)
+    uuu = _ewma(e, at.UUU128, 128.0, j, uu * u)
     x[20] = uuu / (uu128 * math.sqrt(uu128)) if uu128 > 1e-9 else 0.0
     x[21] = u
     for i in range(4):
         n = 4 ** (i + 1)
         move = (p - m.p[(k - 1 - min(n, j)) & mask]) / (s * math.sqrt(n))
         x[22 + i] = min(max(move, -6.0), 6.0)
-    x[26] = _rsi(e, _UP14, 14.0, j, u)
-    x[27] = _rsi(e, _UP56, 56.0, j, u)
-    x[33] = math.sqrt(_ewma(e, _LVV, 128.0, j, (2.0 * l16 - e[_LV]) ** 2 if j > 1 else 0.0))
-    _ewma(e, _LV, 128.0, j, 2.0 * l16)
-    x[34] = l16 - _ewma(e, _LV64, 64.0, j, l16)
+    x[26] = _rsi(e, at.UP14, 14.0, j, u)
+    x[27] = _rsi(e, at.UP56, 56.0, j, u)
+    x[33] = math.sqrt(_ewma(e, at.LVV, 128.0, j, (2.0 * l16 - e[at.LV]) ** 2 if j > 1 else 0.0))
+    _ewma(e, at.LV, 128.0, j, 2.0 * l16)
+    x[34] = l16 - _ewma(e, at.LV64, 64.0, j, l16)
     return u, s
 
 
@@ -224,12 +140,12 @@ def _returns(m: Memory, k: int, p: float, x: Floats) -> tuple[float, float]:
 def _levels(m: Memory, k: int, p: float, s: float, x: Floats) -> None:
     """Features of where price stands against its own past."""
     e = m.e
-    macd = (_ewma(e, _P12, 12.0, k, p) - _ewma(e, _P26, 26.0, k, p)) / s
+    macd = (_ewma(e, at.P12, 12.0, k, p) - _ewma(e, at.P26, 26.0, k, p)) / s
     x[28] = macd
-    x[29] = macd - _ewma(e, _MACD, 9.0, k, macd)
-    x[30] = (p - _ewma(e, _P24, 24.0, k, p)) / (s * math.sqrt(24.0))
-    x[31] = (p - _ewma(e, _P96, 96.0, k, p)) / (s * math.sqrt(96.0))
-    x[32] = (p - _ewma(e, _P384, 384.0, k, p)) / (s * math.sqrt(384.0))
+    x[29] = macd - _ewma(e, at.MACD, 9.0, k, macd)
+    x[30] = (p - _ewma(e, at.P24, 24.0, k, p)) / (s * math.sqrt(24.0))
+    x[31] = (p - _ewma(e, at.P96, 96.0, k, p)) / (s * math.sqrt(96.0))
+    x[32] = (p - _ewma(e, at.P384, 384.0, k, p)) / (s * math.sqrt(384.0))
     high = _extreme(m, 0, 96, k, p, 1.0)
     low = _extreme(m, 1, 96, k, p, -1.0)
     x[15] = (2.0 * p - high - low) / (high - low) if high > low else 0.0
@@ -247,12 +163,12 @@ def _quotes(m: Memory, k: int, half: float, s: float, bid_size: float, ask_size:
     """Features of the book: half is half the spread over mid, NaN where there are no quotes."""
     e = m.e
     if half >= 0.0:
-        slow = _ewma(e, _HSLOW, 8000.0, k, half)
+        slow = _ewma(e, at.HSLOW, 8000.0, k, half)
         x[14] = math.log((half + 1e-7) / (slow + 1e-7))
         x[43] = math.log((half + 1e-7) / s)
     depth = bid_size + ask_size
     x[44] = (bid_size - ask_size) / depth if depth > 0.0 else 0.0
-    x[45] = _ewma(e, _I16, 16.0, k, x[44])
+    x[45] = _ewma(e, at.I16, 16.0, k, x[44])
 
 
 @kernel
@@ -287,8 +203,9 @@ def extract(
 ) -> None:
     """Step through the rows.
 
-    stamps: ts and flags; columns: price, size, bid, ask, bid size, ask size, buy size, each (n,) or (0,) if the
-    source has none; stamps_out: ts, which never goes back, and flags; out: price, mid, bid, ask, size as they stand after the row.
+    stamps: ts and flags; columns: price, size, bid, ask, bid size, ask size, buy size, each (n,), or (0,) if
+    the source has none; stamps_out: ts, which never goes back, and flags; out: price, mid, bid, ask, size as
+    they stand after the row.
     """
     ts, flags = stamps
     ts_out, flags_out = stamps_out
@@ -299,15 +216,15 @@ def extract(
         a = ask[t] if quoted else price[t]
         n = size[t] if has_size else 1.0
         flag = flags[t] & ~8
-        if flag & 7 == 0 and (not _valid(price[t], n, b, a) or (m.count[0] > 0 and ts[t] < m.count[1])):
+        if flag & 7 == 0 and (not _valid(price[t], n, b, a) or (m.seen[0] > 0 and ts[t] < m.seen[1])):
             flag |= 2
-        if flag & 7 == 0 and m.count[0] > 0 and ts[t] - m.count[1] > stale_after:
+        if flag & 7 == 0 and m.seen[0] > 0 and ts[t] - m.seen[1] > stale_after:
             flag |= 4
-            m.count[1] = ts[t]  # the hole is told once, by the row that ends it
+            m.seen[1] = ts[t]  # the hole is told once, by the row that ends it
         if flag & 7 == 0:
-            m.count[0] += 1
-            m.count[1] = ts[t]
-            k = m.count[0]
+            m.seen[0] += 1
+            m.seen[1] = ts[t]
+            k = m.seen[0]
             mid = 0.5 * (b + a)
             p = math.log(mid)
             if k > 1:
@@ -319,12 +236,12 @@ def extract(
             bs, sk = (bid_size[t], ask_size[t]) if deep else (0.0, 0.0)
             _quotes(m, k, (a - b) / (2.0 * mid) if quoted else math.nan, s, bs, sk, m.x)
             _clock(ts[t], m.x)
-            m.p[(k - 1) & (_RING - 1)] = p
+            m.p[(k - 1) & (RING - 1)] = p
             m.last[0], m.last[1], m.last[2], m.last[3], m.last[4] = price[t], mid, b, a, n
-        if m.count[0] <= WARMUP:
+        if m.seen[0] <= WARMUP:
             flag |= 8
-        m.count[2] = max(m.count[2], ts[t]) if flag & 2 == 0 else m.count[2]
-        ts_out[t] = m.count[2]
+        m.seen[2] = max(m.seen[2], ts[t]) if flag & 2 == 0 else m.seen[2]
+        ts_out[t] = m.seen[2]
         flags_out[t] = flag
         for i in range(x.shape[1]):
             x[t, i] = min(max(m.x[i], -_LIMIT), _LIMIT)

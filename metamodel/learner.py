@@ -114,7 +114,7 @@ def new_learner(agents: int, rules: Rules) -> Learner:
 @inlined
 def learn(m: Learner, rules: Rules, mid: float, cost: float, warm: bool, awake: Ints) -> None:
     """Score the last decisions on a good row, then learn from the scores."""
-    good = m.market.count[0]
+    good = m.market.seen[0]
     r, s, past_cost = scores.observe(m.market, mid, cost, warm)
     if not warm:
         return
@@ -141,7 +141,7 @@ def learn(m: Learner, rules: Rules, mid: float, cost: float, warm: bool, awake: 
 @inlined
 def weigh(m: Learner, rules: Rules, features: Floats, a: Floats, warm: bool, awake: Ints) -> None:
     """Weights for this good row from features (F,) and the agents' targets a (N,)."""
-    good = m.market.count[0] - 1  # of the row that `learn` took in
+    good = m.market.seen[0] - 1  # of the row that `learn` took in
     n, members = a.shape[0], m.share.shape[0]
     count = 0
     for i in range(n):
@@ -173,7 +173,7 @@ def weigh(m: Learner, rules: Rules, features: Floats, a: Floats, warm: bool, awa
 @inlined
 def _contextual(m: Learner, rules: Rules, features: Floats, a: Floats, good: int, awake: Ints) -> None:
     c = m.contextual
-    if m.market.count[1] > contextual.HORIZON:  # the prediction of 32 good rows ago can be judged now
+    if m.market.seen[1] > contextual.HORIZON:  # the prediction of 32 good rows ago can be judged now
         for i in range(a.shape[0]):
             total = m.cumulated[good % 64, i] - m.cumulated[(good - contextual.HORIZON) % 64, i]
             m.v[i] = total / contextual.HORIZON

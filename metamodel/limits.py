@@ -44,7 +44,9 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         ):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
-                raise LimitError(f"{name} is {value}: give a number above 0, or leave it out to switch it off")
+                raise LimitError(
+                    f"{name} is {value}: give a number above 0, or leave it out to switch it off"
+                )
         if self.max_position > 100:
             raise LimitError(f"max_position is {self.max_position}: give at most 100 times capital")
         if self.kelly_fraction is not None and not 0 < self.kelly_fraction <= 1:

@@ -129,13 +129,17 @@ def new_standing(accounts: int, limits: RiskLimits) -> Standing:
     """All accounts active."""
     ring = int(limits.max_orders) if limits.max_orders is not None else 1
     return Standing(
-        *(np.zeros(accounts, np.int64) for _ in range(5)),
-        np.full((accounts, max(ring, 1)), np.iinfo(np.int64).min),
-        np.zeros(accounts, np.int64),
-        np.zeros(accounts),
-        np.zeros(accounts),
-        np.zeros(accounts),
-        np.zeros((accounts, 2)),
+        state=np.zeros(accounts, np.int64),
+        halted_by=np.zeros(accounts, np.int64),
+        halted_at=np.zeros(accounts, np.int64),
+        flatten=np.zeros(accounts, np.int64),
+        halts=np.zeros(accounts, np.int64),
+        sent=np.full((accounts, max(ring, 1)), np.iinfo(np.int64).min),
+        sent_at=np.zeros(accounts, np.int64),
+        day_turnover=np.zeros(accounts),
+        day_start=np.zeros(accounts),
+        peak=np.zeros(accounts),
+        edge=np.zeros((accounts, 2)),
     )
 
 

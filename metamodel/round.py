@@ -27,7 +27,7 @@ BASELINES = 3
 class Clock(NamedTuple):
     """What rounds remember of time."""
 
-    n: Ints  # (8,) UTC day, rows of it; seq and ts of the last row; good rows; ts of the last good one; healthy; warm rows
+    n: Ints  # (8,) day, rows of it, seq and ts of the last row, good rows, ts of the last, in a row, warm rows
     f: Floats  # (4,) mid of the last good row, EWMA of ns between good rows, last wanted and final target
     wanted: Floats  # (R, K) ring of every account's wanted target
 
@@ -130,9 +130,13 @@ def rounds(
             good = clock.n[4]
             cost = account.cost_per_unit(terms, mid, bid, ask)
             for k in range(accounts):
-                lots, price, fee = account.settle(a, terms, k, good, mid, bid, ask, inputs.size[t] if sized else 0.0)
+                lots, price, fee = account.settle(
+                    a, terms, k, good, mid, bid, ask, inputs.size[t] if sized else 0.0
+                )
                 if k == 0 and lots != 0:
-                    _emit_fill(out, t, a.pending_seq[good % a.pending.shape[1]], lots / terms.per_unit, price, fee)
+                    _emit_fill(
+                        out, t, a.pending_seq[good % a.pending.shape[1]], lots / terms.per_unit, price, fee
+                    )
                 pnl = account.mark(a, terms, k, mid)
                 st.peak[k] = max(st.peak[k], pnl)
                 if (
@@ -213,9 +217,7 @@ def _trade(
     if st.flatten[k] and a.lots[k] == 0 and a.flying[k] == 0:
         st.flatten[k] = 0
     flattening = st.state[k] == risk.HALTED and st.flatten[k] == 1
-    allowed, verdict = risk.check(
-        gates, st, k, view, wanted, confidence, held, a.equity[k] - terms.capital
-    )
+    allowed, verdict = risk.check(gates, st, k, view, wanted, confidence, held, a.equity[k] - terms.capital)
     if terms.participation > 0.0 and a.flying[k] != 0:
         allowed = held  # one order works at a time
     lots = allowed - held
@@ -224,17 +226,16 @@ def _trade(
         st.day_turnover[k] += abs(lots) / terms.per_unit * view.mid
         st.sent[k, st.sent_at[k] % st.sent.shape[1]] = view.ts
         st.sent_at[k] += 1
-    if k == 0:
-        if lots != 0:
-            at = out.counts[0]
-            out.counts[0] += 1
-            reduces = (held > 0 and 0 <= allowed < held) or (held < 0 and held < allowed <= 0)
-            out.order_row[at] = t
-            out.order[at, 0] = lots / terms.per_unit
-            out.order[at, 1] = allowed / terms.per_unit * view.mid / terms.capital
-            out.order_kind[at, 0] = 1 if reduces else 0
-            forced = flattening or (st.state[k] == risk.HALTED and st.flatten[k] == 1)
-            out.order_kind[at, 1] = 3 if forced else (2 if allowed == 0 else (1 if reduces else 0))
+    if k == 0 and lots != 0:
+        at = out.counts[0]
+        out.counts[0] += 1
+        reduces = (held > 0 and 0 <= allowed < held) or (held < 0 and held < allowed <= 0)
+        out.order_row[at] = t
+        out.order[at, 0] = lots / terms.per_unit
+        out.order[at, 1] = allowed / terms.per_unit * view.mid / terms.capital
+        out.order_kind[at, 0] = 1 if reduces else 0
+        forced = flattening or (st.state[k] == risk.HALTED and st.flatten[k] == 1)
+        out.order_kind[at, 1] = 3 if forced else (2 if allowed == 0 else (1 if reduces else 0))
     return verdict
 
 
@@ -262,7 +263,7 @@ def _emit(
     ring = m.member_targets.shape[0]
     for j in range(m.share.shape[0]):
         out.members[t, j] = m.share[j]
-        out.member_targets[t, j] = m.member_targets[max(m.market.count[0] - 1, 0) % ring, j]
+        out.member_targets[t, j] = m.member_targets[max(m.market.seen[0] - 1, 0) % ring, j]
     out.value[0, t], out.value[1, t] = clock.f[2], clock.f[3]
     out.value[2, t] = a.lots[0] / terms.per_unit * clock.f[0] / terms.capital
     out.value[3, t] = a.equity[0]
@@ -278,7 +279,11 @@ def state_account(
     """Write the statement of the day that ended with the last row."""
     at = out.counts[2]
     out.counts[2] += 1
-    out.statement_at[at, 0], out.statement_at[at, 1], out.statement_at[at, 2] = clock.n[2], clock.n[3], clock.n[0]
+    out.statement_at[at, 0], out.statement_at[at, 1], out.statement_at[at, 2] = (
+        clock.n[2],
+        clock.n[3],
+        clock.n[0],
+    )
     for k in range(a.lots.shape[0]):
         row = out.statement[at]
         row[0, k] = a.equity[k] - terms.capital

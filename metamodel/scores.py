@@ -21,7 +21,7 @@ _FLOOR = 1e-12
 class Market(NamedTuple):
     """What scoring remembers of the market."""
 
-    count: Ints  # (2,) good rows so far, and of them warm
+    seen: Ints  # (2,) good rows so far, and of them warm
     value: Floats  # (4,) log mid, variance of its change, cost per unit traded, return of this row in volatilities
 
 
@@ -33,7 +33,7 @@ def new_market() -> Market:
 @inlined
 def observe(m: Market, mid: float, cost: float, warm: bool) -> tuple[float, float, float]:
     """Take in a good row; gives r, the s known before it, and the cost of trades at the row before."""
-    k = m.count[0]
+    k = m.seen[0]
     p = math.log(mid)
     r = p - m.value[0] if k > 0 else 0.0
     before = max(m.value[1], _FLOOR)
@@ -43,8 +43,8 @@ def observe(m: Market, mid: float, cost: float, warm: bool) -> tuple[float, floa
         m.value[1] += max(2.0 / (_SPAN + 1.0), 1.0 / k) * (square - m.value[1])
     past_cost = m.value[2]
     m.value[0], m.value[2], m.value[3] = p, cost, r / s
-    m.count[0] += 1
-    m.count[1] += 1 if warm else 0
+    m.seen[0] += 1
+    m.seen[1] += 1 if warm else 0
     return r, s, past_cost
 
 

@@ -79,7 +79,9 @@ def _fields(event: ev.Event) -> Iterator[tuple[str, Any]]:
     )
     for name in event.__struct_fields__:
         value = getattr(event, name)
-        if value is not None and not (name in defaults and not isinstance(value, np.ndarray) and value == defaults[name]):
+        if value is not None and not (
+            name in defaults and not isinstance(value, np.ndarray) and value == defaults[name]
+        ):
             yield name, value
 
 
@@ -89,7 +91,9 @@ def to_json(event: ev.Event) -> bytes:
     for name, value in _fields(event):
         if isinstance(value, np.ndarray):
             if value.dtype == np.float64 and not np.isfinite(value).all():
-                raise WireError(f"column {name} of {type(event).__name__} holds NaN or inf: it must not be sent")
+                raise WireError(
+                    f"column {name} of {type(event).__name__} holds NaN or inf: it must not be sent"
+                )
             if name in _BASE64:
                 raw = np.ascontiguousarray(value, dtype="<f8").tobytes()
                 out[name] = {"shape": list(value.shape), "f8": base64.b64encode(raw).decode()}
@@ -195,6 +199,7 @@ def from_packed(raw: bytes) -> ev.Event:
             for f in msgspec.structs.fields(kind)
             if f.name in rest
         }
-        return kind(**plain, **arrays)
+        whole: dict[str, Any] = {**plain, **arrays}
+        return kind(**whole)
     except (msgspec.ValidationError, TypeError) as error:
         raise WireError(f"not an event: {error}") from error

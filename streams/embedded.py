@@ -1,4 +1,7 @@
-"""The embedded runner: the whole topology in one process, without a broker. No clock, no disk: what it emits it tells."""
+"""The embedded runner: the whole topology in one process, without a broker.
+
+It has no clock and no disk: what is emitted is told to a listener.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 

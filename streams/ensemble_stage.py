@@ -137,7 +137,9 @@ def _barrier(state: _Book, start: int, stop: int) -> int:
         at = state.control_seq(control)
         stop = min(stop, at if at > start else start + 1)
     rest = state.schedule.every - state.schedule.good % state.schedule.every
-    return min(stop, start + rest)  # a row that trains a version ends its step, so that `due` is known in time
+    return min(
+        stop, start + rest
+    )  # a row that trains a version ends its step, so that `due` is known in time
 
 
 def _rounds(state: _Book, step: Step) -> Iterator[Event]:

@@ -88,7 +88,7 @@ class FeaturesStage(BookStage[_Book]):
 def _gap(like: Ticks, start: int, stop: int) -> Ticks:
     """Rows that never came; their columns are not read."""
     n = stop - start
-    columns = {
+    columns: dict[str, np.ndarray] = {
         name: np.ones(n) for name in like.__struct_fields__ if isinstance(getattr(like, name), np.ndarray)
     }
     columns |= {

@@ -15,7 +15,6 @@ from windvane.streams.joining import Joint
 from windvane.streams.schedule import Schedule
 
 
-
 class _Book:
     def __init__(self, opened: BookOpened, taken: int = 0, good: int = 0) -> None:
         config = opened.config

@@ -7,6 +7,7 @@ advances to the smallest seq that all its sources cover.
 from bisect import insort
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -42,7 +43,7 @@ class Source(Generic[B]):
         if last - first + 1 != len(seq):
             breaks = np.flatnonzero(np.diff(batch.seq) != 1) + 1
             edges = [0, *breaks.tolist(), len(batch)]
-            for start, stop in zip(edges[:-1], edges[1:], strict=True):
+            for start, stop in pairwise(edges):
                 self.add(cut(batch, start, stop))
             return
         if batch.last < self.covers:
@@ -161,7 +162,8 @@ class Joint:
                 stop = min(stop, source.covers)
             if stop <= start:
                 return
-            for source in (features, *using.values()):
+            stop = features.end_of_piece(stop)
+            for source in using.values():
                 stop = source.end_of_piece(stop)
             stop = barrier(start, stop)
             if stop <= start:

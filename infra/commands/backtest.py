@@ -27,8 +27,12 @@ def backtest(
     fee_bp: Annotated[float, typer.Option(help="Fee, basis points of the notional.")] = 1.0,
     slippage_bp: Annotated[float, typer.Option(help="Slippage beyond the quote, basis points.")] = 0.0,
     half_spread_bp: Annotated[float, typer.Option(help="Half spread where data have no quotes.")] = 0.0,
-    participation: Annotated[float, typer.Option(help="Largest share of a row's volume a fill takes; 0: any.")] = 0.0,
-    delay: Annotated[int, typer.Option(help="Ticks from decision to fill; 0 fills at the price decided on.")] = 1,
+    participation: Annotated[
+        float, typer.Option(help="Largest share of a row's volume a fill takes; 0: any.")
+    ] = 0.0,
+    delay: Annotated[
+        int, typer.Option(help="Ticks from decision to fill; 0 fills at the price decided on.")
+    ] = 1,
     capital: Annotated[float, typer.Option(help="Fixed capital; gains are not compounded.")] = 1_000_000.0,
     start: Annotated[str | None, typer.Option("--from", help="First date or time, UTC.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="Date or time to stop before, UTC.")] = None,

@@ -26,9 +26,7 @@ class Prod(NamedTuple):
     @classmethod
     def new(cls, agents: int) -> "Prod":
         """Equal weights."""
-        return cls(
-            np.full(agents, -math.log(agents)), np.full(agents, _rate(agents, 0.0)), np.zeros(agents)
-        )
+        return cls(np.full(agents, -math.log(agents)), np.full(agents, _rate(agents, 0.0)), np.zeros(agents))
 
 
 @kernel

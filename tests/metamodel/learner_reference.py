@@ -78,7 +78,11 @@ def run(rules: Settings, x: Floats, mid: Floats, a: Floats, cost: Floats, warm: 
     w = np.full((3, n), 1.0 / n)
     best, share, square = w[2].copy(), rules.prior.copy(), np.ones(3)
     fast, slow, S, mu = np.zeros(n), np.zeros(n), np.eye(n), np.zeros(n)
-    product, rate, squares = np.full(n, 1.0 / n), np.full(n, min(0.5, math.sqrt(math.log(max(n, 2))))), np.zeros(n)
+    product, rate, squares = (
+        np.full(n, 1.0 / n),
+        np.full(n, min(0.5, math.sqrt(math.log(max(n, 2))))),
+        np.zeros(n),
+    )
     size = 1 + x.shape[1] + 4 * n
     normal, moment = 1500.0 * np.eye(size), np.zeros((size, n))
     first = int(np.argmax(warm)) if warm.any() else rows

@@ -41,7 +41,9 @@ def path(rng: np.random.Generator, n: int, kind: str) -> Floats:
     return np.cumsum(np.clip(vol * rng.standard_t(3, n), -0.5, 0.5))
 
 
-def columns(seed: int, n: int, kind: str = "walk", price_scale: float = 1e4, size_scale: float = 3.0) -> Columns:
+def columns(
+    seed: int, n: int, kind: str = "walk", price_scale: float = 1e4, size_scale: float = 3.0
+) -> Columns:
     """Every column of n good rows; a fifth of the sizes are 0."""
     rng = np.random.default_rng(seed)
     price = price_scale * np.exp(path(rng, n, kind))
@@ -101,13 +103,10 @@ def dirty(seed: int, n: int) -> tuple[Columns, Ints, Ints, list[bool]]:
     return c, ts, flags, valid
 
 
-def test_names() -> None:
-    assert len(NAMES) == len(set(NAMES)) == 50
-
-
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_against_the_reference(source: str, kind: str) -> None:
+    assert len(NAMES) == len(set(NAMES)) == 50
     c = columns(len(source), 1100, kind)
     got = {name: c[name] for name in SOURCES[source]}
     x = step({"price": c["price"], **got}).x
@@ -127,7 +126,10 @@ def test_against_the_reference_on_real_bars(data: Path) -> None:
 
 
 @given(
-    seed=seeds, kind=st.sampled_from(KINDS), price=st.floats(1e-8, 1e12), size=st.sampled_from([0.0, 1e-8, 1.0, 1e12])
+    seed=seeds,
+    kind=st.sampled_from(KINDS),
+    price=st.floats(1e-8, 1e12),
+    size=st.sampled_from([0.0, 1e-8, 1.0, 1e12]),
 )
 @laws
 def test_finite_and_bounded(seed: int, kind: str, price: float, size: float) -> None:
@@ -137,7 +139,8 @@ def test_finite_and_bounded(seed: int, kind: str, price: float, size: float) -> 
 
 
 @given(
-    price=st.lists(st.floats(1e-8, 1e12), min_size=1, max_size=40), size=st.lists(st.floats(0, 1e12), min_size=40)
+    price=st.lists(st.floats(1e-8, 1e12), min_size=1, max_size=40),
+    size=st.lists(st.floats(0, 1e12), min_size=40),
 )
 @laws
 def test_finite_and_bounded_for_any_prices(price: list[float], size: list[float]) -> None:
@@ -201,7 +204,11 @@ def test_dirty_rows_are_flagged_and_repeat_the_last_good_row(seed: int) -> None:
     assert out.flags.tolist() == flags.tolist()
     assert out.ts.tolist() == stamps.tolist()
     good = np.flatnonzero((flags & 7) == 0)
-    clean = step({name: column[good] for name, column in c.items()}, ts=ts[good], extractor=MarketFeatureExtractor(2**62))
+    clean = step(
+        {name: column[good] for name, column in c.items()},
+        ts=ts[good],
+        extractor=MarketFeatureExtractor(2**62),
+    )
     before = np.searchsorted(good, np.arange(n), side="right") - 1
     assert (np.where(before >= 0, good[before], -1) == last).all()
     for name in ("x", "price", "mid", "bid", "ask", "size"):
@@ -222,7 +229,14 @@ def test_time_never_goes_back(seed: int) -> None:
 def test_missing_columns_give_neutral_values() -> None:
     c = columns(3, 600)
     zero = {
-        "size": ("volume_16_slow", "volume_96_slow", "volume_trend_32", "volume_price_corr_64", "flow_16", "flow_64"),
+        "size": (
+            "volume_16_slow",
+            "volume_96_slow",
+            "volume_trend_32",
+            "volume_price_corr_64",
+            "flow_16",
+            "flow_64",
+        ),
         "buy_size": ("flow_16", "flow_64"),
         "bid": ("spread_slow", "spread_vol"),
         "ask": ("spread_slow", "spread_vol"),

@@ -1,7 +1,7 @@
 """The members and their mixture against plain versions, and against the regret that their papers promise."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -45,8 +45,8 @@ ADVERSARIES = (noise, against_the_leader, alternating, one_good, turning)
 
 
 @pytest.fixture(params=ADVERSARIES, ids=lambda adversary: adversary.__name__)
-def adversary(request: pytest.FixtureRequest) -> Iterator[Adversary]:
-    yield request.param
+def adversary(request: pytest.FixtureRequest) -> Adversary:
+    return request.param
 
 
 def weigh(m: prod.Prod) -> Floats:
@@ -134,7 +134,9 @@ def ridge(xs: Floats, ys: Floats, half_life: float, precision: float) -> tuple[F
 @pytest.mark.parametrize(("rows", "d"), [(1, 4), (40, 12), (3000, 30)])
 def test_contextual_against_weighted_ridge(rows: int, d: int) -> None:
     rng = np.random.default_rng(rows)
-    xs = np.column_stack([np.ones(rows), 2.0 * rng.standard_normal((rows, d - 1)).cumsum(axis=0) / np.sqrt(rows)])
+    xs = np.column_stack(
+        [np.ones(rows), 2.0 * rng.standard_normal((rows, d - 1)).cumsum(axis=0) / np.sqrt(rows)]
+    )
     ys = np.clip(xs @ rng.standard_normal((d, 3)) * 0.1 + rng.standard_normal((rows, 3)), -4.0, 4.0)
     m, awake = contextual.Contextual.new(d, 3), np.ones(3, np.int64)
     for x, y in zip(xs, ys, strict=True):
@@ -161,7 +163,11 @@ def test_contextual_stays_positive_definite_and_symmetric() -> None:
 
 
 def test_contextual_lets_sleepers_be() -> None:
-    rng, m, all_awake = np.random.default_rng(5), contextual.Contextual.new(6, 3), contextual.Contextual.new(6, 3)
+    rng, m, all_awake = (
+        np.random.default_rng(5),
+        contextual.Contextual.new(6, 3),
+        contextual.Contextual.new(6, 3),
+    )
     for _ in range(30):
         x, y = rng.standard_normal(6), rng.standard_normal(3)
         contextual.learn(m, x, y, np.array([1, 0, 1]))
@@ -222,5 +228,7 @@ def test_fixed_share_keeps_its_tracking_bound(adversary: Adversary, eta: float, 
     best = blocks.argmax(axis=1)
     m = np.count_nonzero(np.diff(best))
     kept = rows * math.log(1.0 / (1.0 - alpha))
-    bound = (math.log(1.0 / PRIOR.min()) * (m + 1) + m * math.log(1.0 / alpha) + kept) / eta + 8.0 * eta * rows
+    bound = (
+        math.log(1.0 / PRIOR.min()) * (m + 1) + m * math.log(1.0 / alpha) + kept
+    ) / eta + 8.0 * eta * rows
     assert blocks.max(axis=1).sum() - got <= bound

@@ -39,11 +39,10 @@ def expected(mid: Floats, a: Floats, cost: Floats, delay: int) -> Floats:
 def stepped(mid: Floats, a: Floats, cost: Floats, delay: int, ring: int) -> Floats:
     market, past, out = scores.new_market(), np.zeros((ring, a.shape[1])), np.zeros_like(a)
     for t in range(len(mid)):
-        good = int(market.count[0])
         r, s, past_cost = scores.observe(market, mid[t], cost[t], t >= 100)
-        scores.score(past, good, delay, r, s, past_cost, out[t])
-        past[good % ring] = a[t]
-    assert market.count.tolist() == [len(mid), max(0, len(mid) - 100)]
+        scores.score(past, t, delay, r, s, past_cost, out[t])
+        past[t % ring] = a[t]
+    assert market.seen.tolist() == [len(mid), max(0, len(mid) - 100)]
     return out
 
 
@@ -68,7 +67,9 @@ def test_a_decision_earns_first_when_it_could_have_been_filled(delay: int) -> No
     r = np.diff(np.log(mid), prepend=np.log(mid[0]))
     s = volatility(r)
     assert got[first] == pytest.approx(np.clip((r[first] - 1e-3) / s[first], -4.0, 4.0), rel=1e-9)
-    np.testing.assert_allclose(got[first + 1 :], np.clip(r / s, -4.0, 4.0)[first + 1 :], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        got[first + 1 :], np.clip(r / s, -4.0, 4.0)[first + 1 :], rtol=1e-9, atol=1e-12
+    )
 
 
 @given(

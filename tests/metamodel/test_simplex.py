@@ -99,7 +99,13 @@ def test_laws(seed: int, n: int, scale: float, cap: float, minimum: int, asleep:
     np.testing.assert_allclose(again, w, rtol=0.0, atol=1e-12)
 
 
-@given(seed=seeds, n=st.integers(1, 5), cap=caps, minimum=st.integers(0, 5), scale=st.sampled_from([0.01, 0.3, 3.0]))
+@given(
+    seed=seeds,
+    n=st.integers(1, 5),
+    cap=caps,
+    minimum=st.integers(0, 5),
+    scale=st.sampled_from([0.01, 0.3, 3.0]),
+)
 @laws
 def test_nearest_point_of_the_box(seed: int, n: int, cap: float, minimum: int, scale: float) -> None:
     v, awake = scale * np.random.default_rng(seed).standard_normal(n), np.ones(n, np.int64)
@@ -152,7 +158,13 @@ def test_ties_go_to_the_first() -> None:
     assert lower.tolist() == [0.0, FLOOR, FLOOR, 0.0, 0.0]
 
 
-@given(seed=seeds, n=st.integers(2, 6), cap=caps, minimum=st.integers(0, 4), gamma=st.sampled_from([0.01, 0.05, 1.0]))
+@given(
+    seed=seeds,
+    n=st.integers(2, 6),
+    cap=caps,
+    minimum=st.integers(0, 4),
+    gamma=st.sampled_from([0.01, 0.05, 1.0]),
+)
 @settings(deadline=None, max_examples=20)
 def test_allocate_converges_to_the_optimum(seed: int, n: int, cap: float, minimum: int, gamma: float) -> None:
     mu, S = problem(seed, n)

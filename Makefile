@@ -1,0 +1,42 @@
+# Everything runs in .venv, which the first target makes. PYTHON chooses the interpreter (3.11 or newer).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := runs/demo
+
+.PHONY: demo test lint slow bench clean
+
+$(BIN)/windvane: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/dev: $(BIN)/windvane
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+## demo: simulate a market, run the whole pipeline on it, write a report
+demo: $(BIN)/windvane
+	$(BIN)/windvane simulate --market standard --ticks 200000 --seed 7 --out $(DEMO)/market.parquet
+	$(BIN)/windvane backtest $(DEMO)/market.parquet --book demo --out $(DEMO)
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+## test: every check that CI runs
+test: lint
+	$(BIN)/python -m windvane.infra.warmup
+	$(BIN)/pytest -n 2 -m 'not slow'
+
+## slow: the long suites, about half an hour
+slow: $(VENV)/dev
+	$(BIN)/pytest -m slow
+
+## bench: speed, latency, memory and start-up, printed as a table
+bench: $(VENV)/dev
+	$(BIN)/python -m windvane.infra.bench
+
+clean:
+	rm -rf $(VENV) runs

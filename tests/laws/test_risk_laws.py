@@ -1,0 +1,285 @@
+"""Laws that no market, no agent, no limit and no person may break, read off what the rounds gave."""
+
+import math
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from windvane.metamodel.config import Costs, TradingConfig
+from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble, Round
+from windvane.metamodel.limits import RiskLimits
+
+SECOND = 1_000_000_000
+DAY = 86_400 * SECOND
+HALT, CUT, RESUME, FLATTEN = 1, 2, 3, 4
+ACTIVE, REDUCE_ONLY, HALTED = 0, 1, 2
+FORCED = 3
+STEPS = 400
+MANY = [10_000, pytest.param(1_000_000, marks=pytest.mark.slow)]
+
+
+class Book(NamedTuple):
+    """One adversarial book: its settings, its rows, and what came of them."""
+
+    config: TradingConfig
+    rows: dict[str, Any]
+    seed: int
+
+    def play(
+        self, cuts: tuple[int, ...] = (), reborn: bool = False
+    ) -> tuple[list[Round], dict[str, np.ndarray]]:
+        """Rounds of the rows cut into calls; reborn: a new object restores the state at every cut."""
+        e, got, ends = MetaLearningRiskManagedEnsemble(self.config), [], (0, *cuts, len(self.rows["seq"]))
+        for start, end in pairwise(ends):
+            if reborn:
+                state, e = e.state(), MetaLearningRiskManagedEnsemble(self.config)
+                e.restore(state)
+            got.append(
+                e.step(**{k: None if v is None else v[start:end].copy() for k, v in self.rows.items()})
+            )
+        return got, e.state()
+
+
+def adversary(seed: int, n: int = STEPS) -> Book:
+    """Capital, price, limits and events from the ends of what is allowed."""
+    rng = np.random.default_rng(seed)
+
+    def pick(*values: Any) -> Any:
+        return values[rng.integers(len(values))]
+
+    def maybe(low: float, high: float) -> float | None:
+        return float(np.exp(rng.uniform(math.log(low), math.log(high)))) if rng.random() < 0.4 else None
+
+    capital, price = pick(1.0, 1e3, 1e6, 1e9), pick(0.03, 1.0, 1e2, 6e4, 1e7)
+    limits = RiskLimits(
+        max_spread_bp=maybe(1, 300),
+        price_collar=maybe(1e-3, 0.3),
+        max_position=pick(1e-3, 0.4, 1.0, 7.0),
+        max_notional=maybe(0.01 * capital, 2 * capital),
+        max_order_qty=maybe(0.01 * capital / price, 2 * capital / price),
+        max_orders=pick(None, 1, 5, 40),
+        orders_interval=pick(SECOND, 60 * SECOND, 2 * DAY),
+        max_turnover=maybe(0.1, 50),
+        daily_loss=maybe(1e-3, 0.5),
+        max_drawdown=maybe(1e-3, 0.5),
+        var_95=maybe(1e-3, 0.5),
+        volatility_target=maybe(0.05, 3),
+        kelly_fraction=pick(None, None, 0.1, 1.0),
+        confidence_scaling=bool(rng.random() < 0.3),
+        flatten_on_halt=bool(rng.random() < 0.6),
+    )
+    costs = Costs(
+        fee_bp=pick(0.0, 1.0, 1000.0),
+        slippage_bp=pick(0.0, 5.0),
+        half_spread_bp=pick(0.0, 20.0),
+        delay=pick(0, 1, 2, 9),
+        participation=pick(0.0, 0.0, 0.05, 1.0),
+    )
+    agents = tuple("abc"[: rng.integers(1, 4)])
+    halting = pick(
+        {"on_halt": "stop"}, {"on_halt": "next-day"}, {"on_halt": "resume-after", "resume_after": 7}
+    )
+    lot = max(pick(1e-8, 1e-3), 10.0 ** math.floor(math.log10(capital / price * 1e-12)))
+    config = TradingConfig(
+        agents=agents,
+        capital=capital,
+        lot=lot,
+        min_order=pick(0.0, 1e-3, 0.2),
+        costs=costs,
+        limits=limits,
+        **halting,
+    )
+    flags = np.where(rng.random(n) < 0.06, rng.choice([1, 1, 2, 4, 5, 6, 12], n), 0)
+    flags[: rng.integers(0, 6)] = 8
+    calm = rng.choice([0.0, 1e-4, 3e-3], n)
+    moves = rng.normal(size=n) * calm + np.where(rng.random(n) < 0.02, rng.normal(0, 0.3, n), 0.0)
+    mid = np.maximum(price * np.exp(np.cumsum(moves - 0.02 * np.cumsum(moves))), price * 1e-3)
+    half = mid * np.exp(rng.uniform(math.log(1e-6), math.log(0.02), n))
+    hold = rng.random((n, len(agents))) < 0.3
+    target = np.where(hold, rng.choice([-1.0, 0.0, 1.0], hold.shape), rng.uniform(-1, 1, hold.shape))
+    gaps = np.where(
+        rng.random(n) < 0.03, rng.choice([DAY // 5, DAY, 9 * DAY], n), rng.choice([0, 1, SECOND], n)
+    )
+    quoted, sized = rng.random() < 0.6, rng.random() < 0.8
+    rows = {
+        "seq": np.arange(n),
+        "ts": 11_600 * DAY + 1 + np.cumsum(gaps),
+        "flags": flags,
+        "x": rng.normal(size=(n, 50)),
+        "mid": np.where(flags & 7, mid * 2.5, mid),  # what a flagged row says must not matter
+        "target": target,
+        "confidence": rng.uniform(size=target.shape),
+        "bid": mid - half if quoted else None,
+        "ask": mid + half if quoted else None,
+        "size": np.where(rng.random(n) < 0.3, 0.0, rng.exponential(capital / price, n)) if sized else None,
+        "control": np.where(rng.random(n) < 0.02, rng.choice([HALT, CUT, RESUME, RESUME, FLATTEN], n), 0),
+    }
+    return Book(config, rows, seed)
+
+
+def obeys(book: Book) -> int:
+    """Replay the orders and fills of the ensemble's account and check each; gives how many were sent."""
+    (got,), state = book.play()
+    config, rows, o = book.config, book.rows, got.outputs
+    limits, costs, capital, unit = config.limits, config.costs, config.capital, round(1 / config.lot)
+    orders = dict(zip(o.order_row[: got.orders].tolist(), range(got.orders), strict=True))
+    fills = dict(zip(o.fill_row[: got.fills].tolist(), range(got.fills), strict=True))
+    assert len(orders) == got.orders  # at most one a row
+    assert len(fills) == got.fills
+    flying: dict[int, tuple[int, int]] = {}  # good row of the fill: seq and lots
+    sent: list[int] = []
+    cash, lots, traded, day, last_mid, good, streak = capital, 0, 0.0, -1, math.nan, 0, 0
+    was, ordered, scale = ACTIVE, False, capital
+
+    def fill(t: int) -> None:
+        nonlocal cash, lots, scale
+        due = flying.pop(good, None)
+        if t not in fills:
+            assert due is None or costs.participation > 0
+            return
+        assert due is not None
+        qty, price, fee = o.fill[fills[t]].tolist()
+        got_lots = round(qty * unit)
+        assert o.fill_seq[fills[t]] == due[0]
+        assert 0 < got_lots / due[1] <= 1
+        if costs.participation > 0:
+            assert abs(qty) <= costs.participation * rows["size"][t] * (1 + 1e-12)
+        else:
+            assert got_lots == due[1]
+        side = 1 if qty > 0 else -1
+        quote = rows["mid"][t] * (1 + side * costs.half_spread_bp * 1e-4)
+        if rows["bid"] is not None:
+            quote = rows["ask" if side > 0 else "bid"][t]
+        assert price == pytest.approx(quote * (1 + side * costs.slippage_bp * 1e-4), rel=1e-12)
+        assert fee == pytest.approx(abs(qty) * price * costs.fee_bp * 1e-4, rel=1e-12)
+        cash, lots, scale = cash - qty * price - fee, lots + got_lots, max(scale, abs(qty) * price)
+
+    for t in range(len(rows["seq"])):
+        where = f"seed {book.seed}, row {t}"
+        ts, flag, mid = int(rows["ts"][t]), int(rows["flags"][t]), float(rows["mid"][t])
+        control, now = int(rows["control"][t]), int(o.state[t])
+        if (ts - 1) // DAY > day:
+            day, traded = (ts - 1) // DAY, 0.0
+        if flag & 7:
+            assert t not in orders, where
+            assert t not in fills, where
+            assert o.verdict[t] == 0, where
+            streak = 0 if flag & 6 else streak
+        else:
+            streak += 1
+            if costs.delay > 0:
+                fill(t)
+        if now == HALTED and (was != HALTED or control == RESUME):
+            ordered = control not in (HALT, FLATTEN) and limits.flatten_on_halt
+        ordered = now == HALTED and (ordered or control == FLATTEN)
+        if t in orders:
+            qty, held = float(o.order[orders[t], 0]), lots + sum(order for _, order in flying.values())
+            order = round(qty * unit)
+            after = held + order
+            less = 0 <= after < held or held < after <= 0
+            value = abs(order) / unit * mid
+            assert order != 0, where
+            assert flag == 0, where
+            assert qty * unit == pytest.approx(order, rel=1e-15, abs=1e-3), where
+            assert o.order[orders[t], 1] == pytest.approx(after / unit * mid / capital, rel=1e-9), where
+            assert o.order_kind[orders[t], 0] == less, where
+            assert abs(math.log(mid / last_mid)) <= (limits.price_collar or math.inf), where
+            assert abs(qty) <= (limits.max_order_qty or math.inf) * (1 + 1e-12), where
+            assert after == 0 or value >= config.min_order * capital * (1 - 1e-12), where
+            assert costs.participation == 0 or not flying, where
+            recent = sum(at > ts - limits.orders_interval for at in sent)
+            traded += value
+            if now == HALTED:
+                assert less, where
+                assert ordered, where
+                assert o.order_kind[orders[t], 1] == FORCED, where
+            if not less:
+                assert now == ACTIVE, where
+                assert streak > 3, where
+                spread = 2 * costs.half_spread_bp * 1e-4
+                if rows["bid"] is not None:
+                    spread = (rows["ask"][t] - rows["bid"][t]) / mid
+                assert spread <= (limits.max_spread_bp or math.inf) * 1e-4, where
+                assert abs(after) / unit * mid <= limits.max_position * capital * (1 + 1e-12), where
+                assert abs(after) / unit * mid <= (limits.max_notional or math.inf) * (1 + 1e-12), where
+                assert recent < (limits.max_orders or math.inf), where
+                assert traded <= (limits.max_turnover or math.inf) * capital * (1 + 1e-12), where
+            sent.append(ts)
+            flying[good + costs.delay] = int(rows["seq"][t]), order
+            if costs.delay == 0:
+                fill(t)
+        if not flag & 7:
+            good, last_mid = good + 1, mid
+            assert o.value[3, t] == pytest.approx(cash + lots / unit * mid, rel=1e-6, abs=1e-9 * scale), where
+        was = now
+    assert state["account.lots"][0] == lots
+    assert state["account.flying"][0] == sum(order for _, order in flying.values())
+    assert state["account.cash"][0] == pytest.approx(cash, rel=1e-6, abs=1e-9 * scale)
+    balance(book, got, state, last_mid, unit)
+    return got.orders
+
+
+def balance(book: Book, got: Round, state: dict[str, np.ndarray], mid: float, unit: int) -> None:
+    """Every account: cash and position are its equity, and the statements are cuts of its equity."""
+    o, n, capital = got.outputs, len(book.rows["seq"]), book.config.capital
+    worth = state["account.cash"] + state["account.lots"] / unit * mid
+    assert np.array_equal(o.equities[-1], state["account.equity"])
+    assert o.equities[-1] == pytest.approx(worth, rel=1e-12)
+    assert np.array_equal(o.equities[:, 0], o.value[3])
+    if len(book.config.agents) == 1:
+        assert np.array_equal(o.equities[:, 0], o.equities[:, 3])
+    days = (book.rows["ts"] - 1) // DAY
+    ends = np.flatnonzero(np.diff(days))
+    assert o.statement_at[: got.statements, 0].tolist() == ends.tolist()
+    assert o.statement_at[: got.statements, 2].tolist() == days[ends].tolist()
+    assert np.array_equal(o.statement[: got.statements, 0], o.equities[ends] - capital)
+    if book.config.costs.delay > 0 and n:
+        pnl = o.equities - capital
+        fall = (np.maximum.accumulate(np.maximum(pnl, 0.0)) - pnl).max(axis=0) / capital
+        assert state["account.drawdown"] == pytest.approx(fall, rel=1e-9, abs=1e-12)
+    assert (state["account.fees"] >= 0).all()
+    assert (np.diff(o.statement[: got.statements, 2:7], axis=0) >= 0).all()
+
+
+@pytest.mark.parametrize("steps", MANY)
+def test_no_order_passes_a_limit_and_accounts_balance(steps: int) -> None:
+    sent = sum(obeys(adversary(seed)) for seed in range(steps // STEPS))
+    assert sent > steps / 40
+
+
+def columns(got: list[Round], starts: tuple[int, ...]) -> dict[str, bytes]:
+    """All that the rounds gave, one call after the other, without the room that a call did not use."""
+    used = {"order": "orders", "fill": "fills", "statement": "statements"}
+    parts: dict[str, list[np.ndarray]] = {}
+    for r, start in zip(got, starts, strict=True):
+        for name, values in r.outputs._asdict().items():
+            count = used.get(name.split("_")[0])
+            part = values if count is None else values[: getattr(r, count)]
+            part = part.T if name == "value" else part
+            parts.setdefault(name, []).append(part + start if name.endswith("_row") else part)
+    del parts["counts"]
+    return {name: np.concatenate(part).tobytes() for name, part in parts.items()}
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("reborn", [False, True])
+def test_same_bytes_for_any_cut(seed: int, reborn: bool) -> None:
+    book = adversary(seed)
+    whole, end = book.play()
+    every = range(1, STEPS)
+    chosen = np.sort(np.random.default_rng(seed).choice(every, 9, replace=False)).tolist()
+    for cuts in ((1,), tuple(every), tuple(chosen)):
+        got, state = book.play(cuts, reborn)
+        assert columns(got, (0, *cuts)) == columns(whole, (0,))
+        assert state.keys() == end.keys()
+        for name, value in end.items():
+            assert state[name].tobytes() == value.tobytes(), name
+
+
+def test_a_state_of_another_shape_is_refused() -> None:
+    one, two = adversary(0), adversary(1)
+    assert len(one.config.agents) != len(two.config.agents)
+    with pytest.raises(ValueError, match="has shape"):
+        MetaLearningRiskManagedEnsemble(one.config).restore(two.play()[1])

@@ -31,4 +31,4 @@ def measure(plan: Plan, market: Market) -> dict[str, float] | None:
         runner.feed([event])
         taken[row - warm] = time.perf_counter() - began
     p50, p99 = np.percentile(taken * 1e6, [50, 99])
-    return {"p50": round(float(p50), 1), "p99": round(float(p99), 1), "rows": float(upto - warm)}
+    return {"p50": round(float(p50), 1), "p99": round(float(p99), 1)}

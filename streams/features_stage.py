@@ -123,6 +123,8 @@ def _features(book: _Book, ticks: Ticks) -> Iterator[Event]:
         ask=rows.ask if rows.ask.size else None,
         size=rows.size if rows.size.size else None,
     )
+    if not int(np.bitwise_or.reduce(rows.flags)) & BAD:
+        return
     for row in np.flatnonzero((rows.flags & (BAD | HEARTBEAT)) == BAD):
         yield DeadLetter(
             book=book.name,

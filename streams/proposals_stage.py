@@ -69,12 +69,12 @@ class ProposalsStage(BookStage[_Book]):
 def _propose(book: _Book, rows: Features) -> Proposals:
     n, count = len(rows), len(book.agents)
     good = ((rows.flags & REPEATED) == 0).astype(np.int64)
-    cold = (rows.flags & WARMUP) != 0
     target, confidence = np.empty((n, count)), np.empty((n, count))
     action = np.empty((n, count), np.int64)
     for i, agent in enumerate(book.agents):
         target[:, i], action[:, i], confidence[:, i] = agent.propose(rows.x, rows.mid, good)
-    if cold.any():
+    if int(rows.flags[0]) & WARMUP:  # only the first rows of a book are cold
+        cold = (rows.flags & WARMUP) != 0
         target[cold], action[cold], confidence[cold] = 0.0, 0, 0.0
     return Proposals(
         book=book.name,

@@ -21,6 +21,11 @@ class Schedule:
 
     def advance(self, seq: Ints, flags: Ints) -> list[tuple[int, int]]:
         """Count rows (n,); gives (version, seq of good row version x T) for every version they train."""
+        if len(flags) == 1:  # a live feed sends row by row
+            fresh = int(flags[0]) & REPEATED == 0
+            self.good += fresh
+            fresh = fresh and self.good % self.every == 0
+            return [(self.good // self.every, int(seq[0]))] if fresh else []
         rows = np.flatnonzero((flags & REPEATED) == 0)
         before, self.good = self.good, self.good + len(rows)
         first = before // self.every + 1

@@ -138,16 +138,14 @@ def test_finite_and_bounded(seed: int, kind: str, price: float, size: float) -> 
     assert (np.abs(x) <= 20.0).all()
 
 
-@given(
-    price=st.lists(st.floats(1e-8, 1e12), min_size=1, max_size=40),
-    size=st.lists(st.floats(0, 1e12), min_size=40),
-)
+@given(rows=st.lists(st.tuples(st.floats(1e-8, 1e12), st.floats(0, 1e12), st.floats(0, 1e12)), min_size=1))
 @laws
-def test_finite_and_bounded_for_any_prices(price: list[float], size: list[float]) -> None:
-    n = len(price)
-    x = step({"price": np.array(price), "size": np.array(size[:n])}).x
+def test_finite_and_bounded_for_any_rows(rows: list[tuple[float, float, float]]) -> None:
+    price, size, bought = np.array(rows).T
+    x = step({"price": price, "size": size, "buy_size": bought}).x
     assert np.isfinite(x).all()
     assert (np.abs(x) <= 20.0).all()
+    assert (np.abs(x[:, [NAMES.index("flow_16"), NAMES.index("flow_64")]]) <= 1.0 + 1e-12).all()
 
 
 @given(seed=seeds, price=st.floats(1e-6, 1e6), size=st.floats(1e-6, 1e6))

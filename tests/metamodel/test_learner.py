@@ -10,9 +10,14 @@ from hypothesis import strategies as st
 
 from windvane.agents.base import Floats, Ints
 from windvane.metamodel import learner
-from windvane.metamodel.config import WeighingConfig
-from windvane.metamodel.ensemble import MetaLearningEnsembleManager, flatten, restore
-from windvane.metamodel.features import NAMES
+from windvane.metamodel.config import TradingConfig, WeighingConfig
+from windvane.metamodel.ensemble import (
+    MetaLearningEnsembleManager,
+    MetaLearningRiskManagedEnsemble,
+    flatten,
+    restore,
+)
+from windvane.metamodel.features import NAMES, MarketFeatureExtractor
 from windvane.metamodel.members import MEMBERS
 from windvane.metamodel.scaler import FeatureScaler, scale_row
 
@@ -227,6 +232,16 @@ def test_what_is_known_of_a_sleeper_does_not_move(name: str) -> None:
     before, after = history[99][f"learner.{name}"], history[159][f"learner.{name}"]
     assert after[..., 2].tobytes() == before[..., 2].tobytes()
     assert after[..., 0].tobytes() != before[..., 0].tobytes()
+
+
+def test_a_bad_first_row_opens_no_day_of_1970() -> None:
+    ts = 1_500_000_000 * 10**9 + 10**9 * np.arange(20, dtype=np.int64)
+    price, still = np.full(20, 9e3), np.zeros((20, 2))
+    price[0] = np.nan
+    f = MarketFeatureExtractor().step(ts, np.zeros(20, np.int64), price)
+    ensemble = MetaLearningRiskManagedEnsemble(TradingConfig(agents=("one", "other")))
+    done = ensemble.step(np.arange(20), f.ts, f.flags, f.x, f.mid, still, still)
+    assert done.outputs.statement_at[: done.statements, 2].tolist() == []  # all rows are of one day
 
 
 def test_scaler() -> None:

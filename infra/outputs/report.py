@@ -119,7 +119,8 @@ def _head(found: dict[str, Any], tally: Tally, facts: Facts) -> str:
         )
     sentence = escape(gain["sentence"][:1].upper() + gain["sentence"][1:])
     if gain["p"] is not None:
-        sentence += f" (p = {gain['p']:.3f}, {gain['days']:,} days in blocks of {gain['block_days']})"
+        chance = f"p = {gain['p']:.3f}" if gain["p"] >= 0.001 else "p < 0.001"
+        sentence += f" ({chance}, {gain['days']:,} days in blocks of {gain['block_days']})"
     proof = ""
     if found["psr"] is not None and found["dsr"] is not None:
         proof = (

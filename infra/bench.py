@@ -73,7 +73,9 @@ def main() -> None:
         _run("simulate", "--ticks", "1000", "--out", str(tiny))
         start = _backtest(tiny, home / "out")[0]
         console.print(table)
-        console.print(f"windvane --help: {helping:.2f} s; a backtest of 1,000 ticks from start to report: {start:.2f} s")
+        console.print(
+            f"windvane --help {helping:.2f} s; a backtest of 1,000 ticks, start to report, {start:.2f} s"
+        )
 
 
 if __name__ == "__main__":

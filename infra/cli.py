@@ -3,7 +3,9 @@
 0 done; 1 a replay that differs, or something missing; 2 bad options or input; 130 stopped by Ctrl-C.
 """
 
+import signal
 import sys
+from types import FrameType
 
 import typer
 
@@ -26,6 +28,7 @@ app.add_typer(train.app, name="train")
 
 def main() -> None:
     """Run the command line; a problem of the user's is one sentence on stderr, never a traceback."""
+    signal.signal(signal.SIGINT, _stop)
     try:
         app()
     except (ValueError, OSError) as error:
@@ -33,6 +36,12 @@ def main() -> None:
             raise
         sys.stderr.write(f"windvane: {_sentence(error)}\n")
         raise SystemExit(2) from error
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C where nothing is being written yet."""
+    sys.stderr.write("windvane: stopped\n")
+    raise SystemExit(130)
 
 
 def _expected(error: Exception) -> bool:

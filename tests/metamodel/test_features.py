@@ -95,6 +95,7 @@ def dirty(seed: int, n: int) -> tuple[Columns, Ints, Ints, list[bool]]:
     flags[rng.random(n) < 0.1] |= 8
     ts += np.cumsum((rng.random(n) < 0.02) * 2 * STALE)
     ts -= (rng.random(n) < 0.03) * 100 * STEP
+    ts[1:] = np.where(rng.random(n - 1) < 0.05, ts[:-1], ts[1:])  # two rows of one time are fine
     valid = [True] * n
     for t in np.flatnonzero(rng.random(n) < 0.1):
         name = ("price", "size", "bid", "ask")[rng.integers(4)]

@@ -47,9 +47,19 @@ def kernel(function: F, forceinline: bool = False) -> F:
 
 
 def compiled_before() -> bool:
-    """Whether this version's kernels were compiled on this machine before (else the first run takes longer)."""
-    folder = Path(str(getattr(config, "CACHE_DIR")))  # noqa: B009
-    return folder.is_dir() and any(folder.rglob("*.nbi"))
+    """Whether all kernels of this version were compiled on this machine before (else a first run takes longer)."""
+    return _marker().is_file()
+
+
+def mark_compiled() -> None:
+    """Remember that all kernels of this version have been compiled."""
+    marker = _marker()
+    if marker.parent.is_dir():
+        marker.touch()
+
+
+def _marker() -> Path:
+    return Path(str(getattr(config, "CACHE_DIR"))) / "compiled"  # noqa: B009 (a setting made at run time)
 
 
 def inlined(function: F) -> F:

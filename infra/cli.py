@@ -19,6 +19,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+_USAGE: type[Exception] = typer.BadParameter.__mro__[1]
+"""What all errors of usage derive from, wherever typer keeps its copy of click."""
+
 app.command(name="backtest")(backtest.backtest)
 app.command(name="replay")(replay.replay)
 app.command(name="simulate")(simulate.simulate)
@@ -30,12 +33,40 @@ def main() -> None:
     """Run the command line; a problem of the user's is one sentence on stderr, never a traceback."""
     signal.signal(signal.SIGINT, _stop)
     try:
-        app()
+        code = app(_joined(sys.argv[1:]), standalone_mode=False)
+    except typer.Abort as stop:
+        raise SystemExit(130) from stop
+    except _USAGE as error:
+        sys.stderr.write(f"windvane: {_usage(error)}\n")
+        raise SystemExit(2) from error
     except (ValueError, OSError) as error:
         if not _expected(error):
             raise
         sys.stderr.write(f"windvane: {_sentence(error)}\n")
         raise SystemExit(2) from error
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _joined(words: list[str]) -> list[str]:
+    """`--on-halt resume-after 40` as one value: the number belongs to the word before it."""
+    out: list[str] = []
+    for word in words:
+        if out[-2:] == ["--on-halt", "resume-after"]:
+            out[-1] = f"resume-after {word}"
+        else:
+            out.append(word)
+    return out
+
+
+def _usage(error: Exception) -> str:
+    """One sentence for options that cannot be read; the help where there were none."""
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return str(error)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return f"no command given\n{context.get_help()}"
+    sentence = str(getattr(error, "format_message")()).replace("\n", " ").strip().rstrip(".")  # noqa: B009
+    return f"{sentence}: `{context.command_path} --help` shows what can be given"
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -18,6 +18,8 @@ from windvane.streams.events import DeadLetter, Ticks
 _TOLD = 1000
 """Dead letters told one by one; all are counted."""
 
+_HOUR = 3_600_000_000_000
+
 _REGULAR = 0.5
 """Share of equal steps from which rows count as regular."""
 
@@ -83,7 +85,8 @@ def load_market(
     """Read a file and make it ready; raises InputError with one sentence where that cannot be."""
     source = read_market_file(path, start=start, end=end)
     notes = list(source.notes)
-    cleaner = Cleaner(bar_interval=source.interval)
+    usual = source.interval or _spacing(source.columns)
+    cleaner = Cleaner(bar_interval=source.interval, max_jump=max(100 * usual, _HOUR))
     ids = source.ids
     if ids is None and source.kind == "trades":
         ids = np.arange(len(source.columns))
@@ -94,15 +97,7 @@ def load_market(
         notes.append(f"{cleaner.stepped_back} rows whose clock stepped back by up to 5 s were raised")
     what = f"{format_interval(interval)} bars" if interval else source.kind
     if bars is not None:
-        try:
-            target = parse_interval(bars)
-            if target != interval:
-                columns, left = _sample(columns, target, interval)
-                if left:
-                    notes.append("the last bar was unfinished and left out")
-            interval = target
-        except ValueError as error:
-            raise InputError(str(error)) from error
+        columns, interval = _bars(columns, bars, interval, usual, notes)
         what = f"{bars} bars"
     if not len(columns):
         raise InputError(f"{path.name} has no row left to trade: widen --from and --to, or check the file")
@@ -118,11 +113,12 @@ def load_market(
         if count and reason != "accepted":
             rejected[reason] = rejected.get(reason, 0) + count
     letters = [(letter.row, letter.reason) for letter in source.rejected[:_TOLD]]
-    for row, reason in zip(cleaned.index[:_TOLD].tolist(), cleaned.reasons[:_TOLD], strict=True):
-        letters.append((row + 1, reason))
+    for index, reason in zip(cleaned.index[:_TOLD].tolist(), cleaned.reasons[:_TOLD], strict=True):
+        letters.append((int(source.numbers[index]), reason))
+    letters.sort()
     return Market(
         file=path.name,
-        kind="real" if columns.regime is None else "simulated",
+        kind="simulated" if source.simulated else "real",
         bars=what,
         columns=columns,
         interval=interval,
@@ -133,11 +129,23 @@ def load_market(
     )
 
 
-def _sample(columns: Columns, target: int, interval: int) -> tuple[Columns, int]:
-    sampler = BarSampler(target, interval)
-    bars = sampler.push(columns)
+def _bars(columns: Columns, bars: str, interval: int, spacing: int, notes: list[str]) -> tuple[Columns, int]:
+    """Rows sampled to bars, and the ns that each covers."""
+    try:
+        target = parse_interval(bars)
+        if target == interval:
+            return columns, target
+        if target == spacing and not (columns.ts[:1001] % target).any():
+            notes.append(f"ticks come every {bars} already and are taken as the ends of bars")
+            return columns, target
+        sampler = BarSampler(target, interval)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    sampled = sampler.push(columns)
     sampler.finish()
-    return bars, sampler.dropped
+    if sampler.dropped:
+        notes.append("the last bar was unfinished and left out")
+    return sampled, target
 
 
 def _spacing(columns: Columns) -> int:

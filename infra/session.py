@@ -6,7 +6,6 @@ FOLDER/journal holds events.wvj (the log), snapshot.wvs (state of all stages at 
 
 import json
 import os
-import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -81,8 +80,7 @@ def run(
     folder, key = out / "journal", identity(plan, market)
     before = _unfinished(folder, key)
     if before is None:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        _clear(folder)
         _write(
             folder / _RUN, json.dumps({**key, "finished": False, **_story(plan, market)}, indent=2).encode()
         )
@@ -126,6 +124,13 @@ def run(
     return Result(done, seconds, resumed, finished)
 
 
+def _clear(folder: Path) -> None:
+    """An empty place for a journal; nothing is removed that a run did not write."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (_RUN, _SNAPSHOT, journal.FILE):
+        (folder / name).unlink(missing_ok=True)
+
+
 def _story(plan: Plan, market: Market) -> dict[str, Any]:
     return {
         "preset": plan.preset,
@@ -147,15 +152,14 @@ def _unfinished(folder: Path, key: dict[str, Any]) -> dict[str, Any] | None:
         raise SessionError(f"{folder / _RUN} is damaged: choose another --out, or remove {folder}") from error
     if story["finished"]:
         return None
+    if not (folder / _SNAPSHOT).is_file():
+        return None  # it did not get as far as its first snapshot: nothing is lost by starting anew
     if any(story.get(name) != value for name, value in key.items()):
         raise SessionError(
             f"{folder.parent} holds an unfinished run of other data or options: "
             f"choose another --out, or remove {folder} to give that run up"
         )
-    try:
-        raw = (folder / _SNAPSHOT).read_bytes()
-    except FileNotFoundError:
-        return None
+    raw = (folder / _SNAPSHOT).read_bytes()
     crc, size = int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:8], "little")
     try:
         if zlib.crc32(raw[4:]) != crc:
@@ -208,7 +212,7 @@ def replay(
     target = out / "journal"
     if target.resolve() == folder.resolve():
         raise SessionError(f"{out} holds the journal to replay: choose another --out")
-    shutil.rmtree(target, ignore_errors=True)
+    _clear(target)
     opened: BookOpened | None = None
     rows, seconds = 0, 0.0
     quiet = set() if full else {FEATURES.name, PROPOSALS.name}

@@ -3,6 +3,7 @@
 import numpy as np
 
 from windvane.agents.factory import AGENTS
+from windvane.agents.kernel import mark_compiled
 from windvane.metamodel.config import TradingConfig, digest
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import BookClosed, BookOpened, Ticks
@@ -27,6 +28,7 @@ def warm_up() -> None:
             BookClosed(book="warm-up", last=_ROWS - 1),
         ]
     )
+    mark_compiled()
 
 
 if __name__ == "__main__":

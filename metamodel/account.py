@@ -41,7 +41,7 @@ def new_terms(costs: Costs, capital: float, lot: float) -> Terms:
         costs.participation,
         capital,
         lot,
-        round(1.0 / lot) if lot < 1.0 else 1.0 / lot,
+        float(round(1.0 / lot)),
     )
 
 

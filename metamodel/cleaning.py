@@ -11,11 +11,13 @@ from windvane.agents.kernel import kernel
 from windvane.metamodel.columns import REAL, Columns
 
 SECOND = 1_000_000_000
-DAY = 86_400 * SECOND
+HOUR = 3_600 * SECOND
 BACKSTEP = 5 * SECOND
 """ns by which time may step back and is still raised to the last one."""
 MAX_HOLES = 1000
 """Holes kept one by one; the count goes on."""
+MOST = 1e18
+"""No market has a size above it, and the square of a sum of such sizes still is a number."""
 
 REASONS = (
     "accepted",
@@ -23,13 +25,14 @@ REASONS = (
     "time is not positive",
     "bid or ask is not a positive number",
     "crossed book: bid above ask",
-    "a size is negative or not a number",
+    "a size is negative, not a number or above 1e18",
     "duplicate",
     "time went back",
     "time jumped far ahead",
     "price jumped by more than a factor of 2",
+    "bid or ask is more than a factor of 2 from the price",
 )
-ACCEPTED, PRICE, TIME, QUOTE, CROSSED, SIZE, DUPLICATE, BACK, AHEAD, SPIKE = range(len(REASONS))
+ACCEPTED, PRICE, TIME, QUOTE, CROSSED, SIZE, DUPLICATE, BACK, AHEAD, SPIKE, FAR = range(len(REASONS))
 
 # Slots of the integer state.
 _SEEN, _HAVE, _LAST_TS, _HAVE_PREV, _PREV_TS, _HAVE_ID, _LAST_ID, _SPIKES, _SPIKE_TS, _JUMPS, _JUMP_TS = (
@@ -65,15 +68,17 @@ class Cleaned:
 class Cleaner:
     """Steps through rows in arrival order; any cut into batches gives the same result.
 
-    1. By itself, a row needs: price, bid and ask finite and positive, bid <= ask, sizes finite and not
-       negative, a positive time.
+    1. By itself, a row needs: price, bid and ask finite and positive, bid <= ask, each at least half and at
+       most twice the price (an account is valued and filled at quotes), sizes from 0 to `MOST`, a positive
+       time.
     2. Duplicates. Of bars of the same ts the first wins. A trade whose id is not above the last one is a
        duplicate. Without ids, a row equal to the one before it in all columns is.
     3. Time that goes back by at most 5 s is raised to the last good one and counted in `stepped_back`; by
        more, the row is rejected. A bar is never raised (it would equal the last one): earlier than the last
        is rejected.
     4. A time ahead of the last good one by more than `max_jump` is believed after three such rows in a row,
-       each within `max_jump` of the one before: one absurd time must not put all that follows in the past.
+       each within `max_jump` of the one before: one absurd time must not put all that follows in the past. A
+       hole that long costs two rows; a wrong time less far ahead is believed and costs all rows up to it.
     5. A price is refused if |ln(p / last good)| > ln 2 and believed after three refused in a row that lie
        within 10 % of each other: the third is accepted, the first two stay rejected. Only new rows count, so
        a repeated message does not vouch for itself. The first row has no last good one and is accepted; if it
@@ -82,14 +87,15 @@ class Cleaner:
     """
 
     def __init__(
-        self, *, bar_interval: int = 0, stale_after: int | None = None, max_jump: int = 7 * DAY
+        self, *, bar_interval: int = 0, stale_after: int | None = None, max_jump: int | None = None
     ) -> None:
         """All in ns. bar_interval: 0 for ticks and trades. stale_after: by default max(10 bars, 60 s).
-        max_jump: at least 100 bars, whatever is given.
+        max_jump: by default max(100 bars, 1 hour); of ticks that are further apart, 100 of their distances
+        should be given.
         """
         self.bar_interval = bar_interval
         self.stale_after = max(10 * bar_interval, 60 * SECOND) if stale_after is None else stale_after
-        self.max_jump = max(max_jump, 100 * bar_interval)
+        self.max_jump = max(100 * bar_interval, HOUR) if max_jump is None else max_jump
         self._ints = np.zeros(_INTS, np.int64)
         self._floats = np.zeros(_FLOATS, np.float64)
         self._counts = np.zeros(len(REASONS), np.int64)
@@ -183,8 +189,12 @@ def _local(ts: Ints, values: Floats, there: Ints, i: int) -> int:
         return QUOTE
     if there[_BID] and there[_ASK] and values[_BID, i] > values[_ASK, i]:
         return CROSSED
+    half, twice = 0.5 * values[_PRICE, i], 2.0 * values[_PRICE, i]
+    for k in (_BID, _ASK):
+        if there[k] and not half <= values[k, i] <= twice:
+            return FAR
     for k in (_SIZE, _BID_SIZE, _ASK_SIZE, _BUY_SIZE):
-        if there[k] and not 0.0 <= values[k, i] < np.inf:
+        if there[k] and not 0.0 <= values[k, i] <= MOST:
             return SIZE
     return ACCEPTED
 

@@ -21,8 +21,8 @@ class Columns:
 
     ts: (n,) int64, event time in UNIX ns UTC (of a bar: its end). price: (n,) quote currency. size: (n,) base
     currency traded in the row, of which buy_size was bought by the aggressor. bid, ask: (n,) best prices,
-    with bid_size, ask_size in base currency. regime: (n,) int64, the true label 0..6 where it is known; for
-    scoring only.
+    with bid_size, ask_size in base currency. regime: (n,) int64, the true label 0..6 or -1
+    in a row where it is unknown; for scoring only.
     """
 
     ts: Ints

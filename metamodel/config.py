@@ -107,6 +107,8 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def __post_init__(self) -> None:
         check(self.fills in FILLS, f"fills is {self.fills!r}: give one of {', '.join(FILLS)}")
         check(self.closing in CLOSINGS, f"closing is {self.closing!r}: give one of {', '.join(CLOSINGS)}")
+        check(0 <= self.seed < 2**63, f"seed is {self.seed}: give 0 to 2^63 - 1")
+        check(0 <= self.resume_after < 2**62, f"resume-after is {self.resume_after}: give fewer ticks")
         check(self.on_halt in ON_HALT, f"on_halt is {self.on_halt!r}: give one of {', '.join(ON_HALT)}")
         check(
             self.on_halt != "resume-after" or self.resume_after >= 1,
@@ -117,7 +119,10 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         check(0 < len(self.agents) <= 64, "agents names no agent: give one to 64 of them")
         check(len(set(self.agents)) == len(self.agents), "agents names one agent twice: give each once")
         check(1 <= self.capital <= 1e12, f"capital is {self.capital}: give 1 to 1e12")
-        check(1e-12 <= self.lot <= 1, f"lot is {self.lot}: give 1e-12 to 1")
+        check(
+            1e-12 <= self.lot <= 1 and abs(1 / self.lot - round(1 / self.lot)) * self.lot <= 1e-9,
+            f"lot is {self.lot}: give 1 over a whole number, from 1e-12 to 1",
+        )
         check(0 <= self.min_order < 1, f"min_order is {self.min_order}: give a share of capital below 1")
 
 

@@ -14,10 +14,13 @@ def order(st: risk.Standing, a: account.Accounts, terms: account.Terms, code: in
     """What a person ordered holds for every account, so that the comparison stays fair."""
     for k in range(a.lots.shape[0]):
         if code == CUT:
+            st.cut[k] = 1
             if st.state[k] != risk.HALTED:
                 st.state[k] = risk.REDUCE_ONLY
         elif code == RESUME:
-            resume(st, k, a.equity[k] - terms.capital)
+            st.cut[k] = 0
+            if st.state[k] != risk.ACTIVE:
+                resume(st, k, a.equity[k] - terms.capital)
         else:
             st.halts[k] += 1 if st.state[k] != risk.HALTED else 0
             st.state[k], st.halted_by[k] = risk.HALTED, risk.BY_PERSON
@@ -26,7 +29,8 @@ def order(st: risk.Standing, a: account.Accounts, terms: account.Terms, code: in
 
 @kernel
 def resume(st: risk.Standing, k: int, pnl: float) -> None:
-    st.state[k], st.halted_by[k], st.flatten[k] = risk.ACTIVE, 0, 0
+    st.state[k] = risk.REDUCE_ONLY if st.cut[k] else risk.ACTIVE
+    st.halted_by[k], st.flatten[k] = 0, 0
     st.peak[k] = pnl
     st.day_start[k] = pnl
 

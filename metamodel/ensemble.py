@@ -162,6 +162,7 @@ class MetaLearningRiskManagedEnsemble:
             return None
         out = self._outputs(0)
         one_round.state_account(out, self._clock, self._account, self._standing, self._terms)
+        self._clock.n[1] = 0
         return Round(out, 0, 0, 1)
 
     def _outputs(self, n: int) -> one_round.Outputs:

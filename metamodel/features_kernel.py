@@ -71,7 +71,7 @@ def _trades(m: Memory, k: int, u: float, size: float, buy: float, known: bool, x
     nn = _ewma(e, at.NN64, 64.0, k, change * change)
     un = _ewma(e, at.UN64, 64.0, k, u * change)
     x[38] = un / math.sqrt(nn * e[at.UU64]) if nn > 1e-12 and e[at.UU64] > 1e-12 else 0.0
-    flow = (2.0 * buy - size) / size if known and size > 0.0 else 0.0
+    flow = min(max((2.0 * buy - size) / size, -1.0), 1.0) if known and size > 0.0 else 0.0
     side = flow if known else (1.0 if u > 0.0 else (-1.0 if u < 0.0 else 0.0))
     q = side * min(relative, 20.0)
     uq = _ewma(e, at.UQ, 64.0, k, u * q)
@@ -166,6 +166,8 @@ def _quotes(m: Memory, k: int, half: float, s: float, bid_size: float, ask_size:
         slow = _ewma(e, at.HSLOW, 8000.0, k, half)
         x[14] = math.log((half + 1e-7) / (slow + 1e-7))
         x[43] = math.log((half + 1e-7) / s)
+    else:
+        x[14], x[43] = 0.0, 0.0
     depth = bid_size + ask_size
     x[44] = (bid_size - ask_size) / depth if depth > 0.0 else 0.0
     x[45] = _ewma(e, at.I16, 16.0, k, x[44])
@@ -179,16 +181,32 @@ def _clock(ts: int, x: Floats) -> None:
 
 
 @kernel
-def _valid(price: float, size: float, bid: float, ask: float) -> bool:
-    return (
-        math.isfinite(price)
-        and price > 0.0
-        and math.isfinite(size)
-        and size >= 0.0
-        and math.isfinite(bid)
-        and math.isfinite(ask)
-        and 0.0 < bid <= ask
-    )
+def _amount(size: float) -> bool:
+    return 0.0 <= size <= 1e18
+
+
+@kernel
+def _valid(price: float, bid: float, ask: float) -> bool:
+    return 0.0 < price < math.inf and 0.5 * price <= bid <= ask <= 2.0 * price
+
+
+@kernel
+def _when(m: Memory, ts: int, stale_after: int) -> int:
+    """The flag that a row's time earns: 2 if it goes back, 4 if it ends a hole, else 0.
+
+    The time that ends a hole is believed when the next row agrees, so that one absurd time cannot make all that
+    follows look late.
+    """
+    if m.seen[0] == 0:
+        return 0
+    if ts < m.seen[1]:
+        return 2
+    if ts - m.seen[1] <= stale_after:
+        return 0
+    if m.seen[3] > 0 and 0 <= ts - m.seen[3] <= stale_after:
+        return 0
+    m.seen[3] = ts
+    return 4
 
 
 @kernel
@@ -215,25 +233,26 @@ def extract(
         b = bid[t] if quoted else price[t]
         a = ask[t] if quoted else price[t]
         n = size[t] if has_size else 1.0
+        bs, sk = (bid_size[t], ask_size[t]) if deep else (0.0, 0.0)
+        bought = buy_size[t] if sided else 0.0
         flag = flags[t] & ~8
-        if flag & 7 == 0 and (not _valid(price[t], n, b, a) or (m.seen[0] > 0 and ts[t] < m.seen[1])):
+        sizes = _amount(n) and _amount(bs) and _amount(sk) and _amount(bought)
+        if flag & 7 == 0 and not (sizes and _valid(price[t], b, a)):
             flag |= 2
-        if flag & 7 == 0 and m.seen[0] > 0 and ts[t] - m.seen[1] > stale_after:
-            flag |= 4
-            m.seen[1] = ts[t]  # the hole is told once, by the row that ends it
+        if flag & 7 == 0:
+            flag |= _when(m, ts[t], stale_after)
         if flag & 7 == 0:
             m.seen[0] += 1
-            m.seen[1] = ts[t]
+            m.seen[1], m.seen[3] = ts[t], 0
             k = m.seen[0]
-            mid = 0.5 * (b + a)
+            mid = 0.5 * b + 0.5 * a
             p = math.log(mid)
             if k > 1:
                 u, s = _returns(m, k, p, m.x)
-                _trades(m, k - 1, u, n, buy_size[t] if sided else 0.0, sided, m.x)
+                _trades(m, k - 1, u, n, bought, sided, m.x)
             else:
                 s = math.sqrt(_FLOOR)
             _levels(m, k, p, s, m.x)
-            bs, sk = (bid_size[t], ask_size[t]) if deep else (0.0, 0.0)
             _quotes(m, k, (a - b) / (2.0 * mid) if quoted else math.nan, s, bs, sk, m.x)
             _clock(ts[t], m.x)
             m.p[(k - 1) & (RING - 1)] = p

@@ -66,7 +66,7 @@ RING = 512
 class Memory(NamedTuple):
     """All that the kernel remembers."""
 
-    seen: Ints  # (3,) good rows so far, ts of the last one, highest ts that was not bad
+    seen: Ints  # (4,) good rows, ts of the last, highest ts that was not bad, ts that ended a hole
     e: Floats  # (49,) EWMAs and running values
     p: Floats  # (512,) ring of log mids
     cu: Floats  # (512,) ring of the running sum of u
@@ -80,7 +80,7 @@ class Memory(NamedTuple):
     def new(cls, features: int) -> "Memory":
         """Nothing seen yet."""
         return cls(
-            np.zeros(3, np.int64),
+            np.zeros(4, np.int64),
             np.zeros(SIZES + 1),
             np.zeros(RING),
             np.zeros(RING),

@@ -122,16 +122,18 @@ def learn(m: Learner, rules: Rules, mid: float, cost: float, warm: bool, awake: 
     scores.score(m.targets, good, rules.delay, r, s, past_cost, m.gn)
     scores.score(m.member_targets, good, rules.delay, r, s, past_cost, m.member_score)
     for i in range(n):
-        if not awake[i]:
+        if awake[i]:
+            m.fast[i] += _FAST * (m.gn[i] - m.fast[i])
+            m.slow[i] += _SLOW * (m.gn[i] - m.slow[i])
+        else:
             m.gn[i] = 0.0
-        m.fast[i] += _FAST * (m.gn[i] - m.fast[i])
-        m.slow[i] += _SLOW * (m.gn[i] - m.slow[i])
         m.cumulated[good % 64, i] = m.cumulated[(good - 1) % 64, i] + m.gn[i]
         m.totals[i] += m.gn[i]
     for i in range(n):
         for j in range(n):
-            deviation = (m.gn[i] - m.slow[i]) * (m.gn[j] - m.slow[j])
-            m.S[i, j] += _COV * (deviation - m.S[i, j])
+            if awake[i] and awake[j]:
+                deviation = (m.gn[i] - m.slow[i]) * (m.gn[j] - m.slow[j])
+                m.S[i, j] += _COV * (deviation - m.S[i, j])
     for i in range(m.share.shape[0]):
         m.totals[n + i] += m.member_score[i]
     prod.learn(m.prod, m.gn, awake, m.w[_PROD])

@@ -17,7 +17,7 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_position: float = 1.0  # |position|, units of capital
     max_notional: float | None = None  # |position|, currency
     max_order_qty: float | None = None  # |qty| of one order, base currency
-    max_orders: float | None = None  # orders in the trailing `orders_interval`
+    max_orders: int | None = None  # orders in the trailing `orders_interval`
     orders_interval: int = 60_000_000_000  # ns
     max_turnover: float | None = None  # sum of |qty x price| a UTC day, units of capital
     daily_loss: float | None = None  # loss since the UTC day began, units of capital: halts
@@ -47,6 +47,10 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 raise LimitError(
                     f"{name} is {value}: give a number above 0, or leave it out to switch it off"
                 )
+        if self.max_orders is not None and (
+            self.max_orders != int(self.max_orders) or self.max_orders > 100_000
+        ):
+            raise LimitError(f"max_orders is {self.max_orders}: give a whole number from 1 to 100000")
         if self.max_position > 100:
             raise LimitError(f"max_position is {self.max_position}: give at most 100 times capital")
         if self.kelly_fraction is not None and not 0 < self.kelly_fraction <= 1:

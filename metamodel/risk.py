@@ -115,6 +115,7 @@ class Standing(NamedTuple):
     state: Ints  # (K,) ACTIVE, REDUCE_ONLY or HALTED
     halted_by: Ints  # (K,) 0, BY_LIMIT or BY_PERSON
     halted_at: Ints  # (K,) good row of the halt
+    cut: Ints  # (K,) 1 from a person's reduce-only to a person's resume, through any halt
     flatten: Ints  # (K,) 1 while an ordered flatten is not done
     halts: Ints  # (K,) times halted
     sent: Ints  # (K, Q) ring of the times of the last orders, ns
@@ -132,6 +133,7 @@ def new_standing(accounts: int, limits: RiskLimits) -> Standing:
         state=np.zeros(accounts, np.int64),
         halted_by=np.zeros(accounts, np.int64),
         halted_at=np.zeros(accounts, np.int64),
+        cut=np.zeros(accounts, np.int64),
         flatten=np.zeros(accounts, np.int64),
         halts=np.zeros(accounts, np.int64),
         sent=np.full((accounts, max(ring, 1)), np.iinfo(np.int64).min),
@@ -202,8 +204,8 @@ def check(
     if view.spread > g.spread and _between(want, held) != want:
         verdict |= _SPREAD
         want = _between(want, held)
-    if not view.priced:
-        verdict |= _COLLAR if want != held else 0
+    if not view.priced and want != held:
+        verdict |= _COLLAR
     if st.state[k] != HALTED:
         limit = _lots(g.position * unit)
         if abs(want) > limit:
@@ -235,31 +237,37 @@ def check(
             verdict |= _TURNOVER
             want = reduced + min(max(want - reduced, -most), most)
     if st.state[k] != HALTED:
-        if st.day_start[k] - pnl >= g.daily_loss:
+        if view.priced and st.day_start[k] - pnl >= g.daily_loss:
             verdict |= _DAILY_LOSS
-        if st.peak[k] - pnl >= g.drawdown:
+        if view.priced and st.peak[k] - pnl >= g.drawdown:
             verdict |= _DRAWDOWN
         if verdict & (_DAILY_LOSS | _DRAWDOWN):
             _halt(st, k, view.good, g.flatten)
             want = 0 if g.flatten else held
         else:
-            size, verdict = _sizes(g, st, k, view, abs(wanted), confidence, verdict)
+            size, verdict = _sizes(g, st, k, view, wanted, confidence, verdict)
             limit = _lots(size * unit)
             want = min(max(want, -limit), limit)
     if abs(want - held) > largest:  # a later size may have asked for a larger reduction than one order may be
         verdict |= _ORDER_QTY
         want = held + min(max(want - held, -largest), largest)
-    if want != 0 and want != held and abs(want - held) * view.mid * g.lot < g.min_order:
+    slice_of_reduction = abs(want - held) == largest and _between(want, held) == want
+    small = abs(want - held) * view.mid * g.lot < g.min_order
+    if small and want != 0 and want != held and not slice_of_reduction:
         verdict |= _MIN_ORDER
         want = held
-    return (want if view.priced else held), verdict
+    if not view.priced and want != held:
+        verdict |= _COLLAR
+        want = held
+    return want, verdict
 
 
 @inlined
 def _sizes(
-    g: Gates, st: Standing, k: int, view: View, size: float, confidence: float, verdict: int
+    g: Gates, st: Standing, k: int, view: View, wanted: float, confidence: float, verdict: int
 ) -> tuple[float, int]:
-    """The |target| that value at risk, volatility, Kelly and confidence leave of `size`."""
+    """The |target| that value at risk, volatility, Kelly and confidence leave of what the caps before them did."""
+    size = min(abs(wanted), g.position, g.notional / g.capital)
     day = view.s * math.sqrt(view.rows_a_day)
     if Z_95 * day * size > g.var:
         verdict |= _VAR

@@ -16,7 +16,7 @@ from windvane.metamodel import account, control, learner, risk
 
 _DAY = 86_400_000_000_000
 _EDGE = 1.0 - 0.5 ** (1.0 / 4000.0)
-_REPEATED, _WARMUP = 7, 8
+_REPEATED, _GAP, _WARMUP = 7, 4, 8
 HEALTHY_AFTER = 3
 """Good rows after a hole until the book is healthy again."""
 
@@ -120,7 +120,8 @@ def rounds(
             clock.n[1] = 0
             control.new_day(st, a, terms, resume_after == 0)
         clock.n[0] = day if clock.n[1] == 0 else clock.n[0]
-        clock.n[1] += 1
+        if good_row or clock.n[4] > 0:  # a bad first row has no day
+            clock.n[1] += 1
         clock.n[2], clock.n[3] = inputs.seq[t], ts
 
         if inputs.control[t] > 0:
@@ -129,6 +130,8 @@ def rounds(
         if good_row:
             good = clock.n[4]
             cost = account.cost_per_unit(terms, mid, bid, ask)
+            last_mid = clock.f[0] if good > 0 else mid
+            priced = abs(math.log(mid / last_mid)) <= gates.collar
             for k in range(accounts):
                 lots, price, fee = account.settle(
                     a, terms, k, good, mid, bid, ask, inputs.size[t] if sized else 0.0
@@ -138,14 +141,14 @@ def rounds(
                         out, t, a.pending_seq[good % a.pending.shape[1]], lots / terms.per_unit, price, fee
                     )
                 pnl = account.mark(a, terms, k, mid)
-                st.peak[k] = max(st.peak[k], pnl)
+                if priced:  # a price that is refused is no peak to fall from
+                    st.peak[k] = max(st.peak[k], pnl)
                 if (
                     resume_after > 0
                     and st.halted_by[k] == risk.BY_LIMIT
                     and good - st.halted_at[k] >= resume_after
                 ):
                     control.resume(st, k, pnl)
-            last_mid = clock.f[0] if good > 0 else mid
             learner.learn(m, rules, mid, cost, warm, inputs.awake)
             learner.weigh(m, rules, inputs.x[t], inputs.target[t], warm, inputs.awake)
             if good > 0:
@@ -164,7 +167,7 @@ def rounds(
                 ts=ts,
                 good=good,
                 mid=mid,
-                priced=abs(math.log(mid / last_mid)) <= gates.collar,
+                priced=priced,
                 spread=(ask - bid) / mid if quoted else 2.0 * terms.half_spread,
                 healthy=clock.n[6] > HEALTHY_AFTER,
                 s=math.sqrt(max(m.market.value[1], 1e-12)),
@@ -194,7 +197,7 @@ def rounds(
                         account.mark(a, terms, k, mid)
                     a.exposure[k] += abs(a.lots[k] / terms.per_unit * mid) / terms.capital
         else:
-            clock.n[6] = 0 if flag & 6 else clock.n[6]
+            clock.n[6] = 0 if flag & _GAP else clock.n[6]
         _emit(out, t, m, a, terms, st, clock)
 
 

@@ -47,7 +47,7 @@ def bounds(v: Floats, awake: Ints, cap: float, minimum: int, lower: Floats, uppe
     for i in range(n):
         if awake[i]:
             upper[i] = limit
-    floor = min(FLOOR, 1.0 / count)
+    floor = min(FLOOR, limit, 1.0 / max(1, min(minimum, count)))
     for _ in range(min(minimum, count)):
         best = -1
         for i in range(n):

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -75,8 +76,10 @@ class BookStage(ABC, Generic[S]):
         known = self._opened.get(event.book) or self._closed.get(event.book)
         if known is not None:
             if known.digest != event.digest:
+                taken = self._opened.keys() | self._closed.keys()
+                free = next(name for k in count(2) if (name := f"{event.book}-{k}") not in taken)
                 raise StateError(
-                    f"book {event.book} is open with other settings: open {event.book}-2 instead, or give the same"
+                    f"book {event.book} is open with other settings: open {free} instead, or give the same"
                 )
             return
         self._opened[event.book] = event

@@ -5,6 +5,7 @@ Packed is what this program reads again: a JSON head that names the arrays, then
 """
 
 import base64
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
@@ -13,10 +14,14 @@ import numpy as np
 import orjson
 
 from windvane.agents.base import Floats, Ints
+from windvane.metamodel.features import NAMES
 from windvane.streams import events as ev
 
 MAX_ROWS = 256
 """Largest number of rows in one record of a topic."""
+
+_MOST_BYTES = 500_000
+_WIDTHS = {"x": len(NAMES), "regime": 7}
 
 _TYPES = (
     ev.BookOpened,
@@ -45,10 +50,16 @@ def _array(kind: Any, value: Any) -> Any:
         raise NotImplementedError(f"no decoding of {kind}")
     dtype = get_args(get_args(kind)[1])[0]
     if isinstance(value, dict):
+        if dtype is not np.float64:
+            raise ValueError("only real columns may travel as base64")
         raw = base64.b64decode(value["f8"], validate=True)
         return np.frombuffer(raw, dtype="<f8").reshape(value["shape"]).astype(np.float64)
-    if dtype is np.int64 and not all(type(v) is int or isinstance(v, list) for v in value):
-        raise ValueError("an integer column holds something else")
+    if not isinstance(value, list):
+        raise ValueError("a column must be an array")
+    rows = value if value and isinstance(value[0], list) else (value,)
+    allowed = {int} if dtype is np.int64 else {int, float}
+    if not all(set(map(type, row)) <= allowed for row in rows):
+        raise ValueError("a column holds something that is not a number of its kind")
     return np.array(value, dtype=dtype)
 
 
@@ -99,6 +110,8 @@ def to_json(event: ev.Event) -> bytes:
                 out[name] = {"shape": list(value.shape), "f8": base64.b64encode(raw).decode()}
             else:
                 out[name] = np.ascontiguousarray(value)
+        elif isinstance(value, tuple) and not all(math.isfinite(v) for v in value if isinstance(v, float)):
+            raise WireError(f"{name} of {type(event).__name__} holds NaN or inf: it must not be sent")
         elif isinstance(value, msgspec.Struct):
             out[name] = msgspec.to_builtins(value)
         else:
@@ -110,7 +123,7 @@ def from_json(raw: bytes) -> ev.Event:
     """The event of a record, checked; raises WireError with the reason."""
     try:
         event = _decoder.decode(raw)
-    except (msgspec.DecodeError, ValueError, KeyError, TypeError) as error:
+    except (msgspec.DecodeError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise WireError(f"not an event: {error}") from error
     if isinstance(event, ev.Batch):
         _check(event)
@@ -123,19 +136,41 @@ def _check(batch: ev.Batch) -> None:
         raise WireError("a batch needs one or more rows")
     for name, value in _fields(batch):
         if isinstance(value, np.ndarray):
-            if value.ndim == 0 or value.shape[0] != n:
-                raise WireError(f"column {name} has {value.shape[:1]} rows, seq has {n}")
+            _check_shape(batch, name, value, n)
             if value.dtype == np.float64 and not np.isfinite(value).all():
                 raise WireError(f"column {name} holds NaN or inf")
     if (np.diff(batch.seq) <= 0).any() or batch.seq[0] < 0:
         raise WireError("seq must grow from row to row, from 0 or more")
 
 
+def _check_shape(batch: ev.Batch, name: str, value: np.ndarray, rows: int) -> None:
+    if value.ndim == 0 or value.shape[0] != rows:
+        raise WireError(f"column {name} has {value.shape[:1]} rows, seq has {rows}")
+    named_by = batch.matrices.get(name)
+    if value.ndim != (1 if named_by is None else 2):
+        raise WireError(f"column {name} has {value.ndim} dimensions")
+    if named_by is None:
+        return
+    width = len(getattr(batch, named_by)) if named_by else _WIDTHS.get(name, value.shape[1])
+    if value.shape[1] != width:
+        raise WireError(f"column {name} is {value.shape[1]} wide, expected {width}")
+
+
+def _row_bytes(batch: ev.Batch) -> int:
+    """The most that a row of a batch takes in JSON."""
+    total = 0
+    for name, value in _fields(batch):
+        if isinstance(value, np.ndarray):
+            total += (11 if name in _BASE64 else 25) * (value.size // len(batch))
+    return total
+
+
 def cuts(event: ev.Event, rows: int = MAX_ROWS) -> Iterator[ev.Event]:
-    """The event in pieces of at most `rows` rows."""
+    """The event in pieces of at most `rows` rows and half a megabyte."""
     if not isinstance(event, ev.Batch):
         yield event
         return
+    rows = max(1, min(rows, _MOST_BYTES // _row_bytes(event)))
     for start in range(0, len(event), rows):
         yield ev.cut(event, start, start + rows)
 
@@ -160,19 +195,21 @@ def unpack(raw: bytes) -> dict[str, Any]:
     try:
         size = int.from_bytes(raw[:4], "little")
         head = orjson.loads(raw[4 : 4 + size])
+        if not isinstance(head, dict):
+            raise ValueError("the head is not an object")
         at = 4 + size
         out: dict[str, Any] = {}
         for name, value in head.items():
             if isinstance(value, dict) and "$" in value:
                 dtype, shape = np.dtype(value["$"][0]), value["$"][1]
-                count = int(np.prod(shape, dtype=np.int64))
+                count = math.prod(shape)
                 if dtype.hasobject:
                     raise ValueError("arrays of objects are not read")
                 out[name] = np.frombuffer(raw, dtype, count, at).reshape(shape).copy()
                 at += count * dtype.itemsize
             else:
                 out[name] = value
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
         raise WireError(f"not packed columns: {error}") from error
     if at != len(raw):
         raise WireError(f"not packed columns: {len(raw) - at} bytes are left over")
@@ -188,7 +225,7 @@ def from_packed(raw: bytes) -> ev.Event:
     """The event of a journal's record; raises WireError with the reason."""
     values = unpack(raw)
     name = values.pop("type", "")
-    if name not in BY_NAME:
+    if not isinstance(name, str) or name not in BY_NAME:
         raise WireError(f"not an event: unknown type {name!r}")
     arrays = {k: v for k, v in values.items() if isinstance(v, np.ndarray)}
     rest = {k: v for k, v in values.items() if k not in arrays}

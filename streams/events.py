@@ -30,8 +30,8 @@ class Batch(Event, frozen=True, kw_only=True):
 
     seq: Ints  # (n,) row numbers of the book, without gaps
 
-    whole: ClassVar[frozenset[str]] = frozenset()
-    """Arrays that do not have one row a sequence number, so that a cut keeps them."""
+    matrices: ClassVar[dict[str, str]] = {}
+    """Columns that are (n, k), and the field that names their k columns, or "" where it is a constant."""
 
     def __len__(self) -> int:
         return len(self.seq)
@@ -103,6 +103,8 @@ class Ticks(Batch, frozen=True, kw_only=True):
 class Features(Batch, frozen=True, kw_only=True):
     """What is known of the market at each row."""
 
+    matrices: ClassVar[dict[str, str]] = {"x": "", "regime": ""}
+
     ts: Ints  # (n,) UNIX ns
     flags: Ints  # (n,) bits above
     x: Floats  # (n, 50) raw features, columns of windvane.metamodel.features.NAMES
@@ -118,6 +120,8 @@ class Features(Batch, frozen=True, kw_only=True):
 class Proposals(Batch, frozen=True, kw_only=True):
     """What the agents of one worker want."""
 
+    matrices: ClassVar[dict[str, str]] = {"target": "agents", "action": "agents", "confidence": "agents"}
+
     agents: tuple[str, ...]  # (A,) names
     versions: tuple[str, ...]  # (A,)
     target: Floats  # (n, A) target position in [-1, 1]
@@ -126,7 +130,14 @@ class Proposals(Batch, frozen=True, kw_only=True):
 
 
 class Decisions(Batch, frozen=True, kw_only=True):
-    """One round a row: whom was believed, what came of it, and every choice that time made."""
+    """One round a row: who was believed, what came of it, and every choice that time made."""
+
+    matrices: ClassVar[dict[str, str]] = {
+        "weights": "agents",
+        "members": "",
+        "member_targets": "",
+        "equities": "accounts",
+    }
 
     ts: Ints  # (n,) UNIX ns
     flags: Ints  # (n,)
@@ -171,6 +182,10 @@ class Fills(Batch, frozen=True, kw_only=True):
 
 class Statements(Batch, frozen=True, kw_only=True):
     """Where every account stood at the end of a UTC day, or of the book; sums since the book was opened."""
+
+    matrices: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("pnl", "position", "turnover", "fees", "orders", "exposure", "rows", "drawdown", "halts"), "accounts"
+    )
 
     ts: Ints  # (n,) of the last row of the day
     day: Ints  # (n,) days since 1970-01-01

@@ -49,6 +49,8 @@ class Source(Generic[B]):
         if batch.last < self.covers:
             return
         if batch.first > self.covers:
+            if any(f <= batch.first and batch.last <= b.last for f, _, b in self._early):
+                return
             self._arrivals += 1  # no two entries compare by their batch
             insort(self._early, (batch.first, self._arrivals, batch))
             return
@@ -73,8 +75,12 @@ class Source(Generic[B]):
 
     @property
     def held(self) -> int:
-        """Rows held past a hole."""
-        return sum(len(batch) for _, _, batch in self._early)
+        """Rows held past a hole, each counted once."""
+        rows, upto = 0, self.covers
+        for first, _, batch in self._early:
+            rows += max(0, batch.last + 1 - max(first, upto))
+            upto = max(upto, batch.last + 1)
+        return rows
 
     @property
     def early(self) -> B:
@@ -99,6 +105,9 @@ class Source(Generic[B]):
     def drop(self, stop: int) -> None:
         """Forget rows below `stop`."""
         self.taken = max(self.taken, stop)
+        if self.covers < self.taken:  # another source was followed past what this one has
+            self.covers = self.taken
+            self._release()
         while self._ready and self._ready[0].last < self.taken:
             self._ready.popleft()
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 EXAMPLES = """
 Examples:\n
   windvane backtest bars.csv --out runs/bars\n
-  windvane backtest BTCUSDT-1m-2024-01.zip --bars 15m --fee-bp 1 --delay 1\n
-  windvane backtest ticks.parquet --agents ema_momentum,buy_and_hold --from 2024-01-01 --json
+  windvane backtest BTCUSDT-1m-2024-01.zip --bars 15m --delay 1\n
+  windvane backtest ticks.parquet --agents vol_trend,buy_and_hold --json
 """
 
 
@@ -73,8 +73,8 @@ def backtest(
         full=journal == "full",
     )
     target = out or Path("runs") / book
-    prepare()
-    with bar(f"{book}", len(market.columns)) as progress, interruptible() as stopping:
+    with interruptible() as stopping, bar(f"{book}", len(market.columns)) as progress:
+        prepare()
         result = run(plan, market, target, progress=progress, stopping=stopping)
     if result.resumed:
         say(f"went on from row {result.resumed:,} of an unfinished run in {target}")
@@ -112,6 +112,8 @@ def _plan(
     weighing, limits = chosen(preset)
     action, resume_after = _on_halt(on_halt)
     fee, slippage, half_spread, delay, participation = costs
+    if participation > 0 and market.columns.size is None:
+        raise ConfigError(f"--participation needs sizes, and {market.file} has none: leave it out")
     config = TradingConfig(
         symbol=symbol,
         interval=market.interval,

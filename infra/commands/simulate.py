@@ -18,10 +18,14 @@ def simulate(
     Example:\n
       windvane simulate --ticks 100000 --seed 7 --market standard --out market.parquet
     """
+    from windvane.infra.progress import say
     from windvane.infra.simulated import write_market
-    from windvane.metamodel.config import ConfigError
+    from windvane.metamodel.config import ConfigError, check
 
+    other = out.suffix in (".csv", ".gz", ".zip", ".json", ".feather")
+    check(not other and not out.is_dir(), f"--out is {str(out)!r}: give a file that ends in .parquet")
     try:
         write_market(out, market, ticks, seed, randomised)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    say(f"wrote {ticks:,} ticks of a SIMULATED market to {out}")

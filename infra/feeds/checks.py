@@ -13,6 +13,7 @@ from windvane.infra.feeds.formats import Format
 from windvane.infra.feeds.tables import Table
 from windvane.infra.feeds.timestamps import AFTER, BEFORE, FINE, NOT_A_TIME, SECOND, parse_times
 from windvane.infra.feeds.values import bought, identities, labels, numbers
+from windvane.metamodel.cleaning import MOST
 
 _PRICES = (
     "open",
@@ -35,7 +36,8 @@ _GIVE_TIMES = "give UNIX seconds, ms, us or ns, or ISO 8601 text"
 class Checks:
     """Reads the columns of one table; every row gets the first reason that speaks against it.
 
-    code: (n,) int64, positions in `reasons`, 0 for a sound row. notes: what was recognised.
+    code: (n,) int64, positions in `reasons`, 0 for a sound row. timed: (n,) bool, whether the time can be read.
+    notes: what was recognised.
     """
 
     def __init__(self, file: str, table: Table, layout: Format) -> None:
@@ -52,6 +54,7 @@ class Checks:
             "too many or too few fields",  # at _FIELDS
         ]
         self.code = np.zeros(len(table), np.int64)
+        self.timed = np.zeros(len(table), bool)
 
     def values(self) -> dict[str, Floats]:
         """All columns of numbers by their part, checked; (n,) each."""
@@ -65,6 +68,7 @@ class Checks:
             if role in values:
                 sound = (values[role] >= 0) & (values[role] < np.inf)
                 self.refuse(~sound, f"{role} is negative or not a number")
+                self.refuse(values[role] > MOST, f"{role} is above 1e18, more than any market has")
         self.sides(values)
         return values
 
@@ -75,8 +79,9 @@ class Checks:
                 self.reasons.append(reason)
             self.code[rows & (self.code == 0)] = self.reasons.index(reason)
 
-    def dead_letters(self) -> DeadLetters:
-        bad = np.flatnonzero(self.code)
+    def dead_letters(self, inside: NDArray[np.bool_]) -> DeadLetters:
+        """The rejected rows but those that are outside the period asked for; inside: (n,)."""
+        bad = np.flatnonzero((self.code != 0) & (inside | ~self.timed))
         broken = self.table.broken
         row = np.concatenate([self.table.number[bad], broken])
         code = np.concatenate([self.code[bad], np.full(len(broken), _FIELDS)])
@@ -87,7 +92,9 @@ class Checks:
         import pyarrow as pa
 
         column = self.table.columns[self.roles[role]]
-        return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
 
     def called(self, role: str) -> str:
         names = self.table.names
@@ -109,8 +116,13 @@ class Checks:
 
     def sample(self, role: str) -> str:
         """The first value of a column, for a message."""
-        value = next((value for value in self.column(role).to_pylist() if value is not None), None)
-        return repr(value)[:40]
+        value = next((value for value in self.column(role) if value.is_valid), None)
+        if value is None:
+            return "None"
+        try:
+            return repr(value.as_py())[:40]
+        except (ValueError, OverflowError):  # of a kind or a size that Python does not have
+            return f"a {value.type}"[:40]
 
     def check_prices(self, values: dict[str, Floats]) -> None:
         for role in _PRICES:
@@ -135,12 +147,13 @@ class Checks:
         """(n,) ns as the file has them, and how long a bar lasts if it gives both ends of them (else 0)."""
         role = "ts" if "ts" in self.roles else "close_ts"
         times = parse_times(self.column(role))
+        self.timed = times.fault == FINE
         if (times.fault == NOT_A_TIME).all():
             raise InputError(
                 f"column {self.called(role)} of {self.file} holds no times (first is {self.sample(role)}): "
                 f"{_GIVE_TIMES}"
             )
-        if not (times.fault == FINE).any():
+        if not self.timed.any():
             raise InputError(
                 f"no time in {self.file} lies between 2009-01-03, when Bitcoin began, and 2100 (first is "
                 f"{self.sample(role)}): {_GIVE_TIMES}"
@@ -155,7 +168,7 @@ class Checks:
             return np.where(times.ts % SECOND >= 999_000_000, -(-times.ts // SECOND) * SECOND, times.ts), 0
         if "close_ts" in self.roles:
             closes = parse_times(self.column("close_ts"))
-            both = (times.fault == FINE) & (closes.fault == FINE)
+            both = self.timed & (closes.fault == FINE)
             if both.any():
                 span = int(np.median(closes.ts[both] - times.ts[both]))
                 return times.ts, max(0, -(-span // SECOND) * SECOND)
@@ -175,13 +188,13 @@ class Checks:
         self.notes.append(f"buy_size read from {self.called(role)}, the side of the aggressor")
 
     def regime(self) -> Ints | None:
+        """(n,) labels, -1 unknown: a label is for scoring, so no row is refused for it."""
         if "regime" not in self.roles:
             return None
         regime = labels(self.column("regime"))
         if (regime == -1).all():
             self.notes.append(f"column {self.called('regime')} holds no known regime: not used")
             return None
-        self.refuse(regime == -1, "regime is not known")
         return regime
 
     def ids(self) -> Ints | None:

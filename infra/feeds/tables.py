@@ -8,17 +8,16 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from windvane.agents.base import Ints
 from windvane.infra.feeds.errors import InputError
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 SUFFIXES = (".csv", ".csv.gz", ".zip", ".parquet", ".feather", ".json", ".json.gz")
+SIMULATED = b"windvane.simulated"
+"""Key in the metadata of a file that marks a simulated market."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class Table:
     """columns: k pyarrow columns of n rows. names: their k names as written, None without a header.
 
     number: (n,) int64, row numbers in the file from 1. broken: (b,) int64, numbers of the rows with too many
-    or too few fields.
+    or too few fields. simulated: whether the file says that it holds a simulated market.
     """
 
     names: list[str] | None
@@ -34,6 +33,7 @@ class Table:
     number: Ints
     broken: Ints
     notes: list[str]
+    simulated: bool = False
 
     def __len__(self) -> int:
         return len(self.number)
@@ -48,7 +48,10 @@ def read_table(path: Path) -> Table:
     if not path.is_file():
         raise InputError(f"{path} is not a file: name one file of it")
     if suffix is None:
-        raise InputError(f"{name} has an extension that is not known: give one of {', '.join(SUFFIXES)}")
+        hint = "rename it to what is inside, such as .csv.gz, or " if name.lower().endswith(".gz") else ""
+        raise InputError(
+            f"{name} has an extension that is not known: {hint}give one of {', '.join(SUFFIXES)}"
+        )
     try:
         if path.stat().st_size == 0:
             raise InputError(f"{name} is empty (0 bytes): get the file again")
@@ -109,7 +112,9 @@ def _arrow(path: Path, suffix: str) -> Table:
         raise InputError(
             f"{path.name} is not a sound {suffix[1:]} file ({first}): get the file again"
         ) from None
-    return _table(list(table.column_names), table.columns, table.num_rows)
+    number = np.arange(1, table.num_rows + 1)
+    simulated = SIMULATED in (table.schema.metadata or {})
+    return Table(list(table.column_names), table.columns, number, np.empty(0, np.int64), [], simulated)
 
 
 def _json(name: str, data: bytes) -> Table:
@@ -191,10 +196,6 @@ def _csv(name: str, data: bytes) -> Table:
     number = np.arange(1, table.num_rows + len(broken) + 1)
     out = np.array(broken, np.int64)
     return Table(names, table.columns, np.setdiff1d(number, out, assume_unique=True), out, notes)
-
-
-def _table(names: list[str], columns: list[pa.ChunkedArray], rows: int) -> Table:
-    return Table(names, columns, np.arange(1, rows + 1), np.empty(0, np.int64), [])
 
 
 def _is_number(field: bytes) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.infra.feeds.errors import InputError
+from windvane.infra.feeds.values import is_number, is_text
 
 SECOND = 1_000_000_000
 GENESIS = 1_230_940_800 * SECOND
@@ -36,7 +37,9 @@ class Times:
 
 
 def parse_times(column: Any) -> Times:
-    """Read a pyarrow column of numbers in any unit, timestamps, dates or ISO 8601 text."""
+    """Read a pyarrow column of numbers in any unit, timestamps, dates or ISO 8601 text; nothing else is a
+    time.
+    """
     import pyarrow as pa
 
     kind = column.type
@@ -44,21 +47,26 @@ def parse_times(column: Any) -> Times:
         times = _scaled(_ints(column.cast(pa.int64())), _ARROW_UNITS[kind.unit])
         zone = "UTC" if kind.tz is None else f"{kind.tz}, as its UTC instants"
         return Times(*times, f"times read as {zone}")
+    if pa.types.is_date64(kind):
+        return Times(*_scaled(_ints(column.cast(pa.int64())), 1_000_000), "dates read as midnight UTC")
     if pa.types.is_date(kind):
-        days = _ints(column.cast(pa.date32()).cast(pa.int32()).cast(pa.int64()))
+        days = _ints(column.cast(pa.int32()).cast(pa.int64()))
         return Times(*_scaled(days, 86_400 * SECOND), "dates read as midnight UTC")
     if pa.types.is_integer(kind):
         return _by_magnitude(_ints(column.cast(pa.int64(), safe=False)))
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if is_text(kind):
         return _text(column)
-    if pa.types.is_null(kind) or pa.types.is_boolean(kind) or pa.types.is_binary(kind):
+    if not is_number(kind):
         n = len(column)
         return Times(np.zeros(n, np.int64), np.full(n, NOT_A_TIME, np.int64), "no times")
     return _by_magnitude(np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)))
 
 
 def parse_moment(moment: int | str | datetime | None, name: str) -> int | None:
-    """ns of a bound that a person gave: ns, ISO 8601 text or a datetime; without a zone it is UTC."""
+    """ns of a bound that a person gave: ns, ISO 8601 text or a datetime; without a zone it is UTC.
+
+    name: how the person gives it.
+    """
     if moment is None or isinstance(moment, int):
         return moment
     if isinstance(moment, str):
@@ -66,7 +74,7 @@ def parse_moment(moment: int | str | datetime | None, name: str) -> int | None:
             moment = datetime.fromisoformat(moment)
         except ValueError:
             raise InputError(
-                f"{name} is {moment!r}: write a date such as 2019-04-01 or 2019-04-01T12:00"
+                f"{name} is {moment!r}: give a date such as 2019-04-01 or 2019-04-01T12:00"
             ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -16,17 +16,31 @@ _BUY = ("buy", "b", "bid", "buyer", "1", "1.0")
 _SELL = ("sell", "s", "ask", "seller", "-1", "-1.0")
 
 
+def is_text(kind: Any) -> bool:
+    """Whether a pyarrow type is one of text."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def is_number(kind: Any) -> bool:
+    """Whether a pyarrow type is one of numbers."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
 def numbers(column: Any) -> Floats:
     """(n,) float64, NaN where the column holds no number."""
     import pyarrow as pa
 
     kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if is_text(kind):
         import pandas as pd
 
         text = pd.Series(column.to_pandas(), dtype=object)
         return pd.to_numeric(text, errors="coerce").to_numpy(np.float64)
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+    if not is_number(kind):
         return np.full(len(column), np.nan)
     plain = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return np.array(plain, np.float64)
@@ -64,14 +78,19 @@ def labels(column: Any) -> Ints:
 
 
 def _words(column: Any) -> tuple[list[str], NDArray[np.int64]]:
-    """The different values of a column as lower-case text, and each row's place among them."""
+    """The different values of a column as lower-case text, and each row's place among them.
+
+    Only text, numbers and booleans are words; a column of anything else has none.
+    """
     import pyarrow as pa
 
+    if not (is_text(column.type) or is_number(column.type) or pa.types.is_boolean(column.type)):
+        return ["none"], np.zeros(len(column), np.int64)
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
         if isinstance(column, pa.ChunkedArray):  # too long for one chunk
             column = pa.concat_arrays(column.chunks)
-    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    encoded = column.dictionary_encode()
     found = [str(value).strip().lower() for value in encoded.dictionary.to_pylist()]
     place = encoded.indices.cast(pa.int64()).fill_null(len(found)).to_numpy()
     return [*found, "none"], np.asarray(place, np.int64)

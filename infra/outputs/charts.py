@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 FONT = "-apple-system, BlinkMacSystemFont, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-LABELS = {"ensemble": "Ensemble", "equal_weights": "Equal weights", "buy_and_hold": "Buy and hold"}
+LABELS = {
+    "ensemble": "Ensemble",
+    "equal_weights": "Equal weights",
+    "buy_and_hold": "Buy and hold, 1 x capital",
+}
 
 
 def label(account: str) -> str:

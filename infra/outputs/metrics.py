@@ -151,11 +151,11 @@ def metrics(tally: Tally, facts: Facts) -> dict[str, Any]:
         },
         "simulated_notice": facts.notice,
         "preset": facts.preset,
-        "ticks": tally.good,
+        "ticks": tally.accepted,
         "rejected": sum(rejected.values()),
         "rejected_by_reason": rejected,
         "pipeline_seconds": facts.pipeline_seconds,
-        "ticks_per_second": ratio(tally.good, facts.pipeline_seconds),
+        "ticks_per_second": ratio(tally.accepted, facts.pipeline_seconds),
         "latency_us": facts.latency_us,
         "rows": {
             "total": tally.rows,

@@ -95,7 +95,7 @@ def cards(series: dict[str, dict[str, Any]], agents: tuple[str, ...]) -> str:
     if best:
         out.append(_card("Best agent", best["name"], colour(f"agent:{best['name']}", agents), best))
     if "buy_and_hold" in series:
-        out.append(_card("Buy and hold", "", HOLD, series["buy_and_hold"]))
+        out.append(_card("Buy and hold", "long 1 × capital", HOLD, series["buy_and_hold"]))
     return f"<div class=cards>{''.join(out)}</div>"
 
 

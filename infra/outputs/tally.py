@@ -75,6 +75,7 @@ class Tally:
         self.agents = config.agents
         self.rows = 0
         self.good = 0
+        self.accepted = 0  # good rows, and those that ended a hole
         self.first: int | None = None  # ts of the first row, UNIX ns
         self.last: int | None = None
         self.warm: int | None = None  # ts of the first warm row
@@ -115,6 +116,7 @@ class Tally:
             raise ValueError(f"book {block.book} changes its accounts or agents at row {block.first}")
         self._times(block.ts)
         self.rows += len(block)
+        self.accepted += int(np.count_nonzero((block.flags & (ev.HEARTBEAT | ev.BAD)) == 0))
         self.good += int(np.count_nonzero((block.flags & ev.REPEATED) == 0))
         for name, bit in FLAGS.items():
             self.flags[name] += int(np.count_nonzero(block.flags & bit))

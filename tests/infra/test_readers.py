@@ -236,9 +236,13 @@ def test_a_period(tmp_path):
         InputError, match="has no rows from 2024-01-01T00:00:00 to any time: it covers 2023-11-14"
     ):
         read_market_file(ticks, start="2024-01-01")
-    with pytest.raises(InputError, match="start is 'soon': write a date"):
+    with pytest.raises(InputError, match=r"^--from is 'soon': give a date"):
         read_market_file(ticks, start="soon")
-    with pytest.raises(InputError, match="is not before end"):
+    with pytest.raises(InputError, match=r"^--to is '2023-02-30': give a date"):
+        read_market_file(ticks, end="2023-02-30")
+    with pytest.raises(InputError, match="has no rows from 9999-01-01T00:00:00 to any time"):
+        read_market_file(ticks, start="9999-01-01")
+    with pytest.raises(InputError, match="--from 5 is not before --to 5"):
         read_market_file(ticks, start=5, end=5)
 
 

@@ -41,6 +41,8 @@ def read(folder, text, name="x.csv"):
         ("8,12,9,11,5", "open is outside low to high"),
         ("10,12,9,11,-5", "size is negative or not a number"),
         ("10,12,9,11,lots", "size is negative or not a number"),
+        ("10,12,9,11,inf", "size is negative or not a number"),
+        ("10,12,9,11,1e19", "size is above 1e18, more than any market has"),
         ("10,12,9,11", "too many or too few fields"),
         ("10,12,9,11,5,6", "too many or too few fields"),
         ('10,12,9,"11,5', "close is not a number"),
@@ -76,7 +78,7 @@ def test_a_bad_time_is_a_dead_letter(tmp_path, time, reason):
     assert list(found.rejected) == [(3, reason)]
 
 
-def test_bad_quotes_sides_and_regimes_are_dead_letters(tmp_path):
+def test_bad_quotes_and_sides_are_dead_letters_but_labels_are_not(tmp_path):
     text = "ts,price,size,bid,ask,side,id,regime\n"
     rows = [
         "10,1,9,11,buy,1,crisis",
@@ -91,10 +93,11 @@ def test_bad_quotes_sides_and_regimes_are_dead_letters(tmp_path):
         "bid is not a positive number",
         "side is neither buy nor sell",
         "trade id is not a whole number",
-        "regime is not known",
     ]
-    assert found.ids.tolist() == [1, 7]
-    assert found.columns.regime.tolist() == [6, 0]
+    assert found.ids.tolist() == [1, 6, 7]
+    assert found.columns.regime.tolist() == [6, -1, 0]
+    assert found.simulated
+    assert "1 rows hold no known regime: kept, their label is unknown" in found.notes
 
 
 def test_a_middle_of_hostile_quotes(tmp_path):
@@ -107,7 +110,7 @@ def test_what_says_nothing_is_not_used(tmp_path):
     text = "ts,price,qty,side,trade_id,regime,bid_size\n"
     text += "".join(f"{T0 + k},10,1,-,{k:x}-uuid,none,\n" for k in range(5))
     found = read(tmp_path, text)
-    assert (found.ids, found.columns.present) == (None, ("size",))
+    assert (found.ids, found.columns.present, found.simulated) == (None, ("size",), False)
     assert len([note for note in found.notes if note.endswith("not used")]) == 4
     text = "ts,price,qty,trade_id\n" + "".join(f"{T0 + k},10,1,{9 - k}\n" for k in range(5))
     assert "trade ids do not rise: not used" in read(tmp_path, text).notes
@@ -162,6 +165,8 @@ BARS = (HEADER + "".join(bar(k) for k in range(500))).encode()
         ("x.json", b"[]", "holds no list of rows"),
         ("x.pkl", BARS, "extension that is not known: give one of .csv"),
         ("x", BARS, "extension that is not known"),
+        ("x.gz", BARS, "is not known: rename it to what is inside, such as .csv.gz, or give one of .csv"),
+        ("x.csv", HEADER + "1,2\n", "has no sound row: check its columns"),
     ],
 )
 def test_a_bad_file_gets_one_sentence(tmp_path, name, content, sentence):

@@ -166,7 +166,7 @@ def obeys(book: Book) -> int:
             assert t not in orders, where
             assert t not in fills, where
             assert o.verdict[t] == 0, where
-            streak = 0 if flag & 6 else streak
+            streak = 0 if flag & 4 else streak
         else:
             streak += 1
             if costs.delay > 0:

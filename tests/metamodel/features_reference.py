@@ -164,18 +164,22 @@ def flagged(ts: Ints, flags: Ints, valid: Sequence[bool], stale_after: int) -> t
     out, stamps, last = [], [], []
     good: list[int] = []
     latest = 0
-    clock: int | None = None  # of the last good row, or of the row that told a hole
+    clock: int | None = None  # of the last good row
+    told: int | None = None  # of the row that told a hole, until a good row comes
     for t in range(len(ts)):
         flag = int(flags[t]) & ~8
         back = clock is not None and ts[t] < clock
         if not flag & 7 and (not valid[t] or back):
             flag |= 2
-        elif not flag & 7 and clock is not None and ts[t] - clock > stale_after:
-            flag |= 4
-            clock = int(ts[t])
         elif not flag & 7:
-            good.append(t)
-            clock = int(ts[t])
+            late = clock is not None and ts[t] - clock > stale_after
+            agrees = told is not None and 0 <= ts[t] - told <= stale_after
+            if late and not agrees:
+                flag |= 4
+                told = int(ts[t])
+            else:
+                good.append(t)
+                clock, told = int(ts[t]), None
         if not flag & 2:
             latest = max(latest, int(ts[t]))
         out.append(flag | (8 if len(good) <= 512 else 0))

@@ -69,7 +69,7 @@ class Reference:
         self.streak, self.day, self.mean, self.square, self.variance, self.gap = 0, -1, 0.0, 0.0, 0.0, 0.0
         self.turnover = self.fees = self.high = self.drawdown = Fraction(0)
         self.fills, self.warm, self.exposure = 0, 0, 0.0
-        self.aim = 0
+        self.aim, self.cut = 0, False
         self.statements: list[list[float]] = []
         self.last: tuple[int, int] = (0, 0)
 
@@ -82,24 +82,26 @@ class Reference:
         return self.lots + sum(lots for _, lots, _ in self.flying)
 
     def row(self, row: Row) -> Seen:
-        self._calendar(row)
+        if self.mids or not row.flag & 7:
+            self._calendar(row)
         self._control(row.control)
         said: set[str] = set()
         order, fill = 0, None
         if row.flag & 7:
-            self.streak = 0 if row.flag & 6 else self.streak
+            self.streak = 0 if row.flag & 4 else self.streak
         else:
             good = len(self.mids)
             fill = self._fill(row, good)
             self._mark(row.mid)
-            self.peak = max(self.peak, self.pnl)
+            before = self.mids[-1] if good else row.mid
+            if not self._collared(row, before):
+                self.peak = max(self.peak, self.pnl)
             if (
                 self.config.on_halt == "resume-after"
                 and self.halter == "limit"
                 and good >= self.halted_at + self.config.resume_after
             ):
                 self._resume()
-            before = self.mids[-1] if good else row.mid
             self._estimate(row, good, before)
             self.streak += 1
             if not row.flag & 8:
@@ -130,18 +132,25 @@ class Reference:
         self.day, self.last = day, (row.seq, row.ts)
 
     def _control(self, code: int) -> None:
-        if code == CUT and self.state != HALTED:
-            self.state = REDUCE_ONLY
+        if code == CUT:
+            self.cut = True
+            self.state = HALTED if self.state == HALTED else REDUCE_ONLY
         elif code == RESUME:
-            self._resume()
+            self.cut = False
+            if self.state != ACTIVE:
+                self._resume()
         elif code in (HALT, FLATTEN):
             self.halts += self.state != HALTED
             self.state, self.halter = HALTED, "person"
             self.flatten = self.flatten or code == FLATTEN
 
     def _resume(self) -> None:
-        self.state, self.halter, self.flatten = ACTIVE, "", False
+        self.state, self.halter, self.flatten = REDUCE_ONLY if self.cut else ACTIVE, "", False
         self.peak = self.day_start = self.pnl
+
+    def _collared(self, row: Row, before: float) -> bool:
+        collar = self.limits.price_collar
+        return collar is not None and abs(math.log(row.mid / before)) > collar
 
     def _mark(self, mid: float) -> None:
         self.equity = self.cash + self.lots * self.lot * exact(mid)
@@ -219,7 +228,7 @@ class Reference:
             spread = (row.ask - row.bid) / row.mid * 10_000
         if limits.max_spread_bp is not None and spread > limits.max_spread_bp:
             narrow("spread", reduction(want, held))
-        collared = limits.price_collar is not None and abs(math.log(row.mid / before)) > limits.price_collar
+        collared = self._collared(row, before)
         if collared and want != held:
             said.add("collar")
         if not halted:
@@ -238,11 +247,12 @@ class Reference:
             room = most - self.day_turnover - abs(less - held) * self.lot * mid
             narrow("turnover", within(max(room, Fraction(0)) / mid / self.lot, less))
         if not halted:
+            judged = not collared
             for gate, fall, limit in (
                 ("daily_loss", self.day_start - self.pnl, limits.daily_loss),
                 ("drawdown", self.peak - self.pnl, limits.max_drawdown),
             ):
-                if limit is not None and fall >= exact(limit) * self.capital:
+                if judged and limit is not None and fall >= exact(limit) * self.capital:
                     said.add(gate)
                     self.state, self.halter, self.halted_at = HALTED, "limit", good
             if self.state == HALTED:
@@ -254,8 +264,15 @@ class Reference:
         if limits.max_order_qty is not None:
             narrow("order_qty", within(exact(limits.max_order_qty) / self.lot, held))
         least = exact(self.config.min_order) * self.capital
+        sliced = limits.max_order_qty is not None and abs(want - held) == math.floor(
+            exact(limits.max_order_qty) / self.lot
+        )
+        if sliced and reduction(want, held) == want:
+            least = Fraction(0)
         if want not in (0, held) and abs(want - held) * self.lot * mid < least:
             narrow("min_order", held)
+        if collared and want != held:
+            said.add("collar")
         busy = self.costs.participation > 0 and bool(self.flying)
         order = 0 if collared or busy else want - held
         if order:
@@ -266,7 +283,9 @@ class Reference:
 
     def _size(self, row: Row, said: set[str]) -> float:
         """What value at risk, volatility, Kelly and confidence leave of the wanted size."""
-        limits, size = self.limits, abs(row.wanted)
+        limits, size = self.limits, min(abs(row.wanted), self.limits.max_position)
+        if limits.max_notional is not None:
+            size = min(size, limits.max_notional / float(self.capital))
         day = math.sqrt(max(self.variance, 1e-12)) * math.sqrt(DAY / max(self.gap, 1.0))
         factors = {
             "var": limits.var_95 / (1.6448536269514722 * day * size) if limits.var_95 and size else math.inf,

@@ -32,7 +32,7 @@ def seconds(n, step=1):
     return T0 + np.arange(n) * step * SECOND
 
 
-OK, PRICE, TIME, QUOTE, CROSSED, SIZE, DUPLICATE, BACK, AHEAD, SPIKE = range(len(REASONS))
+OK, PRICE, TIME, QUOTE, CROSSED, SIZE, DUPLICATE, BACK, AHEAD, SPIKE, FAR = range(len(REASONS))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 0.0, -5.0])
@@ -43,7 +43,9 @@ def test_a_price_that_is_no_positive_number_loses_only_its_row(bad):
 @pytest.mark.parametrize(
     ("column", "bad", "code"),
     [("bid", np.nan, QUOTE), ("ask", 0, QUOTE), ("bid", 12, CROSSED), ("size", -1, SIZE),
-     ("size", np.nan, SIZE), ("bid_size", np.inf, SIZE), ("ask_size", -1, SIZE), ("buy_size", np.nan, SIZE)],
+     ("size", np.nan, SIZE), ("bid_size", np.inf, SIZE), ("ask_size", -1, SIZE), ("buy_size", np.nan, SIZE),
+     ("size", 1.1e18, SIZE), ("bid_size", 1e100, SIZE), ("ask", 1e9, FAR), ("ask", 20.1, FAR), ("bid", 4.9, FAR),
+     ("bid", 1e-9, FAR)],
 )  # fmt: skip
 def test_every_column_is_checked(column, bad, code):
     good = {"bid": 9, "ask": 11, "size": 1, "bid_size": 1, "ask_size": 0, "buy_size": 1}
@@ -53,6 +55,16 @@ def test_every_column_is_checked(column, bad, code):
     assert code_found == [OK, code, OK]
     assert cleaned.reasons == [REASONS[code]]
     assert cleaner.counts[REASONS[code]] == 1
+
+
+def test_what_is_far_and_large_but_may_be():
+    table = {"bid": [5] * 3, "ask": [20] * 3, "size": [1e18] * 3, "bid_size": [0] * 3}
+    assert codes(rows(seconds(3), [10] * 3, **table))[2] == [OK] * 3
+
+
+@pytest.mark.parametrize("column", ["bid", "ask"])
+def test_one_quote_alone_is_held_against_the_price(column):
+    assert codes(rows(seconds(4), [10] * 4, **{column: [10, 30, 3, 10]}))[2] == [OK, FAR, FAR, OK]
 
 
 def test_time_that_steps_back_a_little_is_raised_and_counted():
@@ -113,6 +125,22 @@ def test_a_repeated_message_does_not_vouch_for_itself():
 def test_one_absurd_time_does_not_put_the_rest_in_the_past():
     ts = T0 + np.array([0, 1, 900 * 86_400, 2, 3]) * SECOND
     assert codes(rows(ts, [10, 11, 12, 13, 14]))[2] == [OK, OK, AHEAD, OK, OK]
+
+
+@pytest.mark.parametrize(
+    ("options", "most"),
+    [
+        ({}, 3_600),
+        ({"bar_interval": SECOND}, 3_600),
+        ({"bar_interval": MINUTE}, 6_000),
+        ({"bar_interval": MINUTE, "max_jump": 60 * SECOND}, 60),
+        ({"max_jump": 90_000 * SECOND}, 90_000),
+    ],
+)
+def test_how_far_time_may_jump(options, most):
+    assert Cleaner(**options).max_jump == most * SECOND
+    ts = T0 + np.array([0, most, 2 * most, 3 * most + 1, 2 * most + 1]) * SECOND
+    assert codes(rows(ts, [10, 11, 12, 13, 14]), **options)[2] == [OK, OK, OK, AHEAD, OK]
 
 
 def test_a_long_hole_is_believed_after_three_rows():
@@ -206,14 +234,15 @@ def test_real_bars_lose_almost_nothing(data):
 
     bars = read_market_file(data / "bars_1m_bitfinex_btcusd_2017_2019.parquet")
     cleaner = Cleaner(bar_interval=bars.interval)
-    assert len(cleaner.clean(bars.columns).columns) == 1_538_435
-    assert cleaner.holes_count == 87
+    assert len(cleaner.clean(bars.columns).columns) == 1_538_435 - 8
+    assert cleaner.counts[REASONS[AHEAD]] == 2 * (np.diff(bars.columns.ts) > 100 * MINUTE).sum() == 8
+    assert cleaner.holes_count == 81
     bars = read_market_file(data / "bars_1m_bitfinex_btcusd_2013_2016.parquet")
     cleaner = Cleaner(bar_interval=bars.interval)
     cleaner.clean(bars.columns)
     assert {reason: n for reason, n in cleaner.counts.items() if n} == {
-        "accepted": 1_091_770,
-        REASONS[AHEAD]: 8,  # two rows after each hole of more than a week
+        "accepted": 1_091_654,
+        REASONS[AHEAD]: 124,  # two rows after each of 64 holes of more than 100 minutes, some of them close
         REASONS[SPIKE]: 4,
     }
-    assert cleaner.holes_count == 9802
+    assert cleaner.holes_count == 9763

@@ -214,7 +214,7 @@ def test_both_limits_are_said() -> None:
 def test_a_halt_behind_the_collar_flattens_at_the_next_price() -> None:
     e = loser(limits={"price_collar": 0.05})
     played = Trace(e, 0.5, [100.0, 90.0, 90.0])
-    assert played.states == [ACTIVE, HALTED, HALTED]
+    assert played.states == [ACTIVE, ACTIVE, HALTED]
     assert played.orders == {0: 5.0, 2: -5.0}
 
 

@@ -170,8 +170,6 @@ def test_rounds_equal_the_reference(
     min_order: float,
     seed: int,
 ) -> None:
-    if halting["on_halt"] != "stop":  # what becomes of a person's reduce-only then has a test of its own
-        scenes = [(kind, length, 0 if control == CUT else control) for kind, length, control in scenes]
     e = ensemble(costs, limits, min_order=min_order, **halting)
     rows = tape(scenes, warmup, quoted, sized, seed)
     reference = Reference(e.config)
@@ -182,9 +180,11 @@ def test_rounds_equal_the_reference(
     assert state["account.lots"][0] == reference.lots
     assert state["account.cash"][0] == pytest.approx(float(reference.cash), rel=1e-11)
     closed = e.close()
-    assert closed is not None
+    assert (closed is None) == (reference.day < 0)
     o = got.outputs
     rows_of = [(o.statement_at[i], o.statement[i]) for i in range(got.statements)]
+    if closed is None:
+        return
     rows_of.append((closed.outputs.statement_at[0], closed.outputs.statement[0]))
     for (at, values), want in zip(rows_of, [*reference.statements, reference.statement()], strict=True):
         assert at.tolist() == want[:3]

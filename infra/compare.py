@@ -29,7 +29,8 @@ def differences(first: Path, second: Path) -> str | None:
 def _where(a: dict[str, np.ndarray], b: dict[str, np.ndarray], name: str) -> str:
     if name not in b or a[name].shape != b[name].shape:
         return "has another shape"
-    unlike = (a[name] != b[name]).reshape(len(a["seq"]), -1).any(axis=1)
+    rows = len(a["seq"])
+    unlike = (a[name].view(np.int64) != b[name].view(np.int64)).reshape(rows, -1).any(axis=1)
     row = int(unlike.argmax())
     return f"first at seq {int(a['seq'][row])}: {a[name][row]} and {b[name][row]}"
 

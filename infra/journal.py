@@ -40,6 +40,9 @@ class JournalWriter:
         if at is None:
             self._file.write(_MAGIC)
         else:
+            if self._file.seek(0, os.SEEK_END) < at:
+                self._file.close()
+                raise JournalError(f"{path} is shorter than its snapshot says: remove {folder} and run again")
             self._file.truncate(at)
             self._file.seek(at)
 
@@ -94,13 +97,13 @@ def read(folder: Path) -> Iterator[tuple[Topic, Event]]:
         while len(head := file.read(_HEAD.size)) == _HEAD.size:
             size, crc = _HEAD.unpack(head)
             body = file.read(size)
-            if len(body) != size or zlib.crc32(body) != crc:
-                return
+            if size == 0 or len(body) != size or zlib.crc32(body) != crc:
+                return  # a crash may also leave a tail of zeros
             cut = 1 + body[0]
             whole = int.from_bytes(body[cut : cut + 4], "little")
             try:
                 topic = _BY_NAME[body[1:cut].decode()]
                 event = from_packed(codec.decompress(body[cut + 4 :], whole, asbytes=True))
-            except (KeyError, WireError) as error:
+            except (KeyError, UnicodeDecodeError, OSError, WireError) as error:
                 raise JournalError(f"{path} holds a record that cannot be read: {error}") from error
             yield topic, event

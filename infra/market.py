@@ -18,7 +18,7 @@ from windvane.streams.events import DeadLetter, Ticks
 _TOLD = 1000
 """Dead letters told one by one; all are counted."""
 
-_HOUR = 3_600_000_000_000
+_DAY = 86_400_000_000_000
 
 _REGULAR = 0.5
 """Share of equal steps from which rows count as regular."""
@@ -86,7 +86,7 @@ def load_market(
     source = read_market_file(path, start=start, end=end)
     notes = list(source.notes)
     usual = source.interval or _spacing(source.columns)
-    cleaner = Cleaner(bar_interval=source.interval, max_jump=max(100 * usual, _HOUR))
+    cleaner = Cleaner(bar_interval=source.interval, max_jump=max(100 * usual, _DAY))
     ids = source.ids
     if ids is None and source.kind == "trades":
         ids = np.arange(len(source.columns))

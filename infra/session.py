@@ -214,7 +214,7 @@ def replay(
         raise SessionError(f"{out} holds the journal to replay: choose another --out")
     _clear(target)
     opened: BookOpened | None = None
-    rows, seconds = 0, 0.0
+    rows, seconds, whole = 0, 0.0, False
     quiet = set() if full else {FEATURES.name, PROPOSALS.name}
     with journal.JournalWriter(target) as writer:
 
@@ -227,6 +227,7 @@ def replay(
             began = time.monotonic()
             if isinstance(event, BookOpened | Ticks | BookClosed) and topic.name == "ticks":
                 opened = event if isinstance(event, BookOpened) else opened
+                whole = isinstance(event, BookClosed)
                 runner.feed([event])
                 rows += len(event) if isinstance(event, Ticks) else 0
             elif isinstance(event, Control):
@@ -238,6 +239,8 @@ def replay(
     if opened is None:
         raise SessionError(f"{folder} opens no book: its run was stopped before the first row, run it again")
     story = story_of(folder)
+    if story["finished"] and not whole:
+        raise SessionError(f"{folder} is cut short: its run was finished but its log is not, so run it again")
     _write(
         target / _RUN, json.dumps({**story, "seconds": seconds, "replay_of": str(folder)}, indent=2).encode()
     )

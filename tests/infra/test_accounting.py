@@ -193,7 +193,7 @@ def test_the_best_agent_and_the_gain_follow_from_the_series(run: Run) -> None:
 def test_a_hole_delays_fills_to_good_rows(tmp_path: Path) -> None:
     simulated(tmp_path / "whole.parquet", 1_200, seed=3)
     whole = pd.read_parquet(tmp_path / "whole.parquet")
-    market = whole.drop(index=range(800, 900)).reset_index(drop=True)
+    market = whole.drop(index=range(800, 890)).reset_index(drop=True)
     market.to_parquet(tmp_path / "hole.parquet", index=False)
     found = backtest(tmp_path / "hole.parquet", tmp_path / "out", *COSTS, "--delay", 3)
     d, fills = found.decisions, found.fills

@@ -284,8 +284,7 @@ class Reference:
     def _size(self, row: Row, said: set[str]) -> float:
         """What value at risk, volatility, Kelly and confidence leave of the wanted size."""
         limits, size = self.limits, min(abs(row.wanted), self.limits.max_position)
-        if limits.max_notional is not None:
-            size = min(size, limits.max_notional / float(self.capital))
+        size = min(size, (limits.max_notional or math.inf) / float(self.capital))
         day = math.sqrt(max(self.variance, 1e-12)) * math.sqrt(DAY / max(self.gap, 1.0))
         factors = {
             "var": limits.var_95 / (1.6448536269514722 * day * size) if limits.var_95 and size else math.inf,
@@ -296,8 +295,6 @@ class Reference:
         if limits.kelly_fraction is not None and self.square > 0:
             factors["kelly"] = max(limits.kelly_fraction * self.mean / self.square, 0.0)
         for gate, factor in factors.items():
-            if factor < 1:
-                if size > 0:
-                    said.add(gate)
-                size *= factor
+            said |= {gate} if factor < 1 and size > 0 else set()
+            size *= min(factor, 1.0)
         return size

@@ -26,10 +26,14 @@ class BookStage(ABC, Generic[S]):
         self._last: dict[str, BookClosed] = {}
         self._early: dict[str, list[Event]] = {}
         if snapshot is not None:
-            for opened, saved in load_books(snapshot):
+            open_books, closed = load_books(snapshot)
+            for opened, saved in open_books:
                 book = msgspec.convert(opened, BookOpened)
                 self._opened[book.book] = book
                 self._states[book.book] = self.restore(book, saved)
+            for opened in closed:
+                book = msgspec.convert(opened, BookOpened)
+                self._closed[book.book] = book
 
     @abstractmethod
     def open(self, opened: BookOpened) -> S:
@@ -119,5 +123,11 @@ class BookStage(ABC, Generic[S]):
             del self._states[book], self._last[book]
 
     def snapshot(self) -> bytes:
-        """State of every open book."""
-        return save_books(self._opened, self._states)
+        """State of every open book, and which are closed."""
+        return save_books(self._opened, self._states, self._closed)
+
+    def used(self, book: str, last: int) -> bool:
+        """Whether a record of a book that ends with row `last` will never be needed again."""
+        if book in self._states:
+            return self.done(self._states[book]) > last
+        return book in self._closed

@@ -15,6 +15,10 @@ class Logic(Protocol):
         """What follows from these events and all before them."""
         ...
 
+    def used(self, book: str, last: int) -> bool:
+        """Whether a record of a book that ends with row `last` will never be needed again."""
+        ...
+
     def snapshot(self) -> bytes:
         """Its state after all rows it has used; rows not used yet are read again after a restart."""
         ...
@@ -48,9 +52,11 @@ class StateError(ValueError):
     """A snapshot or an event that contradicts what is there; the message says what to do."""
 
 
-def save_books(opened: Mapping[str, BookOpened], states: Mapping[str, BookState]) -> bytes:
-    """A stage's snapshot: for every book how it was opened, and its state."""
-    books: dict[str, Any] = {}
+def save_books(
+    opened: Mapping[str, BookOpened], states: Mapping[str, BookState], closed: Mapping[str, BookOpened]
+) -> bytes:
+    """A stage's snapshot: for every book how it was opened, and its state unless it is closed."""
+    books: dict[str, Any] = {f"closed|{name}": event for name, event in closed.items()}
     for place, (book, state) in enumerate(states.items()):
         books[f"{place}|opened"] = opened[book]
         for name, value in state.save().items():
@@ -58,14 +64,20 @@ def save_books(opened: Mapping[str, BookOpened], states: Mapping[str, BookState]
     return pack(books)
 
 
-def load_books(snapshot: bytes) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """What `save_books` was given: (how it was opened, state) of every book."""
+def load_books(
+    snapshot: bytes,
+) -> tuple[list[tuple[dict[str, Any], dict[str, Any]]], list[dict[str, Any]]]:
+    """What `save_books` was given: (how it was opened, state) of every open book, and how closed ones were opened."""
     books: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+    closed: list[dict[str, Any]] = []
     for name, value in unpack(snapshot).items():
         place, key = name.split("|", 1)
+        if place == "closed":
+            closed.append(value)
+            continue
         opened, state = books.setdefault(place, ({}, {}))
         if key == "opened":
             opened.update(value)
         else:
             state[key] = value
-    return list(books.values())
+    return list(books.values()), closed

@@ -1,0 +1,216 @@
+"""The scheduler of faults: the topology on a log in memory, under everything that can go wrong, from a seed.
+
+At every point between reading, sending, transaction, snapshot and commit a worker may crash, lose the acknowledgement
+of a commit, be doubled by a zombie that wakes later, or move to a place without stored state. Whatever happens, the
+committed log must say what an undisturbed run says.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from windvane.streams.codec import from_json
+from windvane.streams.events import Event
+from windvane.streams.stage import Stage
+from windvane.streams.topics import CONTROL, TOPICS, Topic
+from windvane.streams.topology import TOPOLOGY
+from windvane.streams.worker import StageWorker, records
+
+_LAYOUT = "faults"
+_TRANSACTIONAL = "ensemble"
+
+
+class _CrashError(Exception):
+    """The worker is gone, at this point."""
+
+
+class _FencedError(Exception):
+    """Somebody newer writes for this partition."""
+
+
+class _Record(NamedTuple):
+    offset: int
+    raw: bytes
+
+
+class Log:
+    """One partition of every topic; offsets have holes where a transaction ended, as in Kafka."""
+
+    def __init__(self) -> None:
+        self._topics: dict[str, list[_Record]] = {topic.name: [] for topic in TOPICS}
+        self._end: dict[str, int] = {topic.name: 0 for topic in TOPICS}
+        self._epoch = 0
+
+    def append(self, topic: str, raw: bytes) -> None:
+        """Write one record."""
+        self._topics[topic].append(_Record(self._end[topic], raw))
+        self._end[topic] += 1
+
+    def read(self, topic: str, start: int, most: int) -> list[_Record]:
+        """At most `most` committed records from offset `start` on."""
+        held = self._topics[topic]
+        low, high = 0, len(held)
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if held[middle].offset < start else (low, middle)
+        return held[low : low + most]
+
+    def end(self, topic: str) -> int:
+        """The offset that the next record gets."""
+        return self._end[topic]
+
+    def fence(self) -> int:
+        """Become the one who may write transactions; what others left open is aborted."""
+        self._epoch += 1
+        return self._epoch
+
+    def commit(self, epoch: int, sent: Sequence[tuple[Topic, str, bytes]]) -> dict[str, int]:
+        """Write all records at once, or none, and give the ends; raises where somebody newer has fenced this writer."""
+        if epoch != self._epoch:
+            raise _FencedError
+        for topic, _, raw in sent:
+            self.append(topic.name, raw)
+        for name in {topic.name for topic, _, _ in sent}:
+            self._end[name] += 1  # the marker of the transaction takes an offset
+        return {topic.name: self._end[topic.name] for topic, _, _ in sent}
+
+    def events(self, topic: Topic) -> Iterator[Event]:
+        """Everything committed, in order."""
+        return (from_json(record.raw) for record in self._topics[topic.name])
+
+
+@dataclass(slots=True)
+class Faults:
+    """Chances a step. Everything is possible at once."""
+
+    crash: float = 0.02  # at each point
+    lost_commit: float = 0.02  # committed, but the worker is not told
+    zombie: float = 0.02  # replaced while it sleeps; wakes later
+    empty: float = 0.3  # of a restart: without stored state
+    twice: float = 0.05  # a record is sent twice
+    save: float = 0.2
+    most: int = 60  # strikes; then it is quiet, so that every run ends
+
+
+@dataclass(slots=True)
+class _Place:
+    """A stage and whoever runs it: at most one worker and any number of zombies."""
+
+    stage: Stage
+    stored: bytes | None = None
+    live: "_Instance | None" = None
+    zombies: list["_Instance"] = field(default_factory=list)
+
+
+class _Instance:
+    """A worker, and what it does between two points at which it may crash."""
+
+    def __init__(self, place: _Place, log: Log, stored: bytes | None) -> None:
+        self.place = place
+        self.epoch = log.fence() if place.stage.name == _TRANSACTIONAL else 0
+        self.worker = StageWorker(place.stage, _LAYOUT, stored)
+        if self.epoch:
+            for topic in place.stage.emits:
+                for record in log.read(topic.name, self.worker.outputs.get(topic.name, 0), 10**9):
+                    self.worker.follow(topic, record.raw)
+        # What this worker knows to be written. The end of the log may be further: a zombie that looked there would
+        # store a state older than the place to follow from.
+        self.ends = {topic.name: log.end(topic.name) for topic in place.stage.emits}
+
+    def idle(self, log: Log) -> bool:
+        return all(
+            log.end(name) <= at or not log.read(name, at, 1) for name, at in self.worker.positions.items()
+        )
+
+
+class FaultyRunner:
+    """Runs the topology over a log until nothing is left to do, while `faults` strike."""
+
+    def __init__(self, seed: int, faults: Faults, topology: Sequence[Stage] = TOPOLOGY) -> None:
+        self.log = Log()
+        self.struck = 0
+        self._faults = faults
+        self._random = np.random.Generator(np.random.PCG64(seed))
+        self._places = [_Place(stage) for stage in topology]
+
+    def send(self, topic: Topic, raws: Sequence[bytes]) -> None:
+        """Put records on an input topic; controls before the rows that they rule."""
+        for raw in raws:
+            self.log.append(topic.name, raw)
+
+    def run(self, most: int = 20_000) -> None:
+        """Step until all is read by live workers; raises RuntimeError where that does not happen."""
+        for _ in range(most):
+            place = self._places[int(self._random.integers(len(self._places)))]
+            self._act(place)
+            if all(p.live is not None and p.live.idle(self.log) for p in self._places):
+                return
+        raise RuntimeError(f"not done after {most} steps: some stage waits for ever")
+
+    def _chance(self, share: float) -> bool:
+        hit = bool(self._random.random() < share) and self.struck < self._faults.most
+        self.struck += hit
+        return hit
+
+    def _point(self) -> None:
+        if self._chance(self._faults.crash):
+            raise _CrashError
+
+    def _act(self, place: _Place) -> None:
+        """One step of a stage: start it, let it or one of its zombies work, or let it fall asleep."""
+        if place.live is None:
+            empty = self._random.random() < self._faults.empty
+            place.live = _Instance(place, self.log, None if empty else place.stored)
+            return
+        if self._chance(self._faults.zombie):
+            place.zombies.append(place.live)
+            place.live = None
+            return
+        woken = place.zombies and self._random.random() < 0.3
+        instance = place.zombies[0] if woken else place.live
+        try:
+            self._work(instance)
+        except (_CrashError, _FencedError):
+            if woken:
+                place.zombies.pop(0)
+            else:
+                place.live = None
+
+    def _work(self, instance: _Instance) -> None:
+        self._read(instance)
+        self._point()
+        sent = records(instance.worker.step())
+        self._point()
+        if instance.epoch:
+            ends: dict[str, int] = {}
+            if sent:
+                ends = self.log.commit(instance.epoch, sent)
+            if self._chance(self._faults.lost_commit):
+                raise _CrashError  # anything but an acknowledged commit throws the state away
+            instance.ends |= ends
+        else:
+            for topic, _, raw in sent:
+                for _ in range(1 + self._chance(self._faults.twice)):
+                    self.log.append(topic.name, raw)
+                self._point()
+        self._point()
+        if self._random.random() < self._faults.save:
+            stored = instance.worker.save(instance.ends)
+            self._point()
+            instance.place.stored = stored
+
+    def _read(self, instance: _Instance) -> None:
+        """A few records of one source; controls to their end first, as a lockstep book needs them."""
+        sources = {topic.name: topic for topic in instance.place.stage.reads}
+        positions = instance.worker.positions
+        if CONTROL.name in sources:
+            for record in self.log.read(CONTROL.name, positions[CONTROL.name], 10**9):
+                instance.worker.receive(CONTROL, record.offset, record.raw)
+        waiting = [name for name in sources if self.log.read(name, positions[name], 1)]
+        if not waiting:
+            return
+        name = waiting[int(self._random.integers(len(waiting)))]
+        for record in self.log.read(name, positions[name], int(self._random.integers(1, 12))):
+            instance.worker.receive(sources[name], record.offset, record.raw)

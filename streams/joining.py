@@ -4,7 +4,7 @@ A source gives its rows once each, in order of seq: what overlaps is trimmed, wh
 advances to the smallest seq that all its sources cover.
 """
 
-from bisect import insort
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
@@ -20,6 +20,10 @@ HELD_ROWS = 16_384
 B = TypeVar("B", bound=Batch)
 
 
+def _first(batch: Batch) -> int:
+    return batch.first
+
+
 class Source(Generic[B]):
     """The rows of one topic and book, in order."""
 
@@ -27,8 +31,8 @@ class Source(Generic[B]):
         self.taken = taken  # rows below have been given out
         self.covers = taken  # rows below have arrived without a gap
         self._ready: deque[B] = deque()
-        self._early: list[tuple[int, int, B]] = []
-        self._arrivals = 0
+        self._early: list[B] = []  # past a hole: by seq, no row twice
+        self.held = 0  # rows in it
 
     def add(self, batch: B) -> None:
         """Take in rows; those seen before are dropped."""
@@ -49,18 +53,30 @@ class Source(Generic[B]):
         if batch.last < self.covers:
             return
         if batch.first > self.covers:
-            if any(f <= batch.first and batch.last <= b.last for f, _, b in self._early):
-                return
-            self._arrivals += 1  # no two entries compare by their batch
-            insort(self._early, (batch.first, self._arrivals, batch))
+            self._hold(batch)
             return
         self._append(batch)
         self._release()
 
+    def _hold(self, batch: B) -> None:
+        """Keep the rows of a batch that are not held yet, in their places."""
+        early, first, stop = self._early, batch.first, batch.last + 1
+        place = bisect_right(early, first, key=_first)
+        start = max(first, early[place - 1].last + 1) if place else first
+        while start < stop:
+            upto = min(stop, early[place].first) if place < len(early) else stop
+            if upto > start:
+                early.insert(place, cut(batch, start - first, upto - first))
+                self.held += upto - start
+                place += 1
+            start = early[place].last + 1 if place < len(early) else stop
+            place += 1
+
     def _release(self) -> None:
         """Take up what was held and is next now."""
-        while self._early and self._early[0][0] <= self.covers:
-            early = self._early.pop(0)[2]
+        while self._early and self._early[0].first <= self.covers:
+            early = self._early.pop(0)
+            self.held -= len(early)
             if early.last >= self.covers:
                 self._append(early)
 
@@ -71,21 +87,12 @@ class Source(Generic[B]):
     @property
     def missing(self) -> tuple[int, int] | None:
         """The first hole, from (inclusive) and to (exclusive), where rows beyond it are held."""
-        return (self.covers, self._early[0][0]) if self._early else None
-
-    @property
-    def held(self) -> int:
-        """Rows held past a hole, each counted once."""
-        rows, upto = 0, self.covers
-        for first, _, batch in self._early:
-            rows += max(0, batch.last + 1 - max(first, upto))
-            upto = max(upto, batch.last + 1)
-        return rows
+        return (self.covers, self._early[0].first) if self._early else None
 
     @property
     def early(self) -> B:
         """The first batch held."""
-        return self._early[0][2]
+        return self._early[0]
 
     def end_of_piece(self, stop: int) -> int:
         """Where the piece that starts at `taken` ends: a batch's end, or `stop`."""

@@ -14,15 +14,15 @@ from windvane.metamodel.limits import RiskLimits
 class Preset:
     """Settings of the weighing and the limits that differ from the defaults."""
 
-    about: str
     weighing: dict[str, Any] = field(default_factory=dict)
     limits: dict[str, Any] = field(default_factory=dict)
 
 
 PRESETS: dict[str, Preset] = {
-    "balanced": Preset("default: every optional limit off"),
+    # every optional limit off
+    "balanced": Preset(),
+    # diversified, and out of the market early
     "conservative": Preset(
-        "diversified, and out of the market early",
         {"max_agent_weight": 0.4, "min_diversification_agents": 4, "weight_temperature": 1.0},
         {
             "volatility_target": 0.4,
@@ -34,12 +34,13 @@ PRESETS: dict[str, Preset] = {
             "price_collar": 0.2,
         },
     ),
+    # concentrated, halted only by a large loss
     "aggressive": Preset(
-        "concentrated, halted only by a large loss",
         {"max_agent_weight": 0.8, "min_diversification_agents": 2, "weight_temperature": 0.3},
         {"daily_loss": 0.2, "price_collar": 0.5},
     ),
-    "research": Preset("as balanced; meant for full journals"),
+    # as balanced: meant for full journals
+    "research": Preset(),
 }
 
 

@@ -137,7 +137,6 @@ class Joint:
         self.agents = tuple(agents)
         self.features: Source[Features] = Source(taken)
         self._proposals: dict[tuple[str, ...], Source[Proposals]] = {}
-        self._start = taken
 
     @property
     def taken(self) -> int:

@@ -17,7 +17,7 @@ from numba.core import config
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ROOT = Path(__file__).resolve().parent.parent
-_PURE = ("agents", "metamodel")
+_PURE = ("agents", "metamodel", "streams")
 
 
 def cache_folder() -> Path:

@@ -12,6 +12,7 @@ from windvane.infra.feeds.readers import read_market_file
 from windvane.metamodel.cleaning import Cleaner
 from windvane.metamodel.columns import Columns
 from windvane.metamodel.config import default_stale_after
+from windvane.metamodel.features import WARMUP
 from windvane.metamodel.sampler import BarSampler, format_interval, parse_interval
 from windvane.streams.events import DeadLetter, Ticks
 
@@ -69,14 +70,9 @@ class Market:
         )
 
     def dead_letters(self, book: str) -> Iterator[DeadLetter]:
-        """What was rejected, one event a row, and one for all beyond the first thousand."""
+        """What was rejected, one event a row, for the first thousand; all are counted in `rejected`."""
         for row, reason in self.letters:
             yield DeadLetter(book=book, source=f"{self.file} row {row}", reason=reason, payload="")
-        rest = sum(self.rejected.values()) - len(self.letters)
-        if rest > 0:
-            yield DeadLetter(
-                book=book, source=self.file, reason=f"{rest} more rows were rejected", payload=""
-            )
 
 
 def load_market(
@@ -135,9 +131,12 @@ def _bars(columns: Columns, bars: str, interval: int, spacing: int, notes: list[
         target = parse_interval(bars)
         if target == interval:
             return columns, target
-        if target == spacing and not (columns.ts[:1001] % target).any():
+        if target == spacing and not (columns.ts[:WARMUP] % target).any():
             notes.append(f"ticks come every {bars} already and are taken as the ends of bars")
             return columns, target
+        if not interval and spacing > target:
+            usual = format_interval(spacing)
+            raise InputError(f"rows come every {usual}, rarer than bars of {bars}: ask for longer bars")
         sampler = BarSampler(target, interval)
     except ValueError as error:
         raise InputError(str(error)) from error
@@ -149,8 +148,8 @@ def _bars(columns: Columns, bars: str, interval: int, spacing: int, notes: list[
 
 
 def _spacing(columns: Columns) -> int:
-    """ns between rows of a source that names no interval, from its first thousand, so that it is causal."""
-    steps = np.diff(columns.ts[:1001])
+    """ns between rows of a source that names no interval, from its warm-up, before which nothing is traded."""
+    steps = np.diff(columns.ts[: WARMUP + 1])
     steps = steps[steps > 0]
     if not len(steps):
         return 0

@@ -4,15 +4,18 @@ FOLDER/journal holds events.wvj (the log), snapshot.wvs (state of all stages at 
 (what was run on what). After a crash or Ctrl-C the same call goes on from the last snapshot.
 """
 
+import fcntl
 import json
 import os
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from windvane.agents.kernel import cache_folder
 from windvane.infra import journal
 from windvane.infra.market import Market
 from windvane.metamodel.config import TradingConfig, digest
@@ -62,6 +65,7 @@ def identity(plan: Plan, market: Market) -> dict[str, Any]:
         "ticks": market.digest(),
         "controls": [[c.number, c.action, c.effective_from] for c in plan.controls],
         "full": plan.full,
+        "code": cache_folder().name,
     }
 
 
@@ -78,9 +82,13 @@ def run(
     Raises SessionError where `out` holds an unfinished run of something else.
     """
     folder, key = out / "journal", identity(plan, market)
+    seconds = _finished(out, key)
+    if seconds is not None:
+        return Result(len(market.columns), seconds, 0, True)
     before = _unfinished(folder, key)
     if before is None:
         _clear(folder)
+        (out / "metrics.json").unlink(missing_ok=True)
         _write(
             folder / _RUN, json.dumps({**key, "finished": False, **_story(plan, market)}, indent=2).encode()
         )
@@ -142,14 +150,35 @@ def _story(plan: Plan, market: Market) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def claimed(out: Path) -> Iterator[None]:
+    """Nobody else writes to `out` meanwhile; raises SessionError where somebody does."""
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SessionError(
+                f"another run is writing to {out}: wait for it, or choose another --out"
+            ) from error
+        yield
+
+
+def _finished(out: Path, key: dict[str, Any]) -> float | None:
+    """Seconds of a finished run of the same thing that only lacks its report, else None."""
+    folder = out / "journal"
+    if (out / "metrics.json").exists() or not (folder / _RUN).is_file():
+        return None
+    story = story_of(folder)
+    same = all(story.get(name) == value for name, value in key.items())
+    return float(story["seconds"]) if same and story["finished"] else None
+
+
 def _unfinished(folder: Path, key: dict[str, Any]) -> dict[str, Any] | None:
     """The snapshot of an unfinished run of the same thing, or None where there is nothing to go on with."""
-    try:
-        story = json.loads((folder / _RUN).read_bytes())
-    except FileNotFoundError:
+    if not (folder / _RUN).is_file():
         return None
-    except ValueError as error:
-        raise SessionError(f"{folder / _RUN} is damaged: choose another --out, or remove {folder}") from error
+    story = story_of(folder)
     if story["finished"]:
         return None
     if not (folder / _SNAPSHOT).is_file():
@@ -187,14 +216,20 @@ def _write(path: Path, raw: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)  # the new name is on disk only when its folder is
+    os.fsync(folder)
+    os.close(folder)
 
 
 def story_of(folder: Path) -> dict[str, Any]:
     """What run.json tells of a journal."""
     try:
-        return dict(json.loads((folder / _RUN).read_bytes()))
-    except (FileNotFoundError, ValueError) as error:
+        story = dict(json.loads((folder / _RUN).read_bytes()))
+    except (FileNotFoundError, ValueError, TypeError) as error:
         raise SessionError(f"{folder} has no readable {_RUN}: it is not the journal of a run") from error
+    if not {"finished", "file", "kind", "bars", "preset", "rejected", "notes", "full"} <= story.keys():
+        raise SessionError(f"{folder / _RUN} is damaged: choose another --out, or remove {folder}")
+    return story
 
 
 def replay(
@@ -210,6 +245,8 @@ def replay(
     Inputs are what lies on ticks and control; all else is computed anew.
     """
     target = out / "journal"
+    if (target / _SNAPSHOT).is_file():
+        raise SessionError(f"{out} holds an unfinished run: choose another --out, or finish it first")
     if target.resolve() == folder.resolve():
         raise SessionError(f"{out} holds the journal to replay: choose another --out")
     _clear(target)

@@ -24,7 +24,7 @@ def write_market(path: Path, market: str, ticks: int, seed: int, randomised: boo
 
     made = simulate(market, ticks, seed, randomised)
     table = pyarrow.table({name: getattr(made, name) for name in _COLUMNS})
-    told = {"windvane.simulated": f"market {market}, seed {seed}", "windvane.fee_bp": str(made.fee_bp)}
+    told = {"windvane.simulated": f"market {market}, seed {seed}"}
     path.parent.mkdir(parents=True, exist_ok=True)
     pyarrow.parquet.write_table(table.replace_schema_metadata(told), path, compression="zstd")
 

@@ -50,13 +50,13 @@ def backtest(
     from windvane.infra.latency import measure
     from windvane.infra.market import load_market
     from windvane.infra.progress import bar, interruptible, say
-    from windvane.infra.session import run
+    from windvane.infra.session import claimed, run
     from windvane.infra.summary import finish, prepare
     from windvane.metamodel.config import check
 
     check(batch >= 1, f"--batch is {batch}: give 1 or more rows")
     check(journal in ("inputs", "full"), f"--journal is {journal!r}: give inputs or full")
-    check(book != "" and "/" not in book, f"--book is {book!r}: give a name without slashes")
+    check(book not in ("", ".", "..") and "/" not in book, f"--book is {book!r}: give a name without slashes")
     market = load_market(file, bars=bars, start=start, end=end)
     plan = _plan(
         market,
@@ -73,15 +73,18 @@ def backtest(
         full=journal == "full",
     )
     target = out or Path("runs") / book
-    with interruptible() as stopping, bar(f"{book}", len(market.columns)) as progress:
-        prepare()
-        result = run(plan, market, target, progress=progress, stopping=stopping)
-    if result.resumed:
-        say(f"went on from row {result.resumed:,} of an unfinished run in {target}")
-    if not result.finished:
-        say(f"stopped at row {result.rows:,} of {len(market.columns):,}: run the same command again to go on")
-        raise typer.Exit(130)
-    finish(target, plan.config, result.seconds, latency=measure(plan, market), as_json=as_json)
+    with claimed(target):
+        with interruptible() as stopping, bar(f"{book}", len(market.columns)) as progress:
+            prepare()
+            result = run(plan, market, target, progress=progress, stopping=stopping)
+        if result.resumed:
+            say(f"went on from row {result.resumed:,} of an unfinished run in {target}")
+        if not result.finished:
+            say(
+                f"stopped at row {result.rows:,} of {len(market.columns):,}: run the same command again to go on"
+            )
+            raise typer.Exit(130)
+        finish(target, plan.config, result.seconds, latency=measure(plan, market), as_json=as_json)
 
 
 def _plan(

@@ -27,7 +27,11 @@ def doctor() -> None:
     say("backtest, replay, simulate: ready")
     for extra, (names, purpose) in _EXTRAS.items():
         absent = [name for name in names if importlib.util.find_spec(name) is None]
-        state = "ready" if not absent else f"missing {', '.join(absent)}: pip install 'windvane[{extra}]'"
+        state = (
+            "libraries installed"
+            if not absent
+            else f"missing {', '.join(absent)}: pip install 'windvane[{extra}]'"
+        )
         say(f"{purpose}: {state}")
     from windvane.agents.kernel import cache_folder, compiled_before
 

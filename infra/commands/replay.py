@@ -20,16 +20,17 @@ def replay(
     from windvane.infra import journal as journals
     from windvane.infra.compare import differences
     from windvane.infra.progress import bar, say
+    from windvane.infra.session import claimed, story_of
     from windvane.infra.session import replay as run_again
-    from windvane.infra.session import story_of
     from windvane.infra.summary import finish, prepare
 
     folder = journals.find(journal)
     story = story_of(folder)
     prepare()
-    with bar("replay", 0) as progress:
-        rows, seconds, opened = run_again(folder, out, wire=wire, full=story["full"], progress=progress)
-    finish(out, opened.config, seconds, latency=None, as_json=as_json)
+    with claimed(out):
+        with bar("replay", 0) as progress:
+            rows, seconds, opened = run_again(folder, out, wire=wire, full=story["full"], progress=progress)
+        finish(out, opened.config, seconds, latency=None, as_json=as_json)
     found = differences(folder, out / "journal")
     if found is not None:
         say(f"the replay differs: {found}")

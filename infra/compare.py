@@ -7,16 +7,21 @@ from pathlib import Path
 import numpy as np
 
 from windvane.infra import journal
-from windvane.streams.events import Batch, cut
+from windvane.streams.events import Batch, Decisions, cut
 from windvane.streams.topics import DECISIONS, FILLS, ORDERS, STATEMENTS, Topic
 
 _BLOCK = 8192
 
 
-def differences(first: Path, second: Path) -> str | None:
-    """The first difference between the results in two journals, in words; None where there is none."""
+def differences(first: Path, second: Path, *, whole: bool = True) -> str | None:
+    """The first difference between the results in two journals, in words; None where there is none.
+
+    whole: False where the first was cut off by a crash, perhaps between two records of one step: then its last step
+    is left out.
+    """
+    upto = None if whole else _last_whole_step(first)
     for topic in (DECISIONS, ORDERS, FILLS, STATEMENTS):
-        for a, b in zip_longest(_blocks(first, topic), _blocks(second, topic)):
+        for a, b in zip_longest(_blocks(first, topic, upto), _blocks(second, topic, upto)):
             if a is None or b is None or len(a["seq"]) != len(b["seq"]):
                 return f"{topic.name} have another number of rows"
             for name in a:
@@ -35,13 +40,24 @@ def _where(a: dict[str, np.ndarray], b: dict[str, np.ndarray], name: str) -> str
     return f"first at seq {int(a['seq'][row])}: {a[name][row]} and {b[name][row]}"
 
 
-def _blocks(folder: Path, topic: Topic) -> Iterator[dict[str, np.ndarray]]:
+def _last_whole_step(folder: Path) -> int:
+    """Seq of the last row before the last step, -1 where there is none."""
+    last = before = -1
+    for _, event in journal.read(folder):
+        if isinstance(event, Decisions):
+            before, last = last, event.last
+    return before
+
+
+def _blocks(folder: Path, topic: Topic, upto: int | None) -> Iterator[dict[str, np.ndarray]]:
     """The columns of a topic in blocks of equal length."""
     held: list[Batch] = []
     count = 0
     for found, event in journal.read(folder):
         if found.name != topic.name or not isinstance(event, Batch):
             continue
+        if upto is not None:
+            event = cut(event, 0, int(np.searchsorted(event.seq, upto, side="right")))
         at = 0
         while at < len(event):
             piece = cut(event, at, min(len(event), at + _BLOCK - count))

@@ -30,6 +30,7 @@ GATES: tuple[str, ...] = (
     "kelly",
     "confidence",
     "min_order",
+    "in_flight",
 )
 """Names of the verdict bits, in the order of checking."""
 
@@ -50,6 +51,7 @@ GATES: tuple[str, ...] = (
     _KELLY,
     _CONFIDENCE,
     _MIN_ORDER,
+    IN_FLIGHT,
 ) = (1 << k for k in range(len(GATES)))
 
 ACTIVE, REDUCE_ONLY, HALTED = 0, 1, 2

@@ -221,8 +221,9 @@ def _trade(
         st.flatten[k] = 0
     flattening = st.state[k] == risk.HALTED and st.flatten[k] == 1
     allowed, verdict = risk.check(gates, st, k, view, wanted, confidence, held, a.equity[k] - terms.capital)
-    if terms.participation > 0.0 and a.flying[k] != 0:
-        allowed = held  # one order works at a time
+    if terms.participation > 0.0 and a.flying[k] != 0 and allowed != held:
+        verdict |= risk.IN_FLIGHT  # one order works at a time
+        allowed = held
     lots = allowed - held
     if lots != 0:
         account.place(a, terms, k, view.good, seq, lots)

@@ -272,3 +272,16 @@ def test_after_ctrl_c_the_same_command_goes_on(interrupted: tuple[list[str], Pat
     assert f"went on from row {decided[-1].last + 1:,} ".encode() in done.stderr
     replay(out / "journal", tmp_path / "again")
     assert_same_run(tmp_path / "again" / "journal", out / "journal")
+
+
+def test_a_log_cut_between_two_records_of_a_step_replays_the_same(small: Path, tmp_path: Path) -> None:
+    rows = list(journal.read(small))
+    last = max(i for i, (topic, _) in enumerate(rows) if topic.name == "decisions")
+    for kept in (last, last + 1, last + 2):
+        cut_off = tmp_path / f"cut-{kept}"
+        shutil.copytree(small, cut_off)
+        with journal.JournalWriter(cut_off) as writer:
+            for topic, event in rows[:kept]:
+                writer.write(topic, event)
+        assert differences(cut_off, small, whole=False) is None
+        assert differences(cut_off, small) is not None

@@ -271,9 +271,9 @@ class Reference:
             least = Fraction(0)
         if want not in (0, held) and abs(want - held) * self.lot * mid < least:
             narrow("min_order", held)
-        if collared and want != held:
-            said.add("collar")
+        said |= {"collar"} if collared and want != held else set()
         busy = self.costs.participation > 0 and bool(self.flying)
+        said |= {"in_flight"} if busy and want != held else set()
         order = 0 if collared or busy else want - held
         if order:
             self.flying.append((good + self.costs.delay, order, row.seq))

@@ -42,7 +42,7 @@ def _extreme(m: Memory, q: int, window: int, k: int, value: float, sign: float) 
 
 @kernel
 def _log_ratio(a: float, b: float) -> float:
-    """log(a / b), both lifted so that an empty denominator or numerator stays finite."""
+    """log(a / b), 0 where either is empty."""
     return math.log((a + 1e-300) / (b + 1e-300)) if a > 0.0 and b > 0.0 else 0.0
 
 

@@ -1,7 +1,8 @@
 """Risk gates that cannot be passed: every wanted target goes through all of them, in order, each with a verdict.
 
-Gates reject: what is left is a reduction. Sizes shrink. A reduction passes every gate except an invalid price. All
-positions are integers, in lots, so that nothing slips through a rounding.
+Gates reject: what is left is a reduction. Sizes shrink. A reduction passes every gate except an invalid price; the
+largest order cuts it into slices, and the least order stops one that neither closes nor is such a slice. All positions
+are integers, in lots, so that nothing slips through a rounding.
 """
 
 import math

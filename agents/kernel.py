@@ -1,7 +1,7 @@
 """One decorator for every compiled kernel: same flags, one cache that can never be stale.
 
 Numba caches a kernel under the time stamp of its own file only, so a caller would keep an old callee. Kernels of
-Windvane are cached in a folder named after the digest of all its sources: any edit gives a new folder.
+Windvane are cached in a folder named after the digest of all sources that hold kernels: any edit gives a new folder.
 """
 
 import hashlib
@@ -17,7 +17,21 @@ from numba.core import config
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ROOT = Path(__file__).resolve().parent.parent
-_PURE = ("agents", "metamodel", "streams")
+_COMPILED = ("agents", "metamodel")
+_PURE = (*_COMPILED, "streams")
+
+
+def _digest(folders: tuple[str, ...]) -> str:
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
+    for folder in folders:
+        for path in sorted((_ROOT / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def code_digest() -> str:
+    """Digest of all sources that decide what a stage computes: states and journals of other code are not gone on with."""
+    return _digest(_PURE)
 
 
 def cache_folder() -> Path:
@@ -25,11 +39,7 @@ def cache_folder() -> Path:
     home = os.environ.get("WINDVANE_CACHE") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "windvane"
     )
-    digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
-    for folder in _PURE:
-        for path in sorted((_ROOT / folder).rglob("*.py")):
-            digest.update(path.read_bytes())
-    return Path(home) / f"kernels-{digest.hexdigest()[:16]}"
+    return Path(home) / f"kernels-{_digest(_COMPILED)}"
 
 
 if not os.environ.get("NUMBA_CACHE_DIR"):

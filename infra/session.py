@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from windvane.agents.kernel import cache_folder
+from windvane.agents.kernel import code_digest
 from windvane.infra import journal
 from windvane.infra.market import Market
 from windvane.metamodel.config import TradingConfig, digest
@@ -65,7 +65,7 @@ def identity(plan: Plan, market: Market) -> dict[str, Any]:
         "ticks": market.digest(),
         "controls": [[c.number, c.action, c.effective_from] for c in plan.controls],
         "full": plan.full,
-        "code": cache_folder().name,
+        "code": code_digest(),
     }
 
 

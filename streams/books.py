@@ -1,19 +1,36 @@
 """What the four stages share: one state a book, opened once, resumed by its digest, dropped when it is closed."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from windvane.streams.events import BookClosed, BookOpened, DeadLetter, Event
-from windvane.streams.stage import BookState, StateError, load_books, save_books
+from windvane.metamodel.config import digest
+from windvane.streams.events import (
+    Batch,
+    BookClosed,
+    BookOpened,
+    DeadLetter,
+    Decisions,
+    Event,
+    Features,
+    Ticks,
+)
+from windvane.streams.stage import BookState, load_books, save_books
+from windvane.streams.topics import FEATURES
 
 S = TypeVar("S", bound=BookState)
 
 EARLY_RECORDS = 64
-"""Records of a book not opened yet that are held before they become dead letters."""
+"""Records of a book not opened yet that are held before they become dead letters.
+
+Proposals are held until `give_up_early`: a worker that starts anew may read many of them before it reads the opening.
+"""
+
+FARTHEST_ROWS = 1 << 20
+"""A row or a closing farther ahead than this is a mistake, not a hole to be filled."""
 
 
 class BookStage(ABC, Generic[S]):
@@ -82,9 +99,13 @@ class BookStage(ABC, Generic[S]):
             if known.digest != event.digest:
                 taken = self._opened.keys() | self._closed.keys()
                 free = next(name for k in count(2) if (name := f"{event.book}-{k}") not in taken)
-                raise StateError(
-                    f"book {event.book} is open with other settings: open {free} instead, or give the same"
+                yield letter(
+                    event,
+                    f"book {event.book} is open with other settings: open {free} instead, or give the same",
                 )
+            return
+        if event.digest != digest(event.config):
+            yield letter(event, f"the digest of book {event.book} is not that of its settings")
             return
         self._opened[event.book] = event
         self._states[event.book] = self.open(event)
@@ -98,21 +119,32 @@ class BookStage(ABC, Generic[S]):
 
     def _take(self, event: Event) -> Iterator[Event]:
         if isinstance(event, BookClosed):
-            self._last[event.book] = event
+            done = self.done(self._states[event.book])
+            if done - 1 <= event.last <= done + FARTHEST_ROWS:
+                self._last[event.book] = event
+            else:
+                yield letter(
+                    event, f"book {event.book} is at seq {done}: it cannot end with seq {event.last}"
+                )
         else:
             yield from self.take(self._states[event.book], event)
 
     def _hold(self, event: Event) -> Iterator[Event]:
         early = self._early.setdefault(event.book, [])
-        if len(early) < EARLY_RECORDS:
+        if len(early) < EARLY_RECORDS or not isinstance(event, Ticks | Features):
             early.append(event)
         else:
-            yield DeadLetter(
-                book=event.book,
-                source=f"{type(event).__name__} of book {event.book}",
-                reason=f"book {event.book} was never opened: send BookOpened first",
-                payload="",
-            )
+            yield _never_opened(event)
+
+    def give_up_early(self) -> list[DeadLetter]:
+        """Reject rows of books that were not opened before them; what people ordered is kept."""
+        letters = [_never_opened(e) for held in self._early.values() for e in held if isinstance(e, Batch)]
+        kept = {
+            book: [e for e in held if not isinstance(e, Batch)][:EARLY_RECORDS]
+            for book, held in self._early.items()
+        }
+        self._early = {book: held for book, held in kept.items() if held}
+        return letters
 
     def _advance(self, book: str) -> Iterator[Event]:
         state, last = self._states[book], self._last.get(book)
@@ -130,4 +162,42 @@ class BookStage(ABC, Generic[S]):
         """Whether a record of a book that ends with row `last` will never be needed again."""
         if book in self._states:
             return self.done(self._states[book]) > last
-        return book in self._closed
+        return book in self._closed or book not in self._early
+
+    def opened_as(self, book: str) -> BookOpened:
+        """How a book was opened that is open, or closed in the last step."""
+        return self._opened[book] if book in self._opened else self._closed[book]
+
+    def waits(self) -> set[str]:
+        """Names of the topics from which the next row of some book must come."""
+        names = {name for state in self._states.values() for name in self.waits_for(state)}
+        early = any(isinstance(e, Batch) for held in self._early.values() for e in held)
+        return names | {FEATURES.name} if early else names
+
+    def waits_for(self, state: S) -> Iterator[str]:
+        """Names of the topics from which the next row of a book must come; for stages that read several."""
+        yield from ()
+
+    def follow(self, decisions: Decisions) -> None:
+        """Choices of time that were recorded: make the same again."""
+
+    def waiting(self) -> Mapping[str, tuple[int, int]]:
+        """Timed books: rows start <= seq < stop whose features are there and whose round is open."""
+        return {}
+
+    def close(self, book: str, stop: int) -> None:
+        """Timed books: in the next step, close the rounds below `stop` with the agents that have answered."""
+
+
+def letter(event: Event, reason: str) -> DeadLetter:
+    """An event that cannot be used."""
+    return DeadLetter(
+        book=event.book,
+        source=f"{type(event).__name__} of book {event.book}",
+        reason=reason,
+        payload="",
+    )
+
+
+def _never_opened(event: Event) -> DeadLetter:
+    return letter(event, f"book {event.book} was never opened: send BookOpened first")

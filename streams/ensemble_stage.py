@@ -23,8 +23,10 @@ from windvane.streams.events import (
     Proposals,
     Statements,
 )
+from windvane.streams.feedback_stage import joined
 from windvane.streams.joining import Joint, Step
 from windvane.streams.schedule import Schedule
+from windvane.streams.topics import LEARNER
 
 _COLUMNS = ("pnl", "position", "turnover", "fees", "orders", "exposure", "rows", "drawdown", "halts")
 
@@ -93,7 +95,7 @@ class EnsembleStage(BookStage[_Book]):
     def take(self, state: _Book, event: Event) -> Iterator[Event]:
         """Hold rows, learner versions and controls; the first of every number wins."""
         if isinstance(event, Features | Proposals):
-            state.joint.add(event)
+            yield from joined(state.joint, event)
         elif isinstance(event, LearnerUpdate):
             if event.version > state.version:
                 state.updates.setdefault(event.version, event)
@@ -111,6 +113,10 @@ class EnsembleStage(BookStage[_Book]):
     def done(self, state: _Book) -> int:
         """Next seq."""
         return state.joint.taken
+
+    def waits_for(self, state: _Book) -> Iterator[str]:
+        """Whoever has the next row, or the learner version that it needs."""
+        yield state.joint.waits or LEARNER.name
 
     def closed(self, state: _Book, event: BookClosed) -> Iterator[Event]:
         """The statement of the unfinished day."""

@@ -11,12 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from windvane.streams.codec import from_json
-from windvane.streams.events import Event
 from windvane.streams.stage import Stage
 from windvane.streams.topics import CONTROL, TOPICS, Topic
 from windvane.streams.topology import TOPOLOGY
-from windvane.streams.worker import StageWorker, records
+from windvane.streams.worker import Record, StageWorker
 
 _LAYOUT = "faults"
 _TRANSACTIONAL = "ensemble"
@@ -30,7 +28,9 @@ class _FencedError(Exception):
     """Somebody newer writes for this partition."""
 
 
-class _Record(NamedTuple):
+class Stored(NamedTuple):
+    """A record of the log."""
+
     offset: int
     raw: bytes
 
@@ -39,16 +39,16 @@ class Log:
     """One partition of every topic; offsets have holes where a transaction ended, as in Kafka."""
 
     def __init__(self) -> None:
-        self._topics: dict[str, list[_Record]] = {topic.name: [] for topic in TOPICS}
+        self._topics: dict[str, list[Stored]] = {topic.name: [] for topic in TOPICS}
         self._end: dict[str, int] = {topic.name: 0 for topic in TOPICS}
         self._epoch = 0
 
     def append(self, topic: str, raw: bytes) -> None:
         """Write one record."""
-        self._topics[topic].append(_Record(self._end[topic], raw))
+        self._topics[topic].append(Stored(self._end[topic], raw))
         self._end[topic] += 1
 
-    def read(self, topic: str, start: int, most: int) -> list[_Record]:
+    def read(self, topic: str, start: int, most: int) -> list[Stored]:
         """At most `most` committed records from offset `start` on."""
         held = self._topics[topic]
         low, high = 0, len(held)
@@ -66,7 +66,7 @@ class Log:
         self._epoch += 1
         return self._epoch
 
-    def commit(self, epoch: int, sent: Sequence[tuple[Topic, str, bytes]]) -> dict[str, int]:
+    def commit(self, epoch: int, sent: Sequence[Record]) -> dict[str, int]:
         """Write all records at once, or none, and give the ends; raises where somebody newer has fenced this writer."""
         if epoch != self._epoch:
             raise _FencedError
@@ -76,9 +76,9 @@ class Log:
             self._end[name] += 1  # the marker of the transaction takes an offset
         return {topic.name: self._end[topic.name] for topic, _, _ in sent}
 
-    def events(self, topic: Topic) -> Iterator[Event]:
+    def raws(self, topic: Topic) -> Iterator[bytes]:
         """Everything committed, in order."""
-        return (from_json(record.raw) for record in self._topics[topic.name])
+        return (record.raw for record in self._topics[topic.name])
 
 
 @dataclass(slots=True)
@@ -181,7 +181,7 @@ class FaultyRunner:
     def _work(self, instance: _Instance) -> None:
         self._read(instance)
         self._point()
-        sent = records(instance.worker.step())
+        sent = instance.worker.step()
         self._point()
         if instance.epoch:
             ends: dict[str, int] = {}

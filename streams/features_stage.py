@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from windvane.metamodel.features import MarketFeatureExtractor
-from windvane.streams.books import BookStage
+from windvane.streams.books import FARTHEST_ROWS, BookStage, letter
 from windvane.streams.events import (
     BAD,
     GAP,
@@ -51,9 +51,14 @@ class FeaturesStage(BookStage[_Book]):
 
     def take(self, state: _Book, event: Event) -> Iterator[Event]:
         """Hold ticks."""
-        if isinstance(event, Ticks):
+        if not isinstance(event, Ticks):
+            return
+        if event.last > state.ticks.covers + FARTHEST_ROWS:
+            yield letter(
+                event, f"book {state.name} is at seq {state.ticks.covers}: seq {event.last} is too far ahead"
+            )
+        else:
             state.ticks.add(event)
-        yield from ()
 
     def done(self, state: _Book) -> int:
         """Next seq."""
@@ -67,7 +72,7 @@ class FeaturesStage(BookStage[_Book]):
                 yield from _features(state, ticks.take(ticks.end_of_piece(ticks.covers)))
             hole = ticks.missing
             if hole is not None and (ticks.held > HELD_ROWS or closing is not None):
-                ticks.add(_gap(ticks.early, *hole))
+                ticks.add(_gap(ticks.early, hole[0], min(hole[1], hole[0] + HELD_ROWS)))
             elif hole is None and closing is not None and ticks.covers <= closing:
                 start = Ticks(
                     book=state.name,
@@ -76,7 +81,7 @@ class FeaturesStage(BookStage[_Book]):
                     flags=np.zeros(1, np.int64),
                     price=np.ones(1),
                 )
-                ticks.add(_gap(start, ticks.covers, closing + 1))
+                ticks.add(_gap(start, ticks.covers, min(closing + 1, ticks.covers + HELD_ROWS)))
             else:
                 return
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from windvane.metamodel.counterfactual import Counterfactual
-from windvane.streams.books import BookStage
+from windvane.streams.books import BookStage, letter
 from windvane.streams.events import BookOpened, Event, Features, LearnerUpdate, Proposals
 from windvane.streams.joining import Joint
 from windvane.streams.schedule import Schedule
@@ -43,12 +43,15 @@ class FeedbackStage(BookStage[_Book]):
     def take(self, state: _Book, event: Event) -> Iterator[Event]:
         """Hold rows."""
         if isinstance(event, Features | Proposals):
-            state.joint.add(event)
-        yield from ()
+            yield from joined(state.joint, event)
 
     def done(self, state: _Book) -> int:
         """Next seq."""
         return state.joint.taken
+
+    def waits_for(self, state: _Book) -> Iterator[str]:
+        """Whoever has the next row."""
+        yield state.joint.waits
 
     def advance(self, state: _Book, closing: int | None) -> Iterator[Event]:
         """Score all rows that are there."""
@@ -60,6 +63,15 @@ class FeedbackStage(BookStage[_Book]):
                 at = stop
                 yield _update(state, version, seq)
             state.scores.step(rows.flags, rows.mid, rows.bid, rows.ask, step.target, at, len(rows))
+
+
+def joined(joint: Joint, batch: Features | Proposals) -> Iterator[Event]:
+    """Hold rows, unless they speak for agents that the book does not have."""
+    strangers = set(batch.agents) - set(joint.agents) if isinstance(batch, Proposals) else set()
+    if strangers:
+        yield letter(batch, f"book {batch.book} has no agent {', '.join(sorted(strangers))}")
+    else:
+        joint.add(batch)
 
 
 def _update(state: _Book, version: int, seq: int) -> LearnerUpdate:

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from windvane.streams.events import Batch, Features, Proposals, cut
+from windvane.streams.topics import FEATURES, PROPOSALS
 
 HELD_ROWS = 16_384
 """Rows held past a missing one before it is given up."""
@@ -151,6 +152,15 @@ class Joint:
         if batch.agents not in self._proposals:
             self._proposals[batch.agents] = Source(self.features.taken)
         self._proposals[batch.agents].add(batch)
+
+    @property
+    def waits(self) -> str:
+        """Name of the topic that the next row must come from, or nothing where it is there."""
+        if self.features.covers <= self.features.taken:
+            return FEATURES.name
+        using = self._choose()
+        there = using is not None and all(s.covers > self.features.taken for s in using.values())
+        return "" if there else PROPOSALS.name
 
     def _choose(self) -> dict[tuple[str, ...], Source[Proposals]] | None:
         """For every agent the source that covers most; None while an agent has none."""

@@ -116,3 +116,27 @@ def each_fill(fills: Fills, symbol: str) -> Iterator[Fill]:
             price=price,
             fee=fee,
         )
+
+
+_encoder = msgspec.json.Encoder()
+
+
+class _Place(msgspec.Struct):
+    book: str
+    seq: int
+
+
+def order_lines(orders: Orders, symbol: str) -> Iterator[tuple[int, bytes]]:
+    """(seq, JSON) of every order: the record of a topic, and the line of a file."""
+    return ((order.seq, _encoder.encode(order)) for order in each_order(orders, symbol))
+
+
+def fill_lines(fills: Fills, symbol: str) -> Iterator[tuple[int, bytes]]:
+    """(seq, JSON) of every fill."""
+    return ((fill.seq, _encoder.encode(fill)) for fill in each_fill(fills, symbol))
+
+
+def seq_of_line(raw: bytes) -> tuple[str, int]:
+    """Book and seq of an order's or a fill's JSON."""
+    place = msgspec.json.decode(raw, type=_Place)
+    return place.book, place.seq

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from windvane.streams.codec import pack, unpack
-from windvane.streams.events import BookOpened, Event
+from windvane.streams.events import BookOpened, DeadLetter, Decisions, Event
 from windvane.streams.topics import Topic
 
 
@@ -21,6 +21,30 @@ class Logic(Protocol):
 
     def snapshot(self) -> bytes:
         """Its state after all rows it has used; rows not used yet are read again after a restart."""
+        ...
+
+    def opened_as(self, book: str) -> BookOpened:
+        """How a book was opened that is open, or closed in the last step."""
+        ...
+
+    def waits(self) -> set[str]:
+        """Names of the topics from which the next row of some book must come."""
+        ...
+
+    def give_up_early(self) -> list[DeadLetter]:
+        """Reject rows of books that were not opened before them."""
+        ...
+
+    def follow(self, decisions: Decisions) -> None:
+        """Choices of time that were recorded: make the same again."""
+        ...
+
+    def waiting(self) -> Mapping[str, tuple[int, int]]:
+        """Timed books: rows start <= seq < stop whose features are there and whose round is open."""
+        ...
+
+    def close(self, book: str, stop: int) -> None:
+        """Timed books: in the next step, close the rounds below `stop` with the agents that have answered."""
         ...
 
 

@@ -9,15 +9,49 @@ and goes on. Two ways to write:
   state (`follow`): it computes those rows again, stops if one differs, and sends only what comes after.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from windvane.streams.codec import WireError, cuts, from_json, pack, to_json, unpack
-from windvane.streams.events import Batch, BookClosed, DeadLetter, Decisions, Event, Statements, cut, join
+from windvane.streams.events import (
+    Batch,
+    BookClosed,
+    Control,
+    DeadLetter,
+    Decisions,
+    Event,
+    Fills,
+    Orders,
+    Statements,
+    cut,
+    join,
+)
+from windvane.streams.records import fill_lines, order_lines, seq_of_line
 from windvane.streams.stage import Stage, StateError
 from windvane.streams.topics import DEAD_LETTERS, Topic
+
+AHEAD = 64
+"""Records of a source held unused before it is paused, where what is waited for comes from another."""
+
+_MOST_BYTES = 600_000
+
+
+class Record(NamedTuple):
+    """What to write; the key is the book."""
+
+    topic: Topic
+    book: str
+    raw: bytes
+
+
+class Checks(NamedTuple):
+    """What the place of a worker knows of a record and its event cannot know itself."""
+
+    partition: int = 0
+    owns: Callable[[str], bool] = lambda book: True  # whether a book belongs on this partition
+    signed: Callable[[Control], bool] = lambda control: True  # whether a person who may has ordered this
 
 
 class _Held(NamedTuple):
@@ -31,18 +65,22 @@ class _Held(NamedTuple):
 class StageWorker:
     """A stage on one partition; `layout` is the digest of what all workers must agree on."""
 
-    def __init__(self, stage: Stage, layout: str, saved: bytes | None = None) -> None:
+    def __init__(
+        self, stage: Stage, layout: str, saved: bytes | None = None, checks: Checks | None = None
+    ) -> None:
         self.stage = stage
         self._layout = layout
+        self._checks = checks or Checks()
         self._held: dict[str, list[_Held]] = {topic.name: [] for topic in stage.reads}
         self._next = {topic.name: 0 for topic in stage.reads}
         self._outputs: dict[str, int] = {}
         self._inbox: list[Event] = []
         self._letters: list[DeadLetter] = []
         self._published: dict[tuple[str, str], Batch] = {}
+        self._lines: dict[tuple[str, str], dict[int, bytes]] = {}
         self._decided: dict[str, int] = {}
         state = None if saved is None else self._load(saved)
-        self._logic = stage.build(state)
+        self.logic = stage.build(state)
 
     def _load(self, saved: bytes) -> bytes:
         size = int.from_bytes(saved[:4], "little")
@@ -69,44 +107,70 @@ class StageWorker:
     def receive(self, topic: Topic, offset: int, raw: bytes) -> None:
         """Take in a record; one that was seen before, or is no event, does no harm."""
         self._next[topic.name] = max(self._next[topic.name], offset + 1)
+        source = f"{topic.name}, partition {self._checks.partition}, offset {offset}"
         try:
+            if len(raw) > _MOST_BYTES:
+                raise WireError(f"the record has {len(raw)} bytes: cut it to at most 256 rows")
             event = from_json(raw)
         except WireError as error:
-            self._letters.append(
-                DeadLetter(
-                    book="", source=f"{topic.name}, offset {offset}", reason=str(error), payload=_text(raw)
-                )
-            )
+            self._reject("", source, str(error), raw)
             return
-        if type(event) not in topic.carries:
-            reason = f"{type(event).__name__} does not belong on {topic.name}"
-            self._letters.append(
-                DeadLetter(
-                    book=event.book,
-                    source=f"{topic.name}, offset {offset}",
-                    reason=reason,
-                    payload=_text(raw),
-                )
-            )
+        reason = self._refusal(topic, event)
+        if reason:
+            self._reject(event.book, source, reason, raw)
             return
         self._held[topic.name].append(_Held(offset, event.book, _until(event)))
         self._inbox.append(event)
 
-    def step(self) -> list[tuple[Topic, Event]]:
+    def _refusal(self, topic: Topic, event: Event) -> str:
+        """Why an event must not be believed, or nothing."""
+        if type(event) not in topic.carries:
+            return f"{type(event).__name__} does not belong on {topic.name}"
+        if not self._checks.owns(event.book):
+            return f"book {event.book} belongs on another partition: give its name as the record's key"
+        if isinstance(event, Control) and not self._checks.signed(event):
+            return f"control {event.number} is not signed by who may: set the key that the workers have"
+        return ""
+
+    def _reject(self, book: str, source: str, reason: str, raw: bytes) -> None:
+        payload = raw[:1000].decode(errors="replace")
+        self._letters.append(DeadLetter(book=book, source=source, reason=reason, payload=payload))
+
+    def step(self) -> list[Record]:
         """What follows from all that was received, in order, less what is known to be published."""
         events, self._inbox = self._inbox, []
         letters, self._letters = self._letters, []
-        made: list[Event] = [*letters, *self._logic.step(events)]
-        out: list[tuple[Topic, Event]] = []
-        for event in made:
-            topic = DEAD_LETTERS if isinstance(event, DeadLetter) else self.stage.route(event)
-            fresh = self._unpublished(topic, event) if isinstance(event, Batch) else event
-            if fresh is not None:
-                out.append((topic, fresh))
-        return out
+        made: list[Event] = [*letters, *self.logic.step(events)]
+        return [record for event in made for record in self._records(event)]
+
+    def give_up_early(self) -> None:
+        """Nobody will open the books of records that came before their book was opened: reject them in the next step.
+
+        For the runner to say once it has read the source that opens books to its end.
+        """
+        self._letters.extend(self.logic.give_up_early())
+
+    def ahead(self) -> set[str]:
+        """Sources to pause: more than AHEAD of their records are unused, and nobody waits for them."""
+        full = {name for name, held in self._held.items() if len(held) > AHEAD}
+        if full:
+            self._prune()
+            full = {name for name in full if len(self._held[name]) > AHEAD}
+        return full - self.logic.waits() if full else full
+
+    def _prune(self) -> None:
+        if self._inbox:
+            raise RuntimeError("records were received and not worked off: step first")
+        used = self.logic.used
+        for held in self._held.values():
+            held[:] = [h for h in held if not used(h.book, h.last)]
 
     def follow(self, topic: Topic, raw: bytes) -> None:
         """Tell the worker a record of its own that was committed after the stored state."""
+        if Orders in topic.carries or Fills in topic.carries:
+            book, seq = seq_of_line(raw)
+            self._lines.setdefault((topic.name, book), {})[seq] = raw
+            return
         event = from_json(raw)
         if not isinstance(event, Batch):
             return
@@ -114,9 +178,37 @@ class StageWorker:
         self._published[key] = join([self._published[key], event]) if key in self._published else event
         if isinstance(event, Decisions):
             self._decided[event.book] = event.last
+            self.logic.follow(event)
+
+    def _records(self, event: Event) -> Iterator[Record]:
+        """The records of an event that are not published yet; those that are must be the same to the last bit."""
+        topic = DEAD_LETTERS if isinstance(event, DeadLetter) else self.stage.route(event)
+        if isinstance(event, Orders | Fills):
+            yield from self._single(topic, event)
+            return
+        fresh = self._unpublished(topic, event) if isinstance(event, Batch) else event
+        if fresh is not None:
+            for piece in cuts(fresh):
+                yield Record(topic, event.book, to_json(piece))
+
+    def _single(self, topic: Topic, batch: Orders | Fills) -> Iterator[Record]:
+        """Orders and fills, one a record: people and venues read those."""
+        book = batch.book
+        symbol = self.logic.opened_as(book).config.symbol
+        decided = self._decided.get(book, -1)
+        known = self._lines.get((topic.name, book), {})
+        lines = order_lines(batch, symbol) if isinstance(batch, Orders) else fill_lines(batch, symbol)
+        for seq, raw in lines:
+            if seq > decided:
+                yield Record(topic, book, raw)
+            elif known.pop(seq, None) != raw:
+                raise StateError(
+                    f"{topic.name} of {book} at seq {seq} differ from what was published: "
+                    "the settings or the program have changed, so start a new book"
+                )
 
     def _unpublished(self, topic: Topic, batch: Batch) -> Batch | None:
-        """The rows of a batch that are not published yet; those that are must be the same to the last bit.
+        """The rows of a batch that are not published yet.
 
         What a row gives on several topics was committed at once, so up to the last decision nothing may be missing;
         only the statement of a closed book may follow in a step of its own.
@@ -145,11 +237,11 @@ class StageWorker:
         outputs: for every topic written, the end of what this worker itself followed or wrote. The end of the log may
         be further, by another's hand. Before all that was followed is computed again, the old ends stay.
         """
-        met = not self._published and all(self._logic.used(*decided) for decided in self._decided.items())
-        positions = {}
-        for name, held in self._held.items():
-            held[:] = [h for h in held if not self._logic.used(h.book, h.last)]
-            positions[name] = min((h.offset for h in held), default=self._next[name])
+        met = not self._published and all(self.logic.used(*decided) for decided in self._decided.items())
+        self._prune()
+        positions = {
+            name: min((h.offset for h in held), default=self._next[name]) for name, held in self._held.items()
+        }
         head = pack(
             {
                 "layout": self._layout,
@@ -157,7 +249,7 @@ class StageWorker:
                 "outputs": dict(outputs) if met else self._outputs,
             }
         )
-        return len(head).to_bytes(4, "little") + head + self._logic.snapshot()
+        return len(head).to_bytes(4, "little") + head + self.logic.snapshot()
 
 
 def _until(event: Event) -> int:
@@ -180,12 +272,3 @@ def _same(topic: Topic, old: Batch, new: Batch) -> None:
                 f"{topic.name} of {new.book} from seq {new.first} differ in column {name} from what was published: "
                 "the settings or the program have changed, so start a new book"
             )
-
-
-def _text(raw: bytes) -> str:
-    return raw[:1000].decode(errors="replace")
-
-
-def records(out: Sequence[tuple[Topic, Event]]) -> Sequence[tuple[Topic, str, bytes]]:
-    """Topic, key and bytes of every record to send."""
-    return [(topic, event.book, to_json(piece)) for topic, event in out for piece in cuts(event)]

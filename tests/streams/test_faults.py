@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from simulated_book import config, controls, opening, plain_run, spoil, table, ticks
-from windvane.streams.codec import cuts, to_json
-from windvane.streams.events import Batch, BookClosed, Control, Event, cut
+from windvane.streams.codec import cuts, from_json, to_json
+from windvane.streams.events import Batch, BookClosed, Control, Event, Fills, Orders, cut
 from windvane.streams.faults import Faults, FaultyRunner
+from windvane.streams.records import fill_lines, order_lines, seq_of_line
 from windvane.streams.topics import CONTROL, DECISIONS, FILLS, ORDERS, STATEMENTS, TICKS
 
 ROWS = 1300
@@ -57,8 +58,13 @@ def plain() -> dict[str, list[Event]]:
 
 
 def check(runner: FaultyRunner, plain: dict[str, list[Event]]) -> None:
-    for topic in (DECISIONS, ORDERS, FILLS, STATEMENTS):
-        found = list(runner.log.events(topic))
+    symbol = config().symbol
+    for topic, lines, kind in ((ORDERS, order_lines, Orders), (FILLS, fill_lines, Fills)):
+        theirs = [line for e in plain[topic.name] if isinstance(e, kind) for _, line in lines(e, symbol)]
+        mine = list(runner.log.raws(topic))
+        assert sorted(mine, key=seq_of_line) == sorted(theirs, key=seq_of_line), topic.name
+    for topic in (DECISIONS, STATEMENTS):
+        found = [from_json(raw) for raw in runner.log.raws(topic)]
         for name in BOOKS:
             mine = [e for e in found if e.book == name and isinstance(e, Batch)]
             seqs = np.concatenate([e.seq for e in mine])

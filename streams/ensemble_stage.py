@@ -192,6 +192,7 @@ def _rounds(state: _Book, step: Step) -> Iterator[Event]:
         controls=np.full(n, state.control, np.int64),
         agents=state.config.agents,
         accounts=state.ensemble.accounts,
+        regime=rows.regime,
     )
     if result.orders:
         yield _orders(state, rows, result)

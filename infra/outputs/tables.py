@@ -9,17 +9,21 @@ from typing import Any
 import numpy as np
 
 from windvane.infra.outputs.tally import gates_of
+from windvane.metamodel.market import REGIMES
+from windvane.metamodel.regime import shown_labels
 from windvane.streams.events import Decisions
 
 
 class DecisionsTable:
     """decisions.parquet: a row group a block; closed on leaving the context."""
 
-    def __init__(self, path: Path, agents: tuple[str, ...], members: tuple[str, ...]) -> None:
+    def __init__(
+        self, path: Path, agents: tuple[str, ...], members: tuple[str, ...], regimes: bool = False
+    ) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self._agents, self._members = agents, members
+        self._agents, self._members, self._regimes = agents, members, regimes
         real, whole = pa.float64(), pa.int64()
         self._schema = pa.schema(
             [
@@ -31,6 +35,8 @@ class DecisionsTable:
                 *((f"member_{name}", real) for name in members),
                 ("learner_version", whole),
                 ("verdict", pa.dictionary(pa.int32(), pa.string())),
+                *((f"p_{name}", real) for name in REGIMES if regimes),
+                *(("regime", pa.dictionary(pa.int32(), pa.string())) for _ in range(regimes)),
             ]
         )
         # Dictionaries of float columns cost time and save nothing; deltas of times are small numbers.
@@ -39,7 +45,7 @@ class DecisionsTable:
             self._schema,
             compression="zstd",
             compression_level=1,
-            use_dictionary=["flags", "verdict", "learner_version"],
+            use_dictionary=["flags", "verdict", "learner_version", "regime"],
             column_encoding={"seq": "DELTA_BINARY_PACKED", "ts": "DELTA_BINARY_PACKED"},
         )
 
@@ -58,8 +64,20 @@ class DecisionsTable:
         columns += [np.ascontiguousarray(column) for column in block.weights.T]
         columns += [np.ascontiguousarray(column) for column in block.members.T]
         columns += [block.learner, pa.DictionaryArray.from_arrays(which.astype(np.int32), names)]
+        if self._regimes:
+            columns += self._of_regimes(block)
         arrays = [pa.array(column) if isinstance(column, np.ndarray) else column for column in columns]
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+
+    def _of_regimes(self, block: Decisions) -> list[Any]:
+        """Posterior of every regime, and the label shown."""
+        import pyarrow as pa
+
+        if block.regime is None:
+            raise ValueError(f"row {block.first} has no regime, rows before have: give rows of one run")
+        shown = shown_labels(block.regime).astype(np.int32)
+        label = pa.DictionaryArray.from_arrays(shown, pa.array(REGIMES, pa.string()))
+        return [*(np.ascontiguousarray(column) for column in block.regime.T), label]
 
     def __enter__(self) -> DecisionsTable:
         return self

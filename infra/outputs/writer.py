@@ -49,7 +49,8 @@ def _stream(events: Iterable[ev.Event], out: Path, facts: Facts, tally: Tally) -
             nonlocal table
             if table is None:
                 path = out / "decisions.parquet"
-                table = stack.enter_context(DecisionsTable(path, block.agents, facts.members))
+                told = block.regime is not None
+                table = stack.enter_context(DecisionsTable(path, block.agents, facts.members, told))
             tally.decisions(block)
             table.add(block)
 

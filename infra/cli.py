@@ -79,10 +79,13 @@ def _expected(error: Exception) -> bool:
     from windvane.infra.feeds.errors import InputError
     from windvane.infra.journal import JournalError
     from windvane.infra.session import SessionError
+    from windvane.infra.training.regime import TrainingError
     from windvane.metamodel.config import ConfigError
     from windvane.metamodel.limits import LimitError
+    from windvane.metamodel.weights import WeightsError
 
-    return isinstance(error, InputError | JournalError | SessionError | ConfigError | LimitError | OSError)
+    known = InputError | JournalError | SessionError | ConfigError | LimitError | WeightsError | TrainingError
+    return isinstance(error, known | OSError)
 
 
 def _sentence(error: Exception) -> str:

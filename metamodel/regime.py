@@ -14,7 +14,7 @@ import numpy as np
 from windvane.agents.base import Floats, Ints
 from windvane.metamodel import regime_kernel as rk
 from windvane.metamodel import weights
-from windvane.metamodel.features import NAMES, WARMUP
+from windvane.metamodel.features import NAMES
 from windvane.metamodel.market import REGIMES
 from windvane.metamodel.weights import WeightsError
 
@@ -39,6 +39,7 @@ def load_model(raw: bytes) -> RegimeModel:
     """The model in safetensors bytes; raises WeightsError where it is not one of seven regimes and known features."""
     tensors, about = weights.from_bytes(raw)
     features = tuple(about.get("features", "").split(","))
+    absent = about.get("absent", "").split(",")
     unknown = [name for name in features if name not in NAMES]
     if unknown:
         raise WeightsError(
@@ -72,6 +73,7 @@ def load_model(raw: bytes) -> RegimeModel:
         np.array([NAMES.index(name) for name in features]),
         got["centre"],
         got["spread"],
+        np.array([int(name in absent) for name in features]),
         got["gru.weight_ih_l0"],
         got["gru.bias_ih_l0"],
         got["gru.weight_hh_l0"],
@@ -89,10 +91,19 @@ def shipped() -> RegimeModel:
     return load_model(resources.files(__package__).joinpath(SHIPPED).read_bytes())
 
 
-def shown_labels(posterior: Floats, model: RegimeModel | None = None) -> Ints:
-    """(n,) index in REGIMES of the label to show for every row of posterior (n, 7): argmax of p / prior^.25."""
+def first_label(model: RegimeModel) -> int:
+    """The label shown before anything is known."""
+    return int((model.prior * model.network.tilt).argmax())
+
+
+def shown_labels(posterior: Floats, before: int | None = None, model: RegimeModel | None = None) -> Ints:
+    """(n,) index in REGIMES of the label shown at every row of posterior (n, 7), for rows that follow `before`.
+
+    argmax of p / prior^.25, unless what was shown before comes within a tenth of it. None: the first rows of a book.
+    """
+    model = model or shipped()
     out = np.empty(len(posterior), np.int64)
-    rk.labels((model or shipped()).network.tilt, posterior, out)
+    rk.labels(model.network.tilt, posterior, first_label(model) if before is None else before, out)
     return out
 
 
@@ -106,7 +117,9 @@ class MarketRegimeClassifier:
         if window < 1:
             raise ValueError(f"window is {window}: give 1 or more good rows")
         self.model = model or shipped()
-        self._memory = rk.new_memory(len(self.model.network.back), self.model.prior, window)
+        self._memory = rk.new_memory(
+            len(self.model.network.back), self.model.prior, first_label(self.model), window
+        )
 
     def step(self, x: Floats, flags: Ints) -> Floats:
         """Posterior (n, 7) after each of n rows.
@@ -125,8 +138,8 @@ class MarketRegimeClassifier:
 
     @property
     def regime(self) -> str:
-        """The label to show: argmax of posterior / prior^.25."""
-        return REGIMES[self._label]
+        """The label to show: argmax of posterior / prior^.25, unless the one before comes within a tenth of it."""
+        return REGIMES[self._memory.seen[rk.LABEL]]
 
     @property
     def posterior(self) -> dict[str, float]:
@@ -136,13 +149,13 @@ class MarketRegimeClassifier:
     @property
     def confidence(self) -> float:
         """Posterior of the label shown, in [0, 1]."""
-        return float(self._memory.posterior[self._label])
+        return float(self._memory.posterior[self._memory.seen[rk.LABEL]])
 
     @property
     def stability(self) -> float:
         """Share of the last `window` good rows that showed the same label as now; 0 before the end of the warm-up."""
         seen = int(self._memory.held.sum())
-        return float(self._memory.held[self._label]) / seen if seen else 0.0
+        return float(self._memory.held[self._memory.seen[rk.LABEL]]) / seen if seen else 0.0
 
     @property
     def transitions(self) -> list[tuple[int, str, str]]:
@@ -166,12 +179,6 @@ class MarketRegimeClassifier:
             "regime_transitions": self.transitions,
             "model": self.model.version,
         }
-
-    @property
-    def _label(self) -> int:
-        if self._memory.seen[rk.GOOD] <= WARMUP:
-            return int(shown_labels(self.model.prior[None, :], self.model)[0])
-        return int(self._memory.seen[rk.LABEL])
 
     def state(self) -> dict[str, np.ndarray]:
         """Copies of all that `step` remembers, by name."""

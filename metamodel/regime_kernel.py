@@ -16,6 +16,12 @@ EVERY = 4
 GOOD, LABEL, MOVES = range(3)
 """Places in Memory.seen: good rows so far, index of the label shown, how often it changed."""
 
+HOLD = 1.1
+"""How many times the tilted posterior of the label shown another one's must be before it is shown instead.
+
+Chosen on the validation seeds: labels that would flicker stay, and a true change shows a few rows later.
+"""
+
 KEPT = 100
 """Changes of the label that are remembered one by one."""
 
@@ -26,6 +32,7 @@ class Network(NamedTuple):
     columns: Ints  # (F,) places of the features in a row
     centre: Floats  # (F,)
     spread: Floats  # (F,)
+    absent: Ints  # (F,) 1 where a raw value of exactly 0 says that the source has no quotes or no sizes
     inward: Floats  # (F, 3 H)
     inward_bias: Floats  # (3 H,)
     back: Floats  # (H, 3 H)
@@ -47,11 +54,11 @@ class Memory(NamedTuple):
     last: Ints  # (KEPT, 3) ring of changes: index of the good row, from, to
 
 
-def new_memory(hidden: int, prior: Floats, window: int) -> Memory:
-    """Nothing seen yet: the posterior is the prior."""
+def new_memory(hidden: int, prior: Floats, label: int, window: int) -> Memory:
+    """Nothing seen yet: the posterior is the prior, and `label` is shown."""
     regimes = len(prior)
     return Memory(
-        np.zeros(3, np.int64),
+        np.array([0, label, 0]),
         np.zeros(hidden),
         prior.copy(),
         np.full(window, -1, np.int64),
@@ -76,6 +83,8 @@ def _update(net: Network, m: Memory, row: Floats, a: Floats, b: Floats) -> None:
     for i in range(net.columns.shape[0]):
         z = (row[net.columns[i]] - net.centre[i]) / net.spread[i]
         z = min(max(z, -CLIP), CLIP)
+        if net.absent[i] and row[net.columns[i]] == 0.0:
+            z = -CLIP  # as no source that has them ever looks
         for j in range(3 * units):
             a[j] += z * net.inward[i, j]
     for i in range(units):
@@ -110,13 +119,13 @@ def _softmax(net: Network, m: Memory) -> None:
 
 
 @inlined
-def shown(tilt: Floats, p: Floats) -> int:
-    """Index of the label to show for a posterior p (K,)."""
+def shown(tilt: Floats, p: Floats, before: int) -> int:
+    """Index of the label to show for a posterior p (K,) after label `before`."""
     best = 0
     for k in range(1, p.shape[0]):
         if p[k] * tilt[k] > p[best] * tilt[best]:
             best = k
-    return best
+    return best if p[best] * tilt[best] > HOLD * p[before] * tilt[before] else before
 
 
 @kernel
@@ -147,9 +156,10 @@ def classify(net: Network, m: Memory, flags: Ints, x: Floats, posterior: Floats)
 @kernel
 def _show(net: Network, m: Memory, k: int) -> None:
     """Choose the label at good row k, and remember the change if it is one."""
-    before, now = m.seen[LABEL], shown(net.tilt, m.posterior)
+    before = m.seen[LABEL]
+    now = shown(net.tilt, m.posterior, before)
     m.seen[LABEL] = now
-    if now != before and k > WARMUP:
+    if now != before:
         place = m.seen[MOVES] % KEPT
         m.last[place, 0], m.last[place, 1], m.last[place, 2] = k, before, now
         m.seen[MOVES] += 1
@@ -157,7 +167,8 @@ def _show(net: Network, m: Memory, k: int) -> None:
 
 
 @kernel
-def labels(tilt: Floats, posterior: Floats, out: Ints) -> None:
-    """The label to show for every row of posterior (n, K), into out (n,)."""
+def labels(tilt: Floats, posterior: Floats, before: int, out: Ints) -> None:
+    """The label to show for every row of posterior (n, K) after label `before`, into out (n,)."""
     for t in range(out.shape[0]):
-        out[t] = shown(tilt, posterior[t])
+        before = shown(tilt, posterior[t], before)
+        out[t] = before

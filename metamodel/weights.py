@@ -55,7 +55,9 @@ def from_bytes(raw: bytes) -> Weights:
     if len(raw) < 8 or not 2 <= size <= min(_LARGEST_HEAD, len(raw) - 8):
         raise WeightsError("not safetensors: its head does not fit into it")
     try:
-        head = dict(json.loads(raw[8 : 8 + size]))
+        head = json.loads(raw[8 : 8 + size])
+        if not isinstance(head, dict):
+            raise WeightsError("its head is not an object")
         about = {str(key): str(text) for key, text in dict(head.pop("__metadata__", {})).items()}
         body = raw[8 + size :]
         tensors = {str(name): _tensor(body, entry) for name, entry in head.items()}

@@ -17,6 +17,7 @@ class RegimeTally:
 
     def __init__(self) -> None:
         self.scores = RegimeScores()
+        self.label = np.zeros(0, np.int64)  # of every row of the last block
         self.shown = np.zeros(len(REGIMES), np.int64)  # good rows that showed each label
         self.curves = Curves({"posterior": "mean", "truth": "mean"})
         self._ahead: list[tuple[Ints, Ints]] = []  # seq and true regime
@@ -26,15 +27,21 @@ class RegimeTally:
         if event.regime is not None:
             self._ahead.append((event.seq, event.regime))
 
+    def show(self, block: ev.Decisions) -> None:
+        """Label of every row of the next rounds, from the first of the book on."""
+        if block.regime is None:
+            return
+        self.label = shown_labels(block.regime, int(self.label[-1]) if len(self.label) else None)
+
     def decisions(self, block: ev.Decisions) -> None:
-        """The next rounds past the warm-up."""
+        """The next rounds past the warm-up: the last ones of those that were shown."""
         if block.regime is None:
             return
         truth = self._truth(block.seq)
         one_hot = (truth[:, None] == np.arange(len(REGIMES))).astype(np.float64)
         self.curves.add(block.ts, posterior=block.regime, truth=one_hot)
         good = (block.flags & ev.REPEATED) == 0
-        label = shown_labels(block.regime)[good]
+        label = self.label[len(self.label) - len(block) :][good]
         self.shown += np.bincount(label, minlength=len(REGIMES))
         self.scores.add(truth[good], label)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from windvane.agents.base import Ints
 from windvane.infra.outputs.tally import gates_of
 from windvane.metamodel.market import REGIMES
-from windvane.metamodel.regime import shown_labels
 from windvane.streams.events import Decisions
 
 
@@ -49,8 +49,8 @@ class DecisionsTable:
             column_encoding={"seq": "DELTA_BINARY_PACKED", "ts": "DELTA_BINARY_PACKED"},
         )
 
-    def add(self, block: Decisions) -> None:
-        """One row group."""
+    def add(self, block: Decisions, label: Ints) -> None:
+        """One row group. label: (n,) index of the regime shown, where the run tells regimes."""
         import pyarrow as pa
 
         if block.members.shape[1] != len(self._members):
@@ -65,19 +65,18 @@ class DecisionsTable:
         columns += [np.ascontiguousarray(column) for column in block.members.T]
         columns += [block.learner, pa.DictionaryArray.from_arrays(which.astype(np.int32), names)]
         if self._regimes:
-            columns += self._of_regimes(block)
+            columns += self._of_regimes(block, label)
         arrays = [pa.array(column) if isinstance(column, np.ndarray) else column for column in columns]
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
 
-    def _of_regimes(self, block: Decisions) -> list[Any]:
+    def _of_regimes(self, block: Decisions, label: Ints) -> list[Any]:
         """Posterior of every regime, and the label shown."""
         import pyarrow as pa
 
         if block.regime is None:
             raise ValueError(f"row {block.first} has no regime, rows before have: give rows of one run")
-        shown = shown_labels(block.regime).astype(np.int32)
-        label = pa.DictionaryArray.from_arrays(shown, pa.array(REGIMES, pa.string()))
-        return [*(np.ascontiguousarray(column) for column in block.regime.T), label]
+        names = pa.DictionaryArray.from_arrays(label.astype(np.int32), pa.array(REGIMES, pa.string()))
+        return [*(np.ascontiguousarray(column) for column in block.regime.T), names]
 
     def __enter__(self) -> DecisionsTable:
         return self

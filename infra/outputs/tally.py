@@ -117,6 +117,7 @@ class Tally:
         elif (block.accounts, block.agents) != (self.accounts, self.agents):
             raise ValueError(f"book {block.book} changes its accounts or agents at row {block.first}")
         self._times(block.ts)
+        self.regimes.show(block)
         self.rows += len(block)
         self.accepted += int(np.count_nonzero((block.flags & (ev.HEARTBEAT | ev.BAD)) == 0))
         self.good += int(np.count_nonzero((block.flags & ev.REPEATED) == 0))

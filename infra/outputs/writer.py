@@ -52,7 +52,7 @@ def _stream(events: Iterable[ev.Event], out: Path, facts: Facts, tally: Tally) -
                 told = block.regime is not None
                 table = stack.enter_context(DecisionsTable(path, block.agents, facts.members, told))
             tally.decisions(block)
-            table.add(block)
+            table.add(block, tally.regimes.label)
 
         def order(block: ev.Orders) -> None:
             tally.count_orders(block)

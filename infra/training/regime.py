@@ -27,6 +27,7 @@ FEATURES = (*NAMES[:21], "momentum_4")
 _QUOTES = ("spread_slow",)
 _SIZES = ("volume_16_slow", "volume_96_slow")
 _LEVEL = "vol_slow_level"
+_NEAREST, _FARTHEST = 3.5, 7.0  # how far another scale of volatility is from the simulator's, scaled
 
 
 class TrainingError(ValueError):
@@ -35,7 +36,7 @@ class TrainingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All that decides the weights. ticks: a seed; length: updates a piece; lacking: share of markets, see `_lack`."""
+    """All that decides the weights. ticks: a seed; length: updates a piece; lacking: share that `_Lacks` changes."""
 
     seeds: range = field(default=TRAINING)
     ticks: int = 64_512
@@ -45,8 +46,8 @@ class Recipe:
     length: int = 128
     rate: float = 4e-3
     floor: float = 1e-5
-    average: float = 0.998
-    lacking: float = 0.2
+    average: float = 0.999
+    lacking: float = 0.12
     seed: int = 0
 
     @property
@@ -91,7 +92,6 @@ def _train(torch: Any, recipe: Recipe, progress: Callable[[int], None]) -> bytes
     net = _Net(torch, recipe.hidden, draw)
     average = [p.detach().clone() for p in net.parameters]
     adam = torch.optim.Adam(net.parameters, lr=recipe.rate)
-    absent = _absent(scaler)
     markets, updates = y.shape
     step = 0
     for _ in range(recipe.epochs):
@@ -105,7 +105,7 @@ def _train(torch: Any, recipe: Recipe, progress: Callable[[int], None]) -> bytes
                 at = (start + torch.arange(piece * recipe.length, (piece + 1) * recipe.length)) % updates
                 fall = 0.5 * (1.0 + math.cos(math.pi * step / recipe.steps))
                 adam.param_groups[0]["lr"] = recipe.rate * min(1.0, (step + 1) / 100) * fall + recipe.floor
-                scores, state = net(lacks.apply(z[rows, at], absent), state)
+                scores, state = net(lacks.apply(z[rows, at]), state)
                 state = state.detach()
                 loss = torch.nn.functional.cross_entropy(
                     scores.reshape(-1, len(REGIMES)), y[rows, at].reshape(-1)
@@ -132,6 +132,7 @@ def _train(torch: Any, recipe: Recipe, progress: Callable[[int], None]) -> bytes
         "model": "regime",
         "data": "simulated standard markets, randomised",
         "features": ",".join(FEATURES),
+        "absent": ",".join((*_QUOTES, *_SIZES)),
         "regimes": ",".join(REGIMES),
     }
     return weights.to_bytes(tensors, about)
@@ -157,31 +158,26 @@ class _Net:
         return self._out(hidden), state
 
 
-def _absent(scaler: FeatureScaler) -> dict[int, float]:
-    """Place of each feature that a source may lack -> its scaled value then: raw features are 0."""
-    raw = scaler.scale(np.zeros(len(NAMES)))
-    return {FEATURES.index(name): float(raw[NAMES.index(name)]) for name in (*_QUOTES, *_SIZES)}
-
-
 class _Lacks:
-    """Which markets of a batch lack quotes, lack sizes, or have another level of volatility than the simulator.
+    """Which markets of a batch lack quotes, lack sizes, or move on quite another scale than the simulator.
 
     Real data often have no quotes or sizes, and one-minute bars move less than the simulator's ticks: a model that
     has never seen that would be sure of nonsense.
     """
 
     def __init__(self, torch: Any, recipe: Recipe, draw: "torch.Generator") -> None:
-        share = torch.tensor([recipe.lacking, recipe.lacking / 2, recipe.lacking])
-        lacks = torch.rand(recipe.batch, 3, generator=draw) < share
+        lacks = torch.rand(recipe.batch, 3, generator=draw) < recipe.lacking
         self._quotes, self._sizes = lacks[:, 0], lacks[:, 1]
-        self._shift = torch.randn(recipe.batch, generator=draw) * 3.0 * lacks[:, 2]
+        far = _NEAREST + (_FARTHEST - _NEAREST) * torch.rand(recipe.batch, generator=draw)
+        side = 2.0 * (torch.rand(recipe.batch, generator=draw) < 0.5) - 1.0
+        self._shift = (far * side * lacks[:, 2])[:, None]
 
-    def apply(self, z: Any, absent: dict[int, float]) -> Any:
+    def apply(self, z: Any) -> Any:
         """z: (B, L, F), a copy that may be changed."""
         for name in _QUOTES:
-            z[self._quotes, :, FEATURES.index(name)] = absent[FEATURES.index(name)]
+            z[self._quotes, :, FEATURES.index(name)] = -CLIP
         for name in _SIZES:
-            z[self._sizes, :, FEATURES.index(name)] = absent[FEATURES.index(name)]
-        level = z[:, :, FEATURES.index(_LEVEL)]
-        z[:, :, FEATURES.index(_LEVEL)] = (level + self._shift[:, None]).clip(-CLIP, CLIP)
+            z[self._sizes, :, FEATURES.index(name)] = -CLIP
+        level = FEATURES.index(_LEVEL)
+        z[:, :, level] = (z[:, :, level] + self._shift).clip(-CLIP, CLIP)
         return z

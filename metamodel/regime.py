@@ -19,8 +19,11 @@ from windvane.metamodel.market import REGIMES
 from windvane.metamodel.weights import WeightsError
 
 SHIPPED = "regime.safetensors"
-TILT = 0.25
-"""Power of the prior that posteriors are divided by before the largest is shown: rare regimes show sooner."""
+TILT = 0.1
+"""Power of the prior that posteriors are divided by before the largest is shown: rare regimes show sooner.
+
+Chosen on the validation seeds: .25 gives a macro-F1 .005 higher, but shows changes 2 ticks later at as many switches.
+"""
 
 WINDOW = 100
 
@@ -99,7 +102,7 @@ def first_label(model: RegimeModel) -> int:
 def shown_labels(posterior: Floats, before: int | None = None, model: RegimeModel | None = None) -> Ints:
     """(n,) index in REGIMES of the label shown at every row of posterior (n, 7), for rows that follow `before`.
 
-    argmax of p / prior^.25, unless what was shown before comes within a tenth of it. None: the first rows of a book.
+    argmax of p / prior^.1, unless what was shown before comes within a tenth of it. None: the first rows of a book.
     """
     model = model or shipped()
     out = np.empty(len(posterior), np.int64)
@@ -138,7 +141,7 @@ class MarketRegimeClassifier:
 
     @property
     def regime(self) -> str:
-        """The label to show: argmax of posterior / prior^.25, unless the one before comes within a tenth of it."""
+        """The label to show: argmax of posterior / prior^.1, unless the one before comes within a tenth of it."""
         return REGIMES[self._memory.seen[rk.LABEL]]
 
     @property

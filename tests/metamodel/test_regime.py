@@ -14,7 +14,7 @@ from windvane.infra.training.samples import Labelled, labelled
 from windvane.metamodel import weights
 from windvane.metamodel.features import NAMES, WARMUP
 from windvane.metamodel.market import REGIMES
-from windvane.metamodel.regime import MarketRegimeClassifier, load_model, shipped, shown_labels
+from windvane.metamodel.regime import TILT, MarketRegimeClassifier, load_model, shipped, shown_labels
 from windvane.metamodel.regime_kernel import EVERY, HOLD, KEPT
 from windvane.metamodel.scaler import CLIP, FeatureScaler
 from windvane.metamodel.seeds import VALIDATION
@@ -127,9 +127,9 @@ def test_a_row_that_brings_nothing_repeats_the_last(rows: Labelled, posterior: F
 
 
 def test_what_is_shown_is_the_tilted_best_and_does_not_flicker(posterior: Floats) -> None:
-    tilted = posterior / shipped().prior ** 0.25
+    tilted = posterior / shipped().prior ** TILT
     shown = shown_labels(posterior)
-    now = int((shipped().prior ** 0.75).argmax())
+    now = int((shipped().prior ** (1 - TILT)).argmax())
     for row in range(TICKS):
         best = int(tilted[row].argmax())
         if tilted[row, best] > HOLD * tilted[row, now]:

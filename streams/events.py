@@ -221,6 +221,7 @@ class Control(Event, frozen=True, kw_only=True):
     action: str  # halt, reduce-only, resume, flatten
     effective_from: int  # seq of the first row it rules
     reason: str = ""
+    signature: str = ""  # of who ordered it, hex; what has no broker has none
 
 
 class DeadLetter(Event, frozen=True, kw_only=True):

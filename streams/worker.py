@@ -63,12 +63,21 @@ class _Held(NamedTuple):
 
 
 class StageWorker:
-    """A stage on one partition; `layout` is the digest of what all workers must agree on."""
+    """A stage on one partition.
+
+    layout: what all workers must agree on; observe: told of every event that gives records.
+    """
 
     def __init__(
-        self, stage: Stage, layout: str, saved: bytes | None = None, checks: Checks | None = None
+        self,
+        stage: Stage,
+        layout: str,
+        saved: bytes | None = None,
+        checks: Checks | None = None,
+        observe: Callable[[Event], None] = lambda event: None,
     ) -> None:
         self.stage = stage
+        self._observe = observe
         self._layout = layout
         self._checks = checks or Checks()
         self._held: dict[str, list[_Held]] = {topic.name: [] for topic in stage.reads}
@@ -98,6 +107,10 @@ class StageWorker:
     def positions(self) -> Mapping[str, int]:
         """For every source topic the offset to read from next."""
         return dict(self._next)
+
+    def next_offset(self, topic: Topic) -> int:
+        """Offset after the last record received of a topic, 0 where it is no source."""
+        return self._next.get(topic.name, 0)
 
     @property
     def outputs(self) -> Mapping[str, int]:
@@ -141,7 +154,13 @@ class StageWorker:
         events, self._inbox = self._inbox, []
         letters, self._letters = self._letters, []
         made: list[Event] = [*letters, *self.logic.step(events)]
-        return [record for event in made for record in self._records(event)]
+        out: list[Record] = []
+        for event in made:
+            fresh = list(self._records(event))
+            if fresh:
+                self._observe(event)
+                out.extend(fresh)
+        return out
 
     def give_up_early(self) -> None:
         """Nobody will open the books of records that came before their book was opened: reject them in the next step.

@@ -17,6 +17,7 @@ _HOMES = {
     "MarketFeatureExtractor": "metamodel.features",
     "MetaLearningEnsembleManager": "metamodel.ensemble",
     "MetaLearningRiskManagedEnsemble": "metamodel.ensemble",
+    "OrderSubscriber": "infra.kafka.subscriber",
     "Proposal": "agents.base",
     "RiskLimits": "metamodel.limits",
     "TradingConfig": "metamodel.config",

@@ -13,6 +13,7 @@ from windvane.infra.commands import (
     backtest,
     control,
     doctor,
+    journal,
     orders,
     replay,
     schemas,
@@ -38,6 +39,7 @@ _USAGE: type[Exception] = typer.BadParameter.__mro__[1]
 app.command(name="backtest")(backtest.backtest)
 app.command(name="replay")(replay.replay)
 app.command(name="simulate")(simulate.simulate)
+app.command(name="journal")(journal.journal)
 app.command(name="doctor")(doctor.doctor)
 app.command(name="orders")(orders.orders)
 app.command(name="schemas")(schemas.schemas)
@@ -102,10 +104,10 @@ def _expected(error: Exception) -> bool:
     from windvane.infra.session import SessionError
     from windvane.metamodel.config import ConfigError
     from windvane.metamodel.limits import LimitError
+    from windvane.streams.stage import StateError
 
-    return isinstance(
-        error, InputError | JournalError | SessionError | SettingsError | ConfigError | LimitError | OSError
-    )
+    ours = InputError | JournalError | SessionError | SettingsError | ConfigError | LimitError | StateError
+    return isinstance(error, ours | OSError)
 
 
 def _sentence(error: Exception) -> str:

@@ -11,6 +11,7 @@ SECOND = 1_000_000_000
 CLOSINGS = ("lockstep", "timed")
 FILLS = ("paper", "venue")
 ON_HALT = ("stop", "next-day", "resume-after")
+_MOST_NS = 2**61  # a time and a span of time together fit 64 bits
 
 
 class ConfigError(ValueError):
@@ -114,8 +115,8 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             self.on_halt != "resume-after" or self.resume_after >= 1,
             "resume-after needs a number of ticks, 1 or more",
         )
-        check(self.interval >= 0, f"interval is {self.interval}: give ns, or 0 for ticks")
-        check(self.stale_after > 0, f"stale_after is {self.stale_after}: give ns above 0")
+        check(0 <= self.interval < _MOST_NS, f"interval is {self.interval}: give ns, or 0 for ticks")
+        check(0 < self.stale_after < _MOST_NS, f"stale_after is {self.stale_after}: give ns above 0")
         check(0 < len(self.agents) <= 64, "agents names no agent: give one to 64 of them")
         check(len(set(self.agents)) == len(self.agents), "agents names one agent twice: give each once")
         check(1 <= self.capital <= 1e12, f"capital is {self.capital}: give 1 to 1e12")

@@ -42,6 +42,7 @@ class BookStage(ABC, Generic[S]):
         self._closed: dict[str, BookOpened] = {}
         self._last: dict[str, BookClosed] = {}
         self._early: dict[str, list[Event]] = {}
+        self._stray: dict[str, int] = {}  # how many early ones were there when last asked to give up
         if snapshot is not None:
             open_books, closed = load_books(snapshot)
             for opened, saved in open_books:
@@ -137,13 +138,20 @@ class BookStage(ABC, Generic[S]):
             yield _never_opened(event)
 
     def give_up_early(self) -> list[DeadLetter]:
-        """Reject rows of books that were not opened before them; what people ordered is kept."""
-        letters = [_never_opened(e) for held in self._early.values() for e in held if isinstance(e, Batch)]
-        kept = {
-            book: [e for e in held if not isinstance(e, Batch)][:EARLY_RECORDS]
-            for book, held in self._early.items()
-        }
-        self._early = {book: held for book, held in kept.items() if held}
+        """Reject rows of books that were not opened before them; what people ordered is kept.
+
+        Only what was there when asked the last time: an opening may be on its way while its followers are here.
+        """
+        letters: list[DeadLetter] = []
+        early: dict[str, list[Event]] = {}
+        for book, held in self._early.items():
+            old = self._stray.get(book, 0)
+            kept = [e for e in held[:old] if not isinstance(e, Batch | BookClosed)]
+            letters += [_never_opened(e) for e in held[:old] if isinstance(e, Batch | BookClosed)]
+            letters += [_never_opened(e) for e in kept[EARLY_RECORDS:]]
+            early[book] = [*kept[:EARLY_RECORDS], *held[old:]]
+        self._early = {book: held for book, held in early.items() if held}
+        self._stray = {book: len(held) for book, held in self._early.items()}
         return letters
 
     def _advance(self, book: str) -> Iterator[Event]:
@@ -164,6 +172,10 @@ class BookStage(ABC, Generic[S]):
             return self.done(self._states[book]) > last
         return book in self._closed or book not in self._early
 
+    def reached(self, book: str) -> int:
+        """Seq of the next row of a book to work off, 0 where it is not open."""
+        return self.done(self._states[book]) if book in self._states else 0
+
     def opened_as(self, book: str) -> BookOpened:
         """How a book was opened that is open, or closed in the last step."""
         return self._opened[book] if book in self._opened else self._closed[book]
@@ -173,6 +185,15 @@ class BookStage(ABC, Generic[S]):
         names = {name for state in self._states.values() for name in self.waits_for(state)}
         early = any(isinstance(e, Batch) for held in self._early.values() for e in held)
         return names | {FEATURES.name} if early else names
+
+    def stalled(self) -> Mapping[str, tuple[int, str]]:
+        """Books whose next row is known and lacks something: its seq, and the topic that it must come from."""
+        found = {book: next(self.waits_for(state), "") for book, state in self._states.items()}
+        return {
+            b: (self.done(self._states[b]), topic)
+            for b, topic in found.items()
+            if topic not in ("", FEATURES.name)
+        }
 
     def waits_for(self, state: S) -> Iterator[str]:
         """Names of the topics from which the next row of a book must come; for stages that read several."""

@@ -14,14 +14,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from windvane.streams.books import FARTHEST_ROWS
 from windvane.streams.codec import WireError, cuts, from_json, pack, to_json, unpack
 from windvane.streams.events import (
+    REPEATED,
     Batch,
     BookClosed,
     Control,
     DeadLetter,
     Decisions,
     Event,
+    Features,
     Fills,
     Orders,
     Statements,
@@ -36,6 +39,9 @@ AHEAD = 64
 """Records of a source held unused before it is paused, where what is waited for comes from another."""
 
 _MOST_BYTES = 600_000
+_LEAST_PRICE, _MOST_PRICE = 1e-15, 1e18
+_LONGEST_NAME = 200
+_LONGEST_REASON = 1000
 
 
 class Record(NamedTuple):
@@ -85,6 +91,7 @@ class StageWorker:
         self._outputs: dict[str, int] = {}
         self._inbox: list[Event] = []
         self._letters: list[DeadLetter] = []
+        self._reach: dict[tuple[str, str], int] = {}  # last row received of a topic and book
         self._published: dict[tuple[str, str], Batch] = {}
         self._lines: dict[tuple[str, str], dict[int, bytes]] = {}
         self._decided: dict[str, int] = {}
@@ -130,7 +137,7 @@ class StageWorker:
             return
         reason = self._refusal(topic, event)
         if reason:
-            self._reject(event.book, source, reason, raw)
+            self._reject(event.book[:_LONGEST_NAME], source, reason, raw)
             return
         self._held[topic.name].append(_Held(offset, event.book, _until(event)))
         self._inbox.append(event)
@@ -139,15 +146,30 @@ class StageWorker:
         """Why an event must not be believed, or nothing."""
         if type(event) not in topic.carries:
             return f"{type(event).__name__} does not belong on {topic.name}"
+        if not 0 < len(event.book) <= _LONGEST_NAME:
+            return f"a book's name has 1 to {_LONGEST_NAME} characters, this one {len(event.book)}"
         if not self._checks.owns(event.book):
             return f"book {event.book} belongs on another partition: give its name as the record's key"
         if isinstance(event, Control) and not self._checks.signed(event):
             return f"control {event.number} is not signed by who may: set the key that the workers have"
+        if isinstance(event, Features) and not _priced(event):
+            return "a good row has a mid that is no price"
+        return self._astray(topic, event) if isinstance(event, Batch | BookClosed) else ""
+
+    def _astray(self, topic: Topic, event: Batch | BookClosed) -> str:
+        """What is too far ahead would be held for ever, and with it the place to read from after a restart."""
+        key = (topic.name, event.book)
+        near = max(self._reach.get(key, -1) + 1, self.logic.reached(event.book))
+        if event.last > near + FARTHEST_ROWS:
+            return f"book {event.book} is at seq {near}: seq {event.last} is too far ahead"
+        if isinstance(event, Batch):
+            self._reach[key] = max(self._reach.get(key, -1), event.last)
         return ""
 
     def _reject(self, book: str, source: str, reason: str, raw: bytes) -> None:
         payload = raw[:1000].decode(errors="replace")
-        self._letters.append(DeadLetter(book=book, source=source, reason=reason, payload=payload))
+        letter = DeadLetter(book=book, source=source, reason=reason[:_LONGEST_REASON], payload=payload)
+        self._letters.append(letter)
 
     def step(self) -> list[Record]:
         """What follows from all that was received, in order, less what is known to be published."""
@@ -171,6 +193,8 @@ class StageWorker:
 
     def ahead(self) -> set[str]:
         """Sources to pause: more than AHEAD of their records are unused, and nobody waits for them."""
+        if len(self.stage.reads) == 1:
+            return set()  # what is waited for can come from nowhere else
         full = {name for name, held in self._held.items() if len(held) > AHEAD}
         if full:
             self._prune()
@@ -185,13 +209,16 @@ class StageWorker:
             held[:] = [h for h in held if not used(h.book, h.last)]
 
     def follow(self, topic: Topic, raw: bytes) -> None:
-        """Tell the worker a record of its own that was committed after the stored state."""
-        if Orders in topic.carries or Fills in topic.carries:
-            book, seq = seq_of_line(raw)
-            self._lines.setdefault((topic.name, book), {})[seq] = raw
+        """Tell the worker a record of its own that was committed after the stored state; of garbage nothing follows."""
+        try:
+            if Orders in topic.carries or Fills in topic.carries:
+                book, seq = seq_of_line(raw)
+                self._lines.setdefault((topic.name, book), {})[seq] = raw
+                return
+            event = from_json(raw)
+        except ValueError:  # nothing that a worker has written
             return
-        event = from_json(raw)
-        if not isinstance(event, Batch):
+        if not isinstance(event, Batch) or type(event) not in topic.carries:
             return
         key = (topic.name, event.book)
         self._published[key] = join([self._published[key], event]) if key in self._published else event
@@ -276,6 +303,12 @@ def _until(event: Event) -> int:
     if isinstance(event, Batch):
         return event.last
     return event.last + 1 if isinstance(event, BookClosed) else -1
+
+
+def _priced(rows: Features) -> bool:
+    """Whether what is divided by is a price in every row that is good."""
+    mid = rows.mid[(rows.flags & REPEATED) == 0]
+    return bool(((mid >= _LEAST_PRICE) & (mid <= _MOST_PRICE)).all())
 
 
 def _same(topic: Topic, old: Batch, new: Batch) -> None:

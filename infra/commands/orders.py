@@ -68,16 +68,26 @@ async def _print(subscriber: "OrderSubscriber", as_json: bool) -> None:
     import sys
     from contextlib import aclosing
 
-    out = sys.stdout.buffer
     try:
         async with aclosing(subscriber.batches()) as batches:
             async for batch in batches:
-                out.writelines(r.raw + b"\n" if as_json else _line(r) for r in batch)
-                out.flush()
+                _write(b"".join(r.raw + b"\n" if as_json else _line(r) for r in batch))
     except (
         BrokenPipeError
     ):  # the reader, such as head, has seen enough; nor can what is buffered be written at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _write(lines: bytes) -> None:
+    """To stdout as they are; one that was replaced inside this process may take text alone."""
+    import sys
+
+    binary = getattr(sys.stdout, "buffer", None)
+    if binary is None:
+        sys.stdout.write(lines.decode())
+    else:
+        binary.write(lines)
+    sys.stdout.flush()
 
 
 def _line(received: "Received") -> bytes:

@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from windvane.infra.kafka.clients import close
 from windvane.infra.kafka.settings import ANSWER_SECONDS, KafkaSettings, SettingsError, reachable
 
 _BY_TOPIC = 1  # who set a setting: the topic itself, not the broker's default
@@ -115,7 +116,7 @@ class Setup:
             starts = await reader.beginning_offsets(places)
             ends = await reader.end_offsets(places)
         finally:
-            await reader.stop()
+            await close(reader)
         sums = dict.fromkeys(found, (0, 0))
         for place in places:
             start, end = sums[place.topic]

@@ -35,12 +35,23 @@ class Bookmark:
                     f"{path} belongs to {_named(*kept)}, not to {_named(topic, book)}: give another file"
                 )
 
-    def move(self, partition: int, offset: int, book: str, seq: int) -> None:
-        """Remember that the order at `offset` has been acted on."""
+    def move(self, partition: int, offset: int, book: str, seq: int, *, durably: bool) -> None:
+        """Remember that the order at `offset` has been acted on.
+
+        durably: through a power cut too, which takes milliseconds. Else a power cut may forget the last ones, and
+        their orders come again; a crash of the program alone forgets nothing.
+        """
         self.place.next[partition] = offset + 1
         self.place.seen[book] = seq
-        if self._path is not None:
-            replace_file(self._path, msgspec.json.encode(self.place) + b"\n")
+        if self._path is None:
+            return
+        raw = msgspec.json.encode(self.place) + b"\n"
+        if durably:
+            replace_file(self._path, raw)
+        else:
+            part = self._path.with_suffix(".part")
+            part.write_bytes(raw)
+            part.replace(self._path)
 
 
 def _read(path: Path) -> Place:

@@ -1,5 +1,6 @@
 """What is known of books from the ticks topic: how they were opened, how far they are."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -47,10 +48,20 @@ async def known_books(settings: KafkaSettings, partitions: int, book: str | None
 
 def last_seq(raw: bytes) -> int:
     """Seq of the last row of a batch on the wire, -1 of anything else."""
+    seqs = _seqs(raw)
+    return seqs[-1] if seqs else -1
+
+
+def _seqs(raw: bytes) -> list[int]:
     try:
-        return msgspec.json.decode(raw, type=_Seqs).seq[-1]
-    except (msgspec.DecodeError, IndexError):
-        return -1
+        return msgspec.json.decode(raw, type=_Seqs).seq
+    except msgspec.DecodeError:
+        return []
+
+
+def _continued(rows: int, seqs: Sequence[int]) -> int:
+    """Rows there without a gap once a batch is there, too: one far ahead is a mistake, and no row before it is sent."""
+    return max(rows, seqs[-1] + 1) if seqs and seqs[0] <= rows else rows
 
 
 def _learn(found: dict[str, Known], key: bytes, raw: bytes) -> None:
@@ -58,7 +69,7 @@ def _learn(found: dict[str, Known], key: bytes, raw: bytes) -> None:
     if known is not None and raw[:15].startswith(
         b'{"type":"Ticks"'
     ):  # the usual record, and the only number of use
-        known.rows = max(known.rows, last_seq(raw) + 1)
+        known.rows = _continued(known.rows, _seqs(raw))
         return
     try:
         event = from_json(raw)
@@ -69,7 +80,7 @@ def _learn(found: dict[str, Known], key: bytes, raw: bytes) -> None:
     elif event.book in found and isinstance(event, BookClosed):
         found[event.book].closed = True
     elif event.book in found and isinstance(event, Ticks):
-        found[event.book].rows = max(found[event.book].rows, event.last + 1)
+        found[event.book].rows = _continued(found[event.book].rows, [event.first, event.last])
 
 
 def free_name(book: str, taken: dict[str, Known]) -> str:

@@ -1,5 +1,7 @@
 """Clients of the broker, each set up for what it is for."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -10,6 +12,7 @@ from windvane.infra.kafka.settings import KafkaSettings
 
 _MOST_BYTES = 1_000_000
 _TRANSACTION_MS = 30_000
+_STOP_SECONDS = 3.0
 
 sender.BACKOFF_OVERRIDE = 0.002
 """aiokafka waits so long between two transactions; its 20 ms would be most of an order's latency."""
@@ -35,7 +38,17 @@ async def reading(settings: KafkaSettings) -> AsyncIterator[AIOKafkaConsumer]:
     try:
         yield reader
     finally:
-        await reader.stop()
+        await close(reader)
+
+
+async def close(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Stop a client.
+
+    A consumer of aiokafka 0.14 that has just been assigned something else loses the request to stop (its fetcher
+    swallows the cancellation while it waits for its own tasks), so it is asked again.
+    """
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(client.stop(), _STOP_SECONDS)
 
 
 def new_producer(settings: KafkaSettings, transactional_id: str | None = None) -> AIOKafkaProducer:
@@ -46,6 +59,7 @@ def new_producer(settings: KafkaSettings, transactional_id: str | None = None) -
         enable_idempotence=True,
         linger_ms=0,
         max_request_size=_MOST_BYTES,
+        max_batch_size=_MOST_BYTES,
         transactional_id=transactional_id,
         transaction_timeout_ms=_TRANSACTION_MS,
     )

@@ -5,7 +5,7 @@ a partition goes on: its agent delivers, and an inlet takes only the next record
 not used: states are in snapshots, and the ensemble writes its own transactions.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import faust
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
@@ -84,17 +84,18 @@ def build(
                 )
             event.ack()  # the group's offsets are for those who look at its lag
 
-    @app.on_partitions_assigned.connect
     async def assigned(sender: Any, *partitions: Any, **kwargs: Any) -> None:
         if not hosts:
             hosts.append(Hosts(plan, metrics, DeliveredInlet))
             hosts[0].failed.add_done_callback(_crash)
         await hosts[0].assign({place.partition for place in partitions[0]})
 
-    @app.on_before_shutdown.connect
     async def stopping(sender: Any, *args: Any, **kwargs: Any) -> None:
         if hosts:
             await hosts[0].stop()
+
+    app.on_partitions_assigned.connect(cast(Any, assigned))
+    app.on_before_shutdown.connect(cast(Any, stopping))
 
     @app.page("/metrics")
     async def exposed(web: Any, request: Any) -> Any:

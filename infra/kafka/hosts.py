@@ -35,6 +35,8 @@ class Hosts:
         async with self._changing:
             gone = [self._hosts.pop(p) for p in self._hosts.keys() - wanted]
             await asyncio.gather(*(host.stop() for host in gone))
+            for host in gone:
+                self._metrics.released(host.partition)
             for partition in sorted(wanted - self._hosts.keys()):
                 host = PartitionHost(self.plan, partition, self._metrics, self._new_inlet)
                 self._hosts[partition] = host
@@ -49,6 +51,7 @@ class Hosts:
     async def stop(self) -> None:
         """Stop all, their states stored."""
         await self.assign(())
+        await self.plan.store.close()
 
     def positions(self) -> dict[TopicPartition, int]:
         """Where every source is read up to."""

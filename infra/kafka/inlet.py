@@ -1,6 +1,7 @@
 """Where a partition's records come from: its own reader, or a group's deliveries, completed by the reader."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -8,6 +9,7 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 _MOST_WAITING = 4096
+_LOOK_SECONDS = 2.0
 
 
 class Delivered(NamedTuple):
@@ -49,29 +51,41 @@ class DeliveredInlet(Inlet):
 
     def __init__(self, reader: AIOKafkaConsumer) -> None:
         super().__init__(reader)
-        self._catching_up = set(reader.assignment())
+        places = reader.assignment()
+        self._upto = dict.fromkeys(
+            places, 0
+        )  # where the reader reads: so far at least, and to the end it knows
         self._next: dict[TopicPartition, int] = {}
-        self._waiting: dict[TopicPartition, deque[Delivered]] = {p: deque() for p in reader.assignment()}
+        self._waiting: dict[TopicPartition, deque[Delivered]] = {p: deque() for p in places}
+        self._missed: dict[TopicPartition, int] = {}  # end of what was left for the reader
         self._ahead: set[TopicPartition] = set()
         self._arrived = asyncio.Event()
+        self._looked = time.monotonic()
+        self._seen: dict[TopicPartition, int] = {}  # where each was when last looked
 
     def deliver(self, place: TopicPartition, record: Delivered) -> None:
         """Take a record; beyond a bound it is left for the reader."""
         waiting = self._waiting.get(place)
-        if waiting is not None and len(waiting) < _MOST_WAITING:
+        if waiting is None:
+            return
+        if len(waiting) < _MOST_WAITING:
             waiting.append(record)
             self._arrived.set()
+        else:
+            self._missed[place] = max(self._missed.get(place, 0), record.offset + 1)
 
     async def read(self, wait: float, most: int) -> Mapping[TopicPartition, Sequence[Delivered]]:
         """As of a reader, but from deliveries once those follow what was read."""
         found: dict[TopicPartition, Sequence[Delivered]] = {}
-        reading = self._catching_up - self._ahead
+        await self._look()
+        reading = self._upto.keys() - self._ahead
         if reading:
             found.update(await super().read(min(wait, 0.05), most))
             for place in reading:
-                if await super().behind(place) == 0:
-                    self._next[place] = await self.reader.position(place)
-                    self._catching_up.discard(place)
+                at = await self.reader.position(place)
+                if at >= self._upto[place] and await super().behind(place) == 0:
+                    self._next[place] = at
+                    del self._upto[place]
                     self.reader.pause(place)
         elif not any(self._waiting[p] for p in self._waiting.keys() - self._ahead):
             self._arrived.clear()
@@ -79,7 +93,7 @@ class DeliveredInlet(Inlet):
                 await asyncio.wait_for(self._arrived.wait(), wait)
             except TimeoutError:
                 return found
-        for place in self._waiting.keys() - self._ahead - self._catching_up:
+        for place in self._waiting.keys() - self._ahead - self._upto.keys():
             taken = self._take(place, most)
             if taken:
                 found[place] = [*found.get(place, ()), *taken]
@@ -91,25 +105,44 @@ class DeliveredInlet(Inlet):
         while waiting and len(taken) < most:
             offset = waiting[0].offset
             if offset > self._next[place]:  # something between was not delivered
-                self.reader.seek(place, self._next[place])
-                self.reader.resume(place)
-                self._catching_up.add(place)
-                break
+                self._read_on(place, offset)
+                return taken
             record = waiting.popleft()
             if offset == self._next[place]:
                 taken.append(record)
                 self._next[place] += 1
+        if not waiting:
+            self._read_on(place, self._missed.pop(place, 0))
         return taken
+
+    def _read_on(self, place: TopicPartition, upto: int) -> None:
+        """Let the reader read from the next record on, at least up to an offset."""
+        if upto > self._next[place]:
+            self.reader.seek(place, self._next[place])
+            self.reader.resume(place)
+            self._upto[place] = upto
+
+    async def _look(self) -> None:
+        """Where nothing was delivered for a while, ask whether there is something."""
+        if time.monotonic() - self._looked < _LOOK_SECONDS:
+            return
+        still = [
+            place
+            for place, at in self._next.items()
+            if self._seen.get(place) == at and not self._waiting[place]
+        ]
+        for place, end in (await self.reader.end_offsets(still) if still else {}).items():
+            if place not in self._ahead and place not in self._upto and not self._waiting[place]:
+                self._read_on(place, end)
+        self._looked, self._seen = time.monotonic(), dict(self._next)
 
     async def behind(self, place: TopicPartition) -> int | None:
         """Records not taken yet, as far as is known here."""
-        if place in self._catching_up:
+        if place in self._upto:
             return await super().behind(place)
         return len(self._waiting[place])
 
     def throttle(self, ahead: Iterable[TopicPartition], paused: Iterable[TopicPartition]) -> None:
         """The reader is paused only where it reads; deliveries wait."""
         self._ahead = set(ahead)
-        super().throttle(
-            (p for p in ahead if p in self._catching_up), (p for p in paused if p in self._catching_up)
-        )
+        super().throttle((p for p in self._ahead if p in self._upto), (p for p in paused if p in self._upto))

@@ -156,7 +156,7 @@ async def describe(settings: KafkaSettings) -> list[Row]:
                 there.partitions,
                 there.replication,
                 cleanup,
-                _spoken_time(int(retention or _FOREVER)),
+                spoken_time(int(retention or _FOREVER)),
                 records[name],
                 kept.key,
                 kept.written_by,
@@ -225,13 +225,14 @@ def _partitions(n: int) -> str:
 
 
 def _spoken(kept: Kept) -> str:
-    return f"compacted by {kept.key}" if kept.compacted else f"kept {_spoken_time(kept.retention)}"
+    return f"compacted by {kept.key}" if kept.compacted else f"kept {spoken_time(kept.retention)}"
 
 
-def _spoken_time(ms: int) -> str:
+def spoken_time(ms: int) -> str:
+    """A retention for people."""
     if ms < 0:
         return "for ever"
-    return f"{ms // _DAY} days" if ms >= 2 * _DAY else f"{ms / 3_600_000:g} hours"
+    return f"{ms // _DAY} days" if ms >= 2 * _DAY else f"{ms / 3_600_000:g} h"
 
 
 def table(rows: list[Row]) -> str:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from windvane.infra.kafka import layout
+from windvane.infra.kafka.clients import close
 from windvane.infra.kafka.settings import KafkaSettings, SettingsError, partition_of
 from windvane.infra.kafka.signing import key_of, sign, verified
 from windvane.streams.codec import WireError, from_json, to_json
@@ -58,7 +59,7 @@ async def order(settings: KafkaSettings, book: str, action: str, effective_from:
         finally:
             await producer.stop()
     finally:
-        await reader.stop()
+        await close(reader)
     raise SettingsError(
         f"others send controls to {book} at the same time: look at them, and send yours again"
     )

@@ -6,13 +6,14 @@ partition starts again from the stored one.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 from aiokafka.structs import RecordMetadata
 
-from windvane.infra.kafka.clients import ends_of, new_producer, new_reader
+from windvane.infra.kafka.clients import close, ends_of, new_producer, new_reader
 from windvane.infra.kafka.closing import Closer
 from windvane.infra.kafka.inlet import Inlet
 from windvane.infra.kafka.plan import WorkerPlan
@@ -20,7 +21,7 @@ from windvane.infra.monitoring.logs import logger
 from windvane.infra.monitoring.metrics import WorkerMetrics
 from windvane.streams.events import Event
 from windvane.streams.stage import StateError
-from windvane.streams.topics import CONTROL, PROPOSALS
+from windvane.streams.topics import CONTROL, PROPOSALS, Topic
 from windvane.streams.worker import Record, StageWorker
 
 _MOST_RECORDS = 48
@@ -29,6 +30,7 @@ _MOST_RECORDS = 48
 _IDLE_SECONDS = 0.25
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 _FENCED_SECONDS = 3.0
+_LONG_SECONDS = 10.0
 
 
 class PartitionHost:
@@ -51,6 +53,7 @@ class PartitionHost:
         self._places = {name: TopicPartition(name, partition) for name in self._topics}
         self._worker: StageWorker | None = None
         self._ends: dict[str, int] = {}
+        self._stalled: dict[str, tuple[int, float]] = {}  # next row, and since when it is
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
@@ -75,7 +78,7 @@ class PartitionHost:
                 self._restarting("another worker has taken this partition over", _FENCED_SECONDS)
                 await self._pause(_FENCED_SECONDS)
             except (KafkaError, OSError, TimeoutError) as error:
-                failures = 0 if time.monotonic() - began > 60 else failures + 1
+                failures = 1 if time.monotonic() - began > 60 else failures + 1
                 wait = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1]
                 self._restarting(f"{type(error).__name__}: {error}", wait)
                 await self._pause(wait)
@@ -109,8 +112,8 @@ class PartitionHost:
             await self._work_on(producer, self.inlet, worker, began)
         finally:
             self._worker = self.inlet = None
-            await reader.stop()
-            await producer.stop()
+            await close(reader)
+            await close(producer)
 
     def _observe(self, event: Event) -> None:
         self._metrics.observe(self.partition, event)
@@ -130,7 +133,7 @@ class PartitionHost:
             for place, records in (await reader.getmany(timeout_ms=500)).items():
                 for record in records:
                     if record.offset < ends[place]:
-                        worker.follow(topics[place], record.value)
+                        worker.follow(topics[place], record.value or b"")
             at = {place: await reader.position(place) for place in topics}
         self._ends = {topic.name: ends[place] for place, topic in topics.items()}
 
@@ -148,7 +151,7 @@ class PartitionHost:
         control = self._places.get(f"{self.plan.settings.prefix}.{CONTROL.name}")
         while control is not None and at[control] < ends[control]:
             for record in (await reader.getmany(control, timeout_ms=500)).get(control, ()):
-                worker.receive(CONTROL, record.offset, record.value)
+                worker.receive(CONTROL, record.offset, record.value or b"")
             at[control] = await reader.position(control)
 
     async def _work_on(
@@ -160,9 +163,12 @@ class PartitionHost:
         closer = Closer(worker, inlet.reader, proposals)
         paused: set[TopicPartition] = set()
         while True:
-            read = await self._read(inlet, worker, closer.seconds_left(_IDLE_SECONDS))
+            await self._read(inlet, worker, closer.seconds_left(_IDLE_SECONDS))
             plan.strike("read")
             await closer.close_due(worker.next_offset(PROPOSALS))
+            due = time.monotonic() - saved > plan.save_seconds or self._stopping
+            if due and ready and not self._stopping and await self._caught_up(inlet):
+                worker.give_up_early()  # before the step that tells of it, and the state that forgets it
             began_step = time.perf_counter()
             records = worker.step()
             self._metrics.stepped(self.partition, time.perf_counter() - began_step)
@@ -177,52 +183,44 @@ class PartitionHost:
             if ahead != paused:
                 inlet.throttle(ahead, paused)
                 paused = ahead
-            if time.monotonic() - saved > plan.save_seconds or self._stopping:
-                if not read and ready:
-                    worker.give_up_early()
+            if due:
                 await self._save(worker)
-                await self._report(inlet)
+                await self._report(inlet, worker)
                 saved = time.monotonic()
-            if self._stopping:
-                return
+                if self._stopping:
+                    return
 
-    async def _read(self, inlet: Inlet, worker: StageWorker, wait: float) -> int:
-        """Take in what has come, waiting at most `wait` seconds; gives the number of records."""
+    async def _read(self, inlet: Inlet, worker: StageWorker, wait: float) -> None:
+        """Take in what has come, waiting at most `wait` seconds."""
         if self._stopping:
-            return 0
-        count = 0
+            return
         for place, records in (await inlet.read(wait, _MOST_RECORDS)).items():
             topic = self._topics[place.topic]
             for record in records:
                 worker.receive(topic, record.offset, record.value or b"")
-            count += len(records)
             self._metrics.received(topic.name, self.partition, len(records))
-        return count
 
     async def _send(self, producer: AIOKafkaProducer, records: Sequence[Record]) -> None:
         """Write what a step gave; returns when all of it is acknowledged, of a transaction: committed."""
         began = time.perf_counter()
         if self.plan.transactional:
             await producer.begin_transaction()
-        waiting = []
-        for record in records:
-            waiting.append(
-                await producer.send(
-                    f"{self.plan.settings.prefix}.{record.topic.name}",
-                    record.raw,
-                    key=record.book.encode(),
-                    partition=self.partition,
+        waiting: list[tuple[Topic, int, asyncio.Future[RecordMetadata]]] = []
+        for topic, raws in _by_topic(records).items():
+            name = f"{self.plan.settings.prefix}.{topic.name}"
+            for batch, count in _batches(producer, raws):
+                waiting.append(
+                    (topic, count, await producer.send_batch(batch, name, partition=self.partition))
                 )
-            )
-            self.plan.strike("send")
-        written: list[RecordMetadata] = await asyncio.gather(*waiting)
+                self.plan.strike("send")
+        written = await asyncio.gather(*(future for _, _, future in waiting))
+        for (topic, count, _), place in zip(waiting, written, strict=True):
+            self._ends[topic.name] = place.offset + count
+            self._metrics.sent(topic.name, count)
         if self.plan.transactional:
             self.plan.strike("transaction")
             await producer.commit_transaction()
         self.plan.strike("commit")
-        for record, place in zip(records, written, strict=True):
-            self._ends[record.topic.name] = place.offset + 1
-            self._metrics.sent(record.topic.name, 1)
         self._metrics.committed(self.partition, time.perf_counter() - began)
 
     async def _save(self, worker: StageWorker) -> None:
@@ -237,7 +235,18 @@ class PartitionHost:
     async def _caught_up(self, inlet: Inlet) -> bool:
         return all([await inlet.behind(place) == 0 for place in self._places.values()])
 
-    async def _report(self, inlet: Inlet) -> None:
+    async def _report(self, inlet: Inlet, worker: StageWorker) -> None:
+        """Tell how far behind the sources this is, and what was waited for longer than is usual."""
+        now, stalled = time.monotonic(), worker.logic.stalled()
+        self._stalled = {
+            book: (row, self._stalled[book][1] if self._stalled.get(book, (-1,))[0] == row else now)
+            for book, (row, _) in stalled.items()
+        }
+        for book, (row, since) in self._stalled.items():
+            if now - since > _LONG_SECONDS:
+                topic = stalled[book][1]
+                self._metrics.waiting(self.partition, book, topic, now - since)
+                self._log.warning("waiting", book=book, seq=row, topic=topic, seconds=round(now - since))
         for name, place in self._places.items():
             behind = await inlet.behind(place)
             if behind is not None:
@@ -250,6 +259,27 @@ class PartitionHost:
             return {}
         positions = self._worker.positions
         return {place: positions[self._topics[name].name] for name, place in self._places.items()}
+
+
+def _by_topic(records: Sequence[Record]) -> dict[Topic, list[Record]]:
+    found: dict[Topic, list[Record]] = {}
+    for record in records:
+        found.setdefault(record.topic, []).append(record)
+    return found
+
+
+def _batches(producer: AIOKafkaProducer, records: Sequence[Record]) -> Iterator[tuple[Any, int]]:
+    """Records of one topic as batches for the broker, and how many are in each."""
+    batch, count = producer.create_batch(), 0
+    for record in records:
+        key = record.book.encode()
+        if batch.append(key=key, value=record.raw, timestamp=None) is None:
+            yield batch, count
+            batch, count = producer.create_batch(), 0
+            if batch.append(key=key, value=record.raw, timestamp=None) is None:
+                raise RuntimeError(f"a record of {record.topic.name} is too large: {len(record.raw)} bytes")
+        count += 1
+    yield batch, count
 
 
 def _refuse_gaps(first: dict[TopicPartition, int], at: dict[TopicPartition, int]) -> None:

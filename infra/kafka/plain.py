@@ -18,7 +18,7 @@ SESSION_MS = 6000
 _COMMIT_SECONDS = 2.0
 
 
-class _Membership(ConsumerRebalanceListener):
+class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     """Tells the hosts what the group decided; its own consumer reads nothing."""
 
     def __init__(self, consumer: AIOKafkaConsumer, hosts: Hosts) -> None:

@@ -8,10 +8,11 @@ from windvane.infra.kafka import layout
 from windvane.infra.kafka.plain import run_plain
 from windvane.infra.kafka.plan import WorkerPlan, plan_of
 from windvane.infra.kafka.settings import KafkaSettings, SettingsError
-from windvane.infra.monitoring.logs import logger
+from windvane.infra.monitoring.logs import config, logger, route
 from windvane.infra.monitoring.metrics import WorkerMetrics
 from windvane.infra.warmup import warm_up
 from windvane.metamodel.config import ConfigError
+from windvane.streams.stage import StateError
 
 BINDINGS = ("aiokafka", "faust")
 
@@ -32,6 +33,7 @@ def run_worker(
     """
     if binding not in BINDINGS:
         raise ConfigError(f"--binding is {binding!r}: give one of {', '.join(BINDINGS)}")
+    route(stage=spec.partition(":")[0])
     partitions = asyncio.run(layout.check(settings))
     plan = plan_of(spec, settings, partitions, states)
     warm_up()  # a compile would hold up heartbeats
@@ -65,8 +67,15 @@ def _run_faust(
     from windvane.infra.kafka.faust_app import build
 
     app = build(plan, metrics, web_host=web_host, web_port=web_port, instance=instance)
-    worker = faust.Worker(app, loglevel="WARNING", redirect_stdouts=False)
-    worker.execute_from_commandline()
+    worker = faust.Worker(
+        app, loglevel="WARNING", redirect_stdouts=False, quiet=True, logging_config=config(stage=plan.name)
+    )
+    try:
+        worker.execute_from_commandline()
+    except SystemExit:
+        if isinstance(app.crash_reason, StateError):
+            raise app.crash_reason from None  # what no restart can mend is one sentence, not Faust's exit code
+        raise
 
 
 def check_port(port: int) -> int | None:

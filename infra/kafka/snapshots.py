@@ -8,6 +8,7 @@ from typing import Protocol
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from windvane.infra.files import replace_file
+from windvane.infra.kafka.clients import close
 from windvane.infra.kafka.layout import SNAPSHOTS
 from windvane.infra.kafka.settings import KafkaSettings
 from windvane.streams.stage import StateError
@@ -25,6 +26,10 @@ class SnapshotStore(Protocol):
 
     async def save(self, name: str, partition: int, state: bytes) -> None:
         """Keep a state; it is safe when this returns."""
+        ...
+
+    async def close(self) -> None:
+        """Close what is open."""
         ...
 
 
@@ -48,6 +53,9 @@ class FolderStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         await asyncio.to_thread(replace_file, path, _sealed(state))
 
+    async def close(self) -> None:
+        """Nothing is open."""
+
 
 class TopicStore:
     """The compacted topic PREFIX.snapshots, on the partition of the books, key NAME: a stage that moves starts warm."""
@@ -56,6 +64,7 @@ class TopicStore:
         self._settings = settings
         self._topic = f"{settings.prefix}.{SNAPSHOTS}"
         self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
 
     async def load(self, name: str, partition: int) -> bytes | None:
         """Raises StateError where the newest record is damaged."""
@@ -77,8 +86,9 @@ class TopicStore:
                     found = record.value if record.key == name.encode() else found
                 at = await reader.position(place)
         finally:
-            await reader.stop()
-        return None if found is None else _checked(zlib.decompress(found), f"{self._topic}, key {name}")
+            await close(reader)
+        where = f"{self._topic}, partition {partition}, key {name}"
+        return None if found is None else _checked(_inflated(found, where), where)
 
     async def save(self, name: str, partition: int, state: bytes) -> None:
         """Raises StateError where a state is larger than a record may be."""
@@ -87,20 +97,50 @@ class TopicStore:
             raise StateError(
                 f"the state of {name} has {len(raw)} bytes, a record at most {_MOST}: keep states in a folder"
             )
-        if self._producer is None:
-            self._producer = AIOKafkaProducer(
-                **self._settings.client(), acks="all", enable_idempotence=True, max_request_size=_MOST + 4096
-            )
-            await self._producer.start()
-        await self._producer.send_and_wait(self._topic, raw, key=name.encode(), partition=partition)
+        producer = await self._started()
+        await producer.send_and_wait(self._topic, raw, key=name.encode(), partition=partition)
+
+    async def _started(self) -> AIOKafkaProducer:
+        async with self._starting:  # partitions share it
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    **self._settings.client(),
+                    acks="all",
+                    enable_idempotence=True,
+                    max_request_size=_MOST + 4096,
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def close(self) -> None:
+        """Close the connection; a later save opens another."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
 
 
 def _sealed(state: bytes) -> bytes:
     return zlib.crc32(state).to_bytes(_HEAD, "little") + state
 
 
+def _inflated(raw: bytes, where: str) -> bytes:
+    try:
+        return zlib.decompress(raw)
+    except zlib.error as error:
+        raise _damaged(where) from error
+
+
 def _checked(raw: bytes, where: str) -> bytes:
     state = raw[_HEAD:]
-    if zlib.crc32(state).to_bytes(_HEAD, "little") != raw[:_HEAD]:
-        raise StateError(f"the state in {where} is damaged: remove it, and the stage starts from its sources")
+    if not state or zlib.crc32(state).to_bytes(_HEAD, "little") != raw[:_HEAD]:
+        raise _damaged(where)
     return state
+
+
+def _damaged(where: str) -> StateError:
+    return StateError(f"the state in {where} is damaged: remove it, and the stage starts from its sources")

@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError, TopicAuthorizationFailedError
 
 from windvane.infra.kafka.bookmark import Bookmark
-from windvane.infra.kafka.clients import ends_of, new_reader
+from windvane.infra.kafka.clients import close, ends_of, new_reader
 from windvane.infra.kafka.settings import KafkaSettings, SettingsError, partition_of, reachable
 from windvane.streams.records import Order
 from windvane.streams.topics import ORDERS
@@ -133,14 +133,17 @@ class OrderSubscriber:
                 for received in batch:
                     self._given = received
                     yield received.order
-                    await self.done(received.order)
+                    self._acted_on(received.order, durably=False)
 
     async def done(self, order: Order) -> None:
         """The order that was given last has been acted on; when this returns, no restart gives it again."""
+        self._acted_on(order, durably=True)
+
+    def _acted_on(self, order: Order, *, durably: bool) -> None:
         given = self._given
         if given is not None and given.order.id == order.id:
             self._given = None
-            self._bookmark.move(given.partition, given.offset, order.book, order.seq)
+            self._bookmark.move(given.partition, given.offset, order.book, order.seq, durably=durably)
 
     async def batches(self) -> AsyncGenerator[list[Received]]:
         """Orders as they come in, many at a time, for who needs no acknowledgement; nothing is remembered."""
@@ -188,8 +191,13 @@ class OrderSubscriber:
             return None
         if self._book is not None and order.book != self._book:
             return None
-        if order.seq <= self._seen.get(order.book, -1):
-            return None  # ids are made of book and seq, and a book's seq only grows
+        if order.seq <= self._seen.get(
+            order.book, -1
+        ):  # ids are made of book and seq, and a book's seq only grows
+            _log.warning(
+                "%s, partition %d, offset %d is order %s again", self._topic, partition, offset, order.id
+            )
+            return None
         self._seen[order.book] = order.seq
         if self._wanted is not None and not self._wanted(order):
             return None
@@ -208,7 +216,7 @@ class OrderSubscriber:
                 raise self._explained(error) from error
             yield reader
         finally:
-            await reader.stop()
+            await close(reader)
 
     async def _seek(self, reader: AIOKafkaConsumer) -> None:
         places = await self._places(reader)

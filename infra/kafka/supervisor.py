@@ -69,7 +69,7 @@ class Supervisor:
         if code is None:
             return None
         child.process = None
-        child.failures = 0 if now - child.started > _STEADY_SECONDS else child.failures + 1
+        child.failures = 1 if now - child.started > _STEADY_SECONDS else child.failures + 1
         child.again = now + _BACKOFF_SECONDS[min(child.failures, len(_BACKOFF_SECONDS)) - 1]
         child.restarts += 1
         if code != _REFUSED:

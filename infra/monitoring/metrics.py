@@ -10,9 +10,25 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 
-from windvane.infra.monitoring.names import COUNTER, GAUGE, HISTOGRAM, METRICS, reason_class, restart_class
+from windvane.infra.monitoring.names import (
+    COUNTER,
+    GAUGE,
+    HISTOGRAM,
+    METRICS,
+    REASON_CLASSES,
+    reason_class,
+    restart_class,
+)
 from windvane.metamodel.market import REGIMES
 from windvane.metamodel.members import MEMBERS
 from windvane.metamodel.risk import GATES
@@ -55,6 +71,7 @@ class WorkerMetrics:
     """Metrics of a stage in this process."""
 
     def __init__(self, stage: str, registry: CollectorRegistry | None = None) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more a counter, which nobody reads
         self.stage = stage
         self.registry = CollectorRegistry() if registry is None else registry
         if registry is None:
@@ -77,6 +94,10 @@ class WorkerMetrics:
             BookClosed: self._closed,
         }
         self._child("windvane_build_info", _version()).set(1)
+        for reason in REASON_CLASSES:
+            self._child(
+                "windvane_dead_letters_total", reason
+            )  # from 0 on, so that the first is seen as an increase
 
     def _made(self, name: str) -> Counter | Gauge | Histogram:
         kind, text, labels, buckets = METRICS[name]

@@ -5,8 +5,8 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from simulated_book import config, opening, plain_run, ticks
 
+from simulated_book import config, opening, plain_run, ticks
 from windvane.infra.kafka.clients import new_producer
 from windvane.infra.kafka.settings import KafkaSettings, partition_of
 from windvane.streams.events import Orders
@@ -34,7 +34,14 @@ def many(number: int, book: str = "many", **changes: Any) -> list[bytes]:
     order = msgspec.json.decode(lines()[0])
     return [
         msgspec.json.encode(
-            {**order, "id": f"{book}.{seq}.order", "book": book, "seq": seq, "ts": order["ts"] + seq, **changes}
+            {
+                **order,
+                "id": f"{book}.{seq}.order",
+                "book": book,
+                "seq": seq,
+                "ts": order["ts"] + seq,
+                **changes,
+            }
         )
         for seq in range(number)
     ]
@@ -51,7 +58,7 @@ async def write(
 ) -> None:
     """Write records of a book in transactions of `each`; before every one, `aborting` in one that is aborted."""
     place = {"partition": partition_of(book, PARTITIONS), "key": book.encode()}
-    producer = new_producer(settings, settings.transactional_id(place["partition"]))
+    producer = new_producer(settings, f"{settings.prefix}.ensemble.{place['partition']}")
     await producer.start()
     try:
         for group in [raws[i : i + each] for i in range(0, len(raws), each)]:

@@ -2,21 +2,18 @@
 
 import io
 import time
-from asyncio import run
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
-from broker import Broker
 from cli_harness import refusal, windvane
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from windvane.infra.kafka import layout
-from windvane.infra.kafka.settings import KafkaSettings, SettingsError, partition_of, reachable
+from windvane.infra.kafka.settings import KafkaSettings, SettingsError, partition_of
 
 SASL = {
     "WINDVANE_KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
@@ -153,36 +150,3 @@ def test_a_broker_that_is_not_there_is_told_soon() -> None:
     said = refusal(windvane("topics", "check", "--bootstrap", "127.0.0.1:1"))
     assert said == "no broker answers at 127.0.0.1:1: start one or give --bootstrap HOST:PORT"
     assert time.monotonic() - started < 10
-
-
-def test_wrong_credentials_and_missing_rights_are_one_sentence(kafka_home: Path, tmp_path: Path) -> None:
-    login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
-    users = 'username="admin" password="for-tests" user_admin="for-tests" user_ann="open-sesame";'
-    extra = {
-        "sasl.enabled.mechanisms": "PLAIN",
-        "sasl.mechanism.inter.broker.protocol": "PLAIN",
-        "listener.name.sasl_plaintext.plain.sasl.jaas.config": f"{login} {users}",
-        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        "super.users": "User:admin;User:ANONYMOUS",
-    }
-    broker = Broker(kafka_home, tmp_path / "broker", extra, protocol="SASL_PLAINTEXT")
-    broker.start()
-    try:
-        admin = SASL | {"WINDVANE_KAFKA_USERNAME": "admin", "WINDVANE_KAFKA_PASSWORD": "for-tests"}
-        good = KafkaSettings.load(broker.bootstrap, environ=admin)
-        ann = KafkaSettings.load(broker.bootstrap, environ=SASL)
-        for wrong in ({"password": "guessed"}, {"username": "eve"}, {"sasl_mechanism": "SCRAM-SHA-256"}):
-            with pytest.raises(SettingsError, match=r"refuses user '(ann|eve)'") as caught:
-                run(reachable(msgspec.structs.replace(ann, **wrong)))
-            assert "guessed" not in str(caught.value)
-            assert "open-sesame" not in str(caught.value)
-        with pytest.raises(SettingsError, match="not a broker that speaks PLAINTEXT"):
-            run(reachable(KafkaSettings(bootstrap=broker.bootstrap)))
-        with pytest.raises(SettingsError, match=r"topic windvane\.ticks cannot be made"):
-            run(layout.create(ann))
-        run(layout.create(good, partitions=2))
-        assert run(layout.check(good)) == 2
-        with pytest.raises(layout.LayoutError, match="missing, or ann may not see it"):
-            run(layout.check(ann))
-    finally:
-        broker.stop()

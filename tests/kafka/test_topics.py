@@ -152,7 +152,7 @@ def test_retention_is_the_operators_where_nothing_depends_on_it(topics: KafkaSet
     assert run(layout.check(topics)) == 4
     assert run(layout.create(topics)) == []
     row = run(layout.describe(topics))[0]
-    assert (row.topic, row.partitions, row.retention, row.records) == (name, 4, "1 hours", 0)
+    assert (row.topic, row.partitions, row.retention, row.records) == (name, 4, "1 h", 0)
 
 
 def test_a_state_of_16_mib_fits_and_an_event_of_2_does_not(topics: KafkaSettings) -> None:

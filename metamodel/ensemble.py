@@ -108,7 +108,7 @@ class MetaLearningRiskManagedEnsemble:
         self._account = account.new_accounts(len(self.accounts), self._terms)
         self._standing = risk.new_standing(len(self.accounts), config.limits)
         self._clock = one_round.new_clock(len(self.accounts), config.costs.delay)
-        self._awake = np.ones(len(config.agents), np.int64)
+        self._all = np.ones(len(config.agents), np.int64)
         self._resume_after = {"stop": -1, "next-day": 0, "resume-after": config.resume_after}[config.on_halt]
 
     def step(
@@ -125,8 +125,12 @@ class MetaLearningRiskManagedEnsemble:
         ask: Floats | None = None,
         size: Floats | None = None,
         control: Ints | None = None,
+        awake: Ints | None = None,
     ) -> Round:
-        """n rounds; columns (n,), x (n, 50), target and confidence (n, N), control codes (n,) of `control`."""
+        """n rounds; columns (n,), x (n, 50), target and confidence (n, N), control codes (n,) of `control`.
+
+        awake: (N,) 0 for agents that sleep in all these rows, None: nobody does.
+        """
         n = len(seq)
         out = self._outputs(n)
         one_round.rounds(
@@ -149,7 +153,7 @@ class MetaLearningRiskManagedEnsemble:
                 _EMPTY if size is None else size,
                 target,
                 confidence,
-                self._awake,
+                self._all if awake is None else awake,
                 np.zeros(n, np.int64) if control is None else control,
             ),
             out,

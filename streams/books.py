@@ -42,6 +42,7 @@ class BookStage(ABC, Generic[S]):
         self._closed: dict[str, BookOpened] = {}
         self._last: dict[str, BookClosed] = {}
         self._early: dict[str, list[Event]] = {}
+        self._moved: dict[str, None] = {}  # books to advance in the next step, whatever comes
         if snapshot is not None:
             open_books, closed = load_books(snapshot)
             for opened, saved in open_books:
@@ -79,7 +80,7 @@ class BookStage(ABC, Generic[S]):
     def step(self, events: Sequence[Event]) -> list[Event]:
         """What follows from these events."""
         out: list[Event] = []
-        touched: dict[str, None] = {}
+        touched, self._moved = self._moved, {}
         for event in events:
             touched[event.book] = None
             if isinstance(event, BookOpened):

@@ -13,6 +13,7 @@ from windvane.metamodel import account, learner, risk
 from windvane.metamodel import round as one_round
 from windvane.metamodel.config import TradingConfig, WeighingConfig
 from windvane.metamodel.members import MEMBERS
+from windvane.metamodel.round_columns import Inputs, Outputs, new_clock
 from windvane.metamodel.scaler import FeatureScaler
 
 _EMPTY = np.zeros(0)
@@ -90,7 +91,7 @@ class MetaLearningEnsembleManager:
 class Round(NamedTuple):
     """What n rounds gave."""
 
-    outputs: one_round.Outputs
+    outputs: Outputs
     orders: int
     fills: int
     statements: int
@@ -107,7 +108,7 @@ class MetaLearningRiskManagedEnsemble:
         self._gates = risk.new_gates(config.limits, config.capital, config.lot, config.min_order)
         self._account = account.new_accounts(len(self.accounts), self._terms)
         self._standing = risk.new_standing(len(self.accounts), config.limits)
-        self._clock = one_round.new_clock(len(self.accounts), config.costs.delay)
+        self._clock = new_clock(len(self.accounts), config.costs.delay)
         self._all = np.ones(len(config.agents), np.int64)
         self._resume_after = {"stop": -1, "next-day": 0, "resume-after": config.resume_after}[config.on_halt]
 
@@ -142,7 +143,7 @@ class MetaLearningRiskManagedEnsemble:
             self._standing,
             self._gates,
             self._resume_after,
-            one_round.Inputs(
+            Inputs(
                 seq,
                 ts,
                 flags,
@@ -169,10 +170,10 @@ class MetaLearningRiskManagedEnsemble:
         self._clock.n[1] = 0
         return Round(out, 0, 0, 1)
 
-    def _outputs(self, n: int) -> one_round.Outputs:
+    def _outputs(self, n: int) -> Outputs:
         agents, members, accounts = len(self.config.agents), len(MEMBERS), len(self.accounts)
         days = n + 1
-        return one_round.Outputs(
+        return Outputs(
             weights=np.empty((n, agents)),
             members=np.empty((n, members)),
             member_targets=np.empty((n, members)),

@@ -15,23 +15,8 @@ from windvane.agents.kernel import inlined
 from windvane.metamodel.limits import RiskLimits
 
 GATES: tuple[str, ...] = (
-    "state",
-    "data",
-    "spread",
-    "collar",
-    "position",
-    "notional",
-    "order_qty",
-    "order_rate",
-    "turnover",
-    "daily_loss",
-    "drawdown",
-    "var",
-    "volatility",
-    "kelly",
-    "confidence",
-    "min_order",
-    "in_flight",
+    *("state", "data", "spread", "collar", "position", "notional", "order_qty", "order_rate", "turnover"),
+    *("daily_loss", "drawdown", "var", "volatility", "kelly", "confidence", "min_order", "in_flight"),
     "no_agents",
 )
 """Names of the verdict bits, in the order of checking, but for the last: it came later, and bits keep their meaning."""

@@ -11,7 +11,6 @@ from simulated_book import config, controls, opening, same, spoil, table, ticks
 from windvane.agents.factory import AGENTS
 from windvane.streams.codec import cuts, from_json, to_json
 from windvane.streams.events import (
-    Batch,
     BookClosed,
     BookOpened,
     Decisions,

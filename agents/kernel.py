@@ -30,7 +30,7 @@ def _digest(folders: tuple[str, ...]) -> str:
 
 
 def code_digest() -> str:
-    """Digest of all sources that decide what a stage computes: states and journals of other code are not gone on with."""
+    """Digest of the sources that decide what a stage computes: states of other code are not gone on with."""
     return _digest(_PURE)
 
 

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from windvane.agents.factory import create_agents
 from windvane.metamodel.config import digest
 from windvane.streams.events import (
     Batch,
@@ -43,6 +44,7 @@ class BookStage(ABC, Generic[S]):
         self._last: dict[str, BookClosed] = {}
         self._early: dict[str, list[Event]] = {}
         self._stray: dict[str, int] = {}  # how many early ones were there when last asked to give up
+        self._moved: dict[str, None] = {}  # books to advance in the next step, whatever comes
         if snapshot is not None:
             open_books, closed = load_books(snapshot)
             for opened, saved in open_books:
@@ -80,7 +82,7 @@ class BookStage(ABC, Generic[S]):
     def step(self, events: Sequence[Event]) -> list[Event]:
         """What follows from these events."""
         out: list[Event] = []
-        touched: dict[str, None] = {}
+        touched, self._moved = self._moved, {}
         for event in events:
             touched[event.book] = None
             if isinstance(event, BookOpened):
@@ -107,6 +109,11 @@ class BookStage(ABC, Generic[S]):
             return
         if event.digest != digest(event.config):
             yield letter(event, f"the digest of book {event.book} is not that of its settings")
+            return
+        try:
+            create_agents(event.config.agents)
+        except ValueError as error:  # it would wait for ever for what nobody runs
+            yield letter(event, f"book {event.book} cannot be opened: {error}")
             return
         self._opened[event.book] = event
         self._states[event.book] = self.open(event)

@@ -137,6 +137,7 @@ class Decisions(Batch, frozen=True, kw_only=True):
         "members": "",
         "member_targets": "",
         "equities": "accounts",
+        "awake": "agents",
     }
 
     ts: Ints  # (n,) UNIX ns
@@ -156,6 +157,9 @@ class Decisions(Batch, frozen=True, kw_only=True):
     controls: Ints  # (n,) number of the last control applied, 0 for none
     agents: tuple[str, ...]  # (A,)
     accounts: tuple[str, ...]  # (K,)
+    awake: Ints | None = (
+        None  # (n, A) 1 where the agent's answer was in when the round closed; None: all, always
+    )
 
 
 class Orders(Batch, frozen=True, kw_only=True):

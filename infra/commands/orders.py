@@ -72,9 +72,8 @@ async def _print(subscriber: "OrderSubscriber", as_json: bool) -> None:
         async with aclosing(subscriber.batches()) as batches:
             async for batch in batches:
                 _write(b"".join(r.raw + b"\n" if as_json else _line(r) for r in batch))
-    except (
-        BrokenPipeError
-    ):  # the reader, such as head, has seen enough; nor can what is buffered be written at exit
+    except BrokenPipeError:
+        # head, or another that reads us, has seen enough: nor can what is buffered be written at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -86,7 +85,9 @@ def _write(lines: bytes) -> None:
     if binary is None:
         sys.stdout.write(lines.decode())
     else:
-        binary.write(lines)
+        rest = memoryview(lines)
+        while rest:
+            rest = rest[binary.write(rest) :]  # without Python's buffer (python -u) a pipe takes a part only
     sys.stdout.flush()
 
 

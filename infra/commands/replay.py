@@ -1,11 +1,15 @@
 """windvane replay: history through the pipeline again, embedded from a journal, or through Kafka from a file."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from windvane.infra.commands import options
+
+if TYPE_CHECKING:
+    from windvane.infra.kafka.replayer import History
+    from windvane.infra.kafka.settings import KafkaSettings
 
 EXAMPLES = """
 Examples:\n
@@ -20,6 +24,9 @@ def replay(
         Path | None, typer.Argument(help="A run's folder or journal, or with --bootstrap also a market file.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("runs/replay"),
+    as_recorded: Annotated[
+        bool, typer.Option("--as-recorded", help="Follow who was awake and what came late, as the run did.")
+    ] = False,
     wire: Annotated[bool, typer.Option("--wire", help="Send every event through its bytes.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json on stdout.")] = False,
     bootstrap: Annotated[str | None, typer.Option(help="HOST:PORT of a broker: replay through it.")] = None,
@@ -49,14 +56,19 @@ def replay(
     seed: options.Seed = 0,
     on_halt: options.OnHalt = "next-day",
 ) -> None:
-    """Replay a journal embedded: the same to the last bit, or exit code 1. With --bootstrap: through Kafka."""
+    """Replay a journal embedded: the same to the last bit, or exit code 1. With --bootstrap: through Kafka.
+
+    What is replayed is what a backtest of the same ticks gives, which waits for every agent. A live run in which one
+    was late differs from that: --as-recorded follows the choices that it recorded, and must equal it; with
+    --bootstrap and --book it audits what lies on the topics.
+    """
     from windvane.infra import journal as journals
     from windvane.metamodel.config import ConfigError, check
 
     if bootstrap is None and prefix is None and from_topic is None:
         if source is None:
             raise ConfigError("nothing to replay: name the folder of a run, or a file and --bootstrap")
-        _embedded(source, out, wire, as_json)
+        _embedded(source, out, as_recorded, wire, as_json)
         return
     from windvane.infra.kafka import history as histories
     from windvane.infra.kafka.replayer import speed_of
@@ -65,6 +77,12 @@ def replay(
     options.check_book(book)
     check(1 <= records <= 256, f"--records is {records}: give 1 to 256 rows")
     settings = KafkaSettings.load(bootstrap, prefix)
+    if as_recorded:
+        check(
+            source is None and from_topic is None, "--as-recorded audits --book on the topics: name no file"
+        )
+        _embedded(_from_topics(settings, book, out), out, True, wire, as_json)
+        return
     pace = speed_of(speed)
     if from_topic is not None or source is None:
         check(source is None, "give a file or --from-topic, not both")
@@ -93,16 +111,33 @@ def replay(
     _through_kafka(settings, found, pace, records, wait)
 
 
-def _through_kafka(settings: object, history: object, speed: float, records: int, wait: bool) -> None:
+def _from_topics(settings: "KafkaSettings", book: str, out: Path) -> Path:
+    """The journal of a book as its topics have it, under OUT/topics."""
+    import asyncio
+
+    from windvane.infra.kafka.export import export
+    from windvane.infra.progress import bar
+    from windvane.metamodel.config import ConfigError
+
+    folder = out / "topics"
+    with bar("read topics", 0) as progress:
+        rows = asyncio.run(export(settings, folder, start=None, end=None, book=book, progress=progress))
+    if not rows:
+        raise ConfigError(
+            f"prefix {settings.prefix} has no book {book}: `windvane status` lists those there are"
+        )
+    return folder / book
+
+
+def _through_kafka(
+    settings: "KafkaSettings", history: "History", speed: float, records: int, wait: bool
+) -> None:
     import asyncio
     import time
 
-    from windvane.infra.kafka.replayer import History, decided, send
-    from windvane.infra.kafka.settings import KafkaSettings
+    from windvane.infra.kafka.replayer import decided, send
     from windvane.infra.progress import bar, interruptible, say
 
-    if not isinstance(settings, KafkaSettings) or not isinstance(history, History):
-        raise TypeError("settings and history of another kind")
     book, began = history.opened.book, time.monotonic()
     with interruptible() as stopping:
         with bar(f"send {book}", history.rows) as progress:
@@ -126,7 +161,8 @@ def _through_kafka(settings: object, history: object, speed: float, records: int
     )
 
 
-def _embedded(journal: Path, out: Path, wire: bool, as_json: bool) -> None:
+def _embedded(journal: Path, out: Path, as_recorded: bool, wire: bool, as_json: bool) -> None:
+    """The inputs of a journal through the embedded pipeline; as recorded: with the choices that time made."""
     from windvane.infra import journal as journals
     from windvane.infra.compare import differences
     from windvane.infra.progress import bar, say
@@ -139,7 +175,9 @@ def _embedded(journal: Path, out: Path, wire: bool, as_json: bool) -> None:
     prepare()
     with claimed(out):
         with bar("replay", 0) as progress:
-            rows, seconds, opened = run_again(folder, out, wire=wire, full=story["full"], progress=progress)
+            rows, seconds, opened = run_again(
+                folder, out, wire=wire, full=story["full"], as_recorded=as_recorded, progress=progress
+            )
         finish(out, opened.config, seconds, latency=None, as_json=as_json)
     found = differences(folder, out / "journal", whole=story["finished"])
     if found is not None:

@@ -1,19 +1,19 @@
 """The clock of timed books: when to close a round without those who have not answered.
 
-A round is late `round_timeout` after its features came in, or when `quorum_lag` more rows are in. It is closed only
-once the proposals have been read to the end that was seen after that, so that a restart puts nobody to sleep.
+What is late is closed only once the proposals have been read to the end that was seen after that, so that neither a
+restart nor a slow reader puts anybody to sleep.
 """
 
 import time
-from collections import deque
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from windvane.streams.round_timer import RoundTimer
 from windvane.streams.worker import StageWorker
 
 
 class Closer:
-    """Watches the open rounds of one partition."""
+    """Watches the open rounds of one partition; proposals: where they lie, None for stages that join nothing."""
 
     def __init__(
         self, worker: StageWorker, reader: AIOKafkaConsumer, proposals: TopicPartition | None
@@ -21,48 +21,31 @@ class Closer:
         self._worker = worker
         self._reader = reader
         self._proposals = proposals
-        self._seen: dict[str, deque[tuple[int, float]]] = {}  # rows below `stop` were there at this time
+        self._timer = RoundTimer()
         self._pending: dict[
             str, tuple[int, int]
         ] = {}  # close below `stop` once proposals are read up to `end`
+        self._shortest = 0.0
 
     def seconds_left(self, most: float) -> float:
         """How long to wait for records at most."""
-        if not self._seen:
-            return most
-        now, logic = time.monotonic(), self._worker.logic
-        left = most
-        for book, seen in self._seen.items():
-            if seen:
-                left = min(left, seen[0][1] + logic.opened_as(book).config.round_timeout / 1e9 - now)
-        return max(left, 0.001)
+        return min(most, self._shortest) if self._shortest else most
 
     async def close_due(self, read_upto: int) -> None:
         """Close what is late; read_upto: offset up to which proposals have been read."""
-        waiting = self._worker.logic.waiting()
-        for book in self._seen.keys() - waiting.keys():
-            del self._seen[book]
-            self._pending.pop(book, None)
-        for book, (start, stop) in waiting.items():
-            late = self._late(book, start, stop)
-            if late > start and late > self._pending.get(book, (start, 0))[0] and self._proposals is not None:
+        logic = self._worker.logic
+        waiting = logic.waiting() if self._proposals is not None else {}
+        if not waiting and not self._shortest:
+            return
+        configs = {book: logic.opened_as(book).config for book in waiting}
+        self._shortest = min((c.round_timeout / 4e9 for c in configs.values()), default=0.0)
+        late = self._timer.due(waiting, configs, time.monotonic_ns(), end=0, read=0)
+        self._pending = {book: found for book, found in self._pending.items() if book in waiting}
+        for book, stop in late.items():
+            if stop > self._pending.get(book, (0, 0))[0]:
                 end = (await self._reader.end_offsets([self._proposals]))[self._proposals]
-                self._pending[book] = (late, end)
+                self._pending[book] = (stop, end)
         for book, (stop, end) in list(self._pending.items()):
             if read_upto >= end:
-                self._worker.logic.close(book, stop)
+                logic.close(book, stop)
                 del self._pending[book]
-
-    def _late(self, book: str, start: int, stop: int) -> int:
-        """Rounds below this row are late."""
-        config, now = self._worker.logic.opened_as(book).config, time.monotonic()
-        seen = self._seen.setdefault(book, deque())
-        while seen and seen[0][0] <= start:
-            seen.popleft()
-        if not seen or seen[-1][0] < stop:
-            seen.append((stop, now))
-        late = stop - config.quorum_lag
-        for upto, since in seen:
-            if now - since >= config.round_timeout / 1e9:
-                late = max(late, upto)
-        return late

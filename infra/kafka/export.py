@@ -7,7 +7,7 @@ book. Rows that a stage sent twice are there once.
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 from urllib.parse import quote
 
 import msgspec
@@ -24,9 +24,11 @@ from windvane.infra.kafka.signing import guard
 from windvane.streams.codec import WireError, from_json
 from windvane.streams.events import Batch, BookClosed, BookOpened, Control, Event, cut
 from windvane.streams.records import Fill, Order, fills_of, orders_of
-from windvane.streams.topics import FILLS, ORDERS, TICKS, TOPICS, Topic
+from windvane.streams.topics import CONTROL, FILLS, ORDERS, TICKS, TOPICS, Topic
 
 _READ = 2000
+_ORDER = (CONTROL, *(topic for topic in TOPICS if topic != CONTROL))
+"""A replay must know what people ordered before the rows that it ruled."""
 
 
 class _Book:
@@ -91,8 +93,7 @@ class _Book:
             return None
         self._done[key] = event.last
         start = int((event.seq <= done).sum())
-        piece: Batch = cut(event, start, len(event))
-        return piece
+        return cast(Event, cut(event, start, len(event)))
 
 
 async def export(
@@ -111,7 +112,7 @@ async def export(
     rows: dict[str, int] = {}
     with ExitStack() as stack:
         books: dict[str, _Book] = {}
-        for topic in TOPICS:
+        for topic in _ORDER:
             places = [TopicPartition(settings.topic(topic), p) for p in chosen]
             async with reading(settings) as reader:
                 async for raw in _records(reader, places, start, end):
@@ -144,7 +145,7 @@ def _read(topic: Topic, raw: bytes) -> Event | Order | Fill | None:
         event = from_json(raw)
     except (WireError, msgspec.DecodeError):
         return None  # the workers told of it in dead letters
-    return event if type(event) in topic.carries else None
+    return cast(Event, event) if type(event) in topic.carries else None
 
 
 async def _records(

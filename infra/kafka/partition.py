@@ -6,13 +6,13 @@ partition starts again from the stored one.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 from aiokafka.structs import RecordMetadata
 
+from windvane.infra.kafka.batches import batches, by_topic
 from windvane.infra.kafka.clients import close, ends_of, new_producer, new_reader
 from windvane.infra.kafka.closing import Closer
 from windvane.infra.kafka.inlet import Inlet
@@ -28,9 +28,14 @@ _MOST_RECORDS = 48
 """Records worked off in one step: what a step takes must stay far below a session's timeout."""
 
 _IDLE_SECONDS = 0.25
+_RECOVERY_MS = 50
+"""A position also moves over markers of transactions, which wake nobody up: look again so often."""
+
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 _FENCED_SECONDS = 3.0
 _LONG_SECONDS = 10.0
+
+_Offsets = Mapping[TopicPartition, int]
 
 
 class PartitionHost:
@@ -105,9 +110,12 @@ class PartitionHost:
                 plan.stage, plan.layout, saved, plan.checks(self.partition), observe=self._observe
             )
             self._worker, self._ends = worker, {}
-            if plan.transactional:
-                await self._follow(reader, worker)
-            await self._read_control(reader, worker)
+            written = self._written() if plan.transactional else {}
+            first, ends = await ends_of(
+                reader, (*written, *self._places.values())
+            )  # an answer waits behind fetches
+            await self._follow(reader, worker, written, first, ends)
+            await self._read_control(reader, worker, first, ends)
             self.inlet = self._new_inlet(reader)
             await self._work_on(producer, self.inlet, worker, began)
         finally:
@@ -118,29 +126,40 @@ class PartitionHost:
     def _observe(self, event: Event) -> None:
         self._metrics.observe(self.partition, event)
 
-    async def _follow(self, reader: AIOKafkaConsumer, worker: StageWorker) -> None:
-        """Tell the worker what was committed since the stored state."""
-        prefix, known = self.plan.settings.prefix, worker.outputs
-        topics = {TopicPartition(f"{prefix}.{t.name}", self.partition): t for t in self.plan.stage.emits}
-        first, ends = await ends_of(reader, tuple(topics))
-        at = {place: known.get(topic.name, first[place]) for place, topic in topics.items()}
+    def _written(self) -> dict[TopicPartition, Topic]:
+        prefix = self.plan.settings.prefix
+        return {TopicPartition(f"{prefix}.{t.name}", self.partition): t for t in self.plan.stage.emits}
+
+    async def _follow(
+        self,
+        reader: AIOKafkaConsumer,
+        worker: StageWorker,
+        topics: Mapping[TopicPartition, Topic],
+        first: _Offsets,
+        ends: _Offsets,
+    ) -> None:
+        """Tell the worker what was committed to its topics since the stored state."""
+        at = {place: worker.outputs.get(topic.name, first[place]) for place, topic in topics.items()}
         _refuse_gaps(first, at)
+        if not topics:
+            return
         reader.assign(tuple(topics))
         for place, offset in at.items():
             reader.seek(place, offset)
         while any(at[place] < ends[place] for place in topics):
             self.plan.strike("recovering")
-            for place, records in (await reader.getmany(timeout_ms=500)).items():
+            for place, records in (await reader.getmany(timeout_ms=_RECOVERY_MS)).items():
                 for record in records:
                     if record.offset < ends[place]:
                         worker.follow(topics[place], record.value or b"")
             at = {place: await reader.position(place) for place in topics}
         self._ends = {topic.name: ends[place] for place, topic in topics.items()}
 
-    async def _read_control(self, reader: AIOKafkaConsumer, worker: StageWorker) -> None:
+    async def _read_control(
+        self, reader: AIOKafkaConsumer, worker: StageWorker, first: _Offsets, ends: _Offsets
+    ) -> None:
         """Seek every source to where the state ends; what people ordered is read to its end before all else."""
         positions = worker.positions
-        first, ends = await ends_of(reader, tuple(self._places.values()))
         at = {place: positions[self._topics[name].name] for name, place in self._places.items()}
         if any(at.values()):
             _refuse_gaps(first, at)
@@ -150,7 +169,7 @@ class PartitionHost:
             reader.seek(place, offset)
         control = self._places.get(f"{self.plan.settings.prefix}.{CONTROL.name}")
         while control is not None and at[control] < ends[control]:
-            for record in (await reader.getmany(control, timeout_ms=500)).get(control, ()):
+            for record in (await reader.getmany(control, timeout_ms=_RECOVERY_MS)).get(control, ()):
                 worker.receive(CONTROL, record.offset, record.value or b"")
             at[control] = await reader.position(control)
 
@@ -206,9 +225,9 @@ class PartitionHost:
         if self.plan.transactional:
             await producer.begin_transaction()
         waiting: list[tuple[Topic, int, asyncio.Future[RecordMetadata]]] = []
-        for topic, raws in _by_topic(records).items():
+        for topic, raws in by_topic(records).items():
             name = f"{self.plan.settings.prefix}.{topic.name}"
-            for batch, count in _batches(producer, raws):
+            for batch, count in batches(producer, raws):
                 waiting.append(
                     (topic, count, await producer.send_batch(batch, name, partition=self.partition))
                 )
@@ -261,28 +280,7 @@ class PartitionHost:
         return {place: positions[self._topics[name].name] for name, place in self._places.items()}
 
 
-def _by_topic(records: Sequence[Record]) -> dict[Topic, list[Record]]:
-    found: dict[Topic, list[Record]] = {}
-    for record in records:
-        found.setdefault(record.topic, []).append(record)
-    return found
-
-
-def _batches(producer: AIOKafkaProducer, records: Sequence[Record]) -> Iterator[tuple[Any, int]]:
-    """Records of one topic as batches for the broker, and how many are in each."""
-    batch, count = producer.create_batch(), 0
-    for record in records:
-        key = record.book.encode()
-        if batch.append(key=key, value=record.raw, timestamp=None) is None:
-            yield batch, count
-            batch, count = producer.create_batch(), 0
-            if batch.append(key=key, value=record.raw, timestamp=None) is None:
-                raise RuntimeError(f"a record of {record.topic.name} is too large: {len(record.raw)} bytes")
-        count += 1
-    yield batch, count
-
-
-def _refuse_gaps(first: dict[TopicPartition, int], at: dict[TopicPartition, int]) -> None:
+def _refuse_gaps(first: _Offsets, at: _Offsets) -> None:
     for place, offset in at.items():
         if offset < first[place]:
             raise StateError(

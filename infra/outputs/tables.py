@@ -13,13 +13,15 @@ from windvane.streams.events import Decisions
 
 
 class DecisionsTable:
-    """decisions.parquet: a row group a block; closed on leaving the context."""
+    """decisions.parquet: a row group a block; closed on leaving the context. timed: it says who was awake."""
 
-    def __init__(self, path: Path, agents: tuple[str, ...], members: tuple[str, ...]) -> None:
+    def __init__(
+        self, path: Path, agents: tuple[str, ...], members: tuple[str, ...], *, timed: bool = False
+    ) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self._agents, self._members = agents, members
+        self._members, self._timed = members, timed
         real, whole = pa.float64(), pa.int64()
         self._schema = pa.schema(
             [
@@ -29,6 +31,7 @@ class DecisionsTable:
                 *((name, real) for name in ("mid", "wanted", "target", "position", "equity")),
                 *((f"weight_{name}", real) for name in agents),
                 *((f"member_{name}", real) for name in members),
+                *((f"awake_{name}", pa.int8()) for name in agents if timed),
                 ("learner_version", whole),
                 ("verdict", pa.dictionary(pa.int32(), pa.string())),
             ]
@@ -57,6 +60,9 @@ class DecisionsTable:
         columns += [block.mid, block.wanted, block.target, block.position, block.equity]
         columns += [np.ascontiguousarray(column) for column in block.weights.T]
         columns += [np.ascontiguousarray(column) for column in block.members.T]
+        if self._timed:
+            awake = np.ones_like(block.weights) if block.awake is None else block.awake
+            columns += [np.ascontiguousarray(column) for column in awake.astype(np.int8).T]
         columns += [block.learner, pa.DictionaryArray.from_arrays(which.astype(np.int32), names)]
         arrays = [pa.array(column) if isinstance(column, np.ndarray) else column for column in columns]
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))

@@ -49,7 +49,9 @@ def _stream(events: Iterable[ev.Event], out: Path, facts: Facts, tally: Tally) -
             nonlocal table
             if table is None:
                 path = out / "decisions.parquet"
-                table = stack.enter_context(DecisionsTable(path, block.agents, facts.members))
+                table = stack.enter_context(
+                    DecisionsTable(path, block.agents, facts.members, timed=block.awake is not None)
+                )
             tally.decisions(block)
             table.add(block)
 

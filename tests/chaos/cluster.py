@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from chaos.processes import Process
 from chaos.watch import Watch
-
 from windvane.agents.factory import AGENTS
 from windvane.infra.kafka import layout
 from windvane.infra.kafka.settings import KafkaSettings
@@ -64,11 +63,21 @@ class Cluster:
                 process.kill()
         self.watch.stop()
 
-    def worker(self, stage: str, name: str | None = None, state: str = "states", failpoint: str = "") -> Process:
+    def worker(
+        self, stage: str, name: str | None = None, state: str = "states", failpoint: str = ""
+    ) -> Process:
         """Start a worker of a stage, or the one of this name again; state: a folder below the cluster's own."""
         name = name or stage
         spec = f"proposals:{','.join(AGENTS)}" if stage == "proposals" else stage
-        words = ["worker", spec, *self._place(), "--state", str(self.folder / state), "--binding", self.binding]
+        words = [
+            "worker",
+            spec,
+            *self._place(),
+            "--state",
+            str(self.folder / state),
+            "--binding",
+            self.binding,
+        ]
         words += ["--instance", name] if self.named else []
         self.workers[name] = Process(words, self.folder / f"{name}.log")
         self.workers[name].start(failpoint)
@@ -120,10 +129,14 @@ class Cluster:
 
     def written(self, stage: str) -> Mapping[str, int]:
         """How far a stage's own topic goes; of one that books do not wait for row by row: the ticks."""
-        topic = {"features": "features", "proposals": "proposals", "ensemble": "decisions"}.get(stage, "ticks")
+        topic = {"features": "features", "proposals": "proposals", "ensemble": "decisions"}.get(
+            stage, "ticks"
+        )
         return self.watch.lasts(topic)
 
-    def recovered(self, what: str, stage: str, since: float, rows: Mapping[str, int], seconds: float = 60.0) -> float:
+    def recovered(
+        self, what: str, stage: str, since: float, rows: Mapping[str, int], seconds: float = 60.0
+    ) -> float:
         """Wait until every book has decided the row after the one given, or its last; remember how long it took.
 
         rows: what was there at the kill, so that what follows needs the process that was killed.

@@ -136,7 +136,9 @@ def _lines(kind: str, got: Sequence[bytes], wanted: Sequence[bytes]) -> tuple[in
     lost = len(right.keys() - set(ids))
     doubled = sum(n - 1 for n in Counter(ids).values())
     different = sum(right.get(i) != raw for i, raw in zip(ids, got, strict=True))
-    first = next((k for k, (a, b) in enumerate(zip(got, wanted, strict=False)) if a != b), min(len(got), len(wanted)))
+    first = next(
+        (k for k, (a, b) in enumerate(zip(got, wanted, strict=False)) if a != b), min(len(got), len(wanted))
+    )
     return lost, doubled, different, f"{kind} differ first at line {first}: {got[first : first + 1]}"
 
 
@@ -149,7 +151,12 @@ def _rows(kind: str, got: Sequence[Batch], wanted: Sequence[Batch]) -> tuple[int
     extra = len(np.setdiff1d(mine.seq, right.seq))
     doubled = len(mine.seq) - len(np.unique(mine.seq))
     if lost or extra or doubled or not np.array_equal(mine.seq, right.seq):
-        return lost, doubled, extra, f"{kind}: {len(mine)} rows in another order or number, wanted {len(right)}"
+        return (
+            lost,
+            doubled,
+            extra,
+            f"{kind}: {len(mine)} rows in another order or number, wanted {len(right)}",
+        )
     unlike, words = np.zeros(len(mine), bool), ""
     for name in right.__struct_fields__:
         a, b = getattr(mine, name), getattr(right, name)

@@ -31,7 +31,7 @@ class Process:
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "WINDVANE_LOGS": "json", "WINDVANE_FAILPOINT": failpoint},
-                preexec_fn=_die_with_parent,  # noqa: PLW1509
+                preexec_fn=_die_with_parent,
             )
         self.ended = None
 

@@ -75,8 +75,25 @@ class EnsembleBook:
         self.ensemble.restore(saved)
 
     def next_control(self) -> Control | None:
-        """The control to apply next: numbers have no gaps, and one rules from one row."""
-        return self.controls.get(self.control + 1)
+        """The control to apply next, one from one row: the first that is due, else the first there is.
+
+        What is due passes an earlier order that is for later, and cancels it: a halt must not wait behind a resume
+        that was planned for tomorrow.
+        """
+        numbers = sorted(self.controls)
+        due = (n for n in numbers if self.controls[n].effective_from <= self.joint.taken)
+        number = next(due, numbers[0] if numbers else None)
+        return None if number is None else self.controls[number]
+
+    def next_time(self) -> int | None:
+        """The first row at which a control that is known is due, None where there is none."""
+        return min((self.control_seq(c) for c in self.controls.values()), default=None)
+
+    def applied(self, control: Control, row: int) -> None:
+        """A control rules from this row on; it and those before it are done with."""
+        self.control, self.control_row = control.number, row
+        self.controls = {n: c for n, c in self.controls.items() if n > control.number}
+        self.ordered = None
 
     def control_seq(self, control: Control) -> int:
         """The row a control is applied at: never in the past, one a row."""
@@ -122,16 +139,15 @@ def _use(state: EnsembleBook, update: LearnerUpdate) -> None:
 
 def _control(state: EnsembleBook, choice: Choice | None, start: int, stop: int) -> int:
     """Find what was ordered for row `start`; gives how far a step may go with it, or `start`: wait."""
-    control = state.next_control()
     state.ordered = None
     if choice is not None:
         if choice.control > state.control:
-            state.ordered = control
+            state.ordered = control = state.controls.get(choice.control)
             return start if control is None else min(stop, choice.stop)
         return min(stop, choice.stop)
-    if control is None:
+    control, at = state.next_control(), state.next_time()
+    if control is None or at is None:
         return stop
-    at = state.control_seq(control)
     if at > start:
         return min(stop, at)
     state.ordered = control

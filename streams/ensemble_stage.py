@@ -118,9 +118,7 @@ def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
     if control is not None:
         codes = np.zeros(n, np.int64)
         codes[0] = CONTROLS.index(control.action) + 1
-        state.control, state.control_row = control.number, rows.first
-        del state.controls[control.number]
-        state.ordered = None
+        state.applied(control, rows.first)
     result = state.ensemble.step(
         rows.seq,
         rows.ts,

@@ -140,12 +140,14 @@ async def export(
 
 def _read(topic: Topic, raw: bytes) -> Event | Order | Fill | None:
     try:
-        if topic in (ORDERS, FILLS):
-            return msgspec.json.decode(raw, type=Order if topic == ORDERS else Fill)
+        if topic == ORDERS:
+            return msgspec.json.decode(raw, type=Order)
+        if topic == FILLS:
+            return msgspec.json.decode(raw, type=Fill)
         event = from_json(raw)
     except (WireError, msgspec.DecodeError):
         return None  # the workers told of it in dead letters
-    return cast(Event, event) if type(event) in topic.carries else None
+    return event if type(event) in topic.carries else None
 
 
 async def _records(

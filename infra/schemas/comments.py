@@ -36,13 +36,12 @@ def _own(kind: type[Any]) -> dict[str, Note]:
         for token in tokenize.generate_tokens(io.StringIO(source).readline)
         if token.type == tokenize.COMMENT
     }
-    body = ast.parse(source).body[0]
-    fields = [node for node in ast.walk(body) if isinstance(node, ast.AnnAssign)]
-    return {
-        node.target.id: _note(comments[node.end_lineno])
-        for node in fields
-        if isinstance(node.target, ast.Name) and node.end_lineno in comments
-    }
+    found: dict[str, Note] = {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+            found |= {node.target.id: _note(comments[line]) for line in lines if line in comments}
+    return found
 
 
 def _note(comment: str) -> Note:

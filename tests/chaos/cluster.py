@@ -33,7 +33,10 @@ class Kill(NamedTuple):
 
 
 class Cluster:
-    """Workers of one prefix. folder: of logs and states; named: whether workers have lasting names in their groups."""
+    """Workers of one prefix. folder: of logs and states; named: whether workers have lasting names in their groups.
+
+    lockstep: how its books close their rounds.
+    """
 
     def __init__(
         self,
@@ -43,9 +46,10 @@ class Cluster:
         partitions: int = 4,
         binding: str = "aiokafka",
         named: bool = True,
+        lockstep: bool = True,
     ) -> None:
         self.settings, self.folder, self.partitions = settings, folder, partitions
-        self.binding, self.named = binding, named
+        self.binding, self.named, self.lockstep = binding, named, lockstep
         self.kills: list[Kill] = []
         self.deaths: list[str] = []  # of processes that nobody here has killed
         self.workers: dict[str, Process] = {}
@@ -93,7 +97,8 @@ class Cluster:
         sender = self.senders.get(book)
         if sender is not None and sender.runs:
             sender.stop(signal.SIGINT)
-        words = ["replay", str(file), *self._place(), "--book", book, "--lockstep"]
+        words = ["replay", str(file), *self._place(), "--book", book]
+        words += ["--lockstep"] if self.lockstep else []
         words += ["--speed", speed, "--records", str(records)]
         self.senders[book] = Process(words, self.folder / f"sender-{book}.log")
         self.senders[book].start()
@@ -122,6 +127,21 @@ class Cluster:
             if sender.runs and sender.poll() not in (None, 0):
                 self.deaths.append(f"sender of {book} ended with {sender.ended}: {sender.told()}")
                 sender.start()
+
+    def died(self, name: str, seconds: float) -> tuple[float, int]:
+        """Wait until a worker has ended by itself; gives when, monotonic, and its exit code."""
+        worker, deadline = self.workers[name], time.monotonic() + seconds
+        while (code := worker.poll()) is None:
+            if time.monotonic() > deadline:
+                raise ChaosError(f"{name} still runs after {seconds:.0f} s: {worker.told()}")
+            time.sleep(_POLL_SECONDS)
+        return time.monotonic(), code
+
+    def closed(self, book: str) -> None:
+        """Wait until the closing of a book, which is sent last, has gone through: its last statement is there."""
+        sender = self.senders[book]
+        self.until(lambda: not sender.runs and sender.ended == 0, 60, f"{book} is sent")
+        self.until(lambda: self.watch.closed(book), 60, f"{book} is closed")
 
     def ticks(self) -> Mapping[str, int]:
         """The row of every book up to which ticks are sent."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from windvane.infra.kafka.settings import KafkaSettings, partition_of
 from windvane.infra.market import load_market
 from windvane.infra.session import run
 from windvane.streams.codec import from_json
-from windvane.streams.events import Batch, Decisions, Fills, Orders, Statements, join
+from windvane.streams.events import Batch, Decisions, Event, Fills, Orders, Statements, join
 from windvane.streams.records import fill_lines, order_lines
 from windvane.streams.topics import DECISIONS, FILLS, ORDERS, STATEMENTS, Topic
 
@@ -69,25 +69,32 @@ def embedded(file: Path, book: str, out: Path) -> Found:
 
 def of_journal(folder: Path, symbol: str = "BTCUSD") -> Found:
     """What a journal holds."""
-    found = Found([], [], [], [])
-    kinds: dict[type, list[Batch]] = {Decisions: [], Statements: []}
+    return found_in((event for _, event in journal.read(folder)), symbol)
+
+
+def found_in(events: Iterable[Event], symbol: str) -> Found:
+    """What the events of one book come to, in their order."""
+    decisions: list[Batch] = []
+    statements: list[Batch] = []
     orders: list[bytes] = []
     fills: list[bytes] = []
-    for _, event in journal.read(folder):
-        if isinstance(event, Decisions | Statements):
-            kinds[type(event)].append(event)
+    for event in events:
+        if isinstance(event, Decisions):
+            decisions.append(event)
+        elif isinstance(event, Statements):
+            statements.append(event)
         elif isinstance(event, Orders):
             orders.extend(raw for _, raw in order_lines(event, symbol))
         elif isinstance(event, Fills):
             fills.extend(raw for _, raw in fill_lines(event, symbol))
-    return found._replace(
-        decisions=kinds[Decisions], statements=kinds[Statements], orders=orders, fills=fills
-    )
+    return Found(decisions, statements, orders, fills)
 
 
 def on_topics(settings: KafkaSettings, partitions: int, book: str) -> Found:
     """What is committed on the topics of a book, in the order of the log."""
-    raws = asyncio.run(_read(settings, partition_of(book, partitions), book))
+    partition = partition_of(book, partitions)
+    topics = (DECISIONS, STATEMENTS, ORDERS, FILLS)
+    raws = records(settings, {TopicPartition(settings.topic(t), partition): t for t in topics}, book)
 
     def batches(topic: Topic) -> list[Batch]:
         return [event for raw in raws[topic] if isinstance(event := from_json(raw), Batch)]
@@ -95,18 +102,25 @@ def on_topics(settings: KafkaSettings, partitions: int, book: str) -> Found:
     return Found(batches(DECISIONS), batches(STATEMENTS), raws[ORDERS], raws[FILLS])
 
 
-async def _read(settings: KafkaSettings, partition: int, book: str) -> Mapping[Topic, list[bytes]]:
-    topics = (DECISIONS, STATEMENTS, ORDERS, FILLS)
-    places = {TopicPartition(settings.topic(t), partition): t for t in topics}
-    raws: dict[Topic, list[bytes]] = {t: [] for t in topics}
+def records(
+    settings: KafkaSettings, places: Mapping[TopicPartition, Topic], book: str
+) -> Mapping[Topic, list[bytes]]:
+    """Every committed record of a book on some topics."""
+    return asyncio.run(_read(settings, places, book))
+
+
+async def _read(
+    settings: KafkaSettings, places: Mapping[TopicPartition, Topic], book: str
+) -> Mapping[Topic, list[bytes]]:
+    raws: dict[Topic, list[bytes]] = {t: [] for t in places.values()}
     async with reading(settings) as reader:
         first, ends = await ends_of(reader, tuple(places))
         reader.assign(tuple(places))
         for place in places:
             reader.seek(place, first[place])
         while any([await reader.position(place) < ends[place] for place in places]):
-            for place, records in (await reader.getmany(timeout_ms=500)).items():
-                raws[places[place]] += [r.value for r in records if r.key == book.encode()]
+            for place, found in (await reader.getmany(timeout_ms=100)).items():
+                raws[places[place]] += [r.value for r in found if r.key == book.encode()]
     return raws
 
 

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 from broker import Broker
 
 from chaos.cluster import ChaosError, Cluster
-from chaos.compare import Verdict, compare, embedded, on_topics
+from chaos.compare import Found, Verdict, compare, embedded, on_topics
 from chaos.markets import market
 from chaos.report import say
 from windvane.infra.kafka.settings import partition_of
@@ -173,7 +173,9 @@ def _under_load(cluster: Cluster, storm: Storm, files: dict[str, Path], rows: in
     storm.kills(0)
 
 
-def _compared(cluster: Cluster, wanted: dict) -> Sequence[Verdict]:
+def _compared(cluster: Cluster, wanted: Mapping[str, Found]) -> list[Verdict]:
+    for book in wanted:
+        cluster.closed(book)
     cluster.stop()
     return [
         compare(book, on_topics(cluster.settings, cluster.partitions, book), found)

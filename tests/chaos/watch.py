@@ -11,9 +11,9 @@ from aiokafka.errors import KafkaError
 from windvane.infra.kafka.books import last_seq
 from windvane.infra.kafka.clients import reading
 from windvane.infra.kafka.settings import KafkaSettings
-from windvane.streams.topics import DECISIONS, FEATURES, PROPOSALS, TICKS
+from windvane.streams.topics import DECISIONS, FEATURES, PROPOSALS, STATEMENTS, TICKS
 
-_TOPICS = (TICKS, FEATURES, PROPOSALS, DECISIONS)
+_TOPICS = (TICKS, FEATURES, PROPOSALS, DECISIONS, STATEMENTS)
 
 
 class Watch:
@@ -35,6 +35,10 @@ class Watch:
     def lasts(self, topic: str) -> Mapping[str, int]:
         """The same of every book."""
         return dict(self._last[topic])
+
+    def closed(self, book: str) -> bool:
+        """Whether the statement of the last row is there, which a closed book ends with."""
+        return self.last("statements", book) >= self.last("ticks", book)
 
     def stop(self) -> None:
         """End the thread."""

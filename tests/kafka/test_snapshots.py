@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
+from uuid import uuid4
 
 import numpy as np
 import pytest
 
-from running import put, records
+from running import PARTITIONS, put, records
+from windvane.infra.kafka import layout
 from windvane.infra.kafka.layout import SNAPSHOTS
 from windvane.infra.kafka.settings import KafkaSettings
 from windvane.infra.kafka.snapshots import FolderStore, SnapshotStore, TopicStore
@@ -22,6 +25,10 @@ class StoreContract:
 
     def make(self) -> SnapshotStore:
         raise NotImplementedError
+
+    def named(self, name: str) -> str:
+        """The name of a stage that this test alone has."""
+        return name
 
     def damage(self, name: str, partition: int, how: Callable[[bytes], bytes]) -> None:
         """Change the stored bytes behind the store's back."""
@@ -38,12 +45,12 @@ class StoreContract:
         return asyncio.run(run())
 
     def load(self, name: str, partition: int) -> bytes | None:
-        return self.within(lambda store: store.load(name, partition))
+        return self.within(lambda store: store.load(self.named(name), partition))
 
     def save(self, name: str, partition: int, *states: bytes) -> None:
         async def all_of_them(store: SnapshotStore) -> None:
             for state in states:
-                await store.save(name, partition, state)
+                await store.save(self.named(name), partition, state)
 
         self.within(all_of_them)
 
@@ -71,9 +78,9 @@ class StoreContract:
 
     def test_many_partitions_save_at_once_and_again_after_a_close(self) -> None:
         async def at_once(store: SnapshotStore) -> None:
-            await asyncio.gather(*(store.save("feedback", p, b"first %d" % p) for p in range(4)))
+            await asyncio.gather(*(store.save(self.named("feedback"), p, b"first %d" % p) for p in range(4)))
             await store.close()
-            await asyncio.gather(*(store.save("feedback", p, b"state %d" % p) for p in range(4)))
+            await asyncio.gather(*(store.save(self.named("feedback"), p, b"state %d" % p) for p in range(4)))
 
         self.within(at_once)
         assert [self.load("feedback", p) for p in range(4)] == [b"state %d" % p for p in range(4)]
@@ -114,10 +121,22 @@ class TestFolder(StoreContract):
         assert self.load("features", 0) == b"old"
 
 
+@pytest.fixture(scope="module")
+def shared(kafka: str) -> KafkaSettings:
+    """One set of topics for all tests of the topic; each has names of its own."""
+    settings = KafkaSettings(bootstrap=kafka, prefix=f"test-{uuid4().hex[:12]}")
+    asyncio.run(layout.create(settings, partitions=PARTITIONS))
+    return settings
+
+
 class TestTopic(StoreContract):
     @pytest.fixture(autouse=True)
-    def _broker(self, topics: KafkaSettings) -> None:
-        self._settings = topics
+    def _broker(self, shared: KafkaSettings, request: pytest.FixtureRequest) -> None:
+        self._settings = shared
+        self._test = sha256(request.node.name.encode()).hexdigest()[:8]
+
+    def named(self, name: str) -> str:
+        return f"{self._test}.{name}"
 
     def make(self) -> SnapshotStore:
         return TopicStore(self._settings)
@@ -125,13 +144,15 @@ class TestTopic(StoreContract):
     def damage(self, name: str, partition: int, how: Callable[[bytes], bytes]) -> None:
         async def run() -> None:
             last = (await records(self._settings, SNAPSHOTS, partition))[-1]
-            await put(self._settings, SNAPSHOTS, [how(last)], "", partition=partition, key=name.encode())
+            key = self.named(name).encode()
+            await put(self._settings, SNAPSHOTS, [how(last)], "", partition=partition, key=key)
 
         asyncio.run(run())
 
     def test_a_state_that_a_person_removed_is_gone(self) -> None:
         self.save("features", 0, b"state")
-        asyncio.run(put(self._settings, SNAPSHOTS, [None], "", partition=0, key=b"features"))
+        key = self.named("features").encode()
+        asyncio.run(put(self._settings, SNAPSHOTS, [None], "", partition=0, key=key))
         assert self.load("features", 0) is None
 
     def test_what_no_record_can_hold_is_refused(self) -> None:

@@ -40,7 +40,8 @@ def _own(kind: type[Any]) -> dict[str, Note]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
-            found |= {node.target.id: _note(comments[line]) for line in lines if line in comments}
+            for comment in (comments[line] for line in lines if line in comments):
+                found[node.target.id] = _note(comment)
     return found
 
 

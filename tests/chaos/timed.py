@@ -1,4 +1,4 @@
-"""Rounds that close by the clock: what was decided depends on the kills, and must still follow from what is recorded."""
+"""Rounds that close by the clock: what was decided depends on the kills, and must follow from what is recorded."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+
 from chaos import short
 from chaos.cluster import Cluster, table
-
 from windvane.infra.kafka.settings import KafkaSettings
 from windvane.infra.warmup import warm_up
 

@@ -12,8 +12,6 @@ and goes on. Two ways to write:
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-import numpy as np
-
 from windvane.streams.books import FARTHEST_ROWS
 from windvane.streams.codec import WireError, cuts, from_json, pack, to_json, unpack
 from windvane.streams.events import (
@@ -22,16 +20,12 @@ from windvane.streams.events import (
     BookClosed,
     Control,
     DeadLetter,
-    Decisions,
     Event,
     Features,
     Fills,
     Orders,
-    Statements,
-    cut,
-    join,
 )
-from windvane.streams.records import fill_lines, order_lines, seq_of_line
+from windvane.streams.published import Published
 from windvane.streams.stage import Stage, StateError
 from windvane.streams.topics import DEAD_LETTERS, Topic
 
@@ -92,9 +86,7 @@ class StageWorker:
         self._inbox: list[Event] = []
         self._letters: list[DeadLetter] = []
         self._reach: dict[tuple[str, str], int] = {}  # last row received of a topic and book
-        self._published: dict[tuple[str, str], Batch] = {}
-        self._lines: dict[tuple[str, str], dict[int, bytes]] = {}
-        self._decided: dict[str, int] = {}
+        self._published = Published()
         state = None if saved is None else self._load(saved)
         self.logic = stage.build(state)
 
@@ -210,72 +202,22 @@ class StageWorker:
 
     def follow(self, topic: Topic, raw: bytes) -> None:
         """Tell the worker a record of its own that was committed after the stored state; of garbage nothing follows."""
-        try:
-            if Orders in topic.carries or Fills in topic.carries:
-                book, seq = seq_of_line(raw)
-                self._lines.setdefault((topic.name, book), {})[seq] = raw
-                return
-            event = from_json(raw)
-        except ValueError:  # nothing that a worker has written
-            return
-        if not isinstance(event, Batch) or type(event) not in topic.carries:
-            return
-        key = (topic.name, event.book)
-        self._published[key] = join([self._published[key], event]) if key in self._published else event
-        if isinstance(event, Decisions):
-            self._decided[event.book] = event.last
-            self.logic.follow(event)
+        decided = self._published.add(topic, raw)
+        if decided is not None:
+            self.logic.follow(decided)
 
     def _records(self, event: Event) -> Iterator[Record]:
         """The records of an event that are not published yet; those that are must be the same to the last bit."""
         topic = DEAD_LETTERS if isinstance(event, DeadLetter) else self.stage.route(event)
-        if isinstance(event, Orders | Fills):
-            yield from self._single(topic, event)
+        if isinstance(event, Orders | Fills):  # one a record: people and venues read those
+            symbol = self.logic.opened_as(event.book).config.symbol
+            for raw in self._published.fresh_lines(topic, event, symbol):
+                yield Record(topic, event.book, raw)
             return
-        fresh = self._unpublished(topic, event) if isinstance(event, Batch) else event
+        fresh = self._published.fresh_rows(topic, event) if isinstance(event, Batch) else event
         if fresh is not None:
             for piece in cuts(fresh):
                 yield Record(topic, event.book, to_json(piece))
-
-    def _single(self, topic: Topic, batch: Orders | Fills) -> Iterator[Record]:
-        """Orders and fills, one a record: people and venues read those."""
-        book = batch.book
-        symbol = self.logic.opened_as(book).config.symbol
-        decided = self._decided.get(book, -1)
-        known = self._lines.get((topic.name, book), {})
-        lines = order_lines(batch, symbol) if isinstance(batch, Orders) else fill_lines(batch, symbol)
-        for seq, raw in lines:
-            if seq > decided:
-                yield Record(topic, book, raw)
-            elif known.pop(seq, None) != raw:
-                raise StateError(
-                    f"{topic.name} of {book} at seq {seq} differ from what was published: "
-                    "the settings or the program have changed, so start a new book"
-                )
-
-    def _unpublished(self, topic: Topic, batch: Batch) -> Batch | None:
-        """The rows of a batch that are not published yet.
-
-        What a row gives on several topics was committed at once, so up to the last decision nothing may be missing;
-        only the statement of a closed book may follow in a step of its own.
-        """
-        decided = self._decided.get(batch.book, -1)
-        old = self._published.get((topic.name, batch.book))
-        last = -1 if old is None else old.last
-        known = int(np.searchsorted(batch.seq, last, side="right"))
-        if known and old is not None:
-            _same(topic, old, cut(batch, 0, known))
-            if int(batch.seq[known - 1]) == last:
-                del self._published[topic.name, batch.book]  # all of it was met again
-        must = (
-            known if isinstance(batch, Statements) else int(np.searchsorted(batch.seq, decided, side="right"))
-        )
-        if must > known:
-            raise StateError(
-                f"{topic.name} of {batch.book} lack seq {int(batch.seq[known])}, though seq {decided} was decided: "
-                "the topic was changed, so start a new book"
-            )
-        return None if known == len(batch) else cut(batch, known, len(batch))
 
     def save(self, outputs: Mapping[str, int]) -> bytes:
         """The state to store once all that was sent is acknowledged.
@@ -283,7 +225,7 @@ class StageWorker:
         outputs: for every topic written, the end of what this worker itself followed or wrote. The end of the log may
         be further, by another's hand. Before all that was followed is computed again, the old ends stay.
         """
-        met = not self._published and all(self.logic.used(*decided) for decided in self._decided.items())
+        met = self._published.met(self.logic.used)
         self._prune()
         positions = {
             name: min((h.offset for h in held), default=self._next[name]) for name, held in self._held.items()
@@ -309,18 +251,3 @@ def _priced(rows: Features) -> bool:
     """Whether what is divided by is a price in every row that is good."""
     mid = rows.mid[(rows.flags & REPEATED) == 0]
     return bool(((mid >= _LEAST_PRICE) & (mid <= _MOST_PRICE)).all())
-
-
-def _same(topic: Topic, old: Batch, new: Batch) -> None:
-    """Raises StateError unless the rows of `new` stand in `old`, in every bit."""
-    places = np.searchsorted(old.seq, new.seq)
-    for name in new.__struct_fields__:
-        value = getattr(new, name)
-        if not isinstance(value, np.ndarray):
-            continue
-        was = getattr(old, name)[np.minimum(places, len(old) - 1)]
-        if np.ascontiguousarray(value).tobytes() != np.ascontiguousarray(was).tobytes():
-            raise StateError(
-                f"{topic.name} of {new.book} from seq {new.first} differ in column {name} from what was published: "
-                "the settings or the program have changed, so start a new book"
-            )

@@ -10,8 +10,8 @@ from uuid import uuid4
 import msgspec
 import numpy as np
 import pytest
-
 from running import PARTITIONS, inside, put, records
+
 from simulated_book import config, controls, opening, plain_run, ticks
 from windvane.infra.kafka import layout
 from windvane.infra.kafka.settings import KafkaSettings, partition_of
@@ -32,7 +32,17 @@ from windvane.streams.events import (
     cut,
 )
 from windvane.streams.records import fill_lines, order_lines
-from windvane.streams.topics import CONTROL, DECISIONS, FEATURES, FILLS, LEARNER, ORDERS, PROPOSALS, TICKS, Topic
+from windvane.streams.topics import (
+    CONTROL,
+    DECISIONS,
+    FEATURES,
+    FILLS,
+    LEARNER,
+    ORDERS,
+    PROPOSALS,
+    TICKS,
+    Topic,
+)
 
 ROWS = 1300
 BOOK = "good"
@@ -143,12 +153,27 @@ BAD = (
         to_json(msgspec.structs.replace(opening(config(), LIAR), digest="0" * 64)),
         f"the digest of book {LIAR} is not that of its settings",
     ),
-    Bad("unknown agent", TICKS, _strange(), f"book {STRANGER} cannot be opened: unknown agent 'no_such_agent'"),
+    Bad(
+        "unknown agent", TICKS, _strange(), f"book {STRANGER} cannot be opened: unknown agent 'no_such_agent'"
+    ),
     Bad("endless wait", TICKS, _wide(stale_after=10**30), "stale_after is 1"),
     Bad("endless seed", TICKS, _wide(seed=2**64), "seed is 18446744073709551616"),
     Bad("strange agents", PROPOSALS, _proposal(0, "oracle"), "has no agent oracle"),
-    Bad("endless version", LEARNER, _json("LearnerUpdate", version=10**30, trained_at=0, effective_from=0,
-        outcome="kept", samples=0, agents=[], scores=[]), "cannot be written again"),  # fmt: skip
+    Bad(
+        "endless version",
+        LEARNER,
+        _json(
+            "LearnerUpdate",
+            version=10**30,
+            trained_at=0,
+            effective_from=0,
+            outcome="kept",
+            samples=0,
+            agents=[],
+            scores=[],
+        ),
+        "cannot be written again",
+    ),  # fmt: skip
     Bad("unsigned", CONTROL, to_json(UNSIGNED), "control 1 is not signed by who may"),
     Bad(
         "wrongly signed",
@@ -185,7 +210,11 @@ def _jumping(rows: Ticks) -> Ticks:
 
 
 def _good() -> tuple[list[Event], list[Control]]:
-    return [opening(config(), BOOK), _jumping(ticks(ROWS, book=BOOK)), BookClosed(book=BOOK, last=ROWS - 1)], controls(BOOK)
+    return [
+        opening(config(), BOOK),
+        _jumping(ticks(ROWS, book=BOOK)),
+        BookClosed(book=BOOK, last=ROWS - 1),
+    ], controls(BOOK)
 
 
 def _shuffled(rows: Ticks) -> list[bytes]:

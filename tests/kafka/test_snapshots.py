@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
-
 from running import PARTITIONS, put, records
+
 from windvane.infra.kafka import layout
 from windvane.infra.kafka.layout import SNAPSHOTS
 from windvane.infra.kafka.settings import KafkaSettings
@@ -99,7 +99,9 @@ class StoreContract:
     def test_a_damaged_state_is_refused_with_what_to_do(self, how: Callable[[bytes], bytes]) -> None:
         self.save("features", 0, b"a state of some length" * 50)
         self.damage("features", 0, how)
-        with pytest.raises(StateError, match=r"is damaged: remove it, and the stage starts from its sources$"):
+        with pytest.raises(
+            StateError, match=r"is damaged: remove it, and the stage starts from its sources$"
+        ):
             self.load("features", 0)
 
 
@@ -156,6 +158,6 @@ class TestTopic(StoreContract):
         assert self.load("features", 0) is None
 
     def test_what_no_record_can_hold_is_refused(self) -> None:
-        with pytest.raises(StateError, match="keep states in a folder$"):
+        with pytest.raises(StateError, match=r"keep states in a folder$"):
             self.save("ensemble", 0, np.random.default_rng(2).bytes(17 * 1024 * 1024))
         assert self.load("ensemble", 0) is None

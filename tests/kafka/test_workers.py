@@ -3,9 +3,7 @@
 import asyncio
 import os
 import re
-import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -13,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from broker import Broker, _free_ports
 from cli_harness import refusal, windvane
 from running import PARTITIONS, STAGES, Process, inside, put, records
+
 from simulated_book import config, opening, plain_run, ticks
 from windvane.infra.kafka import layout
 from windvane.infra.kafka.settings import KafkaSettings, partition_of
@@ -53,7 +51,7 @@ LOOPBACK = "0100007F"  # 127.0.0.1 as the kernel writes it
 
 
 def page(port: int, path: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:  # noqa: S310
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
         return str(answer.read().decode())
 
 

@@ -1,4 +1,7 @@
-"""Presets: what each sets, in one table. What a table leaves out is the default of the settings."""
+"""Presets: what each sets, in one table. What a table leaves out is the default of the settings.
+
+All of them retrain the predictor: what is installed decides nothing.
+"""
 
 import difflib
 from dataclasses import dataclass, field
@@ -51,6 +54,6 @@ def preset(name: str) -> tuple[WeighingConfig, RiskLimits]:
         raise ConfigError(f"unknown preset {name!r}: did you mean {near!r}? Presets are {', '.join(PRESETS)}")
     chosen = PRESETS[name]
     return (
-        msgspec.structs.replace(WeighingConfig(), **chosen.weighing),
+        msgspec.structs.replace(WeighingConfig(retraining=True), **chosen.weighing),
         msgspec.structs.replace(RiskLimits(), **chosen.limits),
     )

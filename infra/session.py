@@ -23,6 +23,7 @@ from windvane.metamodel.config import TradingConfig, digest
 from windvane.streams.codec import WireError, pack, unpack
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import BookClosed, BookOpened, Control, Event, Ticks
+from windvane.streams.stage import Trainer
 from windvane.streams.topics import DEAD_LETTERS, FEATURES, PROPOSALS, Topic
 
 SNAPSHOT_SECONDS = 5.0
@@ -75,10 +76,13 @@ def run(
     market: Market,
     out: Path,
     *,
+    trainer: Trainer | None = None,
     progress: Callable[[int], None] = lambda rows: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Result:
     """Run or go on with a run; progress is told the rows done, stopping is asked between batches.
+
+    trainer: needed where the plan's book is retrained.
 
     Raises SessionError where `out` holds an unfinished run of something else.
     """
@@ -104,7 +108,8 @@ def run(
             if topic.name not in quiet:
                 writer.write(topic, event)
 
-        runner = EmbeddedRunner(listen, wire=plan.wire, snapshot=None if before is None else before["state"])
+        state = None if before is None else before["state"]
+        runner = EmbeddedRunner(listen, wire=plan.wire, snapshot=state, trainer=trainer)
         if before is None:
             runner.feed([BookOpened(book=plan.book, config=plan.config, digest=digest(plan.config))])
             for letter in market.dead_letters(plan.book):
@@ -240,6 +245,7 @@ def replay(
     wire: bool = False,
     full: bool = False,
     as_recorded: bool = False,
+    trainer: Trainer | None = None,
     progress: Callable[[int], None] = lambda r: None,
 ) -> tuple[int, float, BookOpened]:
     """Send the inputs of a journal through the pipeline again, into OUT/journal; gives rows, seconds and the book.
@@ -262,7 +268,7 @@ def replay(
             if topic.name not in quiet:
                 writer.write(topic, event)
 
-        runner = EmbeddedRunner(listen, wire=wire)
+        runner = EmbeddedRunner(listen, wire=wire, trainer=trainer)
         choices = RecordedChoices(journal.read(folder), runner) if as_recorded else None
         for topic, event in journal.read(folder):
             began = time.monotonic()

@@ -11,6 +11,9 @@ SECOND = 1_000_000_000
 CLOSINGS = ("lockstep", "timed")
 FILLS = ("paper", "venue")
 ON_HALT = ("stop", "next-day", "resume-after")
+MOST_TRAINED = 12
+"""Agents whose predictors' weights go into one record."""
+
 _MOST_NS = 2**61  # a time and a span of time together fit 64 bits
 
 
@@ -54,11 +57,15 @@ class WeighingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     max_agent_weight: float = 0.6  # cap of one agent's weight
     min_diversification_agents: int = 3  # so many agents have 5 % or more
     weight_temperature: float = 0.5  # aversion to variance is a tenth of it; lower is more aggressive
-    prior: tuple[float, ...] = (0.15, 0.05, 0.30)  # of the members, in the order of MEMBERS; normalised
+    prior: tuple[float, ...] = (0.15, 0.05, 0.30, 0.15)  # of the members, in the order of MEMBERS; normalised
     share_rate: float = 1e-4  # Fixed-Share: chance a tick that the best member changes
     learning_rate: float = 0.02  # Fixed-Share: eta
     meta_training_frequency: int = 50  # samples, one every 32 good rows, between two learner versions
     learner_lag: int = 32  # rows from training to effect
+    retraining: bool = False  # whether the predictor is a member, trained anew for every learner version
+    meta_lookback: int = 1000  # newest samples that a version is trained on
+    meta_batch_size: int = 32  # samples a step of the training
+    meta_epochs: int = 10  # so many times a sample is trained on while it is in the lookback, on average
 
     def __post_init__(self) -> None:
         check(
@@ -84,6 +91,15 @@ class WeighingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             f"meta_training_frequency is {self.meta_training_frequency}: give 1 or more samples",
         )
         check(self.learner_lag >= 1, f"learner_lag is {self.learner_lag}: give 1 or more rows")
+        check(
+            8 <= self.meta_lookback <= 20_000,
+            f"meta_lookback is {self.meta_lookback}: give 8 to 20000 samples",
+        )
+        check(
+            1 <= self.meta_batch_size <= 4096,
+            f"meta_batch_size is {self.meta_batch_size}: give 1 to 4096 samples",
+        )
+        check(1 <= self.meta_epochs <= 1000, f"meta_epochs is {self.meta_epochs}: give 1 to 1000")
 
 
 class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -128,6 +144,10 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         check(0 < self.stale_after < _MOST_NS, f"stale_after is {self.stale_after}: give ns above 0")
         check(0 < len(self.agents) <= 64, "agents names no agent: give one to 64 of them")
         check(len(set(self.agents)) == len(self.agents), "agents names one agent twice: give each once")
+        check(
+            not self.weighing.retraining or len(self.agents) <= MOST_TRAINED,
+            f"{len(self.agents)} agents are too many to retrain: give {MOST_TRAINED} at most, or retraining off",
+        )
         check(1 <= self.capital <= 1e12, f"capital is {self.capital}: give 1 to 1e12")
         check(
             1e-12 <= self.lot <= 1 and abs(1 / self.lot - round(1 / self.lot)) * self.lot <= 1e-9,

@@ -1,28 +1,37 @@
-"""What every agent's own proposals would have earned, summed up for slow learning."""
+"""What every agent's own proposals would have earned, summed up and sampled for slow learning."""
 
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import kernel
-from windvane.metamodel import account, scores
+from windvane.metamodel import account, samples, scores
 from windvane.metamodel.config import Costs
+from windvane.metamodel.members.predictor import REGIMES
 
 _NONE = np.zeros(0)
 
+_SAVED = ("count", "common", "own", "y", "waits_common", "waits_own", "sums", "fast", "slow")
+
 
 class Counterfactual:
-    """Mean normalised score of N agents since the last harvest; `scores` says how a score is made."""
+    """Mean normalised score of N agents since the last harvest; `scores` says how a score is made.
 
-    def __init__(self, agents: int, costs: Costs, capital: float, lot: float) -> None:
+    lookback: how many samples are kept for training; 0 takes none.
+    """
+
+    def __init__(self, agents: int, costs: Costs, capital: float, lot: float, lookback: int = 0) -> None:
         self._terms = account.new_terms(costs, capital, lot)
         self._market = scores.new_market()
         self._targets = np.zeros((costs.delay + 3, agents))
         self._sums = np.zeros(agents + 1)
         self._gn = np.zeros(agents)
+        self._samples = samples.new(agents, lookback)
 
     def step(
         self,
         flags: Ints,
+        x: Floats,
+        regime: Floats | None,
         mid: Floats,
         bid: Floats | None,
         ask: Floats | None,
@@ -30,7 +39,7 @@ class Counterfactual:
         start: int,
         stop: int,
     ) -> None:
-        """Score rows start <= t < stop of columns (n,) and target (n, N)."""
+        """Score rows start <= t < stop of columns (n,), x (n, F), regime (n, 7) and target (n, N)."""
         quoted = bid is not None and ask is not None
         _score_rows(
             self._market,
@@ -38,7 +47,10 @@ class Counterfactual:
             self._targets,
             self._gn,
             self._sums,
+            self._samples,
             (flags[start:stop], mid[start:stop], target[start:stop]),
+            x[start:stop],
+            np.zeros((stop - start, REGIMES)) if regime is None else regime[start:stop],
             bid[start:stop] if bid is not None and quoted else _NONE,
             ask[start:stop] if ask is not None and quoted else _NONE,
         )
@@ -50,6 +62,10 @@ class Counterfactual:
         self._sums[:] = 0.0
         return rows, means
 
+    def samples(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The newest samples, the oldest first; as `samples.newest` gives them."""
+        return samples.newest(self._samples)
+
     def state(self) -> dict[str, np.ndarray]:
         """Copies of all that `step` remembers."""
         return {
@@ -57,12 +73,15 @@ class Counterfactual:
             "value": self._market.value.copy(),
             "targets": self._targets.copy(),
             "sums": self._sums.copy(),
+            **{f"samples.{name}": getattr(self._samples, name).copy() for name in _SAVED},
         }
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go on from what `state` returned."""
         self._market = scores.Market(state["seen"].copy(), state["value"].copy())
         self._targets, self._sums = state["targets"].copy(), state["sums"].copy()
+        for name in _SAVED:
+            getattr(self._samples, name)[...] = state[f"samples.{name}"]
 
 
 @kernel
@@ -72,7 +91,10 @@ def _score_rows(
     targets: Floats,
     gn: Floats,
     sums: Floats,
+    sampled: samples.Samples,
     rows: tuple[Ints, Floats, Floats],
+    x: Floats,
+    p: Floats,
     bid: Floats,
     ask: Floats,
 ) -> None:
@@ -92,5 +114,7 @@ def _score_rows(
             for i in range(n):
                 sums[i] += gn[i]
             sums[n] += 1.0
+            if sampled.y.shape[0] > 0:
+                samples.take(sampled, good + 1, gn, x[t], p[t], target[t])
         for i in range(n):
             targets[good % targets.shape[0], i] = target[t, i]

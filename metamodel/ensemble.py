@@ -12,9 +12,11 @@ from windvane.agents.base import Floats, Ints
 from windvane.metamodel import account, learner, risk
 from windvane.metamodel import round as one_round
 from windvane.metamodel.config import TradingConfig, WeighingConfig
-from windvane.metamodel.members import MEMBERS
+from windvane.metamodel.members import MEMBERS, predictor
+from windvane.metamodel.members.predictor import REGIMES
 from windvane.metamodel.round_columns import Inputs, Outputs, new_clock
 from windvane.metamodel.scaler import FeatureScaler
+from windvane.metamodel.weights import WeightsError
 
 _EMPTY = np.zeros(0)
 T = TypeVar("T")
@@ -61,15 +63,35 @@ class MetaLearningEnsembleManager:
         self.rules = learner.new_rules(config or WeighingConfig(), delay, scaler or FeatureScaler())
         self.learner = learner.new_learner(len(self.agents), self.rules)
 
-    def step(self, x: Floats, mid: Floats, target: Floats, cost: Floats, warm: Ints) -> Floats:
+    def step(
+        self, x: Floats, mid: Floats, target: Floats, cost: Floats, warm: Ints, regime: Floats | None = None
+    ) -> Floats:
         """Weights (n, N) after each of n good rows: learns from row t, then weighs for it.
 
         x: (n, 50) features; mid: (n,); target: (n, N) positions; cost: (n,) of one unit traded, a share of price;
-        warm: (n,) 0 in rows that only warm up.
+        warm: (n,) 0 in rows that only warm up; regime: (n, 7) posterior.
         """
         weights = np.empty_like(target)
-        learner.run(self.learner, self.rules, x, mid, target, cost, warm, weights)
+        p = np.zeros((len(mid), REGIMES)) if regime is None else regime
+        learner.run(self.learner, self.rules, x, p, mid, target, cost, warm, weights)
         return weights
+
+    def load_meta_models(self, raw: bytes) -> None:
+        """Predict with these safetensors weights from the next row on; raises WeightsError and keeps the old ones.
+
+        They are verified first: shapes, finite, finite outputs on canary states.
+        """
+        predictor.swap(self.learner.predictor, self.check_meta_models(raw))
+
+    def check_meta_models(self, raw: bytes) -> predictor.Layers:
+        """What `load_meta_models` would use; raises WeightsError where it would."""
+        if not self.rules.retraining:
+            raise WeightsError("the predictor is not a member of this ensemble: switch retraining on")
+        return predictor.load(raw, len(self.rules.centre), len(self.agents))
+
+    def roll_back(self) -> bool:
+        """Predict with the weights from before the last swap; gives whether there were any."""
+        return predictor.roll_back(self.learner.predictor)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -125,12 +147,13 @@ class MetaLearningRiskManagedEnsemble:
         bid: Floats | None = None,
         ask: Floats | None = None,
         size: Floats | None = None,
+        regime: Floats | None = None,
         control: Ints | None = None,
         awake: Ints | None = None,
     ) -> Round:
-        """n rounds; columns (n,), x (n, 50), target and confidence (n, N), control codes (n,) of `control`.
+        """n rounds; columns (n,), x (n, 50), regime (n, 7), target and confidence (n, N).
 
-        awake: (N,) 0 for agents that sleep in all these rows, None: nobody does.
+        control: (n,) codes of `control`; awake: (N,) 0 for agents that sleep in all these rows, None: nobody does.
         """
         n = len(seq)
         out = self._outputs(n)
@@ -148,6 +171,7 @@ class MetaLearningRiskManagedEnsemble:
                 ts,
                 flags,
                 x,
+                np.zeros((n, REGIMES)) if regime is None else regime,
                 mid,
                 _EMPTY if bid is None or ask is None else bid,
                 _EMPTY if bid is None or ask is None else ask,

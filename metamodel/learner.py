@@ -9,7 +9,7 @@ from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel import fixed_share, scores
 from windvane.metamodel.config import WeighingConfig
 from windvane.metamodel.features import NAMES
-from windvane.metamodel.members import MEMBERS, contextual, prod
+from windvane.metamodel.members import MEMBERS, contextual, predictor, prod
 from windvane.metamodel.scaler import FeatureScaler, scale_row
 from windvane.metamodel.simplex import allocate, equal, project
 
@@ -19,7 +19,7 @@ _COV = 1.0 - 0.5 ** (1.0 / 2000.0)
 _SMOOTH = 0.1
 _STEPS = 8  # of projected gradient, warm-started
 _TREND = NAMES.index("trend_128")
-_EQUAL, _PROD, _CONTEXTUAL = range(3)
+_EQUAL, _PROD, _CONTEXTUAL, _PREDICTOR = range(4)
 
 
 class Rules(NamedTuple):
@@ -34,6 +34,7 @@ class Rules(NamedTuple):
     prior: Floats  # (M,)
     centre: Floats  # (F,)
     spread: Floats  # (F,)
+    retraining: bool
 
 
 class Learner(NamedTuple):
@@ -42,6 +43,7 @@ class Learner(NamedTuple):
     market: scores.Market
     prod: prod.Prod
     contextual: contextual.Contextual
+    predictor: predictor.Predictor
     targets: Floats  # (R, N) ring of the agents' targets
     member_targets: Floats  # (R, M) ring of the members' targets
     gn: Floats  # (N,) scores of the last good row
@@ -67,6 +69,10 @@ def new_rules(config: WeighingConfig, delay: int, scaler: FeatureScaler) -> Rule
     if len(config.prior) != len(MEMBERS):
         raise ValueError(f"prior has {len(config.prior)} weights: give one for each of {', '.join(MEMBERS)}")
     prior = np.array(config.prior)
+    if not config.retraining:
+        prior[_PREDICTOR] = 0.0
+        if prior.sum() == 0.0:
+            raise ValueError("prior gives all weight to the predictor, and retraining is off: switch it on")
     return Rules(
         config.max_agent_weight,
         config.min_diversification_agents,
@@ -77,6 +83,7 @@ def new_rules(config: WeighingConfig, delay: int, scaler: FeatureScaler) -> Rule
         prior / prior.sum(),
         scaler.centre,
         scaler.spread,
+        config.retraining,
     )
 
 
@@ -90,6 +97,7 @@ def new_learner(agents: int, rules: Rules) -> Learner:
         market=scores.new_market(),
         prod=prod.Prod.new(agents),
         contextual=contextual.Contextual.new(d, agents),
+        predictor=predictor.new(features, agents, rules.retraining),
         targets=np.zeros((ring, agents)),
         member_targets=np.zeros((ring, members)),
         gn=np.zeros(agents),
@@ -141,8 +149,8 @@ def learn(m: Learner, rules: Rules, mid: float, cost: float, warm: bool, awake: 
 
 
 @inlined
-def weigh(m: Learner, rules: Rules, features: Floats, a: Floats, warm: bool, awake: Ints) -> None:
-    """Weights for this good row from features (F,) and the agents' targets a (N,)."""
+def weigh(m: Learner, rules: Rules, features: Floats, p: Floats, a: Floats, warm: bool, awake: Ints) -> None:
+    """Weights for this good row from features (F,), the regime posterior p (7,) and the agents' targets a (N,)."""
     good = m.market.seen[0] - 1  # of the row that `learn` took in
     n, members = a.shape[0], m.share.shape[0]
     count = 0
@@ -160,6 +168,8 @@ def weigh(m: Learner, rules: Rules, features: Floats, a: Floats, warm: bool, awa
         if 0 < count < n:
             m.v[:] = m.w[_CONTEXTUAL]
             project(m.v, awake, rules.cap, rules.minimum, m.box, m.w[_CONTEXTUAL])
+        if rules.retraining:
+            _predictor(m, rules, features, p, a, good, awake)
     for i in range(n):
         m.v[i] = 0.0
         for j in range(members):
@@ -193,13 +203,39 @@ def _contextual(m: Learner, rules: Rules, features: Floats, a: Floats, good: int
         allocate(c.mu, m.S, rules.gamma, awake, rules.cap, rules.minimum, _STEPS, m.box, m.best)
 
 
+@inlined
+def _predictor(
+    m: Learner, rules: Rules, features: Floats, p: Floats, a: Floats, good: int, awake: Ints
+) -> None:
+    """The last member: it keeps equal weights until it has been trained."""
+    c = m.predictor
+    if good % predictor.EVERY == 0 and c.use[0] == 1 and awake.any():
+        scale_row(features, rules.centre, rules.spread, m.z)
+        predictor.regress(m.z, p, m.z[_TREND], m.fast, m.slow, a, c.common, c.own)
+        predictor.forward(c.layers, c.common, c.own, c.h1, c.h2, c.mu)
+        allocate(c.mu, m.S, rules.gamma, awake, rules.cap, rules.minimum, _STEPS, m.box, c.best)
+    for i in range(a.shape[0]):
+        m.w[_PREDICTOR, i] += _SMOOTH * (c.best[i] - m.w[_PREDICTOR, i])
+    if awake.any() and not awake.all():
+        m.v[:] = m.w[_PREDICTOR]
+        project(m.v, awake, rules.cap, rules.minimum, m.box, m.w[_PREDICTOR])
+
+
 @kernel
 def run(
-    m: Learner, rules: Rules, x: Floats, mid: Floats, target: Floats, cost: Floats, warm: Ints, out: Floats
+    m: Learner,
+    rules: Rules,
+    x: Floats,
+    p: Floats,
+    mid: Floats,
+    target: Floats,
+    cost: Floats,
+    warm: Ints,
+    out: Floats,
 ) -> None:
     """Learn from and weigh n good rows with all agents awake; out (n, N) are the weights after each."""
     awake = np.ones(target.shape[1], np.int64)
     for t in range(mid.shape[0]):
         learn(m, rules, mid[t], cost[t], warm[t] != 0, awake)
-        weigh(m, rules, x[t], target[t], warm[t] != 0, awake)
+        weigh(m, rules, x[t], p[t], target[t], warm[t] != 0, awake)
         out[t, :] = m.weights

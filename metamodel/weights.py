@@ -1,6 +1,6 @@
 """Weights of a model as bytes: safetensors (https://github.com/huggingface/safetensors), read and written here.
 
-Only what this project ships: float64, float32 and int64 tensors, and text about them. Nothing in it can run.
+Only what this project needs: float64, float32, float16 and int64 tensors, and text about them. Nothing in it can run.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-_TYPES = {"F64": "<f8", "F32": "<f4", "I64": "<i8"}
+_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8"}
 _NAMES = {np.dtype(code).str: name for name, code in _TYPES.items()}
 _LARGEST_HEAD = 100_000_000
 

@@ -75,6 +75,10 @@ class BookStage(ABC, Generic[S]):
     def done(self, state: S) -> int:
         """Seq of the next row to work off."""
 
+    def settled(self, state: S) -> bool:
+        """Whether a book whose rows are all worked off may be closed."""
+        return True
+
     def closed(self, state: S, event: BookClosed) -> Iterator[Event]:
         """What remains to be said of a book that is done."""
         yield from ()
@@ -164,7 +168,7 @@ class BookStage(ABC, Generic[S]):
     def _advance(self, book: str) -> Iterator[Event]:
         state, last = self._states[book], self._last.get(book)
         yield from self.advance(state, None if last is None else last.last)
-        if last is not None and self.done(state) > last.last:
+        if last is not None and self.done(state) > last.last and self.settled(state):
             yield from self.closed(state, last)
             self._closed[book] = self._opened.pop(book)
             del self._states[book], self._last[book]

@@ -6,8 +6,8 @@ It has no clock and no disk: what is emitted is told to a listener.
 from collections.abc import Callable, Mapping, Sequence
 
 from windvane.streams.codec import cuts, from_json, pack, to_json, unpack
-from windvane.streams.events import Decisions, Event
-from windvane.streams.stage import Stage
+from windvane.streams.events import Decisions, Event, TrainRequest
+from windvane.streams.stage import Stage, StateError, Trainer, Training
 from windvane.streams.topics import CONTROL, TICKS, Topic
 from windvane.streams.topology import TOPOLOGY
 
@@ -18,7 +18,8 @@ class EmbeddedRunner:
     """Runs stages in the order of the topology until nothing is left to do.
 
     listener: told of every event on every topic, inputs too, in a causal order. wire: every event goes through its
-    JSON bytes, cut at 256 rows, as it would on Kafka. snapshot: what `snapshot` gave, to go on from there.
+    JSON bytes, cut at 256 rows, as it would on Kafka. snapshot: what `snapshot` gave, to go on from there. trainer:
+    trains what a stage asks for, while the other stages go on as far as they can.
     """
 
     def __init__(
@@ -28,7 +29,11 @@ class EmbeddedRunner:
         wire: bool = False,
         snapshot: bytes | None = None,
         topology: Sequence[Stage] = TOPOLOGY,
+        trainer: Trainer | None = None,
     ) -> None:
+        self._trainer = trainer
+        self._training: list[tuple[int, Training]] = []  # place of the stage that asked, in the order asked
+        self._fresh = snapshot is not None
         self._stages = tuple(topology)
         states: Mapping[str, bytes] = {} if snapshot is None else _states(snapshot)
         self._logic = [stage.build(states.get(stage.name)) for stage in self._stages]
@@ -68,17 +73,38 @@ class EmbeddedRunner:
             logic.follow(decisions)
 
     def pump(self) -> None:
-        """Step stages until no inbox holds anything."""
+        """Step stages until no inbox holds anything and no training is under way.
+
+        A result is taken in only when there is nothing else to do: what happens does not depend on how long it took.
+        """
+        if self._fresh:  # what was asked for before a restart is asked for again
+            self._fresh = False
+            for place in range(len(self._stages)):
+                self._step(place, ())
         busy = True
         while busy:
             busy = False
-            for place, stage in enumerate(self._stages):
+            for place in range(len(self._stages)):
                 events = self._inbox[place]
                 if events:
                     busy = True
                     self._inbox[place] = []
-                    for event in self._logic[place].step(events):
-                        self.send(stage.route(event), event)
+                    self._step(place, events)
+            if not busy and self._training:
+                busy = True
+                place, training = self._training.pop(0)
+                self._inbox[place].append(training.result())
+
+    def _step(self, place: int, events: Sequence[Event]) -> None:
+        for event in self._logic[place].step(events):
+            if isinstance(event, TrainRequest):
+                if self._trainer is None:
+                    raise StateError(
+                        f"book {event.book} is to be retrained, and this runner has no trainer: give it one"
+                    )
+                self._training.append((place, self._trainer(event)))
+            else:
+                self.send(self._stages[place].route(event), event)
 
     def snapshot(self) -> bytes:
         """State of all stages, between two calls of `feed`."""

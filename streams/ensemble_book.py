@@ -13,6 +13,7 @@ from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble
 from windvane.streams.choices import Choice, Recorded
 from windvane.streams.events import BookOpened, Control, LearnerUpdate
 from windvane.streams.joining import Joint
+from windvane.streams.retraining import weights_of
 from windvane.streams.schedule import Schedule
 from windvane.streams.timed import TimedJoint
 
@@ -119,8 +120,9 @@ def _version(state: EnsembleBook, choice: Choice | None, start: int, stop: int) 
             _use(state, update)
         if state.due:
             stop = min(stop, state.due[0])
-        rest = state.schedule.every - state.schedule.good % state.schedule.every
-        return min(stop, start + rest)  # what trains a version ends its step: `due` is known in time
+        return min(
+            stop, start + state.schedule.left
+        )  # what trains a version ends its step: `due` is known in time
     while update is not None:
         wanted = state.version < choice.learner if choice is not None else update.effective_from <= start
         if not wanted:
@@ -135,6 +137,8 @@ def _version(state: EnsembleBook, choice: Choice | None, start: int, stop: int) 
 def _use(state: EnsembleBook, update: LearnerUpdate) -> None:
     state.version = update.version
     del state.updates[update.version]
+    if update.outcome == "swapped":
+        state.ensemble.manager.load_meta_models(weights_of(update))
 
 
 def _control(state: EnsembleBook, choice: Choice | None, start: int, stop: int) -> int:

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from windvane.metamodel.control import CONTROLS
 from windvane.metamodel.ensemble import Round
-from windvane.streams.books import BookStage
+from windvane.metamodel.weights import WeightsError
+from windvane.streams.books import BookStage, letter
 from windvane.streams.ensemble_book import EnsembleBook, barrier
 from windvane.streams.events import (
     BookClosed,
@@ -25,6 +27,7 @@ from windvane.streams.events import (
 )
 from windvane.streams.feedback_stage import joined
 from windvane.streams.joining import Step
+from windvane.streams.retraining import weights_of
 from windvane.streams.topics import CONTROL, LEARNER
 
 _COLUMNS = ("pnl", "position", "turnover", "fees", "orders", "exposure", "rows", "drawdown", "halts")
@@ -56,7 +59,7 @@ class EnsembleStage(BookStage[EnsembleBook]):
             yield from joined(state.joint, event)
         elif isinstance(event, LearnerUpdate):
             if event.version > state.version:
-                state.updates.setdefault(event.version, event)
+                yield from _known(state, event)
         elif isinstance(event, Control):
             if event.action not in CONTROLS:
                 yield DeadLetter(
@@ -111,6 +114,19 @@ class EnsembleStage(BookStage[EnsembleBook]):
             yield from _rounds(state, step)
 
 
+def _known(state: EnsembleBook, update: LearnerUpdate) -> Iterator[Event]:
+    """Keep a version for the row that it is for; one whose weights cannot be used changes nothing, and is told of."""
+    if update.version in state.updates:
+        return
+    if update.outcome == "swapped":
+        try:
+            state.ensemble.manager.check_meta_models(weights_of(update))
+        except WeightsError as error:
+            yield letter(update, f"learner version {update.version} of book {state.name} is kept: {error}")
+            update = msgspec.structs.replace(update, outcome="kept", weights="")
+    state.updates[update.version] = update
+
+
 def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
     rows, control = step.features, state.ordered
     n = len(rows)
@@ -130,6 +146,7 @@ def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
         bid=rows.bid,
         ask=rows.ask,
         size=rows.size,
+        regime=rows.regime,
         control=codes,
         awake=step.awake,
     )

@@ -220,7 +220,23 @@ class LearnerUpdate(Event, frozen=True, kw_only=True):
     samples: int  # scored rows behind it
     agents: tuple[str, ...]
     scores: tuple[float, ...]  # mean normalised score of every agent over the rows since the last version
-    weights: str = ""  # base64 of safetensors
+    weights: str = ""  # base64 of safetensors, where swapped
+    score_new: float = 0.0  # mean squared error on the newest samples of what was trained
+    score_old: float = 0.0  # of what was in use
+
+
+class TrainRequest(Event, frozen=True, kw_only=True):
+    """What a version is to be trained on; for the runner's trainer, on no topic."""
+
+    version: int
+    raw: bytes  # safetensors: samples, the weights to start from, settings
+
+
+class TrainResult(Event, frozen=True, kw_only=True):
+    """What a trainer made of a request; on no topic. The same request gives the same bytes."""
+
+    version: int
+    raw: bytes  # safetensors: weights, and both scores
 
 
 class Control(Event, frozen=True, kw_only=True):

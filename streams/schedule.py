@@ -19,6 +19,11 @@ class Schedule:
         self.lag = config.learner_lag
         self.good = good  # good rows so far
 
+    @property
+    def left(self) -> int:
+        """Good rows from here to the one that trains the next version, that one included."""
+        return self.every - self.good % self.every
+
     def advance(self, seq: Ints, flags: Ints) -> list[tuple[int, int]]:
         """Count rows (n,); gives (version, seq of good row version x T) for every version they train."""
         if len(flags) == 1:  # a live feed sends row by row

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from windvane.streams.codec import pack, unpack
-from windvane.streams.events import BookOpened, DeadLetter, Decisions, Event
+from windvane.streams.events import BookOpened, DeadLetter, Decisions, Event, TrainRequest, TrainResult
 from windvane.streams.topics import Topic
 
 
@@ -54,6 +54,22 @@ class Logic(Protocol):
     def close(self, book: str, stop: int) -> None:
         """Timed books: in the next step, close the rounds below `stop` with the agents that have answered."""
         ...
+
+
+class Training(Protocol):
+    """A training under way; a concurrent.futures.Future is one."""
+
+    def done(self) -> bool:
+        """Whether `result` returns at once."""
+        ...
+
+    def result(self) -> TrainResult:
+        """What it came to, waited for."""
+        ...
+
+
+Trainer = Callable[[TrainRequest], Training]
+"""Begins a training. The same request gives the same result."""
 
 
 class Stage(NamedTuple):

@@ -12,7 +12,7 @@ TOPOLOGY: tuple[Stage, ...] = (
     Stage("proposals", (topics.FEATURES,), (topics.PROPOSALS, topics.DEAD_LETTERS), ProposalsStage),
     Stage(
         "feedback",
-        (topics.FEATURES, topics.PROPOSALS),
+        (topics.FEATURES, topics.PROPOSALS, topics.LEARNER),
         (topics.LEARNER, topics.DEAD_LETTERS),
         FeedbackStage,
     ),

@@ -32,6 +32,7 @@ def backtest(
     end: options.To = None,
     seed: options.Seed = 0,
     on_halt: options.OnHalt = "next-day",
+    retraining: options.Retraining = None,
     batch: Annotated[int, typer.Option(help="Rows a step; changes speed, never results.")] = 4096,
     wire: Annotated[bool, typer.Option("--wire", help="Send every event through its bytes.")] = False,
     journal: Annotated[str, typer.Option(help="inputs, or full: features and proposals too.")] = "inputs",
@@ -44,6 +45,7 @@ def backtest(
     from windvane.infra.progress import bar, interruptible, say
     from windvane.infra.session import claimed, run
     from windvane.infra.summary import finish, prepare
+    from windvane.infra.training.trainer import trainer_for
     from windvane.metamodel.config import check
 
     check(batch >= 1, f"--batch is {batch}: give 1 or more rows")
@@ -60,15 +62,16 @@ def backtest(
         capital=capital,
         seed=seed,
         on_halt=on_halt,
+        retraining=retraining,
         batch=batch,
         wire=wire,
         full=journal == "full",
     )
     target = out or Path("runs") / book
-    with claimed(target):
+    with claimed(target), trainer_for(plan.config) as trainer:
         with interruptible() as stopping, bar(f"{book}", len(market.columns)) as progress:
             prepare()
-            result = run(plan, market, target, progress=progress, stopping=stopping)
+            result = run(plan, market, target, trainer=trainer, progress=progress, stopping=stopping)
         if result.resumed:
             say(f"went on from row {result.resumed:,} of an unfinished run in {target}")
         if not result.finished:
@@ -76,7 +79,7 @@ def backtest(
                 f"stopped at row {result.rows:,} of {len(market.columns):,}: run the same command again to go on"
             )
             raise typer.Exit(130)
-        finish(target, plan.config, result.seconds, latency=measure(plan, market), as_json=as_json)
+        finish(target, plan.config, result.seconds, latency=measure(plan, market, trainer), as_json=as_json)
 
 
 backtest.__doc__ = f"{backtest.__doc__}\n\n{EXAMPLES}"

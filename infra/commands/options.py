@@ -26,6 +26,11 @@ OnHalt = Annotated[
     str, typer.Option(help="After a limit halts trading: stop, next-day or 'resume-after N' (ticks).")
 ]
 
+Retraining = Annotated[
+    str | None,
+    typer.Option(help="on: retrain the predictor, needs windvane[train]; off. Default: the preset's."),
+]
+
 
 def check_book(book: str) -> None:
     """Refuse a name that cannot be a folder or part of an id."""
@@ -49,12 +54,15 @@ def plan_for(
     wire: bool = False,
     full: bool = False,
     lockstep: bool = True,
+    retraining: str | None = None,
 ) -> "Plan":
     """What to run on a market. costs: fee, slippage and half spread in bp, delay in rows, participation."""
+    import msgspec
+
     from windvane.agents.factory import AGENTS, create_agents
     from windvane.infra.presets import preset as chosen
     from windvane.infra.session import Plan
-    from windvane.metamodel.config import ConfigError, Costs, TradingConfig
+    from windvane.metamodel.config import ConfigError, Costs, TradingConfig, check
 
     names = tuple(AGENTS) if agents is None else tuple(a.strip() for a in agents.split(",") if a.strip())
     try:
@@ -62,6 +70,9 @@ def plan_for(
     except ValueError as error:
         raise ConfigError(str(error)) from error
     weighing, limits = chosen(preset)
+    if retraining is not None:
+        check(retraining in ("on", "off"), f"--retraining is {retraining!r}: give on or off")
+        weighing = msgspec.structs.replace(weighing, retraining=retraining == "on")
     action, resume_after = _on_halt(on_halt)
     fee, slippage, half_spread, delay, participation = costs
     if participation > 0 and market.columns.size is None:

@@ -1,0 +1,89 @@
+"""What the predictor is trained on: every 32 good rows the regressors, and the mean scores of the 32 that followed.
+
+A sample is complete, and can be trained on, only once those 32 are known.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from windvane.agents.base import Floats, Ints
+from windvane.agents.kernel import inlined
+from windvane.metamodel.features import NAMES
+from windvane.metamodel.members import predictor
+from windvane.metamodel.members.contextual import HORIZON
+from windvane.metamodel.scaler import FeatureScaler, scale_row
+
+_FAST = 1.0 - 0.5 ** (1.0 / 96.0)
+_SLOW = 1.0 - 0.5 ** (1.0 / 768.0)
+_TREND = NAMES.index("trend_128")
+
+
+class Samples(NamedTuple):
+    """The newest L samples, and the one that waits for its scores; F features, N agents."""
+
+    count: Ints  # (2,) complete samples so far, 1 where one waits
+    common: np.ndarray  # (L, F + 7) float32, ring
+    own: np.ndarray  # (L, N, 5) float32, ring
+    y: np.ndarray  # (L, N) float32, ring: mean scores
+    waits_common: np.ndarray  # (F + 7,) float32
+    waits_own: np.ndarray  # (N, 5) float32
+    sums: Floats  # (N,) of the scores since
+    fast: Floats  # (N,) EWMAs of the scores, as the learner has them
+    slow: Floats  # (N,)
+    centre: Floats  # (F,)
+    spread: Floats  # (F,)
+    z: Floats  # (F,) scratch
+
+
+def new(agents: int, lookback: int) -> Samples:
+    """None yet. lookback: how many are kept; 0 takes none at all."""
+    scaler = FeatureScaler()
+    shared = len(scaler.centre) + predictor.REGIMES
+    return Samples(
+        np.zeros(2, np.int64),
+        np.zeros((lookback, shared), np.float32),
+        np.zeros((lookback, agents, predictor.OWN), np.float32),
+        np.zeros((lookback, agents), np.float32),
+        np.zeros(shared, np.float32),
+        np.zeros((agents, predictor.OWN), np.float32),
+        np.zeros(agents),
+        np.zeros(agents),
+        np.zeros(agents),
+        scaler.centre,
+        scaler.spread,
+        np.zeros(len(scaler.centre)),
+    )
+
+
+@inlined
+def take(m: Samples, good: int, gn: Floats, x: Floats, p: Floats, a: Floats) -> None:
+    """One warm good row, the `good`-th from 1: its scores gn (N,), features x (F,), posterior p (7,), targets a (N,).
+
+    The sample that waited becomes complete and the next is taken where `good` is a multiple of 32.
+    """
+    n = gn.shape[0]
+    for i in range(n):
+        m.fast[i] += _FAST * (gn[i] - m.fast[i])
+        m.slow[i] += _SLOW * (gn[i] - m.slow[i])
+        m.sums[i] += gn[i]
+    if good % HORIZON == 0:
+        if m.count[1] == 1:
+            at = m.count[0] % m.y.shape[0]
+            for i in range(n):
+                m.y[at, i] = m.sums[i] / HORIZON
+            m.common[at, :] = m.waits_common
+            m.own[at, :, :] = m.waits_own
+            m.count[0] += 1
+        scale_row(x, m.centre, m.spread, m.z)
+        predictor.regress(m.z, p, m.z[_TREND], m.fast, m.slow, a, m.waits_common, m.waits_own)
+        m.count[1] = 1
+        for i in range(n):
+            m.sums[i] = 0.0
+
+
+def newest(m: Samples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Copies of all that are kept, the oldest first: (n, F + 7), (n, N, 5), (n, N)."""
+    total, room = int(m.count[0]), len(m.y)
+    order = np.arange(max(0, total - room), total) % max(room, 1)
+    return m.common[order], m.own[order], m.y[order]

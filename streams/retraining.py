@@ -1,0 +1,148 @@
+"""The slow learning of one book: which versions wait for their training, and which weights are in use.
+
+Requests are handed out one at a time, since the training of a version starts from the weights that the version before
+came to. A version that the log has already is not trained again: the first in the log wins.
+"""
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from windvane.metamodel import weights
+from windvane.metamodel.config import TradingConfig
+from windvane.metamodel.features import NAMES
+from windvane.metamodel.members import predictor
+from windvane.metamodel.weights import WeightsError
+from windvane.streams.events import LearnerUpdate, TrainRequest, TrainResult
+
+MOST_WAITING = 4
+"""Versions that wait for their training before the stage waits too."""
+
+
+class Retraining:
+    """Versions of one book, in order; `settled` is the last that is decided."""
+
+    def __init__(self, book: str, config: TradingConfig) -> None:
+        self.settled = 0
+        self._book = book
+        self._config = config
+        self._weights = b""  # in use
+        self._drafts: dict[int, LearnerUpdate] = {}  # told, not decided: as if kept
+        self._data: dict[int, bytes] = {}  # of every draft, without the weights to start from
+        self._log: dict[int, LearnerUpdate] = {}  # known before they are told
+        self._handed = 0  # version asked for last
+
+    @property
+    def full(self) -> bool:
+        """Whether no more versions may be told before one is decided."""
+        return len(self._drafts) >= MOST_WAITING
+
+    @property
+    def idle(self) -> bool:
+        """Whether no version waits for its training."""
+        return not self._drafts
+
+    def tell(self, draft: LearnerUpdate, sampled: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+        """The rows that train a version are there; sampled: as `samples.newest` gives them."""
+        self._drafts[draft.version] = draft
+        self._data[draft.version] = _data(self._config, draft.version, sampled)
+
+    def adopt(self, update: LearnerUpdate) -> None:
+        """Take in what lies in the log: it wins over what is trained here."""
+        if update.version > self.settled:
+            self._log.setdefault(update.version, update)
+        elif update.version == self.settled and update.outcome == "swapped":
+            self._weights = weights_of(update)
+
+    def step(self, result: TrainResult | None = None) -> Iterator[LearnerUpdate | TrainRequest]:
+        """What follows: updates that are not in the log, and the request for the next version."""
+        while (version := self.settled + 1) in self._drafts:
+            if version in self._log:
+                self._settle(self._log.pop(version))
+            elif result is not None and result.version == version:
+                update = self._judge(self._drafts[version], result)
+                self._settle(update)
+                yield update
+            else:
+                if self._handed < version:
+                    self._handed = version
+                    raw = _with_weights(self._data[version], self._weights)
+                    yield TrainRequest(book=self._book, version=version, raw=raw)
+                return
+
+    def _settle(self, update: LearnerUpdate) -> None:
+        self.settled = update.version
+        del self._drafts[update.version], self._data[update.version]
+        if update.outcome == "swapped":
+            self._weights = weights_of(update)
+
+    def _judge(self, draft: LearnerUpdate, result: TrainResult) -> LearnerUpdate:
+        """Swapped where it can be used and does not score worse on the newest samples, else kept."""
+        tensors, about = weights.from_bytes(result.raw)
+        new, old = float(about.get("score_new", "nan")), float(about.get("score_old", "nan"))
+        if not (np.isfinite(new) and np.isfinite(old)):
+            return draft
+        draft = msgspec.structs.replace(draft, score_new=new, score_old=old)
+        raw = weights.to_bytes(tensors, {})
+        try:
+            predictor.load(raw, len(NAMES), len(self._config.agents))
+        except WeightsError:
+            return draft
+        if new > old:
+            return draft
+        return msgspec.structs.replace(draft, outcome="swapped", weights=base64.b64encode(raw).decode())
+
+    def save(self) -> dict[str, Any]:
+        """Its state as arrays and JSON values."""
+        return {
+            "settled": self.settled,
+            "weights": _bytes(self._weights),
+            "drafts": [msgspec.to_builtins(d) for d in self._drafts.values()],
+            "log": [msgspec.to_builtins(u) for u in self._log.values()],
+            **{f"data.{version}": _bytes(raw) for version, raw in self._data.items()},
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go on from what `save` gave; what was asked for is asked for again."""
+        self.settled, self._weights = saved["settled"], saved["weights"].tobytes()
+        drafts = [msgspec.convert(d, LearnerUpdate) for d in saved["drafts"]]
+        log = [msgspec.convert(u, LearnerUpdate) for u in saved["log"]]
+        self._drafts, self._log = {d.version: d for d in drafts}, {u.version: u for u in log}
+        self._data = {version: saved[f"data.{version}"].tobytes() for version in self._drafts}
+
+
+def _bytes(raw: bytes) -> np.ndarray:
+    return np.frombuffer(raw, np.uint8)
+
+
+def weights_of(update: LearnerUpdate) -> bytes:
+    """The safetensors of an update; raises WeightsError where they are not base64."""
+    try:
+        return base64.b64decode(update.weights, validate=True)
+    except ValueError as error:
+        raise WeightsError(f"not base64: {error}") from error
+
+
+def _data(config: TradingConfig, version: int, sampled: tuple[np.ndarray, np.ndarray, np.ndarray]) -> bytes:
+    common, own, y = sampled
+    weighing = config.weighing
+    about = {
+        "version": version,
+        "seed": config.seed,
+        "fresh": weighing.meta_training_frequency,
+        "batch": weighing.meta_batch_size,
+        "epochs": weighing.meta_epochs,
+    }
+    return weights.to_bytes(
+        {"common": common, "own": own, "y": y}, {name: str(value) for name, value in about.items()}
+    )
+
+
+def _with_weights(data: bytes, current: bytes) -> bytes:
+    tensors, about = weights.from_bytes(data)
+    if current:
+        tensors |= weights.from_bytes(current).tensors
+    return weights.to_bytes(tensors, about)

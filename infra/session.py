@@ -269,7 +269,7 @@ def replay(
                 writer.write(topic, event)
 
         runner = EmbeddedRunner(listen, wire=wire, trainer=trainer)
-        choices = RecordedChoices(journal.read(folder), runner) if as_recorded else None
+        choices = RecordedChoices(lambda: journal.read(folder), runner) if as_recorded else None
         for topic, event in journal.read(folder):
             began = time.monotonic()
             if isinstance(event, BookOpened | Ticks | BookClosed) and topic.name == "ticks":
@@ -294,6 +294,14 @@ def replay(
         target / _RUN, json.dumps({**story, "seconds": seconds, "replay_of": str(folder)}, indent=2).encode()
     )
     return rows, seconds, opened
+
+
+def opened_as(folder: Path) -> TradingConfig:
+    """What a journal's book was opened with; raises SessionError where it opens none."""
+    found = next((event.config for _, event in journal.read(folder) if isinstance(event, BookOpened)), None)
+    if found is None:
+        raise SessionError(f"{folder} opens no book: its run was stopped before the first row, run it again")
+    return found
 
 
 def events(folder: Path) -> Iterator[Event]:

@@ -10,7 +10,7 @@ from windvane.metamodel.members.predictor import REGIMES
 
 _NONE = np.zeros(0)
 
-_SAVED = ("count", "common", "own", "y", "waits_common", "waits_own", "sums", "fast", "slow")
+_SAVED = ("taken", "common", "own", "y", "waits_common", "waits_own", "sums", "fast", "slow")
 
 
 class Counterfactual:

@@ -22,7 +22,7 @@ _TREND = NAMES.index("trend_128")
 class Samples(NamedTuple):
     """The newest L samples, and the one that waits for its scores; F features, N agents."""
 
-    count: Ints  # (2,) complete samples so far, 1 where one waits
+    taken: Ints  # (2,) complete samples so far, 1 where one waits
     common: np.ndarray  # (L, F + 7) float32, ring
     own: np.ndarray  # (L, N, 5) float32, ring
     y: np.ndarray  # (L, N) float32, ring: mean scores
@@ -68,22 +68,22 @@ def take(m: Samples, good: int, gn: Floats, x: Floats, p: Floats, a: Floats) -> 
         m.slow[i] += _SLOW * (gn[i] - m.slow[i])
         m.sums[i] += gn[i]
     if good % HORIZON == 0:
-        if m.count[1] == 1:
-            at = m.count[0] % m.y.shape[0]
+        if m.taken[1] == 1:
+            at = m.taken[0] % m.y.shape[0]
             for i in range(n):
                 m.y[at, i] = m.sums[i] / HORIZON
             m.common[at, :] = m.waits_common
             m.own[at, :, :] = m.waits_own
-            m.count[0] += 1
+            m.taken[0] += 1
         scale_row(x, m.centre, m.spread, m.z)
         predictor.regress(m.z, p, m.z[_TREND], m.fast, m.slow, a, m.waits_common, m.waits_own)
-        m.count[1] = 1
+        m.taken[1] = 1
         for i in range(n):
             m.sums[i] = 0.0
 
 
 def newest(m: Samples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Copies of all that are kept, the oldest first: (n, F + 7), (n, N, 5), (n, N)."""
-    total, room = int(m.count[0]), len(m.y)
+    total, room = int(m.taken[0]), len(m.y)
     order = np.arange(max(0, total - room), total) % max(room, 1)
     return m.common[order], m.own[order], m.y[order]

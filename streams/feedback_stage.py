@@ -88,7 +88,7 @@ class FeedbackStage(BookStage[_Book]):
         """Score all rows that are there, unless too many versions wait for their training."""
         if state.retraining is not None:
             results, state.results = state.results, []
-            for result in results or [None]:
+            for result in (*results, None):
                 yield from state.retraining.step(result)
         for step in state.joint.steps(lambda start, stop: _barrier(state, start, stop)):
             rows, at = step.features, 0

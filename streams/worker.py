@@ -24,6 +24,8 @@ from windvane.streams.events import (
     Features,
     Fills,
     Orders,
+    TrainRequest,
+    TrainResult,
 )
 from windvane.streams.published import Published
 from windvane.streams.stage import Stage, StateError
@@ -87,6 +89,7 @@ class StageWorker:
         self._letters: list[DeadLetter] = []
         self._reach: dict[tuple[str, str], int] = {}  # last row received of a topic and book
         self._published = Published()
+        self._requests: list[TrainRequest] = []
         state = None if saved is None else self._load(saved)
         self.logic = stage.build(state)
 
@@ -170,11 +173,23 @@ class StageWorker:
         made: list[Event] = [*letters, *self.logic.step(events)]
         out: list[Record] = []
         for event in made:
+            if isinstance(event, TrainRequest):
+                self._requests.append(event)
+                continue
             fresh = list(self._records(event))
             if fresh:
                 self._observe(event)
                 out.extend(fresh)
         return out
+
+    def requests(self) -> list[TrainRequest]:
+        """What the steps since the last call want to be trained; after a restart, what was not answered before."""
+        requests, self._requests = self._requests, []
+        return requests
+
+    def answer(self, result: TrainResult) -> None:
+        """Take in what a request came to; it is worked off in the next step, before the state is saved."""
+        self._inbox.append(result)
 
     def give_up_early(self) -> None:
         """Nobody will open the books of records that came before their book was opened: reject them in the next step.

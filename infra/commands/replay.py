@@ -55,6 +55,7 @@ def replay(
     end: options.To = None,
     seed: options.Seed = 0,
     on_halt: options.OnHalt = "next-day",
+    retraining: options.Retraining = None,
 ) -> None:
     """Replay a journal embedded: the same to the last bit, or exit code 1. With --bootstrap: through Kafka.
 
@@ -105,6 +106,7 @@ def replay(
             capital=capital,
             seed=seed,
             on_halt=on_halt,
+            retraining=retraining,
             lockstep=lockstep,
         )
         found = histories.of_market(market, plan)
@@ -166,17 +168,24 @@ def _embedded(journal: Path, out: Path, as_recorded: bool, wire: bool, as_json: 
     from windvane.infra import journal as journals
     from windvane.infra.compare import differences
     from windvane.infra.progress import bar, say
-    from windvane.infra.session import claimed, story_of
+    from windvane.infra.session import claimed, opened_as, story_of
     from windvane.infra.session import replay as run_again
     from windvane.infra.summary import finish, prepare
+    from windvane.infra.training.trainer import trainer_for
 
     folder = journals.find(journal)
     story = story_of(folder)
     prepare()
-    with claimed(out):
+    with claimed(out), trainer_for(*(() if as_recorded else (opened_as(folder),))) as trainer:
         with bar("replay", 0) as progress:
             rows, seconds, opened = run_again(
-                folder, out, wire=wire, full=story["full"], as_recorded=as_recorded, progress=progress
+                folder,
+                out,
+                wire=wire,
+                full=story["full"],
+                as_recorded=as_recorded,
+                trainer=trainer,
+                progress=progress,
             )
         finish(out, opened.config, seconds, latency=None, as_json=as_json)
     found = differences(folder, out / "journal", whole=story["finished"])

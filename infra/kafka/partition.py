@@ -17,6 +17,7 @@ from windvane.infra.kafka.clients import close, ends_of, new_producer, new_reade
 from windvane.infra.kafka.closing import Closer
 from windvane.infra.kafka.inlet import Inlet
 from windvane.infra.kafka.plan import WorkerPlan
+from windvane.infra.kafka.trainings import Trainings
 from windvane.infra.monitoring.logs import logger
 from windvane.infra.monitoring.metrics import WorkerMetrics
 from windvane.streams.events import Event
@@ -158,7 +159,10 @@ class PartitionHost:
     async def _read_control(
         self, reader: AIOKafkaConsumer, worker: StageWorker, first: _Offsets, ends: _Offsets
     ) -> None:
-        """Seek every source to where the state ends; what people ordered is read to its end before all else."""
+        """Seek every source to where the state ends.
+
+        What people ordered, and what this stage has written itself, is read to its end before all else.
+        """
         positions = worker.positions
         at = {place: positions[self._topics[name].name] for name, place in self._places.items()}
         if any(at.values()):
@@ -167,11 +171,12 @@ class PartitionHost:
         reader.assign(tuple(at))
         for place, offset in at.items():
             reader.seek(place, offset)
-        control = self._places.get(f"{self.plan.settings.prefix}.{CONTROL.name}")
-        while control is not None and at[control] < ends[control]:
-            for record in (await reader.getmany(control, timeout_ms=_RECOVERY_MS)).get(control, ()):
-                worker.receive(CONTROL, record.offset, record.value or b"")
-            at[control] = await reader.position(control)
+        first_read = {CONTROL, *self.plan.stage.emits}
+        for name, place in self._places.items():
+            while self._topics[name] in first_read and at[place] < ends[place]:
+                for record in (await reader.getmany(place, timeout_ms=_RECOVERY_MS)).get(place, ()):
+                    worker.receive(self._topics[name], record.offset, record.value or b"")
+                at[place] = await reader.position(place)
 
     async def _work_on(
         self, producer: AIOKafkaProducer, inlet: Inlet, worker: StageWorker, began: float
@@ -180,9 +185,11 @@ class PartitionHost:
         plan, ready, saved = self.plan, False, time.monotonic()
         proposals = self._places.get(f"{plan.settings.prefix}.{PROPOSALS.name}")
         closer = Closer(worker, inlet.reader, proposals)
+        trainings = Trainings(plan.trainer)
         paused: set[TopicPartition] = set()
         while True:
-            await self._read(inlet, worker, closer.seconds_left(_IDLE_SECONDS))
+            await self._read(inlet, worker, closer.seconds_left(trainings.idle_seconds(_IDLE_SECONDS)))
+            trainings.answer(worker)
             plan.strike("read")
             await closer.close_due(worker.next_offset(PROPOSALS))
             due = time.monotonic() - saved > plan.save_seconds or self._stopping
@@ -190,6 +197,7 @@ class PartitionHost:
                 worker.give_up_early()  # before the step that tells of it, and the state that forgets it
             began_step = time.perf_counter()
             records = worker.step()
+            trainings.begin(worker)
             self._metrics.stepped(self.partition, time.perf_counter() - began_step)
             plan.strike("step")
             if records:

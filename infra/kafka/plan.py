@@ -13,7 +13,7 @@ from windvane.infra.kafka.signing import guard
 from windvane.infra.kafka.snapshots import FolderStore, SnapshotStore, TopicStore
 from windvane.metamodel.config import ConfigError
 from windvane.streams.proposals_stage import proposals_of
-from windvane.streams.stage import Stage
+from windvane.streams.stage import Stage, Trainer
 from windvane.streams.topology import TOPOLOGY
 from windvane.streams.worker import Checks
 
@@ -33,6 +33,7 @@ class WorkerPlan(NamedTuple):
     store: SnapshotStore
     strike: Failpoint
     save_seconds: float = SAVE_SECONDS
+    trainer: Trainer | None = None  # of the stage that asks for trainings
 
     @property
     def group(self) -> str:

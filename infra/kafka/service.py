@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from contextlib import closing
 from pathlib import Path
 
 from windvane.infra.kafka import layout
@@ -10,6 +11,7 @@ from windvane.infra.kafka.plan import WorkerPlan, plan_of
 from windvane.infra.kafka.settings import KafkaSettings, SettingsError
 from windvane.infra.monitoring.logs import config, logger, route
 from windvane.infra.monitoring.metrics import WorkerMetrics
+from windvane.infra.training.trainer import ChildTrainer
 from windvane.infra.warmup import warm_up
 from windvane.metamodel.config import ConfigError
 from windvane.streams.stage import StateError
@@ -38,10 +40,12 @@ def run_worker(
     plan = plan_of(spec, settings, partitions, states)
     warm_up()  # a compile would hold up heartbeats
     metrics = WorkerMetrics(plan.stage.name)
-    if binding == "faust":
-        _run_faust(plan, metrics, web_host, web_port, instance)
-    else:
-        asyncio.run(_run_plain(plan, metrics, web_host, web_port, instance))
+    with closing(ChildTrainer()) as trainer:
+        plan = plan._replace(trainer=trainer)
+        if binding == "faust":
+            _run_faust(plan, metrics, web_host, web_port, instance)
+        else:
+            asyncio.run(_run_plain(plan, metrics, web_host, web_port, instance))
 
 
 async def _run_plain(

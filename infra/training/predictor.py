@@ -39,7 +39,7 @@ def train(raw: bytes) -> bytes:
         at = torch.randint(0, rows, (batch,), generator=draw)
         loss = ((_forward(layers, x[:, at]) - y[:, at]) ** 2).mean()
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     trained = [part.detach().to(torch.float16) for part in layers]
     new = _error([part.float() for part in trained], held_x, held_y)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 
 from windvane.infra.training.child import read_frame, write_frame
@@ -17,9 +18,10 @@ from windvane.streams.stage import StateError
 _TRIES = 2
 
 
-def check_trainable(configs: tuple[TradingConfig, ...]) -> None:
-    """Raises StateError where a book wants to be retrained and torch is not installed."""
-    if any(c.weighing.retraining for c in configs) and find_spec("torch") is None:
+@cache
+def check_torch() -> None:
+    """Raises StateError where torch, which is not imported here, is not installed."""
+    if find_spec("torch") is None:
         raise StateError(
             "retraining needs torch, which is not installed: install windvane[train], or give --retraining off"
         )
@@ -37,7 +39,11 @@ class ChildTrainer:
         self._thread.submit(self._running)
 
     def __call__(self, request: TrainRequest) -> Future[TrainResult]:
-        """Begin a training; its result is waited for only by who asks for it."""
+        """Begin a training; its result is waited for only by who asks for it.
+
+        Raises StateError where torch is not installed.
+        """
+        check_torch()
         return self._thread.submit(self._train, request)
 
     def _train(self, request: TrainRequest) -> TrainResult:
@@ -90,10 +96,10 @@ class ChildTrainer:
 @contextmanager
 def trainer_for(*configs: TradingConfig) -> Iterator[ChildTrainer | None]:
     """A trainer where a book needs one; raises StateError where it needs one that cannot be had."""
-    check_trainable(configs)
     if not any(c.weighing.retraining for c in configs):
         yield None
         return
+    check_torch()
     trainer = ChildTrainer()
     trainer.start()
     try:

@@ -1,0 +1,30 @@
+"""The trainings that one partition has under way; its loop never waits for one."""
+
+from windvane.streams.stage import StateError, Trainer, Training
+from windvane.streams.worker import StageWorker
+
+_LOOK_SECONDS = 0.005
+
+
+class Trainings:
+    """Requests of a worker handed to a trainer, results handed back as they come, in the order asked."""
+
+    def __init__(self, trainer: Trainer | None) -> None:
+        self._trainer = trainer
+        self._under_way: list[Training] = []
+
+    def begin(self, worker: StageWorker) -> None:
+        """Hand on what the last step asked for; raises StateError where nobody can train it."""
+        for request in worker.requests():
+            if self._trainer is None:
+                raise StateError(f"book {request.book} is to be retrained, and this worker has no trainer")
+            self._under_way.append(self._trainer(request))
+
+    def answer(self, worker: StageWorker) -> None:
+        """Give the worker what is ready, to be worked off in its next step."""
+        while self._under_way and self._under_way[0].done():
+            worker.answer(self._under_way.pop(0).result())
+
+    def idle_seconds(self, usual: float) -> float:
+        """How long to wait for records: a result wakes nobody up, so look again soon."""
+        return min(usual, _LOOK_SECONDS) if self._under_way else usual

@@ -15,10 +15,10 @@ $(VENV)/dev: $(BIN)/windvane
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,kafka]'
 	@touch $@
 
-## demo: simulate a market, run the whole pipeline on it, write a report
+## demo: simulate a market, run the whole pipeline on it, write a report; without retraining, which needs torch
 demo: $(BIN)/windvane
 	$(BIN)/windvane simulate --market standard --ticks 200000 --seed 7 --out $(DEMO)/market.parquet
-	$(BIN)/windvane backtest $(DEMO)/market.parquet --book demo --out $(DEMO)
+	$(BIN)/windvane backtest $(DEMO)/market.parquet --book demo --out $(DEMO) --retraining off
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

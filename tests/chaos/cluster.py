@@ -97,7 +97,7 @@ class Cluster:
         sender = self.senders.get(book)
         if sender is not None and sender.runs:
             sender.stop(signal.SIGINT)
-        words = ["replay", str(file), *self._place(), "--book", book]
+        words = ["replay", str(file), *self._place(), "--book", book, "--retraining", "off"]
         words += ["--lockstep"] if self.lockstep else []
         words += ["--speed", speed, "--records", str(records)]
         self.senders[book] = Process(words, self.folder / f"sender-{book}.log")

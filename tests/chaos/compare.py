@@ -62,6 +62,7 @@ def embedded(file: Path, book: str, out: Path) -> Found:
         capital=1_000_000.0,
         seed=0,
         on_halt="next-day",
+        retraining="off",
     )
     run(plan, market, out)
     return of_journal(out / "journal", plan.config.symbol)

@@ -206,7 +206,7 @@ def test_bars_are_those_of_pandas(tmp_path: Path, source: str) -> None:
 
 
 def test_ctrl_c_is_130_and_the_same_command_goes_on(market: Path, done: Path, tmp_path: Path) -> None:
-    command = [SCRIPT, "backtest", market, "--out", tmp_path, "--batch", "1"]
+    command = [SCRIPT, "backtest", market, "--out", tmp_path, "--batch", "1", "--retraining", "off"]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     log = tmp_path / "journal" / "events.wvj"
     for _ in range(1200):

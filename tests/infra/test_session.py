@@ -243,8 +243,8 @@ def interrupted(tmp_path: Path) -> tuple[list[str], Path]:
     """A command whose run was stopped by SIGINT in its middle."""
     write_market(tmp_path / "market.parquet", "standard", ROWS, 3, False)
     out = tmp_path / "out"
-    command = [*CLI, "backtest", str(tmp_path / "market.parquet"), "--out", str(out), "--delay", "2"]
-    with subprocess.Popen([*command, "--batch", "1"], env=HERE, stderr=subprocess.PIPE) as process:
+    command = [*CLI, "backtest", str(tmp_path / "market.parquet"), "--out", str(out), "--delay", "2", "--retraining", "off"]
+    with subprocess.Popen([*command, "--batch", "1", "--retraining", "off"], env=HERE, stderr=subprocess.PIPE) as process:
         try:
             until = time.monotonic() + DEADLINE
             path = out / "journal" / FILE

@@ -74,10 +74,10 @@ def on_the_simplex(w: Floats, cap: float, minimum: int) -> bool:
 
 @pytest.mark.parametrize(("agents", "delay", "cold"), [(6, 1, 100), (6, 0, 0), (3, 3, 33), (1, 1, 50)])
 def test_against_the_reference(agents: int, delay: int, cold: int) -> None:
-    assert MEMBERS == ("equal", "prod", "contextual")
-    config = WeighingConfig(max_agent_weight=0.45, min_diversification_agents=2, prior=(3.0, 1.0, 6.0))
+    assert MEMBERS == ("equal", "prod", "contextual", "predictor")
+    config = WeighingConfig(max_agent_weight=0.45, min_diversification_agents=2, prior=(3.0, 1.0, 6.0, 5.0))
     given_rows, m = rows(agents + delay, 640, agents, cold), manager(agents, config, delay, seed=9)
-    got, share = np.empty((640, agents)), np.empty((640, 3))
+    got, share = np.empty((640, agents)), np.empty((640, 4))
     for t in range(640):
         got[t] = m.step(*part(given_rows, t, t + 1))[0]
         share[t] = m.learner.share
@@ -98,8 +98,9 @@ def test_against_the_reference(agents: int, delay: int, cold: int) -> None:
     np.testing.assert_allclose(m.learner.gn, expected.gn[-1], rtol=0.0, atol=1e-9)
     np.testing.assert_allclose(m.learner.S, expected.S, rtol=0.0, atol=1e-9)
     np.testing.assert_allclose(m.learner.contextual.mu, expected.mu, rtol=0.0, atol=1e-8)
-    np.testing.assert_allclose(m.learner.w, expected.members[-1], rtol=0.0, atol=1e-7)
-    np.testing.assert_allclose(share, expected.share, rtol=0.0, atol=1e-7)
+    np.testing.assert_allclose(m.learner.w[:3], expected.members[-1], rtol=0.0, atol=1e-7)
+    np.testing.assert_allclose(share[:, :3], expected.share, rtol=0.0, atol=1e-7)
+    assert (share[:, 3] == 0.0).all()  # not retrained, so no member
     np.testing.assert_allclose(got, expected.weights, rtol=0.0, atol=1e-7)
     assert m.weights == dict(zip(m.agents, m.learner.weights.tolist(), strict=True))
     assert list(m.member_weights.values()) == share[-1].tolist()
@@ -213,7 +214,7 @@ def with_sleeper(asleep: range, sleeper: int, n: int = 240) -> tuple[list[dict[s
             awake[sleeper] = 0
             target[t] = target[t - 1]
         learner.learn(m.learner, m.rules, mid[t], cost[t], warm[t] != 0, awake)
-        learner.weigh(m.learner, m.rules, x[t], target[t], warm[t] != 0, awake)
+        learner.weigh(m.learner, m.rules, x[t], np.zeros(7), target[t], warm[t] != 0, awake)
         weights[t] = m.learner.weights
         history.append(states(m))
     return history, weights

@@ -1,0 +1,69 @@
+"""A book whose predictor is retrained, and trainers that need no torch."""
+
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+
+from simulated_book import config, opening, ticks
+from windvane.metamodel import weights
+from windvane.metamodel.config import WeighingConfig
+from windvane.metamodel.members import predictor
+from windvane.streams.events import BookClosed, Event, TrainRequest, TrainResult
+
+ROWS, EVERY, LAG = 1_300, 96, 7
+AGENTS = 6
+
+
+class Now:
+    """A training that is done when it is begun."""
+
+    def __init__(self, result: TrainResult) -> None:
+        self._result = result
+
+    def done(self) -> bool:
+        return True
+
+    def result(self) -> TrainResult:
+        return self._result
+
+
+Scores = Callable[[int], tuple[float, float]]
+
+
+def better(version: int) -> tuple[float, float]:
+    """New and old score: every version is swapped, but for each third."""
+    return (2.0, 1.0) if version % 3 == 0 else (1.0, 2.0)
+
+
+class FakeTrainer:
+    """Draws the weights from a digest of the request, so the same request alone gives the same weights."""
+
+    def __init__(self, scores: Scores = better, value: float | None = None) -> None:
+        self.asked: list[TrainRequest] = []
+        self._scores, self._value = scores, value
+
+    def __call__(self, request: TrainRequest) -> Now:
+        self.asked.append(request)
+        return Now(self.train(request))
+
+    def train(self, request: TrainRequest) -> TrainResult:
+        rng = np.random.default_rng(list(hashlib.sha256(request.raw).digest()))
+        shapes = predictor.shapes(50, AGENTS)
+        made = {n: (0.1 * rng.standard_normal(shape)).astype(np.float16) for n, shape in shapes.items()}
+        if self._value is not None:
+            made["w1"][0, 0, 0] = self._value
+        new, old = self._scores(request.version)
+        raw = weights.to_bytes(made, {"score_new": repr(new), "score_old": repr(old)})
+        return TrainResult(book=request.book, version=request.version, raw=raw)
+
+
+def settings(**changes: object) -> WeighingConfig:
+    usual: dict[str, object] = {"meta_training_frequency": 3, "learner_lag": LAG, "retraining": True}
+    return WeighingConfig(**usual | changes)  # type: ignore[arg-type]
+
+
+def events(rows: int = ROWS, **changes: object) -> list[Event]:
+    """Opening, all ticks in one batch, closing; a version every 96 good rows."""
+    start = opening(config(weighing=settings(**changes)))
+    return [start, ticks(rows), BookClosed(book="book", last=rows - 1)]

@@ -1,9 +1,12 @@
 """What time made of a run, told to the runner that computes it again: its choices, and what was learned in it."""
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 
+from windvane.metamodel.weights import to_bytes
 from windvane.streams.embedded import EmbeddedRunner
-from windvane.streams.events import Decisions, Event, LearnerUpdate
+from windvane.streams.events import Decisions, Event, LearnerUpdate, TrainRequest, TrainResult
+from windvane.streams.stage import Training
 from windvane.streams.topics import LEARNER, Topic
 
 
@@ -25,3 +28,10 @@ class RecordedChoices:
         while self._last < seq and (decisions := next(self._decisions, None)) is not None:
             self._runner.follow(decisions)
             self._last = decisions.last
+
+
+def untrained(request: TrainRequest) -> Training:
+    """The trainer of a run computed as recorded: what the log does not have, no decision was made with."""
+    done: Future[TrainResult] = Future()
+    done.set_result(TrainResult(book=request.book, version=request.version, raw=to_bytes({}, {})))
+    return done

@@ -18,17 +18,16 @@ from typing import Any
 from windvane.agents.kernel import code_digest
 from windvane.infra import journal
 from windvane.infra.market import Market
-from windvane.infra.recorded import RecordedChoices
 from windvane.metamodel.config import TradingConfig, digest
 from windvane.streams.codec import WireError, pack, unpack
 from windvane.streams.embedded import EmbeddedRunner
-from windvane.streams.events import BookClosed, BookOpened, Control, Event, Ticks
+from windvane.streams.events import BookClosed, BookOpened, Control, Event
 from windvane.streams.stage import Trainer
 from windvane.streams.topics import DEAD_LETTERS, FEATURES, PROPOSALS, Topic
 
 SNAPSHOT_SECONDS = 5.0
-_SNAPSHOT = "snapshot.wvs"
-_RUN = "run.json"
+SNAPSHOT = "snapshot.wvs"
+RUN = "run.json"
 
 
 class SessionError(ValueError):
@@ -92,11 +91,9 @@ def run(
         return Result(len(market.columns), seconds, 0, True)
     before = _unfinished(folder, key)
     if before is None:
-        _clear(folder)
+        clear(folder)
         (out / "metrics.json").unlink(missing_ok=True)
-        _write(
-            folder / _RUN, json.dumps({**key, "finished": False, **_story(plan, market)}, indent=2).encode()
-        )
+        write(folder / RUN, json.dumps({**key, "finished": False, **_story(plan, market)}, indent=2).encode())
     rows = len(market.columns)
     done = 0 if before is None else int(before["rows"])
     spent = 0.0 if before is None else float(before["seconds"])
@@ -132,16 +129,16 @@ def run(
         seconds = spent + time.monotonic() - began
         _save(folder, runner, writer, done, seconds)
     if finished:
-        story = json.loads((folder / _RUN).read_bytes())
-        _write(folder / _RUN, json.dumps({**story, "finished": True, "seconds": seconds}, indent=2).encode())
-        (folder / _SNAPSHOT).unlink()
+        story = json.loads((folder / RUN).read_bytes())
+        write(folder / RUN, json.dumps({**story, "finished": True, "seconds": seconds}, indent=2).encode())
+        (folder / SNAPSHOT).unlink()
     return Result(done, seconds, resumed, finished)
 
 
-def _clear(folder: Path) -> None:
+def clear(folder: Path) -> None:
     """An empty place for a journal; nothing is removed that a run did not write."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (_RUN, _SNAPSHOT, journal.FILE):
+    for name in (RUN, SNAPSHOT, journal.FILE):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -173,7 +170,7 @@ def claimed(out: Path) -> Iterator[None]:
 def _finished(out: Path, key: dict[str, Any]) -> float | None:
     """Seconds of a finished run of the same thing that only lacks its report, else None."""
     folder = out / "journal"
-    if (out / "metrics.json").exists() or not (folder / _RUN).is_file():
+    if (out / "metrics.json").exists() or not (folder / RUN).is_file():
         return None
     story = story_of(folder)
     same = all(story.get(name) == value for name, value in key.items())
@@ -182,26 +179,26 @@ def _finished(out: Path, key: dict[str, Any]) -> float | None:
 
 def _unfinished(folder: Path, key: dict[str, Any]) -> dict[str, Any] | None:
     """The snapshot of an unfinished run of the same thing, or None where there is nothing to go on with."""
-    if not (folder / _RUN).is_file():
+    if not (folder / RUN).is_file():
         return None
     story = story_of(folder)
     if story["finished"]:
         return None
-    if not (folder / _SNAPSHOT).is_file():
+    if not (folder / SNAPSHOT).is_file():
         return None  # it did not get as far as its first snapshot: nothing is lost by starting anew
     if any(story.get(name) != value for name, value in key.items()):
         raise SessionError(
             f"{folder.parent} holds an unfinished run of other data or options: "
             f"choose another --out, or remove {folder} to give that run up"
         )
-    raw = (folder / _SNAPSHOT).read_bytes()
+    raw = (folder / SNAPSHOT).read_bytes()
     crc, size = int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:8], "little")
     try:
         if zlib.crc32(raw[4:]) != crc:
             raise WireError("checksum")
         found = unpack(raw[8 : 8 + size])
     except WireError as error:
-        raise SessionError(f"{folder / _SNAPSHOT} is damaged: remove {folder} and run again") from error
+        raise SessionError(f"{folder / SNAPSHOT} is damaged: remove {folder} and run again") from error
     return {**found, "state": raw[8 + size :]}
 
 
@@ -211,10 +208,10 @@ def _save(
     """Everything that was journaled is on disk before the state that follows from it."""
     head = pack({"rows": rows, "seconds": seconds, "offset": writer.sync()})
     body = len(head).to_bytes(4, "little") + head + runner.snapshot()
-    _write(folder / _SNAPSHOT, zlib.crc32(body).to_bytes(4, "little") + body)
+    write(folder / SNAPSHOT, zlib.crc32(body).to_bytes(4, "little") + body)
 
 
-def _write(path: Path, raw: bytes) -> None:
+def write(path: Path, raw: bytes) -> None:
     """Replace a file in one step: a crash leaves the old or the new one."""
     part = path.with_suffix(".part")
     with part.open("wb") as file:
@@ -230,70 +227,12 @@ def _write(path: Path, raw: bytes) -> None:
 def story_of(folder: Path) -> dict[str, Any]:
     """What run.json tells of a journal."""
     try:
-        story = dict(json.loads((folder / _RUN).read_bytes()))
+        story = dict(json.loads((folder / RUN).read_bytes()))
     except (FileNotFoundError, ValueError, TypeError) as error:
-        raise SessionError(f"{folder} has no readable {_RUN}: it is not the journal of a run") from error
+        raise SessionError(f"{folder} has no readable {RUN}: it is not the journal of a run") from error
     if not {"finished", "file", "kind", "bars", "preset", "rejected", "notes", "full"} <= story.keys():
-        raise SessionError(f"{folder / _RUN} is damaged: choose another --out, or remove {folder}")
+        raise SessionError(f"{folder / RUN} is damaged: choose another --out, or remove {folder}")
     return story
-
-
-def replay(
-    folder: Path,
-    out: Path,
-    *,
-    wire: bool = False,
-    full: bool = False,
-    as_recorded: bool = False,
-    trainer: Trainer | None = None,
-    progress: Callable[[int], None] = lambda r: None,
-) -> tuple[int, float, BookOpened]:
-    """Send the inputs of a journal through the pipeline again, into OUT/journal; gives rows, seconds and the book.
-
-    Inputs are what lies on ticks and control; all else is computed anew. as_recorded: with the choices that time made
-    in the run, else as a backtest of the same ticks makes them.
-    """
-    target = out / "journal"
-    if (target / _SNAPSHOT).is_file():
-        raise SessionError(f"{out} holds an unfinished run: choose another --out, or finish it first")
-    if target.resolve() == folder.resolve():
-        raise SessionError(f"{out} holds the journal to replay: choose another --out")
-    _clear(target)
-    opened: BookOpened | None = None
-    rows, seconds, whole = 0, 0.0, False
-    quiet = set() if full else {FEATURES.name, PROPOSALS.name}
-    with journal.JournalWriter(target) as writer:
-
-        def listen(topic: Topic, event: Event) -> None:
-            if topic.name not in quiet:
-                writer.write(topic, event)
-
-        runner = EmbeddedRunner(listen, wire=wire, trainer=trainer)
-        choices = RecordedChoices(lambda: journal.read(folder), runner) if as_recorded else None
-        for topic, event in journal.read(folder):
-            began = time.monotonic()
-            if isinstance(event, BookOpened | Ticks | BookClosed) and topic.name == "ticks":
-                opened = event if isinstance(event, BookOpened) else opened
-                whole = isinstance(event, BookClosed)
-                if choices is not None and isinstance(event, Ticks):
-                    choices.follow(event.last)
-                runner.feed([event])
-                rows += len(event) if isinstance(event, Ticks) else 0
-            elif isinstance(event, Control):
-                runner.control([event])
-            elif topic.name == DEAD_LETTERS.name and rows == 0:
-                listen(topic, event)  # of the reader: the pipeline itself finds the others again
-            seconds += time.monotonic() - began
-            progress(rows)
-    if opened is None:
-        raise SessionError(f"{folder} opens no book: its run was stopped before the first row, run it again")
-    story = story_of(folder)
-    if story["finished"] and not whole:
-        raise SessionError(f"{folder} is cut short: its run was finished but its log is not, so run it again")
-    _write(
-        target / _RUN, json.dumps({**story, "seconds": seconds, "replay_of": str(folder)}, indent=2).encode()
-    )
-    return rows, seconds, opened
 
 
 def opened_as(folder: Path) -> TradingConfig:

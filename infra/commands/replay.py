@@ -168,8 +168,8 @@ def _embedded(journal: Path, out: Path, as_recorded: bool, wire: bool, as_json: 
     from windvane.infra import journal as journals
     from windvane.infra.compare import differences
     from windvane.infra.progress import bar, say
+    from windvane.infra.replaying import replay as run_again
     from windvane.infra.session import claimed, opened_as, story_of
-    from windvane.infra.session import replay as run_again
     from windvane.infra.summary import finish, prepare
     from windvane.infra.training.trainer import trainer_for
 

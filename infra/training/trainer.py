@@ -64,7 +64,9 @@ class ChildTrainer:
         )
 
     def _running(self) -> "subprocess.Popen[bytes]":
-        if self._child is None or self._child.poll() is not None:
+        if self._child is not None and self._child.poll() is not None:
+            self._end()
+        if self._child is None:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "windvane.infra.training.child"],
                 stdin=subprocess.PIPE,

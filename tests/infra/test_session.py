@@ -19,7 +19,8 @@ from simulated_book import config, outputs, same
 from windvane.infra import journal, session
 from windvane.infra.compare import differences
 from windvane.infra.journal import FILE, JournalError
-from windvane.infra.session import SessionError, replay, run
+from windvane.infra.replaying import replay
+from windvane.infra.session import SessionError, run
 from windvane.infra.simulated import write_market
 from windvane.metamodel.config import Costs
 from windvane.streams import topics
@@ -90,7 +91,7 @@ def test_killed_at_random_moments_it_ends_as_if_undisturbed(
 def test_a_crash_around_any_write_of_a_file_loses_nothing(
     after: bool, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, left, crashes = session._write, 0, 0
+    whole, left, crashes = session.write, 0, 0
 
     def write(path: Path, raw: bytes) -> None:
         nonlocal left
@@ -101,7 +102,7 @@ def test_a_crash_around_any_write_of_a_file_loses_nothing(
         if left == 0:
             raise InterruptedError
 
-    monkeypatch.setattr(session, "_write", write)
+    monkeypatch.setattr(session, "write", write)
     for place in range(1, 40):
         shutil.rmtree(tmp_path)
         left = place
@@ -243,8 +244,20 @@ def interrupted(tmp_path: Path) -> tuple[list[str], Path]:
     """A command whose run was stopped by SIGINT in its middle."""
     write_market(tmp_path / "market.parquet", "standard", ROWS, 3, False)
     out = tmp_path / "out"
-    command = [*CLI, "backtest", str(tmp_path / "market.parquet"), "--out", str(out), "--delay", "2", "--retraining", "off"]
-    with subprocess.Popen([*command, "--batch", "1", "--retraining", "off"], env=HERE, stderr=subprocess.PIPE) as process:
+    command = [
+        *CLI,
+        "backtest",
+        str(tmp_path / "market.parquet"),
+        "--out",
+        str(out),
+        "--delay",
+        "2",
+        "--retraining",
+        "off",
+    ]
+    with subprocess.Popen(
+        [*command, "--batch", "1"], env=HERE, stderr=subprocess.PIPE
+    ) as process:
         try:
             until = time.monotonic() + DEADLINE
             path = out / "journal" / FILE

@@ -74,7 +74,9 @@ async def _replayed(
         with (folder / "replay.log").open("ab") as log:
             senders = [
                 subprocess.Popen(
-                    windvane("replay", str(file), *options, "--book", book, "--retraining", "off"), stdout=log, stderr=log
+                    windvane("replay", str(file), *options, "--book", book, "--retraining", "off"),
+                    stdout=log,
+                    stderr=log,
                 )
                 for book in books
             ]

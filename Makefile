@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
+SEED ?= 1
 
-.PHONY: demo test lint slow bench clean
+.PHONY: demo test lint slow bench chaos clean
 
 $(BIN)/windvane: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -37,6 +38,10 @@ slow: $(VENV)/dev
 ## bench: speed, latency, memory and start-up, printed as a table
 bench: $(VENV)/dev
 	$(BIN)/python -m windvane.infra.bench
+
+## chaos: kill all that can be killed on a real Kafka (KAFKA_HOME) and compare, about 25 minutes; SEED chooses the kills
+chaos: $(VENV)/dev
+	PYTHONPATH=tests:tests/kafka $(BIN)/python -m chaos --seed $(SEED)
 
 clean:
 	rm -rf $(VENV) runs

@@ -125,7 +125,8 @@ class Pipeline(Processes):
         return self
 
     def _caught_up(self) -> set[tuple[str, int]]:
-        lines = (json.loads(line) for line in self.log(self._name).splitlines() if line.startswith("{"))
+        found = (line.partition("{") for line in self.log(self._name).splitlines())
+        lines = (json.loads(brace + line) for _, brace, line in found if brace)
         return {(said["stage"], said["partition"]) for said in lines if said["event"] == "caught up"}
 
     def stages(self) -> dict[str, int]:

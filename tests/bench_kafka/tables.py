@@ -60,7 +60,7 @@ def latency(given: Namespace, bootstrap: str, folder: Path) -> None:
     from latency import kafka_alone, pipeline_at
 
     rates, numbers = [float(r) for r in given.rates], [int(n) for n in given.books]
-    alone = {rate: kafka_alone(bootstrap, rate, min(given.seconds, 30.0), folder) for rate in rates}
+    alone = {rate: kafka_alone(bootstrap, rate, min(given.seconds, 15.0), folder) for rate in rates}
     whole = _table(
         "binding",
         "books",

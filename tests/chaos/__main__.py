@@ -9,7 +9,7 @@ import typer
 from broker import Broker, distribution
 
 from chaos import cluster as clusters
-from chaos import failpoints, moving, random_kills, report, short, timed
+from chaos import compare, failpoints, moving, random_kills, short, timed
 from chaos.cluster import ChaosError, Cluster, Kill
 from chaos.compare import Verdict
 from chaos.report import say
@@ -53,7 +53,7 @@ def _short(book: str) -> Callable[[Cluster, Asked], list[Verdict]]:
 
 
 def _timed(cluster: Cluster, asked: Asked) -> list[Verdict]:
-    return timed.run(cluster, asked.folder, seed=asked.seed, rows=12_000)
+    return timed.run(cluster, asked.broker, asked.folder, seed=asked.seed, rows=12_000)
 
 
 PARTS = {
@@ -109,7 +109,7 @@ def _run(name: str, asked: Asked) -> bool:
         except ChaosError as error:
             deaths.append(str(error))
         kills, deaths = cluster.kills, cluster.deaths + deaths
-    say(f"part {name}\n\n{clusters.table(kills)}\n\n{report.table(verdicts)}\n")
+    say(f"part {name}\n\n{clusters.table(kills)}\n\n{compare.table(verdicts)}\n")
     for death in deaths:
         say(f"wrong: {death}")
     return not deaths and bool(verdicts) and all(v.right for v in verdicts)

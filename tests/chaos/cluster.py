@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from broker import Broker
+
 from chaos.processes import Process
+from chaos.report import say
 from chaos.watch import Watch
 from windvane.agents.factory import AGENTS
 from windvane.infra.kafka import layout
@@ -186,6 +189,22 @@ class Cluster:
         """`written` once all that a killed process had sent has arrived."""
         time.sleep(_LANDED_SECONDS)
         return self.written(stage)
+
+    def broker_dies(self, broker: Broker) -> None:
+        """Kill the broker, start it again on its data, and wait until books decide what was sent before.
+
+        A worker that dies while the broker is away starts without one.
+        """
+        rows = self.ticks()
+        worker = self.workers["proposals"]
+        since = time.monotonic()
+        broker.kill()
+        worker.kill()
+        worker.start()
+        broker.start()
+        up = time.monotonic() - since
+        took = self.recovered("kill -9 broker and proposals", "broker", since, rows, 120.0)
+        say(f"kill -9 broker: it serves after {up:.2f} s, the books decide after {took:.2f} s")
 
     def all_decided(self, rows: Mapping[str, int], seconds: float = 240.0) -> None:
         """Wait until books have decided so many rows."""

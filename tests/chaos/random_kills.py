@@ -39,8 +39,8 @@ def names(wanted: int) -> list[str]:
 class Storm:
     """One run of it."""
 
-    def __init__(self, cluster: Cluster, broker: Broker, seed: int, kills: int) -> None:
-        self._cluster, self._broker = cluster, broker
+    def __init__(self, cluster: Cluster, seed: int, kills: int) -> None:
+        self._cluster = cluster
         self._rng = np.random.default_rng(seed)
         self._left = kills
 
@@ -122,16 +122,6 @@ class Storm:
         fenced = old.count(_TAKEN_OVER) - fenced
         say(f"zombie: taken over in {took:.2f} s, fenced on {fenced} partitions when it woke up")
 
-    def broker(self) -> None:
-        """The broker dies and comes back."""
-        rows = self._cluster.ticks()
-        since = time.monotonic()
-        self._broker.kill()
-        self._broker.start()
-        up = time.monotonic() - since
-        took = self._cluster.recovered("kill -9 broker", "broker", since, rows, 120.0)
-        say(f"kill -9 broker: it serves after {up:.2f} s, the books decide after {took:.2f} s")
-
 
 def run(
     cluster: Cluster, broker: Broker, folder: Path, *, seed: int, rows: int, kills: int, books: int = 4
@@ -139,7 +129,7 @@ def run(
     """`kills` kills while `books` books of `rows` rows are replayed; gives what the comparison found."""
     files = {book: market(folder, rows, seed + k) for k, book in enumerate(names(books))}
     wanted = {book: embedded(file, book, folder / "embedded" / book) for book, file in files.items()}
-    storm, late = Storm(cluster, broker, seed, kills), max(2, kills // 6)
+    storm, late = Storm(cluster, seed, kills), max(2, kills // 6)
     cluster.all_stages()
     seconds = (kills - late) * _KILL_SECONDS + 90.0
     speed = f"{BAR / 1e9 * rows * _PACED / seconds:.0f}x"
@@ -149,7 +139,7 @@ def run(
     paced = kills - late
     for left, special in (
         (kills - paced // 5, storm.join),
-        (kills - 2 * paced // 5, storm.broker),
+        (kills - 2 * paced // 5, lambda: cluster.broker_dies(broker)),
         (kills - 3 * paced // 5, storm.leave),
         (kills - 4 * paced // 5, storm.zombie),
         (late, lambda: None),

@@ -1,29 +1,17 @@
 """What every runner of the topology must do; a new one joins by a subclass of RunnerContract."""
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Protocol
 
 import numpy as np
 import pytest
 
-from simulated_book import Recorded, full_book, outputs, plain_run, same
+from contracted import RESULTS, batches, book, contiguous, reference, until
+from simulated_book import Recorded, outputs, same
 from windvane.streams import topics
 from windvane.streams.embedded import EmbeddedRunner
-from windvane.streams.events import Batch, BookClosed, BookOpened, Control, Decisions, Event, Ticks, cut
+from windvane.streams.events import Batch, BookClosed, BookOpened, Decisions, Event, Ticks, cut
 from windvane.streams.topics import Topic
-
-RESULTS = (
-    topics.FEATURES,
-    topics.PROPOSALS,
-    topics.LEARNER,
-    topics.DECISIONS,
-    topics.ORDERS,
-    topics.FILLS,
-    topics.STATEMENTS,
-    topics.DEAD_LETTERS,
-)
-ROWS = 1300
 
 
 class Runner(Protocol):
@@ -35,30 +23,6 @@ class Runner(Protocol):
 
 
 Listener = Callable[[Topic, Event], None]
-
-
-@cache
-def book() -> tuple[list[Event], list[Control]]:
-    """Rows that all came: bad ones, heartbeats and controls among them, columns that stop half way."""
-    events, orders = full_book(ROWS)
-    return events, orders
-
-
-@cache
-def reference() -> Recorded:
-    """The embedded pipeline over the whole book in as few steps as there can be."""
-    return plain_run(*book())
-
-
-def batches(rows: int) -> list[Event]:
-    """The events after the opening, ticks in batches of so many rows."""
-    out: list[Event] = []
-    for event in book()[0][1:]:
-        if isinstance(event, Ticks):
-            out.extend(cut(event, at, at + rows) for at in range(0, len(event), rows))
-        else:
-            out.append(event)
-    return out
 
 
 class RunnerContract:
@@ -151,19 +115,6 @@ class RunnerContract:
             other.feed([event])
         assert one.snapshot() == other.snapshot()
         assert self.make(lambda topic, event: None, one.snapshot()).snapshot() == one.snapshot()
-
-
-def until(event: Event, last: int) -> Event:
-    """Rows of a batch up to seq `last`; other events whole."""
-    if not isinstance(event, Batch):
-        return event
-    return cut(event, 0, int(np.searchsorted(event.seq, last, side="right")))
-
-
-def contiguous(events: Sequence[Event], place: int) -> bool:
-    """Whether no row is missing before this place, so that a stage holds nothing."""
-    before = [e for e in events[:place] if isinstance(e, Ticks)]
-    return not before or before[-1].last + 1 == sum(len(e) for e in before)
 
 
 class TestEmbedded(RunnerContract):

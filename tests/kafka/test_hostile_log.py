@@ -1,7 +1,6 @@
-"""Whatever lies on the topics: no stage stops, no good row is lost, and each bad thing is a dead letter that says why."""
+"""Whatever lies on the topics: no stage stops, no good row is lost, and each bad thing is a letter that says why."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,7 +172,7 @@ BAD = (
             scores=[],
         ),
         "cannot be written again",
-    ),  # fmt: skip
+    ),
     Bad("unsigned", CONTROL, to_json(UNSIGNED), "control 1 is not signed by who may"),
     Bad(
         "wrongly signed",
@@ -271,12 +270,12 @@ async def _run(settings: KafkaSettings, states: Path) -> Ran:
 
 
 @pytest.fixture(scope="module")
-def ran(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+def ran(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     settings = KafkaSettings(
         bootstrap=kafka, prefix=f"test-{uuid4().hex[:12]}", control_key="the key of the tests, no secret"
     )
     asyncio.run(layout.create(settings, partitions=PARTITIONS))
-    yield asyncio.run(_run(settings, tmp_path_factory.mktemp("states")))
+    return asyncio.run(_run(settings, tmp_path_factory.mktemp("states")))
 
 
 def test_the_orders_and_fills_are_those_of_a_backtest_of_the_good_rows(ran: Ran) -> None:

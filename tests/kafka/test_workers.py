@@ -3,28 +3,29 @@
 import asyncio
 import os
 import re
-import signal
 import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-
 from broker import Broker, _free_ports
 from cli_harness import refusal, windvane
 from running import PARTITIONS, STAGES, Process, inside, put, records
+
 from simulated_book import config, opening, plain_run, ticks
 from windvane.infra.kafka import layout
 from windvane.infra.kafka.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.signing import sign
 from windvane.infra.kafka.snapshots import FolderStore
 from windvane.streams.codec import from_json, to_json
-from windvane.streams.events import BookClosed, Decisions, Orders, cut
+from windvane.streams.events import BookClosed, Control, DeadLetter, Decisions, Orders, cut
 from windvane.streams.records import order_lines
-from windvane.streams.topics import CONTROL, DECISIONS, FEATURES, ORDERS, TICKS
+from windvane.streams.topics import CONTROL, DEAD_LETTERS, DECISIONS, FEATURES, ORDERS, TICKS
+from windvane.streams.topology import TOPOLOGY
+from windvane.streams.worker import StageWorker
 
 ROWS = 700
 BOOKS = tuple(
@@ -53,7 +54,7 @@ LOOPBACK = "0100007F"  # 127.0.0.1 as the kernel writes it
 
 
 def page(port: int, path: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:  # noqa: S310
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
         return str(answer.read().decode())
 
 
@@ -118,10 +119,9 @@ def test_two_workers_share_the_partitions_and_one_takes_them_all_when_the_other_
     one, other = processes
     everyone = set(range(PARTITIONS))
     one.until(
-        "shared partitions",
-        lambda: bool(assigned(one)) and bool(assigned(other)) and assigned(one) | assigned(other) == everyone,
+        "disjoint shares",
+        lambda: bool(assigned(one)) and bool(assigned(other)) and assigned(one) == everyone - assigned(other),
     )
-    assert assigned(one) & assigned(other) == set()
     for process, port in zip(processes, ports, strict=True):
         assert listening(process.pid) == [(LOOPBACK, port)]
         assert page(port, "/health") == "ok\n"
@@ -138,7 +138,7 @@ def test_two_workers_share_the_partitions_and_one_takes_them_all_when_the_other_
         await orders_are_right(topics, BOOKS)
 
     asyncio.run(run())
-    assert "Traceback" not in one.text + other.text
+    assert not [line for line in (one.text + other.text).splitlines() if not line.startswith("{")]
 
 
 class TestRefusals:
@@ -156,7 +156,16 @@ class TestRefusals:
     def test_topics_split_unlike(self, topics: KafkaSettings, tmp_path: Path, kafka_home: Path) -> None:
         name = f"{topics.prefix}.orders"
         tool = kafka_home / "bin" / "kafka-topics.sh"
-        words = [tool, "--bootstrap-server", topics.bootstrap, "--alter", "--topic", name, "--partitions", "6"]
+        words = [
+            tool,
+            "--bootstrap-server",
+            topics.bootstrap,
+            "--alter",
+            "--topic",
+            name,
+            "--partitions",
+            "6",
+        ]
         subprocess.run(words, check=True, capture_output=True, timeout=60)
         for command in (("worker", "ensemble"), ("up",)):
             said = refusal(windvane(*command, *options(topics, tmp_path)))
@@ -169,9 +178,7 @@ class TestRefusals:
         for command in (("worker", "feedback"), ("up",)):
             began = time.monotonic()
             said = refusal(windvane(*command, *options(nowhere, tmp_path)))
-            assert (
-                said == f"no broker answers at 127.0.0.1:{port}: start one or give --bootstrap HOST:PORT"
-            )
+            assert said == f"no broker answers at 127.0.0.1:{port}: start one or give --bootstrap HOST:PORT"
             assert time.monotonic() - began < 15
 
     @pytest.mark.parametrize("stage", ["decide", "features:vol_trend", "proposals:", "proposals:oracle"])
@@ -188,9 +195,6 @@ def _damaged(states: Path, prefix: str, name: str, state: bytes) -> None:
 
 
 def _of_another_layout(states: Path, prefix: str) -> None:
-    from windvane.streams.topology import TOPOLOGY
-    from windvane.streams.worker import StageWorker
-
     async def save() -> None:
         store = FolderStore(states, prefix)
         for partition in range(PARTITIONS):
@@ -199,25 +203,32 @@ def _of_another_layout(states: Path, prefix: str) -> None:
     asyncio.run(save())
 
 
+DAMAGED = ("damaged", "is damaged: remove it")
+UNLIKE = ("another layout", "the stored state of features is of another layout or version: remove it")
+
+
 @pytest.mark.parametrize(
-    ("spoil", "sentence"),
+    ("binding", "wrong", "sentence"),
     [
-        (lambda states, prefix: _damaged(states, prefix, "features", b"\x00garbage"), "is damaged: remove it"),
-        (_of_another_layout, "the stored state of features is of another layout or version: remove it"),
+        ("aiokafka", *DAMAGED),
+        ("faust", *UNLIKE),
+        pytest.param("aiokafka", *UNLIKE, marks=pytest.mark.slow),
+        pytest.param("faust", *DAMAGED, marks=pytest.mark.slow),
     ],
-    ids=["damaged", "another layout"],
 )
-@pytest.mark.parametrize("binding", ["aiokafka", "faust"])
 def test_a_state_that_cannot_be_used_stops_the_worker_with_one_sentence(
-    binding: str, spoil: Callable[[Path, str], None], sentence: str, topics: KafkaSettings, tmp_path: Path
+    binding: str, wrong: str, sentence: str, topics: KafkaSettings, tmp_path: Path
 ) -> None:
-    spoil(tmp_path / "states", topics.prefix)
+    if wrong == "damaged":
+        _damaged(tmp_path / "states", topics.prefix, "features", b"\x00garbage")
+    else:
+        _of_another_layout(tmp_path / "states", topics.prefix)
     words = [*options(topics, tmp_path / "states"), "--binding", binding]
     process = Process(tmp_path / "log", "worker", "features", *words)
     assert process.ended() == 2, process.text
     (said,) = [line for line in process.text.splitlines() if line.startswith("windvane: ")]
     assert sentence in said
-    assert "Traceback" not in process.text
+    assert not [line for line in process.text.splitlines() if line.startswith("Traceback")]
 
 
 def test_a_stage_that_refuses_stops_up(topics: KafkaSettings, tmp_path: Path) -> None:
@@ -252,7 +263,6 @@ def _outage(home: Path, folder: Path, seconds: float) -> None:
             await stages.until("last rows", lambda: decided(settings, book, ROWS), 90, every=0.5)
             took = time.monotonic() - back
             assert took < 40, took
-            print(f"decided {took:.1f} s after the broker was back")  # noqa: T201
         await orders_are_right(settings, book)
 
     try:
@@ -272,10 +282,6 @@ def test_a_broker_that_is_gone_for_a_minute_loses_nothing(kafka_home: Path, tmp_
 
 def test_without_a_key_the_workers_believe_no_control(topics: KafkaSettings, tmp_path: Path) -> None:
     """A control that was rightly signed, and an ensemble without the key: a letter, and trading goes on."""
-    from windvane.infra.kafka.signing import sign
-    from windvane.streams.events import Control, DeadLetter
-    from windvane.streams.topics import DEAD_LETTERS
-
     keyless = KafkaSettings(bootstrap=topics.bootstrap, prefix=topics.prefix)
     halt = Control(book=BOOKS[0], number=1, action="halt", effective_from=0)
     key = (topics.control_key or "").encode()

@@ -1,13 +1,17 @@
-"""What the contract of runners is about: one book with all that can happen to it, and what an embedded run of it says."""
+"""What the contract of runners is about: a book with all that can happen to it, and what an embedded run of it says."""
 
 from collections.abc import Sequence
 from functools import cache
 
+import msgspec
 import numpy as np
 
 from simulated_book import Recorded, full_book, plain_run
 from windvane.streams import topics
+from windvane.streams.codec import from_json
 from windvane.streams.events import Batch, Control, Event, Ticks, cut
+from windvane.streams.records import Fill, Order, fills_of, orders_of
+from windvane.streams.topics import Topic
 
 RESULTS = (
     topics.FEATURES,
@@ -57,3 +61,14 @@ def contiguous(events: Sequence[Event], place: int) -> bool:
     """Whether no row is missing before this place, so that a stage holds nothing."""
     before = [e for e in events[:place] if isinstance(e, Ticks)]
     return not before or before[-1].last + 1 == sum(len(e) for e in before)
+
+
+def events_of(topic: Topic, raws: Sequence[bytes]) -> list[Event]:
+    """Records of one book and topic as the events that they were; orders and fills become columns again."""
+    if not raws:
+        return []
+    if topic is topics.ORDERS:
+        return [orders_of([msgspec.json.decode(raw, type=Order) for raw in raws])]
+    if topic is topics.FILLS:
+        return [fills_of([msgspec.json.decode(raw, type=Fill) for raw in raws])]
+    return [from_json(raw) for raw in raws]

@@ -3,15 +3,20 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import msgspec
 import numpy as np
 import pytest
 
-from contracted import RESULTS, batches, book, contiguous, reference, until
+from contracted import RESULTS, batches, book, contiguous, events_of, reference, until
 from simulated_book import Recorded, outputs, same
 from windvane.streams import topics
+from windvane.streams.codec import cuts, to_json
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import Batch, BookClosed, BookOpened, Decisions, Event, Ticks, cut
-from windvane.streams.topics import Topic
+from windvane.streams.faults import Log
+from windvane.streams.topics import CONTROL, TICKS, Topic
+from windvane.streams.topology import TOPOLOGY
+from windvane.streams.worker import Record, StageWorker
 
 
 class Runner(Protocol):
@@ -125,3 +130,83 @@ class TestEmbedded(RunnerContract):
 class TestEmbeddedOverTheWire(RunnerContract):
     def make(self, listener: Listener, snapshot: bytes | None = None) -> Runner:
         return EmbeddedRunner(listener, wire=True, snapshot=snapshot)
+
+
+class LogRunner:
+    """Workers on a log in memory: what a real broker adds is read, sent and stored here as there, but at once."""
+
+    def __init__(self, listener: Listener, snapshot: bytes | None) -> None:
+        self._listener = listener
+        self._log = Log()
+        saved = None if snapshot is None else msgspec.json.decode(snapshot, type=_Saved)
+        for name, records in ({} if saved is None else saved.log).items():
+            for raw in records:
+                self._log.append(name, raw)
+        states = {} if saved is None else saved.states
+        self.workers = {s.name: StageWorker(s, "here", states.get(s.name)) for s in TOPOLOGY}
+
+    def feed(self, events: Sequence[Event]) -> None:
+        self._put(TICKS, events)
+
+    def control(self, events: Sequence[Event]) -> None:
+        self._put(CONTROL, events)
+
+    def snapshot(self) -> bytes:
+        ends = {topic.name: self._log.end(topic.name) for topic in topics.TOPICS}
+        return msgspec.json.encode(
+            _Saved(
+                states={name: worker.save(ends) for name, worker in self.workers.items()},
+                log={topic.name: list(self._log.raws(topic)) for topic in topics.TOPICS},
+            )
+        )
+
+    def _put(self, topic: Topic, events: Sequence[Event]) -> None:
+        for event in events:
+            self._write(topic, [to_json(piece) for piece in cuts(event)])
+        while any([self._step(worker) for worker in self.workers.values()]):
+            pass
+
+    def _step(self, worker: StageWorker) -> bool:
+        """Read a few records of every source that is not paused; whether there were any."""
+        ahead, some = worker.ahead(), False
+        for topic in worker.stage.reads:
+            if topic.name not in ahead:
+                for record in self._log.read(topic.name, worker.positions[topic.name], 16):
+                    worker.receive(topic, record.offset, record.raw)
+                    some = True
+        made: dict[Topic, list[Record]] = {}
+        for record in worker.step():
+            made.setdefault(record.topic, []).append(record)
+        for topic, records in made.items():
+            self._write(topic, [record.raw for record in records])
+        return some
+
+    def _write(self, topic: Topic, raws: Sequence[bytes]) -> None:
+        for raw in raws:
+            self._log.append(topic.name, raw)
+        for event in events_of(topic, raws):
+            self._listener(topic, event)
+
+
+class _Saved(msgspec.Struct):
+    states: dict[str, bytes]
+    log: dict[str, list[bytes]]
+
+
+class TestWorkersOnALog(RunnerContract):
+    """A worker of a real broker is the same StageWorker: tests/kafka/test_contract.py tells the same of it."""
+
+    def make(self, listener: Listener, snapshot: bytes | None = None) -> Runner:
+        return LogRunner(listener, snapshot)
+
+    def test_a_snapshot_says_the_same_whatever_came_before_it(self) -> None:
+        """Of the stages; offsets are those of the records, which were cut in another way."""
+        one, other = LogRunner(lambda topic, event: None, None), LogRunner(lambda topic, event: None, None)
+        for runner, (rows, stop) in ((one, (40, 12)), (other, (240, 2))):
+            runner.feed(book()[0][:1])
+            runner.control(book()[1])
+            runner.feed(batches(rows)[:stop])
+        for name, worker in one.workers.items():
+            assert worker.logic.snapshot() == other.workers[name].logic.snapshot()
+        again = LogRunner(lambda topic, event: None, one.snapshot())
+        assert again.snapshot() == one.snapshot()

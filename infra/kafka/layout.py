@@ -137,6 +137,12 @@ async def check(settings: KafkaSettings) -> int:
     return found[f"{settings.prefix}.{topics.TICKS.name}"].partitions
 
 
+async def cluster(settings: KafkaSettings) -> str:
+    """The id of the cluster: offsets of one mean nothing on another."""
+    async with Setup(settings) as setup:
+        return await setup.cluster()
+
+
 async def describe(settings: KafkaSettings) -> list[Row]:
     """Every topic as it is, and those that are missing."""
     async with Setup(settings) as setup:

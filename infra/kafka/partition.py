@@ -140,7 +140,7 @@ class PartitionHost:
     ) -> None:
         """Tell the worker what was committed to its topics since the stored state."""
         at = {place: worker.outputs.get(topic.name, first[place]) for place, topic in topics.items()}
-        _refuse_gaps(first, at)
+        _refuse_gaps(first, ends, at)
         if not topics:
             return
         reader.assign(tuple(topics))
@@ -162,7 +162,7 @@ class PartitionHost:
         positions = worker.positions
         at = {place: positions[self._topics[name].name] for name, place in self._places.items()}
         if any(at.values()):
-            _refuse_gaps(first, at)
+            _refuse_gaps(first, ends, at)
         at = {place: max(offset, first[place]) for place, offset in at.items()}
         reader.assign(tuple(at))
         for place, offset in at.items():
@@ -280,10 +280,16 @@ class PartitionHost:
         return {place: positions[self._topics[name].name] for name, place in self._places.items()}
 
 
-def _refuse_gaps(first: _Offsets, at: _Offsets) -> None:
+def _refuse_gaps(first: _Offsets, ends: _Offsets, at: _Offsets) -> None:
+    """Raises StateError where the log does not hold what the stored state goes on from."""
     for place, offset in at.items():
         if offset < first[place]:
             raise StateError(
                 f"{place.topic} begins at offset {first[place]}, the stored state needs {offset}: "
                 "it was kept too short for this worker's pause, so start new books"
+            )
+        if offset > ends[place]:
+            raise StateError(
+                f"{place.topic} ends at offset {ends[place]}, the stored state is at {offset}: "
+                "the topic was made anew, so remove the stored states of its prefix"
             )

@@ -38,6 +38,8 @@ def run_worker(
         raise ConfigError(f"--binding is {binding!r}: give one of {', '.join(BINDINGS)}")
     route(stage=spec.partition(":")[0])
     partitions = asyncio.run(_layout(settings, spec.partition(":")[0]))
+    if states is not None:
+        states /= asyncio.run(layout.cluster(settings))  # offsets of one cluster mean nothing on another
     plan = plan_of(spec, settings, partitions, states)
     warm_up()  # a compile would hold up heartbeats
     metrics = WorkerMetrics(plan.stage.name)

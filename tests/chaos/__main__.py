@@ -1,7 +1,7 @@
 """All of it: `make chaos`, or PYTHONPATH=tests:tests/kafka python -m chaos --only storm --seed 7."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -30,7 +30,7 @@ class Asked(NamedTuple):
 class Part(NamedTuple):
     """A part of the suite: what its cluster is like, and what it does."""
 
-    run: Callable[[Cluster, Asked], list[Verdict]]
+    run: Callable[[Cluster, Asked], Iterable[Verdict]]
     cluster: dict[str, Any]
 
 
@@ -40,7 +40,7 @@ def _storm(cluster: Cluster, asked: Asked) -> list[Verdict]:
     )
 
 
-def _failpoints(cluster: Cluster, asked: Asked) -> list[Verdict]:
+def _failpoints(cluster: Cluster, asked: Asked) -> Iterable[Verdict]:
     return failpoints.run(cluster, asked.folder, seed=asked.seed, rows=5000)
 
 
@@ -98,14 +98,16 @@ def main(
 
 def _run(name: str, asked: Asked) -> bool:
     """Run a part and tell what it found; whether all was right."""
-    part, verdicts = PARTS[name], []
+    part = PARTS[name]
+    verdicts: list[Verdict] = []
     say(f"part {name}")
     settings = KafkaSettings(bootstrap=asked.broker.bootstrap, prefix=f"chaos-{name}")
     kills: list[Kill] = []
     deaths: list[str] = []
     with Cluster(settings, asked.folder / name, **part.cluster) as cluster:
         try:
-            verdicts = part.run(cluster, asked)
+            for verdict in part.run(cluster, asked):
+                verdicts.append(verdict)
         except ChaosError as error:
             deaths.append(str(error))
         kills, deaths = cluster.kills, cluster.deaths + deaths

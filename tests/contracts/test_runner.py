@@ -163,7 +163,7 @@ class LogRunner:
     def _put(self, topic: Topic, events: Sequence[Event]) -> None:
         for event in events:
             self._write(topic, [to_json(piece) for piece in cuts(event)])
-        while any([self._step(worker) for worker in self.workers.values()]):
+        while sum(map(self._step, self.workers.values())):
             pass
 
     def _step(self, worker: StageWorker) -> bool:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.errors import IllegalOperation, InvalidProducerEpoch, KafkaError, ProducerFenced
 from aiokafka.structs import RecordMetadata
 
 from windvane.infra.kafka.batches import batches, by_topic
@@ -82,7 +82,12 @@ class PartitionHost:
             except (ProducerFenced, InvalidProducerEpoch):
                 self._restarting("another worker has taken this partition over", _FENCED_SECONDS)
                 await self._pause(_FENCED_SECONDS)
-            except (KafkaError, OSError, TimeoutError) as error:
+            except (
+                KafkaError,
+                IllegalOperation,
+                OSError,
+                TimeoutError,
+            ) as error:  # the second is no KafkaError
                 failures = 1 if time.monotonic() - began > 60 else failures + 1
                 wait = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1]
                 self._restarting(f"{type(error).__name__}: {error}", wait)

@@ -61,7 +61,7 @@ PARTS = {
     "storm": Part(_storm, {"partitions": random_kills.PARTITIONS}),
     "moving": Part(_moving, {}),
     "timed": Part(_timed, {"lockstep": False}),
-    "nameless": Part(_short("nameless"), {"named": False}),
+    "nameless": Part(_short("nameless"), {"named": False, "state": "topic"}),
     "faust": Part(_short("faust"), {"binding": "faust"}),
 }
 

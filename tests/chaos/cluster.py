@@ -38,7 +38,7 @@ class Kill(NamedTuple):
 class Cluster:
     """Workers of one prefix. folder: of logs and states; named: whether workers have lasting names in their groups.
 
-    lockstep: how its books close their rounds.
+    lockstep: how its books close their rounds. state: where stages keep theirs, a folder below `folder` or "topic".
     """
 
     def __init__(
@@ -50,9 +50,11 @@ class Cluster:
         binding: str = "aiokafka",
         named: bool = True,
         lockstep: bool = True,
+        state: str = "states",
     ) -> None:
         self.settings, self.folder, self.partitions = settings, folder, partitions
         self.binding, self.named, self.lockstep = binding, named, lockstep
+        self.state = state
         self.kills: list[Kill] = []
         self.deaths: list[str] = []  # of processes that nobody here has killed
         self.workers: dict[str, Process] = {}
@@ -71,17 +73,17 @@ class Cluster:
         self.watch.stop()
 
     def worker(
-        self, stage: str, name: str | None = None, state: str = "states", failpoint: str = ""
+        self, stage: str, name: str | None = None, state: str | None = None, failpoint: str = ""
     ) -> Process:
-        """Start a worker of a stage, or the one of this name again; state: a folder below the cluster's own."""
-        name = name or stage
+        """Start a worker of a stage, or the one of this name again; state: if not that of the cluster."""
+        name, state = name or stage, state or self.state
         spec = f"proposals:{','.join(AGENTS)}" if stage == "proposals" else stage
         words = [
             "worker",
             spec,
             *self._place(),
             "--state",
-            str(self.folder / state),
+            state if state == "topic" else str(self.folder / state),
             "--binding",
             self.binding,
         ]

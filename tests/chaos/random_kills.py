@@ -43,6 +43,7 @@ class Storm:
         self._cluster = cluster
         self._rng = np.random.default_rng(seed)
         self._left = kills
+        self._full = False
 
     def kill(self, stage: str, *, wait: bool = True) -> None:
         """Kill a worker of a stage, start it again, perhaps kill it while it recovers, and wait for the books."""
@@ -54,19 +55,23 @@ class Storm:
         self._left -= 1
         rows = cluster.landed(stage)
         worker.start()
-        what = f"kill -9 {name}"
+        what = f"kill -9 {name}{', at full speed' if self._full else ''}"
         if self._left and self._rng.random() < 0.3:
             time.sleep(self._rng.uniform(0.5, 3.0))
             since = worker.kill()
             self._left -= 1
             rows = cluster.landed(stage)
             worker.start()
-            what = f"kill -9 {name}, while it recovers"
+            what += ", while it recovers"
         if wait:
-            took = cluster.recovered(what, stage, since, rows)
+            took = cluster.recovered(what, "full speed" if self._full else stage, since, rows)
             say(f"{what}: {took:.2f} s")
         else:
             say(f"{what}, not waited for")
+
+    def full_speed(self) -> None:
+        """From now on a kill is followed by a backlog: what follows is no time of recovery alone."""
+        self._full = True
 
     def kills(self, until: int) -> None:
         """Kill until so many kills are left, now and then two workers at once."""
@@ -80,7 +85,7 @@ class Storm:
     def join(self) -> None:
         """A second worker of two stages."""
         for stage in ("ensemble", "features"):
-            self._cluster.worker(stage, f"{stage}-2", state=f"states-{stage}-2")
+            self._cluster.worker(stage, f"{stage}-2")
         since, rows = time.monotonic(), self._cluster.ticks()
         self._settle("ensemble-2")
         self._settle("features-2")
@@ -108,7 +113,7 @@ class Storm:
         rows = cluster.landed("ensemble")
         since = time.monotonic()
         old.send(signal.SIGSTOP)
-        cluster.worker("ensemble", "ensemble-3", state="states-ensemble-3")
+        cluster.worker("ensemble", "ensemble-3")
         took = cluster.recovered("SIGSTOP ensemble-2, ensemble-3 takes over", "zombie", since, rows)
         fenced = old.count(_TAKEN_OVER)
         old.send(signal.SIGCONT)
@@ -160,6 +165,7 @@ def _under_load(cluster: Cluster, storm: Storm, files: dict[str, Path], rows: in
     for book, file in files.items():
         cluster.send(file, book, records=256)
     cluster.until(lambda: max(cluster.ticks().values()) > sent + 1000, 60, "the senders go on")
+    storm.full_speed()
     storm.kills(0)
 
 

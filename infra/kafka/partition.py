@@ -17,6 +17,7 @@ from windvane.infra.kafka.clients import close, ends_of, new_producer, new_reade
 from windvane.infra.kafka.closing import Closer
 from windvane.infra.kafka.inlet import Inlet
 from windvane.infra.kafka.plan import WorkerPlan
+from windvane.infra.kafka.saver import Saver
 from windvane.infra.monitoring.logs import logger
 from windvane.infra.monitoring.metrics import WorkerMetrics
 from windvane.streams.events import Event
@@ -24,8 +25,8 @@ from windvane.streams.stage import StateError
 from windvane.streams.topics import CONTROL, PROPOSALS, Topic
 from windvane.streams.worker import Record, StageWorker
 
-_MOST_RECORDS = 48
-"""Records worked off in one step: what a step takes must stay far below a session's timeout."""
+_MOST_RECORDS = 512
+"""Records worked off in one step; what a fetch may bring bounds their bytes, so that no step holds up heartbeats."""
 
 _IDLE_SECONDS = 0.25
 _RECOVERY_MS = 50
@@ -59,6 +60,7 @@ class PartitionHost:
         self._worker: StageWorker | None = None
         self._ends: dict[str, int] = {}
         self._stalled: dict[str, tuple[int, float]] = {}  # next row, and since when it is
+        self._saver = Saver(plan, partition, metrics)
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
@@ -125,6 +127,7 @@ class PartitionHost:
             await self._work_on(producer, self.inlet, worker, began)
         finally:
             self._worker = self.inlet = None
+            await self._saver.settle()
             await close(reader)
             await close(producer)
 
@@ -208,7 +211,7 @@ class PartitionHost:
                 inlet.throttle(ahead, paused)
                 paused = ahead
             if due:
-                await self._save(worker)
+                await self._saver.save(lambda: worker.save(self._ends), last=self._stopping)
                 await self._report(inlet, worker)
                 saved = time.monotonic()
                 if self._stopping:
@@ -246,15 +249,6 @@ class PartitionHost:
             await producer.commit_transaction()
         self.plan.strike("commit")
         self._metrics.committed(self.partition, time.perf_counter() - began)
-
-    async def _save(self, worker: StageWorker) -> None:
-        """Store the state: all that it has sent is acknowledged."""
-        began = time.perf_counter()
-        state = worker.save(self._ends)
-        self.plan.strike("snapshot")
-        await self.plan.store.save(self.plan.name, self.partition, state)
-        self.plan.strike("saved")
-        self._metrics.saved(self.partition, time.perf_counter() - began, len(state))
 
     async def _caught_up(self, inlet: Inlet) -> bool:
         return all([await inlet.behind(place) == 0 for place in self._places.values()])

@@ -32,7 +32,8 @@ def places() -> Iterator[tuple[str, str]]:
 
 def strike(cluster: Cluster, stage: str, point: str, passage: int, file: Path, book: str, rows: int) -> None:
     """Have a stage kill itself at a point, in the middle of a book, and start it again."""
-    cluster.send(file, book, f"{BAR / 1e9 * _TICKS_A_SECOND:.0f}x")
+    rate = _TICKS_A_SECOND / (2 if point in _ONCE else 1)  # a state is stored every few seconds alone
+    cluster.send(file, book, f"{BAR / 1e9 * rate:.0f}x")
     cluster.until(lambda: cluster.watch.last("decisions", book) > rows // 20, 60, "the first decisions")
     worker = cluster.workers[stage]
     if point == "recovering":

@@ -20,11 +20,15 @@ class Trainings:
                 raise StateError(f"book {request.book} is to be retrained, and this worker has no trainer")
             self._under_way.append(self._trainer(request))
 
-    def answer(self, worker: StageWorker) -> None:
-        """Give the worker what is ready, to be worked off in its next step."""
+    def answer(self, worker: StageWorker, usual: float) -> float:
+        """Give the worker what is ready, for its next step; gives how long to wait for records until then.
+
+        usual: the longest wait. A result wakes nobody up, so while one is awaited it is looked for often.
+        """
+        ready = False
         while self._under_way and self._under_way[0].done():
             worker.answer(self._under_way.pop(0).result())
-
-    def idle_seconds(self, usual: float) -> float:
-        """How long to wait for records: a result wakes nobody up, so look again soon."""
+            ready = True
+        if ready:
+            return 0.0
         return min(usual, _LOOK_SECONDS) if self._under_way else usual

@@ -11,7 +11,7 @@ import torch
 
 from windvane.metamodel import weights
 
-RATE = 1e-3
+RATE = 3e-4
 DECAY = 0.03
 SCALE = 4.0
 HIDDEN = (128, 64)

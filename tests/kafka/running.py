@@ -21,6 +21,7 @@ from windvane.infra.kafka.plain import run_plain
 from windvane.infra.kafka.plan import plan_of
 from windvane.infra.kafka.settings import KafkaSettings, partition_of
 from windvane.infra.monitoring.metrics import WorkerMetrics
+from windvane.streams.stage import Trainer
 from windvane.streams.topics import Topic
 
 PARTITIONS = 4
@@ -65,11 +66,12 @@ async def inside(
     states: Path | None,
     stages: Sequence[str] = STAGES,
     save_seconds: float = 0.5,
+    trainer: Trainer | None = None,
 ) -> AsyncIterator[Inside]:
     """Run stages until the block ends, then stop them as SIGTERM would; what ends one of them is raised."""
     running, stopping = Inside(), asyncio.Event()
     for spec in stages:
-        plan = plan_of(spec, settings, PARTITIONS, states, save_seconds)
+        plan = plan_of(spec, settings, PARTITIONS, states, save_seconds)._replace(trainer=trainer)
         metrics = running.metrics[spec] = WorkerMetrics(plan.stage.name)
         running.tasks.append(asyncio.create_task(run_plain(plan, metrics, stopping)))
     try:

@@ -3,10 +3,12 @@
 from windvane.agents.kernel import kernel
 from windvane.metamodel import account, risk
 
-CONTROLS: tuple[str, ...] = ("halt", "reduce-only", "resume", "flatten")
-"""What a person may order; the kernel reads the place in this list, from 1."""
+CONTROLS: tuple[str, ...] = ("halt", "reduce-only", "resume", "flatten", "roll-back")
+"""What a person may order; the kernel reads the place in this list, from 1.
 
-HALT, CUT, RESUME, FLATTEN = range(1, 5)
+The last is of the predictor: back to the weights from before the last swap, until the next."""
+
+HALT, CUT, RESUME, FLATTEN, ROLL_BACK = range(1, 6)
 
 
 @kernel
@@ -21,7 +23,7 @@ def order(st: risk.Standing, a: account.Accounts, terms: account.Terms, code: in
             st.cut[k] = 0
             if st.state[k] != risk.ACTIVE:
                 resume(st, k, a.equity[k] - terms.capital)
-        else:
+        elif code in (HALT, FLATTEN):
             st.halts[k] += 1 if st.state[k] != risk.HALTED else 0
             st.state[k], st.halted_by[k] = risk.HALTED, risk.BY_PERSON
             st.flatten[k] = 1 if code == FLATTEN else st.flatten[k]

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from windvane.metamodel.control import CONTROLS
+from windvane.metamodel.control import CONTROLS, ROLL_BACK
 from windvane.metamodel.ensemble import Round
 from windvane.metamodel.weights import WeightsError
 from windvane.streams.books import BookStage, letter
@@ -135,6 +135,8 @@ def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
         codes = np.zeros(n, np.int64)
         codes[0] = CONTROLS.index(control.action) + 1
         state.applied(control, rows.first)
+        if codes[0] == ROLL_BACK and not state.ensemble.manager.roll_back():
+            yield letter(control, f"book {state.name} has no weights to roll back to: nothing is changed")
     result = state.ensemble.step(
         rows.seq,
         rows.ts,

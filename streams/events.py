@@ -243,7 +243,7 @@ class Control(Event, frozen=True, kw_only=True):
     """What a person ordered."""
 
     number: int  # 1, 2, ... in the order to apply
-    action: str  # halt, reduce-only, resume, flatten
+    action: str  # halt, reduce-only, resume, flatten, roll-back
     effective_from: int  # seq of the first row it rules
     reason: str = ""
     signature: str = ""  # of who ordered it, hex; what has no broker has none

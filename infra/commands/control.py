@@ -8,7 +8,7 @@ from windvane.infra.commands.topics import Bootstrap, Prefix
 
 
 def control(
-    action: Annotated[str, typer.Argument(help="halt, reduce-only, resume or flatten.")],
+    action: Annotated[str, typer.Argument(help="halt, reduce-only, resume, flatten or roll-back.")],
     book: Annotated[str, typer.Option(help="Name of the book.")],
     reason: Annotated[str, typer.Option(help="Why, for whoever reads the log.")] = "",
     from_seq: Annotated[int, typer.Option(help="First row it rules; 0 is at once.")] = 0,

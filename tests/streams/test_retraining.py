@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from retrained_book import AGENTS, EVERY, LAG, ROWS, FakeTrainer, events
+from retrained_book import AGENTS, EVERY, LAG, ROWS, FakeTrainer, better, events
 from simulated_book import Recorded, outputs, same
 from windvane.metamodel import weights
 from windvane.streams import topics
@@ -18,6 +18,7 @@ from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.events import (
     BookClosed,
     BookOpened,
+    Control,
     DeadLetter,
     Decisions,
     Event,
@@ -294,3 +295,46 @@ def test_an_update_whose_weights_cannot_be_used_is_kept_and_told_of() -> None:
         assert re.search(reason, letter.reason)
     assert stage.step([good]) == []
     assert len(good.agents) == AGENTS
+
+
+@pytest.mark.parametrize("rows", [96, 1_300])
+def test_a_person_can_roll_back(rows: int) -> None:
+    """From that row on it is as if the last swap had not been, until the next; money and risk are left alone."""
+    at = 800  # version 8 is in use, 7 was before it
+    first, ticks, last = events()
+    assert isinstance(ticks, Ticks)
+    seen: Recorded = []
+    runner = EmbeddedRunner(lambda t, e: seen.append((t, e)), trainer=FakeTrainer())
+    runner.feed([first])
+    runner.control([Control(book="book", number=1, action="roll-back", effective_from=at)])
+    for start in range(0, ROWS, rows):
+        runner.feed([cut(ticks, start, start + rows)])
+    runner.feed([last])
+    without = decisions(run(events(), FakeTrainer(lambda m: (2.0, 1.0) if m == 8 else better(m))))
+    ours, plain = decisions(seen), decisions(reference())
+    upto = next(u.effective_from for u in updates(seen) if u.version == 10)  # 9 is kept
+    differs = np.flatnonzero(ours.member_targets[:, PREDICTOR] != plain.member_targets[:, PREDICTOR])
+    assert at <= differs[0] < at + 16
+    assert (ours.state == plain.state).all()
+    assert ours.controls[at - 1 : at + 1].tolist() == [0, 1]
+    weights_of_member = [k for k in range(ours.member_targets.shape[1]) if k != PREDICTOR]
+    assert (
+        ours.member_targets[:upto, weights_of_member] == plain.member_targets[:upto, weights_of_member]
+    ).all()
+    late = slice(upto - 16, upto)  # smoothed: two versions apart from the same weights come together
+    gap = np.abs(ours.member_targets[late, PREDICTOR] - without.member_targets[late, PREDICTOR]).max()
+    assert (
+        gap
+        < 0.1 * np.abs(plain.member_targets[late, PREDICTOR] - without.member_targets[late, PREDICTOR]).max()
+    )
+
+
+def test_without_weights_there_is_nothing_to_roll_back_to() -> None:
+    seen: Recorded = []
+    runner = EmbeddedRunner(lambda t, e: seen.append((t, e)), trainer=FakeTrainer())
+    runner.feed(events()[:1])
+    runner.control([Control(book="book", number=1, action="roll-back", effective_from=50)])
+    runner.feed(events()[1:])
+    (letter,) = (e for _, e in seen if isinstance(e, DeadLetter))
+    assert "no weights to roll back to" in letter.reason
+    same(outputs(seen, topics.ORDERS), outputs(reference(), topics.ORDERS))

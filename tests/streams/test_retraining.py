@@ -12,11 +12,9 @@ from retrained_book import AGENTS, EVERY, LAG, ROWS, FakeTrainer, better, events
 from simulated_book import Recorded, outputs, same
 from windvane.metamodel import weights
 from windvane.streams import topics
-from windvane.streams.codec import to_json
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.events import (
-    BookClosed,
     BookOpened,
     Control,
     DeadLetter,
@@ -26,16 +24,10 @@ from windvane.streams.events import (
     LearnerUpdate,
     Proposals,
     Ticks,
-    TrainRequest,
-    TrainResult,
     cut,
     join,
 )
-from windvane.streams.feedback_stage import FeedbackStage
-from windvane.streams.retraining import MOST_WAITING, weights_of
 from windvane.streams.stage import StateError
-from windvane.streams.topology import TOPOLOGY
-from windvane.streams.worker import StageWorker
 
 RESULTS = (topics.LEARNER, topics.DECISIONS, topics.ORDERS, topics.FILLS, topics.STATEMENTS)
 PREDICTOR = 3
@@ -167,117 +159,6 @@ def test_a_training_starts_from_the_weights_in_use() -> None:
         before, now = starts[m - 1], starts[m]
         assert now is not None
         assert (before is not None and np.array_equal(before, now)) != swapped[m - 1]
-
-
-class TestFeedback:
-    """The stage alone, with a trainer that takes its time."""
-
-    def requests(self, made: Sequence[Event]) -> list[TrainRequest]:
-        return [e for e in made if isinstance(e, TrainRequest)]
-
-    def test_it_goes_on_while_one_is_trained_and_asks_for_one_at_a_time(self) -> None:
-        stage = FeedbackStage(None)
-        made = stage.step(inputs())
-        (request,) = self.requests(made)
-        assert request.version == 1
-        assert stage.reached("book") == MOST_WAITING * EVERY
-        assert not [e for e in made if isinstance(e, LearnerUpdate)]
-        after = stage.step([FakeTrainer().train(request)])
-        assert [(type(e).__name__, getattr(e, "version", 0)) for e in after] == [
-            ("LearnerUpdate", 1),
-            ("TrainRequest", 2),
-        ]
-        assert stage.reached("book") == (MOST_WAITING + 1) * EVERY
-
-    def test_a_crash_asks_again_for_the_very_same(self) -> None:
-        stage = FeedbackStage(None)
-        (request,) = self.requests(stage.step(inputs()))
-        stage.step([FakeTrainer().train(request)])  # so that the next has weights to start from
-        kept = stage.snapshot()
-        (again,) = self.requests(FeedbackStage(kept).step([]))
-        assert again.version == 2
-        assert self.requests(FeedbackStage(kept).step([])) == [again]
-        assert FeedbackStage(kept).snapshot() == kept
-
-    def test_a_result_that_comes_twice_or_too_late_does_no_harm(self) -> None:
-        stage = FeedbackStage(None)
-        (request,) = self.requests(stage.step(inputs()))
-        result = FakeTrainer().train(request)
-        stage.step([result])
-        kept = stage.snapshot()
-        assert stage.step([result, msgspec.structs.replace(result, version=9)]) == []
-        assert stage.snapshot() == kept
-
-    def test_what_the_log_has_is_adopted_and_not_trained_again(self) -> None:
-        stage = FeedbackStage(None)
-        given = inputs()
-        known = updates(reference())
-        stage.step(given[:1])
-        stage.step(known[:5])
-        made = stage.step(given[1:])
-        (request,) = self.requests(made)
-        assert request.version == 6
-        assert not [e for e in made if isinstance(e, LearnerUpdate)]
-        trainer = FakeTrainer()
-        run(events(), trainer)
-        assert request == trainer.asked[5]  # from the weights that the log came to
-
-    def test_the_first_in_the_log_wins_over_its_own(self) -> None:
-        stage = FeedbackStage(None)
-        (request,) = self.requests(stage.step(inputs()))
-        own = stage.step([FakeTrainer().train(request)])
-        other = next(u for u in updates(reference()) if u.version == 2)
-        theirs = msgspec.structs.replace(other, version=1)
-        stage.step([theirs])
-        (two,) = self.requests(own)
-        stage.step([FakeTrainer(lambda m: (2.0, 1.0)).train(two)])  # kept: the weights in use stay
-        (three,) = self.requests(FeedbackStage(stage.snapshot()).step([]))
-        wanted = weights.from_bytes(weights_of(theirs)).tensors["w1"]
-        np.testing.assert_array_equal(weights.from_bytes(three.raw).tensors["w1"], wanted)
-
-    def test_a_book_is_not_closed_while_a_version_is_trained(self) -> None:
-        stage, trainer = FeedbackStage(None), FakeTrainer()
-        made = stage.step([*inputs(), BookClosed(book="book", last=ROWS - 1)])
-        told = []
-        while request := next(iter(self.requests(made)), None):
-            assert not stage.used("book", ROWS)
-            made = stage.step([trainer.train(request)])
-            told += [e.version for e in made if isinstance(e, LearnerUpdate)]
-        assert told == list(range(1, VERSIONS + 1))
-        assert stage.used("book", ROWS)
-
-
-class TestWorker:
-    """The stage on a partition: what was asked for is asked for again after a restart."""
-
-    def worker(self, saved: bytes | None = None) -> StageWorker:
-        (stage,) = (s for s in TOPOLOGY if s.name == "feedback")
-        return StageWorker(stage, "layout", saved)
-
-    def test_a_cut_of_the_rows_gives_the_updates_of_the_embedded_run(self) -> None:
-        worker, trainer, raws, restarts = self.worker(), FakeTrainer(), [], 0
-        seen = run(cuts(96), FakeTrainer(), wire=True)
-        offsets = {topics.FEATURES: 0, topics.PROPOSALS: 0}
-        pending: list[TrainResult] = []
-        for topic, event in seen:
-            if topic not in offsets:
-                continue
-            worker.receive(topic, offsets[topic], to_json(event))
-            offsets[topic] += 1
-            raws += [r.raw for r in worker.step()]
-            asked = worker.requests()
-            if asked and asked[0].version % 4 == 0:  # a crash with a request under way
-                worker = self.worker(worker.save({}))
-                raws += [r.raw for r in worker.step()]
-                assert worker.requests() == asked
-                restarts += 1
-            pending += [trainer.train(request) for request in asked]
-            while pending:
-                worker.answer(pending.pop())
-                raws += [r.raw for r in worker.step()]
-                pending += [trainer.train(request) for request in worker.requests()]
-        assert restarts > 1
-        assert raws == [to_json(u) for u in updates(reference())]
 
 
 def test_an_update_whose_weights_cannot_be_used_is_kept_and_told_of() -> None:

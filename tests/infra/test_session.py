@@ -255,9 +255,7 @@ def interrupted(tmp_path: Path) -> tuple[list[str], Path]:
         "--retraining",
         "off",
     ]
-    with subprocess.Popen(
-        [*command, "--batch", "1"], env=HERE, stderr=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen([*command, "--batch", "1"], env=HERE, stderr=subprocess.PIPE) as process:
         try:
             until = time.monotonic() + DEADLINE
             path = out / "journal" / FILE

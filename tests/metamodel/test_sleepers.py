@@ -54,7 +54,9 @@ def test_the_others_learn_as_if_a_sleeper_were_not_there(seed: int, sleeper: int
     for even in (whole.learner.best, whole.learner.w[2]):
         even[:] = np.where(awake[0], 0.25, 0.0)
     some = played(whole, (x, mid, target, cost), awake)
-    alone = played(manager(4, (0.5, 0.0, 0.5, 0.0)), (x, mid, target[:, rest], cost), np.ones((ROWS, 4), np.int64))
+    alone = played(
+        manager(4, (0.5, 0.0, 0.5, 0.0)), (x, mid, target[:, rest], cost), np.ones((ROWS, 4), np.int64)
+    )
     assert (some[:, sleeper] == 0.0).all()
     np.testing.assert_allclose(some[:, rest], alone, atol=1e-9)
 

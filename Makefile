@@ -12,7 +12,7 @@ $(BIN)/windvane: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/dev: $(BIN)/windvane
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,kafka]'
 	@touch $@
 
 ## demo: simulate a market, run the whole pipeline on it, write a report
@@ -28,7 +28,7 @@ lint: $(VENV)/dev
 ## test: every check that CI runs
 test: lint
 	$(BIN)/python -m windvane.infra.warmup
-	$(BIN)/pytest -n 2 -m 'not slow'
+	$(BIN)/pytest -n 2 --dist loadgroup -m 'not slow'
 
 ## slow: the long suites, about half an hour
 slow: $(VENV)/dev

@@ -9,7 +9,21 @@ from types import FrameType
 
 import typer
 
-from windvane.infra.commands import backtest, doctor, replay, simulate, train
+from windvane.infra.commands import (
+    backtest,
+    control,
+    doctor,
+    journal,
+    orders,
+    replay,
+    schemas,
+    simulate,
+    status,
+    topics,
+    train,
+    up,
+    worker,
+)
 
 app = typer.Typer(
     name="windvane",
@@ -25,7 +39,15 @@ _USAGE: type[Exception] = typer.BadParameter.__mro__[1]
 app.command(name="backtest")(backtest.backtest)
 app.command(name="replay")(replay.replay)
 app.command(name="simulate")(simulate.simulate)
+app.command(name="journal")(journal.journal)
 app.command(name="doctor")(doctor.doctor)
+app.command(name="orders")(orders.orders)
+app.command(name="schemas")(schemas.schemas)
+app.command(name="up")(up.up)
+app.command(name="worker")(worker.worker)
+app.command(name="control")(control.control)
+app.command(name="status")(status.status)
+app.add_typer(topics.app, name="topics")
 app.add_typer(train.app, name="train")
 
 
@@ -78,14 +100,16 @@ def _stop(number: int, frame: FrameType | None) -> None:
 def _expected(error: Exception) -> bool:
     from windvane.infra.feeds.errors import InputError
     from windvane.infra.journal import JournalError
+    from windvane.infra.kafka.settings import SettingsError
     from windvane.infra.session import SessionError
     from windvane.infra.training.regime import TrainingError
     from windvane.metamodel.config import ConfigError
     from windvane.metamodel.limits import LimitError
     from windvane.metamodel.weights import WeightsError
+    from windvane.streams.stage import StateError
 
-    known = InputError | JournalError | SessionError | ConfigError | LimitError | WeightsError | TrainingError
-    return isinstance(error, known | OSError)
+    ours = InputError | JournalError | SessionError | SettingsError | ConfigError | LimitError | StateError
+    return isinstance(error, ours | WeightsError | TrainingError | OSError)
 
 
 def _sentence(error: Exception) -> str:

@@ -24,15 +24,15 @@ def differences(first: Path, second: Path, *, whole: bool = True) -> str | None:
         for a, b in zip_longest(_blocks(first, topic, upto), _blocks(second, topic, upto)):
             if a is None or b is None or len(a["seq"]) != len(b["seq"]):
                 return f"{topic.name} have another number of rows"
-            for name in a:
-                same = a[name].tobytes() == b[name].tobytes() if name in b else False
+            for name in a | b:
+                same = name in a and name in b and a[name].tobytes() == b[name].tobytes()
                 if not same:
                     return f"{topic.name}, column {name}, {_where(a, b, name)}"
     return None
 
 
 def _where(a: dict[str, np.ndarray], b: dict[str, np.ndarray], name: str) -> str:
-    if name not in b or a[name].shape != b[name].shape:
+    if name not in a or name not in b or a[name].shape != b[name].shape:
         return "has another shape"
     rows = len(a["seq"])
     unlike = (a[name].view(np.int64) != b[name].view(np.int64)).reshape(rows, -1).any(axis=1)

@@ -18,6 +18,7 @@ from typing import Any
 from windvane.agents.kernel import code_digest
 from windvane.infra import journal
 from windvane.infra.market import Market
+from windvane.infra.recorded import RecordedChoices
 from windvane.metamodel.config import TradingConfig, digest
 from windvane.streams.codec import WireError, pack, unpack
 from windvane.streams.embedded import EmbeddedRunner
@@ -238,11 +239,13 @@ def replay(
     *,
     wire: bool = False,
     full: bool = False,
+    as_recorded: bool = False,
     progress: Callable[[int], None] = lambda r: None,
 ) -> tuple[int, float, BookOpened]:
     """Send the inputs of a journal through the pipeline again, into OUT/journal; gives rows, seconds and the book.
 
-    Inputs are what lies on ticks and control; all else is computed anew.
+    Inputs are what lies on ticks and control; all else is computed anew. as_recorded: with the choices that time made
+    in the run, else as a backtest of the same ticks makes them.
     """
     target = out / "journal"
     if (target / _SNAPSHOT).is_file():
@@ -260,11 +263,14 @@ def replay(
                 writer.write(topic, event)
 
         runner = EmbeddedRunner(listen, wire=wire)
+        choices = RecordedChoices(journal.read(folder), runner) if as_recorded else None
         for topic, event in journal.read(folder):
             began = time.monotonic()
             if isinstance(event, BookOpened | Ticks | BookClosed) and topic.name == "ticks":
                 opened = event if isinstance(event, BookOpened) else opened
                 whole = isinstance(event, BookClosed)
+                if choices is not None and isinstance(event, Ticks):
+                    choices.follow(event.last)
                 runner.feed([event])
                 rows += len(event) if isinstance(event, Ticks) else 0
             elif isinstance(event, Control):

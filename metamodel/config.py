@@ -11,6 +11,7 @@ SECOND = 1_000_000_000
 CLOSINGS = ("lockstep", "timed")
 FILLS = ("paper", "venue")
 ON_HALT = ("stop", "next-day", "resume-after")
+_MOST_NS = 2**61  # a time and a span of time together fit 64 bits
 
 
 class ConfigError(ValueError):
@@ -91,6 +92,10 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     symbol: str = "BTCUSD"
     fills: str = "paper"
     closing: str = "lockstep"
+    round_timeout: int = (
+        SECOND // 2
+    )  # timed: ns after which a round closes with the agents that have answered
+    quorum_lag: int = 512  # timed: so many rows further, it closes with them at once
     interval: int = 0  # ns a row covers, 0 for ticks
     stale_after: int = 60 * SECOND  # ns without a good row after which the book is stale
     agents: tuple[str, ...] = ()
@@ -107,6 +112,11 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def __post_init__(self) -> None:
         check(self.fills in FILLS, f"fills is {self.fills!r}: give one of {', '.join(FILLS)}")
         check(self.closing in CLOSINGS, f"closing is {self.closing!r}: give one of {', '.join(CLOSINGS)}")
+        check(
+            0 < self.round_timeout <= 3600 * SECOND,
+            f"round_timeout is {self.round_timeout}: give ns above 0, up to an hour",
+        )
+        check(1 <= self.quorum_lag <= 16_384, f"quorum_lag is {self.quorum_lag}: give 1 to 16384 rows")
         check(0 <= self.seed < 2**63, f"seed is {self.seed}: give 0 to 2^63 - 1")
         check(0 <= self.resume_after < 2**62, f"resume-after is {self.resume_after}: give fewer ticks")
         check(self.on_halt in ON_HALT, f"on_halt is {self.on_halt!r}: give one of {', '.join(ON_HALT)}")
@@ -114,8 +124,8 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             self.on_halt != "resume-after" or self.resume_after >= 1,
             "resume-after needs a number of ticks, 1 or more",
         )
-        check(self.interval >= 0, f"interval is {self.interval}: give ns, or 0 for ticks")
-        check(self.stale_after > 0, f"stale_after is {self.stale_after}: give ns above 0")
+        check(0 <= self.interval < _MOST_NS, f"interval is {self.interval}: give ns, or 0 for ticks")
+        check(0 < self.stale_after < _MOST_NS, f"stale_after is {self.stale_after}: give ns above 0")
         check(0 < len(self.agents) <= 64, "agents names no agent: give one to 64 of them")
         check(len(set(self.agents)) == len(self.agents), "agents names one agent twice: give each once")
         check(1 <= self.capital <= 1e12, f"capital is {self.capital}: give 1 to 1e12")

@@ -13,6 +13,7 @@ from windvane.metamodel import account, learner, risk
 from windvane.metamodel import round as one_round
 from windvane.metamodel.config import TradingConfig, WeighingConfig
 from windvane.metamodel.members import MEMBERS
+from windvane.metamodel.round_columns import Inputs, Outputs, new_clock
 from windvane.metamodel.scaler import FeatureScaler
 
 _EMPTY = np.zeros(0)
@@ -90,7 +91,7 @@ class MetaLearningEnsembleManager:
 class Round(NamedTuple):
     """What n rounds gave."""
 
-    outputs: one_round.Outputs
+    outputs: Outputs
     orders: int
     fills: int
     statements: int
@@ -107,8 +108,8 @@ class MetaLearningRiskManagedEnsemble:
         self._gates = risk.new_gates(config.limits, config.capital, config.lot, config.min_order)
         self._account = account.new_accounts(len(self.accounts), self._terms)
         self._standing = risk.new_standing(len(self.accounts), config.limits)
-        self._clock = one_round.new_clock(len(self.accounts), config.costs.delay)
-        self._awake = np.ones(len(config.agents), np.int64)
+        self._clock = new_clock(len(self.accounts), config.costs.delay)
+        self._all = np.ones(len(config.agents), np.int64)
         self._resume_after = {"stop": -1, "next-day": 0, "resume-after": config.resume_after}[config.on_halt]
 
     def step(
@@ -125,8 +126,12 @@ class MetaLearningRiskManagedEnsemble:
         ask: Floats | None = None,
         size: Floats | None = None,
         control: Ints | None = None,
+        awake: Ints | None = None,
     ) -> Round:
-        """n rounds; columns (n,), x (n, 50), target and confidence (n, N), control codes (n,) of `control`."""
+        """n rounds; columns (n,), x (n, 50), target and confidence (n, N), control codes (n,) of `control`.
+
+        awake: (N,) 0 for agents that sleep in all these rows, None: nobody does.
+        """
         n = len(seq)
         out = self._outputs(n)
         one_round.rounds(
@@ -138,7 +143,7 @@ class MetaLearningRiskManagedEnsemble:
             self._standing,
             self._gates,
             self._resume_after,
-            one_round.Inputs(
+            Inputs(
                 seq,
                 ts,
                 flags,
@@ -149,7 +154,7 @@ class MetaLearningRiskManagedEnsemble:
                 _EMPTY if size is None else size,
                 target,
                 confidence,
-                self._awake,
+                self._all if awake is None else awake,
                 np.zeros(n, np.int64) if control is None else control,
             ),
             out,
@@ -165,10 +170,10 @@ class MetaLearningRiskManagedEnsemble:
         self._clock.n[1] = 0
         return Round(out, 0, 0, 1)
 
-    def _outputs(self, n: int) -> one_round.Outputs:
+    def _outputs(self, n: int) -> Outputs:
         agents, members, accounts = len(self.config.agents), len(MEMBERS), len(self.accounts)
         days = n + 1
-        return one_round.Outputs(
+        return Outputs(
             weights=np.empty((n, agents)),
             members=np.empty((n, members)),
             member_targets=np.empty((n, members)),

@@ -187,7 +187,7 @@ def _amount(size: float) -> bool:
 
 @kernel
 def _valid(price: float, bid: float, ask: float) -> bool:
-    return 0.0 < price < math.inf and 0.5 * price <= bid <= ask <= 2.0 * price
+    return 1e-15 <= price <= 1e18 and 0.5 * price <= bid <= ask <= 2.0 * price
 
 
 @kernel

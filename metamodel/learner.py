@@ -157,6 +157,9 @@ def weigh(m: Learner, rules: Rules, features: Floats, a: Floats, warm: bool, awa
             _contextual(m, rules, features, a, good, awake)
         for i in range(n):
             m.w[_CONTEXTUAL, i] += _SMOOTH * (m.best[i] - m.w[_CONTEXTUAL, i])
+        if 0 < count < n:
+            m.v[:] = m.w[_CONTEXTUAL]
+            project(m.v, awake, rules.cap, rules.minimum, m.box, m.w[_CONTEXTUAL])
     for i in range(n):
         m.v[i] = 0.0
         for j in range(members):
@@ -169,6 +172,8 @@ def weigh(m: Learner, rules: Rules, features: Floats, a: Floats, warm: bool, awa
         target = 0.0
         for i in range(n):
             target += m.w[j, i] * a[i]
+        if count == 0:  # nobody to follow: every member holds
+            target = m.member_targets[(good - 1) % ring, j]
         m.member_targets[good % ring, j] = target
 
 
@@ -184,7 +189,8 @@ def _contextual(m: Learner, rules: Rules, features: Floats, a: Floats, good: int
     contextual.regress(m.z, m.z[_TREND], m.fast, m.slow, a, m.x)
     c.past[contextual.slot(good), :] = m.x
     contextual.predict(c, m.x)
-    allocate(c.mu, m.S, rules.gamma, awake, rules.cap, rules.minimum, _STEPS, m.box, m.best)
+    if awake.any():  # where nobody is, the weights of before are where to go on from
+        allocate(c.mu, m.S, rules.gamma, awake, rules.cap, rules.minimum, _STEPS, m.box, m.best)
 
 
 @kernel

@@ -15,25 +15,11 @@ from windvane.agents.kernel import inlined
 from windvane.metamodel.limits import RiskLimits
 
 GATES: tuple[str, ...] = (
-    "state",
-    "data",
-    "spread",
-    "collar",
-    "position",
-    "notional",
-    "order_qty",
-    "order_rate",
-    "turnover",
-    "daily_loss",
-    "drawdown",
-    "var",
-    "volatility",
-    "kelly",
-    "confidence",
-    "min_order",
-    "in_flight",
+    *("state", "data", "spread", "collar", "position", "notional", "order_qty", "order_rate", "turnover"),
+    *("daily_loss", "drawdown", "var", "volatility", "kelly", "confidence", "min_order", "in_flight"),
+    "no_agents",
 )
-"""Names of the verdict bits, in the order of checking."""
+"""Names of the verdict bits, in the order of checking, but for the last: it came later, and bits keep their meaning."""
 
 (
     _STATE,
@@ -53,6 +39,7 @@ GATES: tuple[str, ...] = (
     _CONFIDENCE,
     _MIN_ORDER,
     IN_FLIGHT,
+    _NO_AGENTS,
 ) = (1 << k for k in range(len(GATES)))
 
 ACTIVE, REDUCE_ONLY, HALTED = 0, 1, 2
@@ -184,15 +171,24 @@ def _lots(amount: float) -> int:
 
 @inlined
 def check(
-    g: Gates, st: Standing, k: int, view: View, wanted: float, confidence: float, held: int, pnl: float
+    g: Gates,
+    st: Standing,
+    k: int,
+    view: View,
+    wanted: float,
+    confidence: float,
+    held: int,
+    pnl: float,
+    hold: bool,
 ) -> tuple[int, int]:
     """The position in lots that account k may go for, and the verdicts (bits of GATES).
 
-    wanted: target in units of capital; held: position and all in flight, lots; pnl: currency.
+    wanted: target in units of capital; held: position and all in flight, lots; pnl: currency; hold: nobody whom the
+    account follows is awake, `wanted` is what it holds.
     """
-    verdict = 0
+    verdict = _NO_AGENTS if hold else 0
     unit = g.capital / view.mid / g.lot
-    want = _lots(wanted * unit)
+    want = held if hold else _lots(wanted * unit)
 
     if st.state[k] == HALTED:
         allowed = 0 if st.flatten[k] else held
@@ -248,9 +244,10 @@ def check(
             _halt(st, k, view.good, g.flatten)
             want = 0 if g.flatten else held
         else:
-            size, verdict = _sizes(g, st, k, view, wanted, confidence, verdict)
-            limit = _lots(size * unit)
-            want = min(max(want, -limit), limit)
+            size, verdict = _sizes(g, st, k, view, wanted, confidence, verdict, hold)
+            if not hold or size < abs(wanted):  # what is held is whole lots already
+                limit = _lots(size * unit)
+                want = min(max(want, -limit), limit)
     if abs(want - held) > largest:  # a later size may have asked for a larger reduction than one order may be
         verdict |= _ORDER_QTY
         want = held + min(max(want - held, -largest), largest)
@@ -267,14 +264,19 @@ def check(
 
 @inlined
 def _sizes(
-    g: Gates, st: Standing, k: int, view: View, wanted: float, confidence: float, verdict: int
+    g: Gates, st: Standing, k: int, view: View, wanted: float, confidence: float, verdict: int, hold: bool
 ) -> tuple[float, int]:
-    """The |target| that value at risk, volatility, Kelly and confidence leave of what the caps before them did."""
+    """The |target| that value at risk, volatility, Kelly and confidence leave of what the caps before them did.
+
+    What is held was scaled when it was wanted: scaled again at every row it would melt away.
+    """
     size = min(abs(wanted), g.position, g.notional / g.capital)
     day = view.s * math.sqrt(view.rows_a_day)
     if Z_95 * day * size > g.var:
         verdict |= _VAR
         size = g.var / (Z_95 * day)
+    if hold:
+        return size, verdict
     year = day * math.sqrt(365.0)
     if year > g.volatility:
         verdict |= _VOLATILITY if size > 0.0 else 0

@@ -6,13 +6,11 @@ that meet the same prices, costs, delay and gates.
 """
 
 import math
-from typing import NamedTuple
-
-import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel import account, control, learner, risk
+from windvane.metamodel.round_columns import Clock, Inputs, Outputs
 
 _DAY = 86_400_000_000_000
 _EDGE = 1.0 - 0.5 ** (1.0 / 4000.0)
@@ -24,72 +22,38 @@ BASELINES = 3
 """Accounts before those of the agents: ensemble, equal weights, buy and hold."""
 
 
-class Clock(NamedTuple):
-    """What rounds remember of time."""
-
-    n: Ints  # (8,) day, rows of it, seq and ts of the last row, good rows, ts of the last, in a row, warm rows
-    f: Floats  # (4,) mid of the last good row, EWMA of ns between good rows, last wanted and final target
-    wanted: Floats  # (R, K) ring of every account's wanted target
-
-
-class Inputs(NamedTuple):
-    """n rows; columns that the source does not have are (0,)."""
-
-    seq: Ints
-    ts: Ints
-    flags: Ints
-    x: Floats  # (n, F)
-    mid: Floats
-    bid: Floats
-    ask: Floats
-    size: Floats
-    target: Floats  # (n, N)
-    confidence: Floats  # (n, N)
-    awake: Ints  # (N,)
-    control: Ints  # (n,) 0 or one of HALT ...
-
-
-class Outputs(NamedTuple):
-    """What n rounds give; orders and fills are the ensemble's, at most one a row."""
-
-    weights: Floats  # (n, N)
-    members: Floats  # (n, M)
-    member_targets: Floats  # (n, M)
-    value: Floats  # (4, n) wanted, target, position, equity
-    equities: Floats  # (n, K)
-    verdict: Ints  # (n,)
-    state: Ints  # (n,)
-    counts: Ints  # (3,) orders, fills, statements
-    order_row: Ints  # (n,)
-    order: Floats  # (n, 2) qty, target after
-    order_kind: Ints  # (n, 2) reduce-only, reason
-    fill_row: Ints  # (n,)
-    fill_seq: Ints  # (n,) seq of the order
-    fill: Floats  # (n, 3) qty, price, fee
-    statement_at: Ints  # (n + 1, 3) seq, ts, day
-    statement: Floats  # (n + 1, 9, K)
-
-
-def new_clock(accounts: int, delay: int) -> Clock:
-    """Nothing seen yet."""
-    return Clock(np.zeros(8, np.int64), np.zeros(4), np.zeros((delay + 3, accounts)))
+@inlined
+def _holds(k: int, awake: Ints, count: int) -> bool:
+    """Whether nobody whom account k follows is awake."""
+    if k < 2:
+        return count == 0
+    return k >= BASELINES and awake[k - BASELINES] == 0
 
 
 @inlined
-def _want(k: int, wanted: float, trust: float, target: Floats, confidence: Floats) -> tuple[float, float]:
-    """Wanted target and confidence of account k."""
+def _want(
+    k: int, wanted: float, trust: float, target: Floats, confidence: Floats, awake: Ints, count: int
+) -> tuple[float, float]:
+    """Wanted target and confidence of account k, which does not hold."""
     if k == 0:
         return wanted, trust
     if k == 1:
         mean = 0.0
         sure = 0.0
         for i in range(target.shape[0]):
-            mean += target[i]
-            sure += confidence[i]
-        return mean / target.shape[0], sure / target.shape[0]
+            if awake[i]:
+                mean += target[i]
+                sure += confidence[i]
+        return mean / count, sure / count
     if k == 2:
         return 1.0, 1.0
     return target[k - BASELINES], confidence[k - BASELINES]
+
+
+@inlined
+def _held(a: account.Accounts, terms: account.Terms, k: int, mid: float) -> float:
+    """Position of account k and all in flight, units of capital."""
+    return (a.lots[k] + a.flying[k]) / terms.per_unit * mid / terms.capital
 
 
 @kernel
@@ -109,6 +73,9 @@ def rounds(
     n, accounts = inputs.ts.shape[0], a.lots.shape[0]
     quoted, sized = inputs.bid.size > 0, inputs.size.size > 0
     ring = clock.wanted.shape[0]
+    count = 0
+    for i in range(inputs.awake.shape[0]):
+        count += inputs.awake[i]
     for t in range(n):
         ts, mid, flag = inputs.ts[t], inputs.mid[t], inputs.flags[t]
         good_row, warm = flag & _REPEATED == 0, flag & _WARMUP == 0
@@ -162,6 +129,8 @@ def rounds(
             for i in range(m.weights.shape[0]):
                 wanted += m.weights[i] * inputs.target[t, i]
                 trust += m.weights[i] * inputs.confidence[t, i]
+            if count == 0:
+                wanted = _held(a, terms, 0, mid)
             clock.f[2] = wanted
             view = risk.View(
                 ts=ts,
@@ -176,15 +145,21 @@ def rounds(
             if warm:
                 r = math.log(mid / last_mid)
                 for k in range(accounts):
-                    want, sure = _want(k, wanted, trust, inputs.target[t], inputs.confidence[t])
+                    hold = _holds(k, inputs.awake, count)
+                    if hold:
+                        want, sure = _held(a, terms, k, mid), 0.0
+                    else:
+                        want, sure = _want(
+                            k, wanted, trust, inputs.target[t], inputs.confidence[t], inputs.awake, count
+                        )
                     earned = clock.wanted[(good - 1 - terms.delay) % ring, k] * r
                     st.edge[k, 0] += _EDGE * (earned - st.edge[k, 0])
                     st.edge[k, 1] += _EDGE * (earned * earned - st.edge[k, 1])
                     clock.wanted[good % ring, k] = want
-                    verdict = _trade(a, terms, st, gates, view, k, want, sure, inputs.seq[t], t, out)
+                    verdict = _trade(a, terms, st, gates, view, k, want, sure, hold, inputs.seq[t], t, out)
                     if k == 0:
                         out.verdict[t] = verdict
-                        clock.f[3] = (a.lots[0] + a.flying[0]) / terms.per_unit * mid / terms.capital
+                        clock.f[3] = _held(a, terms, 0, mid)
                         if terms.delay == 0:
                             lots, price, fee = account.settle(
                                 a, terms, k, good, mid, bid, ask, inputs.size[t] if sized else 0.0
@@ -211,6 +186,7 @@ def _trade(
     k: int,
     wanted: float,
     confidence: float,
+    hold: bool,
     seq: int,
     t: int,
     out: Outputs,
@@ -220,7 +196,9 @@ def _trade(
     if st.flatten[k] and a.lots[k] == 0 and a.flying[k] == 0:
         st.flatten[k] = 0
     flattening = st.state[k] == risk.HALTED and st.flatten[k] == 1
-    allowed, verdict = risk.check(gates, st, k, view, wanted, confidence, held, a.equity[k] - terms.capital)
+    allowed, verdict = risk.check(
+        gates, st, k, view, wanted, confidence, held, a.equity[k] - terms.capital, hold
+    )
     if terms.participation > 0.0 and a.flying[k] != 0 and allowed != held:
         verdict |= risk.IN_FLIGHT  # one order works at a time
         allowed = held

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from windvane.agents.factory import create_agents
 from windvane.metamodel.config import digest
 from windvane.streams.events import (
     Batch,
@@ -42,6 +43,8 @@ class BookStage(ABC, Generic[S]):
         self._closed: dict[str, BookOpened] = {}
         self._last: dict[str, BookClosed] = {}
         self._early: dict[str, list[Event]] = {}
+        self._stray: dict[str, int] = {}  # how many early ones were there when last asked to give up
+        self._moved: dict[str, None] = {}  # books to advance in the next step, whatever comes
         if snapshot is not None:
             open_books, closed = load_books(snapshot)
             for opened, saved in open_books:
@@ -79,7 +82,7 @@ class BookStage(ABC, Generic[S]):
     def step(self, events: Sequence[Event]) -> list[Event]:
         """What follows from these events."""
         out: list[Event] = []
-        touched: dict[str, None] = {}
+        touched, self._moved = self._moved, {}
         for event in events:
             touched[event.book] = None
             if isinstance(event, BookOpened):
@@ -106,6 +109,11 @@ class BookStage(ABC, Generic[S]):
             return
         if event.digest != digest(event.config):
             yield letter(event, f"the digest of book {event.book} is not that of its settings")
+            return
+        try:
+            create_agents(event.config.agents)
+        except ValueError as error:  # it would wait for ever for what nobody runs
+            yield letter(event, f"book {event.book} cannot be opened: {error}")
             return
         self._opened[event.book] = event
         self._states[event.book] = self.open(event)
@@ -137,13 +145,20 @@ class BookStage(ABC, Generic[S]):
             yield _never_opened(event)
 
     def give_up_early(self) -> list[DeadLetter]:
-        """Reject rows of books that were not opened before them; what people ordered is kept."""
-        letters = [_never_opened(e) for held in self._early.values() for e in held if isinstance(e, Batch)]
-        kept = {
-            book: [e for e in held if not isinstance(e, Batch)][:EARLY_RECORDS]
-            for book, held in self._early.items()
-        }
-        self._early = {book: held for book, held in kept.items() if held}
+        """Reject rows of books that were not opened before them; what people ordered is kept.
+
+        Only what was there when asked the last time: an opening may be on its way while its followers are here.
+        """
+        letters: list[DeadLetter] = []
+        early: dict[str, list[Event]] = {}
+        for book, held in self._early.items():
+            old = self._stray.get(book, 0)
+            kept = [e for e in held[:old] if not isinstance(e, Batch | BookClosed)]
+            letters += [_never_opened(e) for e in held[:old] if isinstance(e, Batch | BookClosed)]
+            letters += [_never_opened(e) for e in kept[EARLY_RECORDS:]]
+            early[book] = [*kept[:EARLY_RECORDS], *held[old:]]
+        self._early = {book: held for book, held in early.items() if held}
+        self._stray = {book: len(held) for book, held in self._early.items()}
         return letters
 
     def _advance(self, book: str) -> Iterator[Event]:
@@ -164,6 +179,10 @@ class BookStage(ABC, Generic[S]):
             return self.done(self._states[book]) > last
         return book in self._closed or book not in self._early
 
+    def reached(self, book: str) -> int:
+        """Seq of the next row of a book to work off, 0 where it is not open."""
+        return self.done(self._states[book]) if book in self._states else 0
+
     def opened_as(self, book: str) -> BookOpened:
         """How a book was opened that is open, or closed in the last step."""
         return self._opened[book] if book in self._opened else self._closed[book]
@@ -173,6 +192,15 @@ class BookStage(ABC, Generic[S]):
         names = {name for state in self._states.values() for name in self.waits_for(state)}
         early = any(isinstance(e, Batch) for held in self._early.values() for e in held)
         return names | {FEATURES.name} if early else names
+
+    def stalled(self) -> Mapping[str, tuple[int, str]]:
+        """Books whose next row is known and lacks something: its seq, and the topic that it must come from."""
+        found = {book: next(self.waits_for(state), "") for book, state in self._states.items()}
+        return {
+            b: (self.done(self._states[b]), topic)
+            for b, topic in found.items()
+            if topic not in ("", FEATURES.name)
+        }
 
     def waits_for(self, state: S) -> Iterator[str]:
         """Names of the topics from which the next row of a book must come; for stages that read several."""

@@ -123,11 +123,21 @@ def from_json(raw: bytes) -> ev.Event:
     """The event of a record, checked; raises WireError with the reason."""
     try:
         event = _decoder.decode(raw)
-    except (msgspec.DecodeError, ValueError, KeyError, TypeError, OverflowError) as error:
+    except (msgspec.DecodeError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise WireError(f"not an event: {error}") from error
     if isinstance(event, ev.Batch):
         _check(event)
+    else:
+        _check_single(event)
     return event
+
+
+def _check_single(event: ev.Event) -> None:
+    """What is passed on or kept in a state must be writable: whole numbers of any size can be read."""
+    try:
+        to_json(event)
+    except TypeError as error:
+        raise WireError(f"{type(event).__name__} cannot be written again: {error}") from error
 
 
 def _check(batch: ev.Batch) -> None:

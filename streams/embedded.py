@@ -6,7 +6,7 @@ It has no clock and no disk: what is emitted is told to a listener.
 from collections.abc import Callable, Mapping, Sequence
 
 from windvane.streams.codec import cuts, from_json, pack, to_json, unpack
-from windvane.streams.events import Event
+from windvane.streams.events import Decisions, Event
 from windvane.streams.stage import Stage
 from windvane.streams.topics import CONTROL, TICKS, Topic
 from windvane.streams.topology import TOPOLOGY
@@ -61,6 +61,11 @@ class EmbeddedRunner:
         for event in events:
             self.send(CONTROL, event)
         self.pump()
+
+    def follow(self, decisions: Decisions) -> None:
+        """Choices of time that were recorded: make the same again. They are there before the rows that they rule."""
+        for logic in self._logic:
+            logic.follow(decisions)
 
     def pump(self) -> None:
         """Step stages until no inbox holds anything."""

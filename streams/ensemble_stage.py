@@ -1,14 +1,14 @@
 """Stage "ensemble": one round a row; decisions, orders and fills come from here and nowhere else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from windvane.metamodel.control import CONTROLS
-from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble, Round
+from windvane.metamodel.ensemble import Round
 from windvane.streams.books import BookStage
+from windvane.streams.ensemble_book import EnsembleBook, barrier
 from windvane.streams.events import (
     BookClosed,
     BookOpened,
@@ -24,75 +24,33 @@ from windvane.streams.events import (
     Statements,
 )
 from windvane.streams.feedback_stage import joined
-from windvane.streams.joining import Joint, Step
-from windvane.streams.schedule import Schedule
-from windvane.streams.topics import LEARNER
+from windvane.streams.joining import Step
+from windvane.streams.topics import CONTROL, LEARNER
 
 _COLUMNS = ("pnl", "position", "turnover", "fees", "orders", "exposure", "rows", "drawdown", "halts")
 
 
-class _Book:
-    def __init__(self, opened: BookOpened) -> None:
-        self.name = opened.book
-        self.config = opened.config
-        self.ensemble = MetaLearningRiskManagedEnsemble(opened.config)
-        self.joint = Joint(opened.config.agents)
-        self.schedule = Schedule(opened.config.weighing)
-        self.due: list[int] = []  # rows that must not be passed before the next learner version is known
-        self.updates: dict[int, LearnerUpdate] = {}  # known, not in effect yet
-        self.version = 0
-        self.controls: dict[int, Control] = {}  # known, not applied yet
-        self.control = 0  # number of the last one applied
-        self.control_row = -1  # seq it was applied at
-
-    def save(self) -> dict[str, Any]:
-        return {
-            "taken": self.joint.taken,
-            "good": self.schedule.good,
-            "due": self.due,
-            "updates": [msgspec.to_builtins(u) for u in self.updates.values()],
-            "version": self.version,
-            "controls": [msgspec.to_builtins(c) for c in self.controls.values()],
-            "control": self.control,
-            "control_row": self.control_row,
-            **self.ensemble.state(),
-        }
-
-    def load(self, saved: dict[str, Any]) -> None:
-        self.joint = Joint(self.config.agents, saved["taken"])
-        self.schedule.good = saved["good"]
-        self.due = list(saved["due"])
-        updates = [msgspec.convert(u, LearnerUpdate) for u in saved["updates"]]
-        self.updates = {u.version: u for u in updates}
-        self.version = saved["version"]
-        controls = [msgspec.convert(c, Control) for c in saved["controls"]]
-        self.controls = {c.number: c for c in controls}
-        self.control, self.control_row = saved["control"], saved["control_row"]
-        self.ensemble.restore(saved)
-
-    def next_control(self) -> Control | None:
-        """The control to apply next: numbers have no gaps, and one rules from one row."""
-        return self.controls.get(self.control + 1)
-
-    def control_seq(self, control: Control) -> int:
-        """The row a control is applied at: never in the past, one a row."""
-        return max(control.effective_from, self.joint.taken, self.control_row + 1)
-
-
-class EnsembleStage(BookStage[_Book]):
+class EnsembleStage(BookStage[EnsembleBook]):
     """Features, Proposals, LearnerUpdates and Controls in; Decisions, Orders, Fills and Statements out."""
 
-    def open(self, opened: BookOpened) -> _Book:
-        """A new book."""
-        return _Book(opened)
+    def __init__(self, snapshot: bytes | None) -> None:
+        self._followed: dict[str, list[Decisions]] = {}  # of books that are not open yet
+        super().__init__(snapshot)
 
-    def restore(self, opened: BookOpened, saved: dict[str, Any]) -> _Book:
+    def open(self, opened: BookOpened) -> EnsembleBook:
+        """A new book."""
+        book = EnsembleBook(opened)
+        for decisions in self._followed.pop(opened.book, ()):
+            book.recorded.add(decisions)
+        return book
+
+    def restore(self, opened: BookOpened, saved: dict[str, Any]) -> EnsembleBook:
         """A book from its snapshot."""
-        book = _Book(opened)
+        book = EnsembleBook(opened)
         book.load(saved)
         return book
 
-    def take(self, state: _Book, event: Event) -> Iterator[Event]:
+    def take(self, state: EnsembleBook, event: Event) -> Iterator[Event]:
         """Hold rows, learner versions and controls; the first of every number wins."""
         if isinstance(event, Features | Proposals):
             yield from joined(state.joint, event)
@@ -110,53 +68,57 @@ class EnsembleStage(BookStage[_Book]):
             elif event.number > state.control:
                 state.controls.setdefault(event.number, event)
 
-    def done(self, state: _Book) -> int:
+    def done(self, state: EnsembleBook) -> int:
         """Next seq."""
         return state.joint.taken
 
-    def waits_for(self, state: _Book) -> Iterator[str]:
+    def waits_for(self, state: EnsembleBook) -> Iterator[str]:
         """Whoever has the next row, or the learner version that it needs."""
-        yield state.joint.waits or LEARNER.name
+        lacks = (state.joint.waits,) if state.timed is None else state.timed.lacks
+        yield from filter(None, lacks) if any(lacks) else (LEARNER.name, CONTROL.name)
 
-    def closed(self, state: _Book, event: BookClosed) -> Iterator[Event]:
+    def follow(self, decisions: Decisions) -> None:
+        """Choices of time that were recorded: make the same again."""
+        if decisions.book in self._states:
+            self._states[decisions.book].recorded.add(decisions)
+        elif decisions.book not in self._closed:
+            self._followed.setdefault(decisions.book, []).append(decisions)
+
+    def waiting(self) -> Mapping[str, tuple[int, int]]:
+        """Timed books: rows start <= seq < stop whose features are there and whose round is open."""
+        return {
+            book: state.timed.open
+            for book, state in self._states.items()
+            if state.timed is not None and state.timed.open is not None
+        }
+
+    def close(self, book: str, stop: int) -> None:
+        """Timed books: in the next step, close the rounds below `stop` with the agents that have answered."""
+        state = self._states.get(book)
+        if state is not None and state.timed is not None:
+            state.timed.close(stop)
+            self._moved[book] = None
+
+    def closed(self, state: EnsembleBook, event: BookClosed) -> Iterator[Event]:
         """The statement of the unfinished day."""
         last = state.ensemble.close()
         if last is not None:
             yield _statements(state, last)
 
-    def advance(self, state: _Book, closing: int | None) -> Iterator[Event]:
+    def advance(self, state: EnsembleBook, closing: int | None) -> Iterator[Event]:
         """Rounds for all rows that are there, up to the first that needs a learner version not known yet."""
-        for step in state.joint.steps(lambda start, stop: _barrier(state, start, stop)):
+        for step in state.joint.steps(lambda start, stop: barrier(state, start, stop)):
             yield from _rounds(state, step)
 
 
-def _barrier(state: _Book, start: int, stop: int) -> int:
-    """How far the next step may go: one learner version and at most one control in it, at its first row."""
-    while state.due and state.due[0] == start and state.version + 1 in state.updates:
-        state.due.pop(0)
-        state.version += 1
-        del state.updates[state.version]
-    if state.due:
-        stop = min(stop, state.due[0])
-    control = state.next_control()
-    if control is not None:
-        at = state.control_seq(control)
-        stop = min(stop, at if at > start else start + 1)
-    rest = state.schedule.every - state.schedule.good % state.schedule.every
-    return min(
-        stop, start + rest
-    )  # a row that trains a version ends its step, so that `due` is known in time
-
-
-def _rounds(state: _Book, step: Step) -> Iterator[Event]:
-    rows, control = step.features, state.next_control()
+def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
+    rows, control = step.features, state.ordered
     n = len(rows)
     codes = None
-    if control is not None and max(control.effective_from, state.control_row + 1) <= rows.first:
+    if control is not None:
         codes = np.zeros(n, np.int64)
         codes[0] = CONTROLS.index(control.action) + 1
-        state.control, state.control_row = control.number, rows.first
-        del state.controls[control.number]
+        state.applied(control, rows.first)
     result = state.ensemble.step(
         rows.seq,
         rows.ts,
@@ -169,9 +131,12 @@ def _rounds(state: _Book, step: Step) -> Iterator[Event]:
         ask=rows.ask,
         size=rows.size,
         control=codes,
+        awake=step.awake,
     )
     out = result.outputs
-    state.due.extend(seq + state.schedule.lag for _, seq in state.schedule.advance(rows.seq, rows.flags))
+    trained = state.schedule.advance(rows.seq, rows.flags)
+    if state.timed is None:
+        state.due.extend(seq + state.schedule.lag for _, seq in trained)
     yield Decisions(
         book=state.name,
         seq=rows.seq,
@@ -193,6 +158,7 @@ def _rounds(state: _Book, step: Step) -> Iterator[Event]:
         agents=state.config.agents,
         accounts=state.ensemble.accounts,
         regime=rows.regime,
+        awake=None if step.awake is None else np.tile(step.awake, (n, 1)),
     )
     if result.orders:
         yield _orders(state, rows, result)
@@ -202,7 +168,7 @@ def _rounds(state: _Book, step: Step) -> Iterator[Event]:
         yield _statements(state, result)
 
 
-def _orders(state: _Book, rows: Features, result: Round) -> Orders:
+def _orders(state: EnsembleBook, rows: Features, result: Round) -> Orders:
     out, n = result.outputs, result.orders
     at = out.order_row[:n]
     return Orders(
@@ -218,7 +184,7 @@ def _orders(state: _Book, rows: Features, result: Round) -> Orders:
     )
 
 
-def _fills(state: _Book, rows: Features, result: Round) -> Fills:
+def _fills(state: EnsembleBook, rows: Features, result: Round) -> Fills:
     out, n = result.outputs, result.fills
     at = out.fill_row[:n]
     return Fills(
@@ -232,7 +198,7 @@ def _fills(state: _Book, rows: Features, result: Round) -> Fills:
     )
 
 
-def _statements(state: _Book, result: Round) -> Statements:
+def _statements(state: EnsembleBook, result: Round) -> Statements:
     out, n = result.outputs, result.statements
     return Statements(
         book=state.name,

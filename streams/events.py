@@ -141,6 +141,7 @@ class Decisions(Batch, frozen=True, kw_only=True):
         "member_targets": "",
         "equities": "accounts",
         "regime": "",
+        "awake": "agents",
     }
 
     ts: Ints  # (n,) UNIX ns
@@ -161,6 +162,9 @@ class Decisions(Batch, frozen=True, kw_only=True):
     agents: tuple[str, ...]  # (A,)
     accounts: tuple[str, ...]  # (K,)
     regime: Floats | None = None  # (n, 7) posterior that came with the features
+    awake: Ints | None = (
+        None  # (n, A) 1 where the agent's answer was in when the round closed; None: all, always
+    )
 
 
 class Orders(Batch, frozen=True, kw_only=True):
@@ -226,6 +230,7 @@ class Control(Event, frozen=True, kw_only=True):
     action: str  # halt, reduce-only, resume, flatten
     effective_from: int  # seq of the first row it rules
     reason: str = ""
+    signature: str = ""  # of who ordered it, hex; what has no broker has none
 
 
 class DeadLetter(Event, frozen=True, kw_only=True):

@@ -3,16 +3,21 @@
 At every point between reading, sending, transaction, snapshot and commit a worker may crash, lose the acknowledgement
 of a commit, be doubled by a zombie that wakes later, or move to a place without stored state. Whatever happens, the
 committed log must say what an undisturbed run says.
+
+Of timed books it must say what follows from the choices that it holds. Their runner has a clock that goes at random,
+controls and learner updates come late, and a worker may stand still for so long that its agents are put to sleep.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
+from windvane.streams.round_timer import RoundTimer
 from windvane.streams.stage import Stage
-from windvane.streams.topics import CONTROL, TOPICS, Topic
+from windvane.streams.topics import CONTROL, PROPOSALS, TOPICS, Topic
 from windvane.streams.topology import TOPOLOGY
 from windvane.streams.worker import Record, StageWorker
 
@@ -91,6 +96,8 @@ class Faults:
     empty: float = 0.3  # of a restart: without stored state
     twice: float = 0.05  # a record is sent twice
     save: float = 0.2
+    away: float = 0.0  # a worker of anything but rounds stands still for up to 60 of its steps
+    late: bool = False  # controls are read when they are met, and not before the rows that they rule
     most: int = 60  # strikes; then it is quiet, so that every run ends
 
 
@@ -101,6 +108,7 @@ class _Place:
     stage: Stage
     stored: bytes | None = None
     live: "_Instance | None" = None
+    away: int = 0  # steps to stand still
     zombies: list["_Instance"] = field(default_factory=list)
 
 
@@ -118,6 +126,7 @@ class _Instance:
         # What this worker knows to be written. The end of the log may be further: a zombie that looked there would
         # store a state older than the place to follow from.
         self.ends = {topic.name: log.end(topic.name) for topic in place.stage.emits}
+        self.timer = RoundTimer()
 
     def idle(self, log: Log) -> bool:
         return all(
@@ -134,18 +143,30 @@ class FaultyRunner:
         self._faults = faults
         self._random = np.random.Generator(np.random.PCG64(seed))
         self._places = [_Place(stage) for stage in topology]
+        self._now = 0  # ns
+        self._coming: deque[tuple[int, str, bytes]] = deque()
 
     def send(self, topic: Topic, raws: Sequence[bytes]) -> None:
         """Put records on an input topic; controls before the rows that they rule."""
         for raw in raws:
             self.log.append(topic.name, raw)
 
+    def send_later(self, at: int, topic: Topic, raw: bytes) -> None:
+        """Put a record on an input topic `at` ns after the start; times must not go back."""
+        self._coming.append((at, topic.name, raw))
+
     def run(self, most: int = 20_000) -> None:
         """Step until all is read by live workers; raises RuntimeError where that does not happen."""
         for _ in range(most):
+            self._now += int(self._random.integers(20_000_000))
+            while self._coming and self._coming[0][0] <= self._now:
+                self.log.append(*self._coming.popleft()[1:])
             place = self._places[int(self._random.integers(len(self._places)))]
+            if place.away:
+                place.away -= 1
+                continue
             self._act(place)
-            if all(p.live is not None and p.live.idle(self.log) for p in self._places):
+            if not self._coming and all(p.live is not None and p.live.idle(self.log) for p in self._places):
                 return
         raise RuntimeError(f"not done after {most} steps: some stage waits for ever")
 
@@ -164,6 +185,9 @@ class FaultyRunner:
             empty = self._random.random() < self._faults.empty
             place.live = _Instance(place, self.log, None if empty else place.stored)
             return
+        if self._faults.away and place.stage.name != _TRANSACTIONAL and self._chance(self._faults.away):
+            place.away = int(self._random.integers(60))
+            return
         if self._chance(self._faults.zombie):
             place.zombies.append(place.live)
             place.live = None
@@ -181,6 +205,7 @@ class FaultyRunner:
     def _work(self, instance: _Instance) -> None:
         self._read(instance)
         self._point()
+        self._clock(instance)
         sent = instance.worker.step()
         self._point()
         if instance.epoch:
@@ -201,11 +226,21 @@ class FaultyRunner:
             self._point()
             instance.place.stored = stored
 
+    def _clock(self, instance: _Instance) -> None:
+        """Close the rounds of timed books that are due; in the next step."""
+        logic = instance.worker.logic
+        waiting = logic.waiting()
+        if waiting:
+            configs = {book: logic.opened_as(book).config for book in waiting}
+            end, read = self.log.end(PROPOSALS.name), instance.worker.positions[PROPOSALS.name]
+            for book, stop in instance.timer.due(waiting, configs, self._now, end, read).items():
+                logic.close(book, stop)
+
     def _read(self, instance: _Instance) -> None:
         """A few records of one source; controls to their end first, as a lockstep book needs them."""
         sources = {topic.name: topic for topic in instance.place.stage.reads}
         positions = instance.worker.positions
-        if CONTROL.name in sources:
+        if CONTROL.name in sources and not self._faults.late:
             for record in self.log.read(CONTROL.name, positions[CONTROL.name], 10**9):
                 instance.worker.receive(CONTROL, record.offset, record.raw)
         waiting = [name for name in sources if self.log.read(name, positions[name], 1)]

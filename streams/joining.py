@@ -30,7 +30,8 @@ class Source(Generic[B]):
 
     def __init__(self, taken: int = 0) -> None:
         self.taken = taken  # rows below have been given out
-        self.covers = taken  # rows below have arrived without a gap
+        self.covers = taken  # rows below have arrived without a gap, or are not waited for any more
+        self.answered = 0  # rows below have arrived, as far as is known: never more than `covers`
         self._ready: deque[B] = deque()
         self._early: list[B] = []  # past a hole: by seq, no row twice
         self.held = 0  # rows in it
@@ -41,7 +42,7 @@ class Source(Generic[B]):
         first, last = int(seq[0]), int(seq[-1])
         if first == self.covers and last - first + 1 == len(seq):  # nearly always: the next rows, whole
             self._ready.append(batch)
-            self.covers = last + 1
+            self.covers = self.answered = last + 1
             if self._early:
                 self._release()
             return
@@ -52,6 +53,7 @@ class Source(Generic[B]):
                 self.add(cut(batch, start, stop))
             return
         if batch.last < self.covers:
+            self.answered = max(self.answered, batch.last + 1)
             return
         if batch.first > self.covers:
             self._hold(batch)
@@ -83,7 +85,7 @@ class Source(Generic[B]):
 
     def _append(self, batch: B) -> None:
         self._ready.append(cut(batch, self.covers - batch.first, len(batch)))
-        self.covers = batch.last + 1
+        self.covers = self.answered = batch.last + 1
 
     @property
     def missing(self) -> tuple[int, int] | None:
@@ -94,6 +96,12 @@ class Source(Generic[B]):
     def early(self) -> B:
         """The first batch held."""
         return self._early[0]
+
+    @property
+    def head(self) -> B:
+        """The next rows, those of one batch; there must be some."""
+        first = self._ready[0]
+        return cut(first, self.taken - first.first, len(first))
 
     def end_of_piece(self, stop: int) -> int:
         """Where the piece that starts at `taken` ends: a batch's end, or `stop`."""
@@ -123,12 +131,19 @@ class Source(Generic[B]):
 class Step:
     """Rows of one step: features and the proposals of all agents of the book, aligned."""
 
-    __slots__ = ("confidence", "features", "target")
+    __slots__ = ("awake", "confidence", "features", "target")
 
-    def __init__(self, features: Features, target: np.ndarray, confidence: np.ndarray) -> None:
+    def __init__(
+        self,
+        features: Features,
+        target: np.ndarray,
+        confidence: np.ndarray,
+        awake: np.ndarray | None = None,
+    ) -> None:
         self.features = features
         self.target = target  # (n, N) in the order of the book's agents
         self.confidence = confidence  # (n, N)
+        self.awake = awake  # (N,) 1 or 0; None: all
 
 
 class Joint:

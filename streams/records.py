@@ -4,7 +4,7 @@ The columns inside and in the journal are the same facts; these carry the time a
 JavaScript number cannot hold nanoseconds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -140,3 +140,31 @@ def seq_of_line(raw: bytes) -> tuple[str, int]:
     """Book and seq of an order's or a fill's JSON."""
     place = msgspec.json.decode(raw, type=_Place)
     return place.book, place.seq
+
+
+def orders_of(found: Sequence[Order]) -> Orders:
+    """Orders of one book as columns again: what `each_order` was given."""
+    return Orders(
+        book=found[0].book,
+        seq=np.array([o.seq for o in found]),
+        ts=np.array([o.ts for o in found]),
+        qty=np.array([o.qty if o.side == "buy" else -o.qty for o in found]),
+        price=np.array([o.price for o in found]),
+        reduce_only=np.array([int(o.reduce_only) for o in found]),
+        valid_until=np.array([o.valid_until for o in found]),
+        target_after=np.array([o.target_after for o in found]),
+        reason=np.array([REASONS.index(o.reason) for o in found]),
+    )
+
+
+def fills_of(found: Sequence[Fill]) -> Fills:
+    """Fills of one book as columns again; rows in which nothing was filled are not there."""
+    return Fills(
+        book=found[0].book,
+        seq=np.array([f.seq for f in found]),
+        order_seq=np.array([int(f.order_id.rsplit(".", 2)[1]) for f in found]),
+        ts=np.array([f.ts for f in found]),
+        qty=np.array([f.qty if f.side == "buy" else -f.qty for f in found]),
+        price=np.array([f.price for f in found]),
+        fee=np.array([f.fee for f in found]),
+    )

@@ -19,6 +19,10 @@ class Logic(Protocol):
         """Whether a record of a book that ends with row `last` will never be needed again."""
         ...
 
+    def reached(self, book: str) -> int:
+        """Seq of the next row of a book to work off, 0 where it is not open."""
+        ...
+
     def snapshot(self) -> bytes:
         """Its state after all rows it has used; rows not used yet are read again after a restart."""
         ...
@@ -29,6 +33,10 @@ class Logic(Protocol):
 
     def waits(self) -> set[str]:
         """Names of the topics from which the next row of some book must come."""
+        ...
+
+    def stalled(self) -> Mapping[str, tuple[int, str]]:
+        """Books whose next row is known and lacks something: its seq, and the topic that it must come from."""
         ...
 
     def give_up_early(self) -> list[DeadLetter]:

@@ -12,23 +12,20 @@ and goes on. Two ways to write:
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-import numpy as np
-
+from windvane.streams.books import FARTHEST_ROWS
 from windvane.streams.codec import WireError, cuts, from_json, pack, to_json, unpack
 from windvane.streams.events import (
+    REPEATED,
     Batch,
     BookClosed,
     Control,
     DeadLetter,
-    Decisions,
     Event,
+    Features,
     Fills,
     Orders,
-    Statements,
-    cut,
-    join,
 )
-from windvane.streams.records import fill_lines, order_lines, seq_of_line
+from windvane.streams.published import Published
 from windvane.streams.stage import Stage, StateError
 from windvane.streams.topics import DEAD_LETTERS, Topic
 
@@ -36,6 +33,9 @@ AHEAD = 64
 """Records of a source held unused before it is paused, where what is waited for comes from another."""
 
 _MOST_BYTES = 600_000
+_LEAST_PRICE, _MOST_PRICE = 1e-15, 1e18
+_LONGEST_NAME = 200
+_LONGEST_REASON = 1000
 
 
 class Record(NamedTuple):
@@ -63,12 +63,21 @@ class _Held(NamedTuple):
 
 
 class StageWorker:
-    """A stage on one partition; `layout` is the digest of what all workers must agree on."""
+    """A stage on one partition.
+
+    layout: what all workers must agree on; observe: told of every event that gives records.
+    """
 
     def __init__(
-        self, stage: Stage, layout: str, saved: bytes | None = None, checks: Checks | None = None
+        self,
+        stage: Stage,
+        layout: str,
+        saved: bytes | None = None,
+        checks: Checks | None = None,
+        observe: Callable[[Event], None] = lambda event: None,
     ) -> None:
         self.stage = stage
+        self._observe = observe
         self._layout = layout
         self._checks = checks or Checks()
         self._held: dict[str, list[_Held]] = {topic.name: [] for topic in stage.reads}
@@ -76,9 +85,8 @@ class StageWorker:
         self._outputs: dict[str, int] = {}
         self._inbox: list[Event] = []
         self._letters: list[DeadLetter] = []
-        self._published: dict[tuple[str, str], Batch] = {}
-        self._lines: dict[tuple[str, str], dict[int, bytes]] = {}
-        self._decided: dict[str, int] = {}
+        self._reach: dict[tuple[str, str], int] = {}  # last row received of a topic and book
+        self._published = Published()
         state = None if saved is None else self._load(saved)
         self.logic = stage.build(state)
 
@@ -99,6 +107,10 @@ class StageWorker:
         """For every source topic the offset to read from next."""
         return dict(self._next)
 
+    def next_offset(self, topic: Topic) -> int:
+        """Offset after the last record received of a topic, 0 where it is no source."""
+        return self._next.get(topic.name, 0)
+
     @property
     def outputs(self) -> Mapping[str, int]:
         """For every topic written, the offset from which on the stored state knows nothing of it."""
@@ -117,7 +129,7 @@ class StageWorker:
             return
         reason = self._refusal(topic, event)
         if reason:
-            self._reject(event.book, source, reason, raw)
+            self._reject(event.book[:_LONGEST_NAME], source, reason, raw)
             return
         self._held[topic.name].append(_Held(offset, event.book, _until(event)))
         self._inbox.append(event)
@@ -126,22 +138,43 @@ class StageWorker:
         """Why an event must not be believed, or nothing."""
         if type(event) not in topic.carries:
             return f"{type(event).__name__} does not belong on {topic.name}"
+        if not 0 < len(event.book) <= _LONGEST_NAME:
+            return f"a book's name has 1 to {_LONGEST_NAME} characters, this one {len(event.book)}"
         if not self._checks.owns(event.book):
             return f"book {event.book} belongs on another partition: give its name as the record's key"
         if isinstance(event, Control) and not self._checks.signed(event):
             return f"control {event.number} is not signed by who may: set the key that the workers have"
+        if isinstance(event, Features) and not _priced(event):
+            return "a good row has a mid that is no price"
+        return self._astray(topic, event) if isinstance(event, Batch | BookClosed) else ""
+
+    def _astray(self, topic: Topic, event: Batch | BookClosed) -> str:
+        """What is too far ahead would be held for ever, and with it the place to read from after a restart."""
+        key = (topic.name, event.book)
+        near = max(self._reach.get(key, -1) + 1, self.logic.reached(event.book))
+        if event.last > near + FARTHEST_ROWS:
+            return f"book {event.book} is at seq {near}: seq {event.last} is too far ahead"
+        if isinstance(event, Batch):
+            self._reach[key] = max(self._reach.get(key, -1), event.last)
         return ""
 
     def _reject(self, book: str, source: str, reason: str, raw: bytes) -> None:
         payload = raw[:1000].decode(errors="replace")
-        self._letters.append(DeadLetter(book=book, source=source, reason=reason, payload=payload))
+        letter = DeadLetter(book=book, source=source, reason=reason[:_LONGEST_REASON], payload=payload)
+        self._letters.append(letter)
 
     def step(self) -> list[Record]:
         """What follows from all that was received, in order, less what is known to be published."""
         events, self._inbox = self._inbox, []
         letters, self._letters = self._letters, []
         made: list[Event] = [*letters, *self.logic.step(events)]
-        return [record for event in made for record in self._records(event)]
+        out: list[Record] = []
+        for event in made:
+            fresh = list(self._records(event))
+            if fresh:
+                self._observe(event)
+                out.extend(fresh)
+        return out
 
     def give_up_early(self) -> None:
         """Nobody will open the books of records that came before their book was opened: reject them in the next step.
@@ -152,6 +185,8 @@ class StageWorker:
 
     def ahead(self) -> set[str]:
         """Sources to pause: more than AHEAD of their records are unused, and nobody waits for them."""
+        if len(self.stage.reads) == 1:
+            return set()  # what is waited for can come from nowhere else
         full = {name for name, held in self._held.items() if len(held) > AHEAD}
         if full:
             self._prune()
@@ -166,70 +201,23 @@ class StageWorker:
             held[:] = [h for h in held if not used(h.book, h.last)]
 
     def follow(self, topic: Topic, raw: bytes) -> None:
-        """Tell the worker a record of its own that was committed after the stored state."""
-        if Orders in topic.carries or Fills in topic.carries:
-            book, seq = seq_of_line(raw)
-            self._lines.setdefault((topic.name, book), {})[seq] = raw
-            return
-        event = from_json(raw)
-        if not isinstance(event, Batch):
-            return
-        key = (topic.name, event.book)
-        self._published[key] = join([self._published[key], event]) if key in self._published else event
-        if isinstance(event, Decisions):
-            self._decided[event.book] = event.last
-            self.logic.follow(event)
+        """Tell the worker a record of its own that was committed after the stored state; of garbage nothing follows."""
+        decided = self._published.add(topic, raw)
+        if decided is not None:
+            self.logic.follow(decided)
 
     def _records(self, event: Event) -> Iterator[Record]:
         """The records of an event that are not published yet; those that are must be the same to the last bit."""
         topic = DEAD_LETTERS if isinstance(event, DeadLetter) else self.stage.route(event)
-        if isinstance(event, Orders | Fills):
-            yield from self._single(topic, event)
+        if isinstance(event, Orders | Fills):  # one a record: people and venues read those
+            symbol = self.logic.opened_as(event.book).config.symbol
+            for raw in self._published.fresh_lines(topic, event, symbol):
+                yield Record(topic, event.book, raw)
             return
-        fresh = self._unpublished(topic, event) if isinstance(event, Batch) else event
+        fresh = self._published.fresh_rows(topic, event) if isinstance(event, Batch) else event
         if fresh is not None:
             for piece in cuts(fresh):
                 yield Record(topic, event.book, to_json(piece))
-
-    def _single(self, topic: Topic, batch: Orders | Fills) -> Iterator[Record]:
-        """Orders and fills, one a record: people and venues read those."""
-        book = batch.book
-        symbol = self.logic.opened_as(book).config.symbol
-        decided = self._decided.get(book, -1)
-        known = self._lines.get((topic.name, book), {})
-        lines = order_lines(batch, symbol) if isinstance(batch, Orders) else fill_lines(batch, symbol)
-        for seq, raw in lines:
-            if seq > decided:
-                yield Record(topic, book, raw)
-            elif known.pop(seq, None) != raw:
-                raise StateError(
-                    f"{topic.name} of {book} at seq {seq} differ from what was published: "
-                    "the settings or the program have changed, so start a new book"
-                )
-
-    def _unpublished(self, topic: Topic, batch: Batch) -> Batch | None:
-        """The rows of a batch that are not published yet.
-
-        What a row gives on several topics was committed at once, so up to the last decision nothing may be missing;
-        only the statement of a closed book may follow in a step of its own.
-        """
-        decided = self._decided.get(batch.book, -1)
-        old = self._published.get((topic.name, batch.book))
-        last = -1 if old is None else old.last
-        known = int(np.searchsorted(batch.seq, last, side="right"))
-        if known and old is not None:
-            _same(topic, old, cut(batch, 0, known))
-            if int(batch.seq[known - 1]) == last:
-                del self._published[topic.name, batch.book]  # all of it was met again
-        must = (
-            known if isinstance(batch, Statements) else int(np.searchsorted(batch.seq, decided, side="right"))
-        )
-        if must > known:
-            raise StateError(
-                f"{topic.name} of {batch.book} lack seq {int(batch.seq[known])}, though seq {decided} was decided: "
-                "the topic was changed, so start a new book"
-            )
-        return None if known == len(batch) else cut(batch, known, len(batch))
 
     def save(self, outputs: Mapping[str, int]) -> bytes:
         """The state to store once all that was sent is acknowledged.
@@ -237,7 +225,7 @@ class StageWorker:
         outputs: for every topic written, the end of what this worker itself followed or wrote. The end of the log may
         be further, by another's hand. Before all that was followed is computed again, the old ends stay.
         """
-        met = not self._published and all(self.logic.used(*decided) for decided in self._decided.items())
+        met = self._published.met(self.logic.used)
         self._prune()
         positions = {
             name: min((h.offset for h in held), default=self._next[name]) for name, held in self._held.items()
@@ -259,16 +247,7 @@ def _until(event: Event) -> int:
     return event.last + 1 if isinstance(event, BookClosed) else -1
 
 
-def _same(topic: Topic, old: Batch, new: Batch) -> None:
-    """Raises StateError unless the rows of `new` stand in `old`, in every bit."""
-    places = np.searchsorted(old.seq, new.seq)
-    for name in new.__struct_fields__:
-        value = getattr(new, name)
-        if not isinstance(value, np.ndarray):
-            continue
-        was = getattr(old, name)[np.minimum(places, len(old) - 1)]
-        if np.ascontiguousarray(value).tobytes() != np.ascontiguousarray(was).tobytes():
-            raise StateError(
-                f"{topic.name} of {new.book} from seq {new.first} differ in column {name} from what was published: "
-                "the settings or the program have changed, so start a new book"
-            )
+def _priced(rows: Features) -> bool:
+    """Whether what is divided by is a price in every row that is good."""
+    mid = rows.mid[(rows.flags & REPEATED) == 0]
+    return bool(((mid >= _LEAST_PRICE) & (mid <= _MOST_PRICE)).all())

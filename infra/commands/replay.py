@@ -1,22 +1,168 @@
-"""windvane replay: the inputs of a journal through the pipeline again, and a comparison to the last bit."""
+"""windvane replay: history through the pipeline again, embedded from a journal, or through Kafka from a file."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from windvane.infra.commands import options
+
+if TYPE_CHECKING:
+    from windvane.infra.kafka.replayer import History
+    from windvane.infra.kafka.settings import KafkaSettings
+
+EXAMPLES = """
+Examples:\n
+  windvane replay runs/bars --out runs/again\n
+  windvane replay bars.csv --bootstrap 127.0.0.1:9092 --prefix history --book bars --lockstep --speed max\n
+  windvane replay --from-topic ticks --from-book btc --bootstrap 127.0.0.1:9092 --book again --lockstep
+"""
+
 
 def replay(
-    journal: Annotated[Path, typer.Argument(help="A run's folder, or its journal folder.")],
+    source: Annotated[
+        Path | None, typer.Argument(help="A run's folder or journal, or with --bootstrap also a market file.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("runs/replay"),
+    as_recorded: Annotated[
+        bool, typer.Option("--as-recorded", help="Follow who was awake and what came late, as the run did.")
+    ] = False,
     wire: Annotated[bool, typer.Option("--wire", help="Send every event through its bytes.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json on stdout.")] = False,
+    bootstrap: Annotated[str | None, typer.Option(help="HOST:PORT of a broker: replay through it.")] = None,
+    prefix: Annotated[str | None, typer.Option(help="Of all topics and groups.")] = None,
+    from_topic: Annotated[str | None, typer.Option(help="ticks: replay what lies there.")] = None,
+    from_book: Annotated[str | None, typer.Option(help="Book to take from that topic.")] = None,
+    from_prefix: Annotated[str | None, typer.Option(help="Prefix of that topic. Default: --prefix.")] = None,
+    lockstep: Annotated[
+        bool, typer.Option("--lockstep", help="Wait for every agent, as a backtest does; else by the clock.")
+    ] = False,
+    speed: Annotated[str, typer.Option(help="1x, 100x ... as fast as it happened, or max.")] = "max",
+    records: Annotated[int, typer.Option(help="Rows a record at most.")] = 256,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when all rows are decided.")] = False,
+    book: options.Book = "main",
+    symbol: options.Symbol = "BTCUSD",
+    bars: options.Bars = None,
+    agents: options.Agents = None,
+    preset: options.Preset = "balanced",
+    fee_bp: options.FeeBp = 1.0,
+    slippage_bp: options.SlippageBp = 0.0,
+    half_spread_bp: options.HalfSpreadBp = 0.0,
+    participation: options.Participation = 0.0,
+    delay: options.Delay = 1,
+    capital: options.Capital = 1_000_000.0,
+    start: options.From = None,
+    end: options.To = None,
+    seed: options.Seed = 0,
+    on_halt: options.OnHalt = "next-day",
 ) -> None:
-    """Replay a JOURNAL: decisions, orders and fills must come out the same, byte for byte; exit code 1 if not.
+    """Replay a journal embedded: the same to the last bit, or exit code 1. With --bootstrap: through Kafka.
 
-    Example:\n
-      windvane replay runs/bars --out runs/again
+    What is replayed is what a backtest of the same ticks gives, which waits for every agent. A live run in which one
+    was late differs from that: --as-recorded follows the choices that it recorded, and must equal it; with
+    --bootstrap and --book it audits what lies on the topics.
     """
+    from windvane.infra import journal as journals
+    from windvane.metamodel.config import ConfigError, check
+
+    if bootstrap is None and prefix is None and from_topic is None:
+        if source is None:
+            raise ConfigError("nothing to replay: name the folder of a run, or a file and --bootstrap")
+        _embedded(source, out, as_recorded, wire, as_json)
+        return
+    from windvane.infra.kafka import history as histories
+    from windvane.infra.kafka.replayer import speed_of
+    from windvane.infra.kafka.settings import KafkaSettings
+
+    options.check_book(book)
+    check(1 <= records <= 256, f"--records is {records}: give 1 to 256 rows")
+    settings = KafkaSettings.load(bootstrap, prefix)
+    if as_recorded:
+        check(
+            source is None and from_topic is None, "--as-recorded audits --book on the topics: name no file"
+        )
+        _embedded(_from_topics(settings, book, out), out, True, wire, as_json)
+        return
+    pace = speed_of(speed)
+    if from_topic is not None or source is None:
+        check(source is None, "give a file or --from-topic, not both")
+        check(from_topic == "ticks", f"--from-topic is {from_topic!r}: give ticks, the input of all the rest")
+        origin = KafkaSettings.load(bootstrap, from_prefix or prefix)
+        found = histories.of_topic(origin, from_book, book, start, end, lockstep=lockstep)
+    elif source.is_dir() or source.name == journals.FILE:
+        found = histories.of_journal(journals.find(source), book, lockstep=lockstep)
+    else:
+        from windvane.infra.market import load_market
+
+        market = load_market(source, bars=bars, start=start, end=end)
+        plan = options.plan_for(
+            market,
+            book=book,
+            symbol=symbol,
+            agents=agents,
+            preset=preset,
+            costs=(fee_bp, slippage_bp, half_spread_bp, delay, participation),
+            capital=capital,
+            seed=seed,
+            on_halt=on_halt,
+            lockstep=lockstep,
+        )
+        found = histories.of_market(market, plan)
+    _through_kafka(settings, found, pace, records, wait)
+
+
+def _from_topics(settings: "KafkaSettings", book: str, out: Path) -> Path:
+    """The journal of a book as its topics have it, under OUT/topics."""
+    import asyncio
+
+    from windvane.infra.kafka.export import export
+    from windvane.infra.progress import bar
+    from windvane.metamodel.config import ConfigError
+
+    folder = out / "topics"
+    with bar("read topics", 0) as progress:
+        rows = asyncio.run(export(settings, folder, start=None, end=None, book=book, progress=progress))
+    if not rows:
+        raise ConfigError(
+            f"prefix {settings.prefix} has no book {book}: `windvane status` lists those there are"
+        )
+    return folder / book
+
+
+def _through_kafka(
+    settings: "KafkaSettings", history: "History", speed: float, records: int, wait: bool
+) -> None:
+    import asyncio
+    import time
+
+    from windvane.infra.kafka.replayer import decided, send
+    from windvane.infra.progress import bar, interruptible, say
+
+    book, began = history.opened.book, time.monotonic()
+    with interruptible() as stopping:
+        with bar(f"send {book}", history.rows) as progress:
+            done = asyncio.run(
+                send(settings, history, speed=speed, rows=records, progress=progress, stopping=stopping)
+            )
+        if done < history.rows:
+            say(f"stopped at row {done:,} of {history.rows:,}: the same command goes on")
+            raise typer.Exit(130)
+        say(f"sent {history.rows:,} rows of {book} to {settings.prefix}.ticks")
+        if not wait:
+            return
+        with bar(f"decide {book}", history.rows) as progress:
+            last = asyncio.run(decided(settings, book, history.rows, progress, stopping))
+    if last < history.rows:
+        say(f"{last:,} of {history.rows:,} rows are decided: `windvane status` tells what the rest waits for")
+        raise typer.Exit(1)
+    seconds = time.monotonic() - began
+    say(
+        f"all rows are decided: {history.rows / seconds:,.0f} ticks/s from the first sent to the last decided"
+    )
+
+
+def _embedded(journal: Path, out: Path, as_recorded: bool, wire: bool, as_json: bool) -> None:
+    """The inputs of a journal through the embedded pipeline; as recorded: with the choices that time made."""
     from windvane.infra import journal as journals
     from windvane.infra.compare import differences
     from windvane.infra.progress import bar, say
@@ -29,10 +175,15 @@ def replay(
     prepare()
     with claimed(out):
         with bar("replay", 0) as progress:
-            rows, seconds, opened = run_again(folder, out, wire=wire, full=story["full"], progress=progress)
+            rows, seconds, opened = run_again(
+                folder, out, wire=wire, full=story["full"], as_recorded=as_recorded, progress=progress
+            )
         finish(out, opened.config, seconds, latency=None, as_json=as_json)
     found = differences(folder, out / "journal", whole=story["finished"])
     if found is not None:
         say(f"the replay differs: {found}")
         raise typer.Exit(1)
     say(f"replayed {rows:,} rows: decisions, orders and fills are the same to the last bit")
+
+
+replay.__doc__ = f"{replay.__doc__}\n\n{EXAMPLES}"

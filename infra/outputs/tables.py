@@ -15,15 +15,24 @@ from windvane.streams.events import Decisions
 
 
 class DecisionsTable:
-    """decisions.parquet: a row group a block; closed on leaving the context."""
+    """decisions.parquet: a row group a block; closed on leaving the context.
+
+    timed: it says who was awake; regimes: it says what the market was.
+    """
 
     def __init__(
-        self, path: Path, agents: tuple[str, ...], members: tuple[str, ...], regimes: bool = False
+        self,
+        path: Path,
+        agents: tuple[str, ...],
+        members: tuple[str, ...],
+        *,
+        timed: bool = False,
+        regimes: bool = False,
     ) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self._agents, self._members, self._regimes = agents, members, regimes
+        self._members, self._timed, self._regimes = members, timed, regimes
         real, whole = pa.float64(), pa.int64()
         self._schema = pa.schema(
             [
@@ -33,6 +42,7 @@ class DecisionsTable:
                 *((name, real) for name in ("mid", "wanted", "target", "position", "equity")),
                 *((f"weight_{name}", real) for name in agents),
                 *((f"member_{name}", real) for name in members),
+                *((f"awake_{name}", pa.int8()) for name in agents if timed),
                 ("learner_version", whole),
                 ("verdict", pa.dictionary(pa.int32(), pa.string())),
                 *((f"p_{name}", real) for name in REGIMES if regimes),
@@ -63,6 +73,9 @@ class DecisionsTable:
         columns += [block.mid, block.wanted, block.target, block.position, block.equity]
         columns += [np.ascontiguousarray(column) for column in block.weights.T]
         columns += [np.ascontiguousarray(column) for column in block.members.T]
+        if self._timed:
+            awake = np.ones_like(block.weights) if block.awake is None else block.awake
+            columns += [np.ascontiguousarray(column) for column in awake.astype(np.int8).T]
         columns += [block.learner, pa.DictionaryArray.from_arrays(which.astype(np.int32), names)]
         if self._regimes:
             columns += self._of_regimes(block, label)

@@ -18,6 +18,7 @@ _HOMES = {
     "MarketRegimeClassifier": "metamodel.regime",
     "MetaLearningEnsembleManager": "metamodel.ensemble",
     "MetaLearningRiskManagedEnsemble": "metamodel.ensemble",
+    "OrderSubscriber": "infra.kafka.subscriber",
     "Proposal": "agents.base",
     "RiskLimits": "metamodel.limits",
     "TradingConfig": "metamodel.config",

@@ -273,7 +273,7 @@ class Reference:
             narrow("min_order", held)
         said |= {"collar"} if collared and want != held else set()
         busy = self.costs.participation > 0 and bool(self.flying)
-        said |= {"in_flight"} if busy and want != held else set()
+        said |= {"in_flight"} if busy and not collared and want != held else set()
         order = 0 if collared or busy else want - held
         if order:
             self.flying.append((good + self.costs.delay, order, row.seq))

@@ -16,6 +16,7 @@ def test_the_order_of_the_gates() -> None:
     assert (
         *("state", "data", "spread", "collar", "position", "notional", "order_qty", "order_rate", "turnover"),
         *("daily_loss", "drawdown", "var", "volatility", "kelly", "confidence", "min_order", "in_flight"),
+        "no_agents",
     ) == GATES
 
 

@@ -1,0 +1,72 @@
+"""Clients of the broker, each set up for what it is for."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.producer import sender
+
+from windvane.infra.kafka.settings import KafkaSettings
+
+_MOST_BYTES = 1_000_000
+_TRANSACTION_MS = 30_000
+_STOP_SECONDS = 3.0
+
+sender.BACKOFF_OVERRIDE = 0.002
+"""aiokafka waits so long between two transactions; its 20 ms would be most of an order's latency."""
+
+
+def new_reader(settings: KafkaSettings) -> AIOKafkaConsumer:
+    """A reader of committed records without a group, that says so where an offset is gone. Not started."""
+    return AIOKafkaConsumer(
+        **settings.client(),
+        isolation_level="read_committed",
+        auto_offset_reset="none",
+        enable_auto_commit=False,
+        max_partition_fetch_bytes=8 * _MOST_BYTES,
+        fetch_max_wait_ms=250,
+    )
+
+
+@asynccontextmanager
+async def reading(settings: KafkaSettings) -> AsyncIterator[AIOKafkaConsumer]:
+    """A started reader."""
+    reader = new_reader(settings)
+    await reader.start()
+    try:
+        yield reader
+    finally:
+        await close(reader)
+
+
+async def close(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Stop a client.
+
+    A consumer of aiokafka 0.14 that has just been assigned something else loses the request to stop (its fetcher
+    swallows the cancellation while it waits for its own tasks), so it is asked again.
+    """
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(client.stop(), _STOP_SECONDS)
+
+
+def new_producer(settings: KafkaSettings, transactional_id: str | None = None) -> AIOKafkaProducer:
+    """A writer that neither loses nor doubles what it sends; with an id it writes transactions. Not started."""
+    return AIOKafkaProducer(
+        **settings.client(),
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=0,
+        max_request_size=_MOST_BYTES,
+        max_batch_size=_MOST_BYTES,
+        transactional_id=transactional_id,
+        transaction_timeout_ms=_TRANSACTION_MS,
+    )
+
+
+async def ends_of(
+    reader: AIOKafkaConsumer, places: Sequence[TopicPartition]
+) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+    """First and next offset of committed records."""
+    return await reader.beginning_offsets(places), await reader.end_offsets(places)

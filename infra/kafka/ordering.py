@@ -1,0 +1,104 @@
+"""A person's order on the control topic: the next number of the book, signed, and read back."""
+
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from windvane.infra.kafka import layout
+from windvane.infra.kafka.clients import close
+from windvane.infra.kafka.settings import KafkaSettings, SettingsError, partition_of
+from windvane.infra.kafka.signing import key_of, sign, verified
+from windvane.streams.codec import WireError, from_json, to_json
+from windvane.streams.events import Control
+from windvane.streams.topics import CONTROL
+
+_TRIES = 5
+
+
+class Sent(NamedTuple):
+    """What is on the topic now."""
+
+    control: Control
+    offset: int
+    waits_for: Control | None  # an earlier one that rules from a later row: this one is applied after it
+
+
+async def order(settings: KafkaSettings, book: str, action: str, effective_from: int, reason: str) -> Sent:
+    """Send a control and make sure that it is the first of its number.
+
+    Two people may send at once: whose number is taken tries the next. Raises SettingsError or LayoutError.
+    """
+    key = key_of(settings)
+    place = TopicPartition(settings.topic(CONTROL), partition_of(book, await layout.check(settings)))
+    reader = AIOKafkaConsumer(
+        **settings.client(),
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    producer = AIOKafkaProducer(**settings.client(), acks="all", enable_idempotence=True)
+    await reader.start()
+    try:
+        await producer.start()
+        try:
+            reader.assign([place])
+            known: dict[int, Control] = {}
+            await _read(reader, place, settings, key, book, known)
+            for _ in range(_TRIES):
+                number = _free(known)
+                said = Control(
+                    book=book, number=number, action=action, effective_from=effective_from, reason=reason
+                )
+                signed = sign(said, key, settings.prefix)
+                record = await producer.send_and_wait(
+                    place.topic, to_json(signed), key=book.encode(), partition=place.partition
+                )
+                await _read(reader, place, settings, key, book, known)
+                if known.get(number) == signed:
+                    return Sent(signed, record.offset, _later(known, number, effective_from))
+        finally:
+            await producer.stop()
+    finally:
+        await close(reader)
+    raise SettingsError(
+        f"others send controls to {book} at the same time: look at them, and send yours again"
+    )
+
+
+async def _read(
+    reader: AIOKafkaConsumer,
+    place: TopicPartition,
+    settings: KafkaSettings,
+    key: bytes,
+    book: str,
+    known: dict[int, Control],
+) -> None:
+    """Add the signed controls of a book up to the end; the first of every number wins."""
+    end = (await reader.end_offsets([place]))[place]
+    while await reader.position(place) < end:
+        for record in (await reader.getmany(place, timeout_ms=200)).get(place, ()):
+            control = _control(record.value)
+            if control is not None and control.book == book and verified(control, key, settings.prefix):
+                known.setdefault(control.number, control)
+
+
+def _control(raw: bytes | None) -> Control | None:
+    """What a record says; workers make a dead letter of what is no control."""
+    try:
+        event = from_json(raw or b"")
+    except WireError:
+        return None
+    return event if isinstance(event, Control) else None
+
+
+def _free(known: dict[int, Control]) -> int:
+    """The first number that is not taken: a book applies 1, 2, 3 and waits where one is missing."""
+    number = 1
+    while number in known:
+        number += 1
+    return number
+
+
+def _later(known: dict[int, Control], number: int, effective_from: int) -> Control | None:
+    before = [c for c in known.values() if c.number < number and c.effective_from > effective_from]
+    return max(before, key=lambda c: c.effective_from, default=None)

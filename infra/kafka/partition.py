@@ -1,0 +1,289 @@
+"""One stage on one partition of a real log: fence, load, follow what was published, then read, step, send, save.
+
+The offsets in the stored state are the truth. Anything but an acknowledged write throws the state away, and the
+partition starts again from the stored one.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.structs import RecordMetadata
+
+from windvane.infra.kafka.batches import batches, by_topic
+from windvane.infra.kafka.clients import close, ends_of, new_producer, new_reader
+from windvane.infra.kafka.closing import Closer
+from windvane.infra.kafka.inlet import Inlet
+from windvane.infra.kafka.plan import WorkerPlan
+from windvane.infra.monitoring.logs import logger
+from windvane.infra.monitoring.metrics import WorkerMetrics
+from windvane.streams.events import Event
+from windvane.streams.stage import StateError
+from windvane.streams.topics import CONTROL, PROPOSALS, Topic
+from windvane.streams.worker import Record, StageWorker
+
+_MOST_RECORDS = 48
+"""Records worked off in one step: what a step takes must stay far below a session's timeout."""
+
+_IDLE_SECONDS = 0.25
+_RECOVERY_MS = 50
+"""A position also moves over markers of transactions, which wake nobody up: look again so often."""
+
+_BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+_FENCED_SECONDS = 3.0
+_LONG_SECONDS = 10.0
+
+_Offsets = Mapping[TopicPartition, int]
+
+
+class PartitionHost:
+    """Runs a plan's stage on one partition until it is stopped."""
+
+    def __init__(
+        self,
+        plan: WorkerPlan,
+        partition: int,
+        metrics: WorkerMetrics,
+        inlet: Callable[[AIOKafkaConsumer], Inlet] = Inlet,
+    ) -> None:
+        self.plan = plan
+        self.partition = partition
+        self.inlet: Inlet | None = None
+        self._new_inlet = inlet
+        self._metrics = metrics
+        self._log = logger(stage=plan.name, partition=partition)
+        self._topics = {f"{plan.settings.prefix}.{t.name}": t for t in plan.stage.reads}
+        self._places = {name: TopicPartition(name, partition) for name in self._topics}
+        self._worker: StageWorker | None = None
+        self._ends: dict[str, int] = {}
+        self._stalled: dict[str, tuple[int, float]] = {}  # next row, and since when it is
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> asyncio.Task[None]:
+        """Begin; the task ends when the host is stopped, or raises StateError where no restart can help."""
+        self._task = asyncio.create_task(self._run())
+        return self._task
+
+    async def stop(self) -> None:
+        """Finish the step at hand, store the state, and end."""
+        self._stopping = True
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        failures = 0
+        while not self._stopping:
+            began = time.monotonic()
+            try:
+                await self._live()
+            except (ProducerFenced, InvalidProducerEpoch):
+                self._restarting("another worker has taken this partition over", _FENCED_SECONDS)
+                await self._pause(_FENCED_SECONDS)
+            except (KafkaError, OSError, TimeoutError) as error:
+                failures = 1 if time.monotonic() - began > 60 else failures + 1
+                wait = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1]
+                self._restarting(f"{type(error).__name__}: {error}", wait)
+                await self._pause(wait)
+
+    def _restarting(self, reason: str, wait: float) -> None:
+        self._metrics.restarted(self.partition, reason)
+        self._log.warning("starting again from the stored state", reason=reason, seconds=wait)
+
+    async def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._stopping and time.monotonic() < until:
+            await asyncio.sleep(min(0.1, seconds))
+
+    async def _live(self) -> None:
+        """From fencing the last owner to a clean stop."""
+        plan, began = self.plan, time.monotonic()
+        identity = f"{plan.group}.{self.partition}" if plan.transactional else None
+        producer, reader = new_producer(plan.settings, identity), new_reader(plan.settings)
+        try:
+            await producer.start()  # of a transactional one: fences the last owner, aborts what it left open
+            await reader.start()
+            saved = await plan.store.load(plan.name, self.partition)
+            worker = StageWorker(
+                plan.stage, plan.layout, saved, plan.checks(self.partition), observe=self._observe
+            )
+            self._worker, self._ends = worker, {}
+            written = self._written() if plan.transactional else {}
+            first, ends = await ends_of(
+                reader, (*written, *self._places.values())
+            )  # an answer waits behind fetches
+            await self._follow(reader, worker, written, first, ends)
+            await self._read_control(reader, worker, first, ends)
+            self.inlet = self._new_inlet(reader)
+            await self._work_on(producer, self.inlet, worker, began)
+        finally:
+            self._worker = self.inlet = None
+            await close(reader)
+            await close(producer)
+
+    def _observe(self, event: Event) -> None:
+        self._metrics.observe(self.partition, event)
+
+    def _written(self) -> dict[TopicPartition, Topic]:
+        prefix = self.plan.settings.prefix
+        return {TopicPartition(f"{prefix}.{t.name}", self.partition): t for t in self.plan.stage.emits}
+
+    async def _follow(
+        self,
+        reader: AIOKafkaConsumer,
+        worker: StageWorker,
+        topics: Mapping[TopicPartition, Topic],
+        first: _Offsets,
+        ends: _Offsets,
+    ) -> None:
+        """Tell the worker what was committed to its topics since the stored state."""
+        at = {place: worker.outputs.get(topic.name, first[place]) for place, topic in topics.items()}
+        _refuse_gaps(first, at)
+        if not topics:
+            return
+        reader.assign(tuple(topics))
+        for place, offset in at.items():
+            reader.seek(place, offset)
+        while any(at[place] < ends[place] for place in topics):
+            self.plan.strike("recovering")
+            for place, records in (await reader.getmany(timeout_ms=_RECOVERY_MS)).items():
+                for record in records:
+                    if record.offset < ends[place]:
+                        worker.follow(topics[place], record.value or b"")
+            at = {place: await reader.position(place) for place in topics}
+        self._ends = {topic.name: ends[place] for place, topic in topics.items()}
+
+    async def _read_control(
+        self, reader: AIOKafkaConsumer, worker: StageWorker, first: _Offsets, ends: _Offsets
+    ) -> None:
+        """Seek every source to where the state ends; what people ordered is read to its end before all else."""
+        positions = worker.positions
+        at = {place: positions[self._topics[name].name] for name, place in self._places.items()}
+        if any(at.values()):
+            _refuse_gaps(first, at)
+        at = {place: max(offset, first[place]) for place, offset in at.items()}
+        reader.assign(tuple(at))
+        for place, offset in at.items():
+            reader.seek(place, offset)
+        control = self._places.get(f"{self.plan.settings.prefix}.{CONTROL.name}")
+        while control is not None and at[control] < ends[control]:
+            for record in (await reader.getmany(control, timeout_ms=_RECOVERY_MS)).get(control, ()):
+                worker.receive(CONTROL, record.offset, record.value or b"")
+            at[control] = await reader.position(control)
+
+    async def _work_on(
+        self, producer: AIOKafkaProducer, inlet: Inlet, worker: StageWorker, began: float
+    ) -> None:
+        """Read, step, send, save, until stopped."""
+        plan, ready, saved = self.plan, False, time.monotonic()
+        proposals = self._places.get(f"{plan.settings.prefix}.{PROPOSALS.name}")
+        closer = Closer(worker, inlet.reader, proposals)
+        paused: set[TopicPartition] = set()
+        while True:
+            await self._read(inlet, worker, closer.seconds_left(_IDLE_SECONDS))
+            plan.strike("read")
+            await closer.close_due(worker.next_offset(PROPOSALS))
+            due = time.monotonic() - saved > plan.save_seconds or self._stopping
+            if due and ready and not self._stopping and await self._caught_up(inlet):
+                worker.give_up_early()  # before the step that tells of it, and the state that forgets it
+            began_step = time.perf_counter()
+            records = worker.step()
+            self._metrics.stepped(self.partition, time.perf_counter() - began_step)
+            plan.strike("step")
+            if records:
+                await self._send(producer, records)
+            if not ready and await self._caught_up(inlet):
+                ready, seconds = True, time.monotonic() - began
+                self._metrics.recovered(self.partition, seconds)
+                self._log.info("caught up", seconds=round(seconds, 3))
+            ahead = {self._places[f"{plan.settings.prefix}.{name}"] for name in worker.ahead()}
+            if ahead != paused:
+                inlet.throttle(ahead, paused)
+                paused = ahead
+            if due:
+                await self._save(worker)
+                await self._report(inlet, worker)
+                saved = time.monotonic()
+                if self._stopping:
+                    return
+
+    async def _read(self, inlet: Inlet, worker: StageWorker, wait: float) -> None:
+        """Take in what has come, waiting at most `wait` seconds."""
+        if self._stopping:
+            return
+        for place, records in (await inlet.read(wait, _MOST_RECORDS)).items():
+            topic = self._topics[place.topic]
+            for record in records:
+                worker.receive(topic, record.offset, record.value or b"")
+            self._metrics.received(topic.name, self.partition, len(records))
+
+    async def _send(self, producer: AIOKafkaProducer, records: Sequence[Record]) -> None:
+        """Write what a step gave; returns when all of it is acknowledged, of a transaction: committed."""
+        began = time.perf_counter()
+        if self.plan.transactional:
+            await producer.begin_transaction()
+        waiting: list[tuple[Topic, int, asyncio.Future[RecordMetadata]]] = []
+        for topic, raws in by_topic(records).items():
+            name = f"{self.plan.settings.prefix}.{topic.name}"
+            for batch, count in batches(producer, raws):
+                waiting.append(
+                    (topic, count, await producer.send_batch(batch, name, partition=self.partition))
+                )
+                self.plan.strike("send")
+        written = await asyncio.gather(*(future for _, _, future in waiting))
+        for (topic, count, _), place in zip(waiting, written, strict=True):
+            self._ends[topic.name] = place.offset + count
+            self._metrics.sent(topic.name, count)
+        if self.plan.transactional:
+            self.plan.strike("transaction")
+            await producer.commit_transaction()
+        self.plan.strike("commit")
+        self._metrics.committed(self.partition, time.perf_counter() - began)
+
+    async def _save(self, worker: StageWorker) -> None:
+        """Store the state: all that it has sent is acknowledged."""
+        began = time.perf_counter()
+        state = worker.save(self._ends)
+        self.plan.strike("snapshot")
+        await self.plan.store.save(self.plan.name, self.partition, state)
+        self.plan.strike("saved")
+        self._metrics.saved(self.partition, time.perf_counter() - began, len(state))
+
+    async def _caught_up(self, inlet: Inlet) -> bool:
+        return all([await inlet.behind(place) == 0 for place in self._places.values()])
+
+    async def _report(self, inlet: Inlet, worker: StageWorker) -> None:
+        """Tell how far behind the sources this is, and what was waited for longer than is usual."""
+        now, stalled = time.monotonic(), worker.logic.stalled()
+        self._stalled = {
+            book: (row, self._stalled[book][1] if self._stalled.get(book, (-1,))[0] == row else now)
+            for book, (row, _) in stalled.items()
+        }
+        for book, (row, since) in self._stalled.items():
+            if now - since > _LONG_SECONDS:
+                topic = stalled[book][1]
+                self._metrics.waiting(self.partition, book, topic, now - since)
+                self._log.warning("waiting", book=book, seq=row, topic=topic, seconds=round(now - since))
+        for name, place in self._places.items():
+            behind = await inlet.behind(place)
+            if behind is not None:
+                self._metrics.lag(self._topics[name].name, self.partition, behind)
+
+    @property
+    def positions(self) -> dict[TopicPartition, int]:
+        """Where each source is read up to, for those who look at the group's lag."""
+        if self._worker is None:
+            return {}
+        positions = self._worker.positions
+        return {place: positions[self._topics[name].name] for name, place in self._places.items()}
+
+
+def _refuse_gaps(first: _Offsets, at: _Offsets) -> None:
+    for place, offset in at.items():
+        if offset < first[place]:
+            raise StateError(
+                f"{place.topic} begins at offset {first[place]}, the stored state needs {offset}: "
+                "it was kept too short for this worker's pause, so start new books"
+            )

@@ -1,0 +1,85 @@
+"""One worker process: checked before it starts, kernels ready before it joins its group, stopped cleanly."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+from windvane.infra.kafka import layout
+from windvane.infra.kafka.plain import run_plain
+from windvane.infra.kafka.plan import WorkerPlan, plan_of
+from windvane.infra.kafka.settings import KafkaSettings, SettingsError
+from windvane.infra.monitoring.logs import config, logger, route
+from windvane.infra.monitoring.metrics import WorkerMetrics
+from windvane.infra.warmup import warm_up
+from windvane.metamodel.config import ConfigError
+from windvane.streams.stage import StateError
+
+BINDINGS = ("aiokafka", "faust")
+
+
+def run_worker(
+    spec: str,
+    settings: KafkaSettings,
+    *,
+    binding: str,
+    states: Path | None,
+    web_host: str,
+    web_port: int | None,
+    instance: str | None,
+) -> None:
+    """Run a stage until SIGTERM or SIGINT.
+
+    Raises LayoutError, SettingsError, ConfigError or StateError for what no restart can mend.
+    """
+    if binding not in BINDINGS:
+        raise ConfigError(f"--binding is {binding!r}: give one of {', '.join(BINDINGS)}")
+    route(stage=spec.partition(":")[0])
+    partitions = asyncio.run(layout.check(settings))
+    plan = plan_of(spec, settings, partitions, states)
+    warm_up()  # a compile would hold up heartbeats
+    metrics = WorkerMetrics(plan.stage.name)
+    if binding == "faust":
+        _run_faust(plan, metrics, web_host, web_port, instance)
+    else:
+        asyncio.run(_run_plain(plan, metrics, web_host, web_port, instance))
+
+
+async def _run_plain(
+    plan: WorkerPlan, metrics: WorkerMetrics, web_host: str, web_port: int | None, instance: str | None
+) -> None:
+    from windvane.infra.monitoring.web import serving
+
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with serving(metrics, web_host, web_port):
+        logger(stage=plan.name).info("worker started", group=plan.group, partitions=plan.partitions)
+        await run_plain(plan, metrics, stopping, instance)
+    logger(stage=plan.name).info("worker stopped")
+
+
+def _run_faust(
+    plan: WorkerPlan, metrics: WorkerMetrics, web_host: str, web_port: int | None, instance: str | None
+) -> None:
+    import faust
+
+    from windvane.infra.kafka.faust_app import build
+
+    app = build(plan, metrics, web_host=web_host, web_port=web_port, instance=instance)
+    worker = faust.Worker(
+        app, loglevel="WARNING", redirect_stdouts=False, quiet=True, logging_config=config(stage=plan.name)
+    )
+    try:
+        worker.execute_from_commandline()
+    except SystemExit:
+        if isinstance(app.crash_reason, StateError):
+            raise app.crash_reason from None  # what no restart can mend is one sentence, not Faust's exit code
+        raise
+
+
+def check_port(port: int) -> int | None:
+    """A port to serve metrics on; 0 serves none."""
+    if not 0 <= port < 65536:
+        raise SettingsError(f"--web-port is {port}: give 1 to 65535, or 0 for none")
+    return port or None

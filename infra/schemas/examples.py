@@ -1,0 +1,94 @@
+"""A message of every kind that could have been on a topic: one row, made of plain numbers, so the same everywhere."""
+
+from typing import Any, get_args
+
+import msgspec
+import numpy as np
+import orjson
+
+from windvane.agents.base import Ints
+from windvane.infra.schemas.comments import notes_of
+from windvane.metamodel.config import TradingConfig, digest
+from windvane.metamodel.features import NAMES
+from windvane.streams.codec import to_json
+from windvane.streams.events import Event
+
+_TS = 1_706_745_600_000_000_000
+_CONFIG = TradingConfig(symbol="BTCUSD", interval=900_000_000_000, agents=("vol_trend", "buy_and_hold"))
+_WIDTHS = {"x": len(NAMES), "regime": 7, "members": 3, "member_targets": 3}
+_PLAIN: dict[str, Any] = {
+    "book": "main",
+    "config": _CONFIG,
+    "digest": digest(_CONFIG),
+    "agents": _CONFIG.agents,
+    "accounts": ("ensemble", "equal_weights"),
+    "versions": ("1", "1"),
+    "last": 4095,
+    "version": 1,
+    "trained_at": 1600,
+    "effective_from": 1632,
+    "outcome": "kept",
+    "samples": 1088,
+    "scores": (0.25, -0.125),
+    "number": 1,
+    "action": "halt",
+    "source": "ticks, partition 0, offset 17",
+    "reason": "not an event: JSON is malformed",
+    "payload": "garbage",
+    "time": "2024-02-01T00:00:00.000000000Z",
+    "symbol": "BTCUSD",
+    "side": "buy",
+    "qty": 0.5,
+    "price": 42580.5,
+    "reduce_only": False,
+    "target_after": 0.75,
+    "seq": 1700,
+    "order_seq": 1699,
+    "ts": _TS,
+    "valid_until": _TS + 900_000_000_000,
+    "order_id": "main.1699.order",
+    "fee": 2.129025,
+    "mid": 42580.5,
+    "bid": 42580.0,
+    "ask": 42581.0,
+    "size": 1.5,
+    "bid_size": 2.0,
+    "ask_size": 2.5,
+    "buy_size": 0.75,
+    "confidence": 0.5,
+    "target": 0.75,
+    "wanted": 0.75,
+    "weights": 0.5,
+    "equity": 1_000_125.5,
+    "equities": 1_000_125.5,
+    "day": 19753,
+}
+_OF_KIND: dict[tuple[str, str], Any] = {
+    ("Order", "id"): "main.1700.order",
+    ("Order", "reason"): "rebalance",
+    ("Fill", "id"): "main.1700.fill",
+    ("Control", "reason"): "maintenance",
+    ("Control", "signature"): "6f" * 32,
+    ("LearnerUpdate", "weights"): "",
+}
+
+
+def example(kind: type[msgspec.Struct]) -> Any:
+    """What JSON of a message of this kind says."""
+    notes = notes_of(kind)
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        name = field.name
+        value = _OF_KIND.get((kind.__name__, name), _PLAIN.get(name))
+        shape = notes[name].shape if name in notes else ()
+        if shape:
+            whole = Ints in (field.type, *get_args(field.type))
+            size = (1,) if len(shape) == 1 else (1, _WIDTHS.get(name, 2))
+            values[name] = np.full(
+                size, value if isinstance(value, int | float) else 0, np.int64 if whole else np.float64
+            )
+        elif value is not None:
+            values[name] = value
+    message = kind(**values)
+    raw = to_json(message) if isinstance(message, Event) else msgspec.json.encode(message)
+    return orjson.loads(raw)

@@ -1,0 +1,164 @@
+"""One JSON Schema (draft 2020-12) for every message, made from the types that the program itself reads and writes."""
+
+from typing import Any, get_args
+
+import msgspec
+
+from windvane.agents.base import Ints
+from windvane.infra.schemas.comments import Note, notes_of
+from windvane.infra.schemas.examples import example
+from windvane.metamodel.account import REASONS
+from windvane.metamodel.config import CLOSINGS, FILLS, ON_HALT, Costs, TradingConfig, WeighingConfig
+from windvane.metamodel.control import CONTROLS
+from windvane.metamodel.features import NAMES
+from windvane.metamodel.limits import RiskLimits
+from windvane.streams.codec import BY_NAME, MAX_ROWS
+from windvane.streams.events import Batch
+from windvane.streams.records import Fill, Order
+
+Schema = dict[str, Any]
+
+MESSAGES: dict[str, type[msgspec.Struct]] = {**BY_NAME, "Order": Order, "Fill": Fill}
+"""Everything that can be one record of a topic, or one line of a run's files."""
+
+PARTS: dict[str, type[msgspec.Struct]] = {
+    kind.__name__: kind for kind in (TradingConfig, Costs, RiskLimits, WeighingConfig)
+}
+"""What a message holds inside."""
+
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_WIDTHS = {"x": len(NAMES), "regime": 7}
+_POSITIVE: Schema = {"type": "number", "exclusiveMinimum": 0}
+_SIDES = {"enum": ["buy", "sell"]}
+_CLOSER: dict[tuple[str, str], Schema] = {
+    ("Order", "side"): _SIDES,
+    ("Order", "qty"): _POSITIVE,
+    ("Order", "price"): _POSITIVE,
+    ("Order", "reason"): {"enum": list(REASONS)},
+    ("Fill", "side"): _SIDES,
+    ("Fill", "qty"): _POSITIVE,
+    ("Fill", "price"): _POSITIVE,
+    ("Control", "action"): {"enum": list(CONTROLS)},
+    ("Control", "number"): {"minimum": 1},
+    ("LearnerUpdate", "outcome"): {"enum": ["kept", "swapped"]},
+    ("TradingConfig", "fills"): {"enum": list(FILLS)},
+    ("TradingConfig", "closing"): {"enum": list(CLOSINGS)},
+    ("TradingConfig", "on_halt"): {"enum": list(ON_HALT)},
+}
+"""What the types leave open and the program does not."""
+_BOOK: Schema = {"type": "string", "minLength": 1, "description": "Name of the book; the record's key."}
+_NO_BOOK: Schema = {"type": "string", "description": "Name of the book, empty where it cannot be told."}
+_TIME = {"pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$"}
+_KINDS = {
+    "Orders": "; on the topic orders each row is one Order",
+    "Fills": "; on the topic fills each is one Fill",
+}
+
+
+def components(template: str) -> dict[str, Schema]:
+    """Schemas by name, of all messages and their parts; template: a reference such as "#/$defs/{name}"."""
+    _, made = msgspec.json.schema_components(
+        [*MESSAGES.values()], schema_hook=lambda kind: {"type": "array"}, ref_template=template
+    )
+    return {name: _finished(name, made[name]) for name in (*MESSAGES, *PARTS)}
+
+
+def documents() -> dict[str, Schema]:
+    """Every message's schema, with all it refers to inside and an example that is valid."""
+    made = components("#/$defs/{name}")
+    whole: dict[str, Schema] = {}
+    for name in MESSAGES:
+        head: Schema = {"$schema": _DRAFT, "$id": f"urn:windvane:{name}", **made[name]}
+        head["examples"] = [example(MESSAGES[name])]
+        defs = {part: made[part] for part in _referred(made, name)}
+        whole[name] = head | ({"$defs": defs} if defs else {})
+    return whole
+
+
+def _referred(made: dict[str, Schema], name: str) -> list[str]:
+    """The parts that a schema refers to, directly or not, in the order of PARTS."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        text = msgspec.json.encode(made[waiting.pop()]).decode()
+        new = {part for part in PARTS if f'"#/$defs/{part}"' in text} - found
+        found |= new
+        waiting.extend(new)
+    return [part for part in PARTS if part in found]
+
+
+def _finished(name: str, schema: Schema) -> Schema:
+    """The schema with columns, units and what the types leave open."""
+    kind = MESSAGES.get(name) or PARTS[name]
+    notes = notes_of(kind)
+    schema["description"] = _description(name, kind)
+    properties = schema["properties"]
+    if "book" in properties:
+        properties["book"] = _NO_BOOK if name == "DeadLetter" else _BOOK
+    for field in msgspec.structs.fields(kind):
+        note = notes.get(field.name, Note((), ""))
+        if note.shape:
+            properties[field.name] = _column(kind, field, note)
+            continue
+        open_to_us = properties[field.name] | _CLOSER.get((name, field.name), {})
+        if field.name == "time":
+            open_to_us |= _TIME
+        properties[field.name] = open_to_us | ({"description": note.text} if note.text else {})
+    return schema
+
+
+def _description(name: str, kind: type[msgspec.Struct]) -> str:
+    text = " ".join((kind.__doc__ or "").split()).rstrip(".")
+    if issubclass(kind, Batch):
+        text += (
+            "; a batch of n rows of one book: all columns have the same n, a column that the source does not have is "
+            f"absent, and seq grows from row to row{_KINDS.get(name, '')}"
+        )
+    return f"{text}."
+
+
+def _column(kind: type[msgspec.Struct], field: msgspec.structs.FieldInfo, note: Note) -> Schema:
+    """An array of n rows; of n arrays where the column is a matrix."""
+    whole = Ints in (field.type, *get_args(field.type))
+    one: Schema = {"type": "integer" if whole else "number"}
+    if field.name in ("seq", "order_seq"):
+        one["minimum"] = 0
+    named_by = getattr(kind, "matrices", {}).get(field.name, "")
+    text = note.text
+    if len(note.shape) == 2 and named_by:
+        text += f"; an inner array has a value for each of `{named_by}`, in that order"
+    described: Schema = {"x-shape": list(note.shape), "x-dtype": "int64" if whole else "float64"}
+    if text.strip("; "):
+        described = {"description": text.strip("; "), **described}
+    if field.name == "x":
+        return _base64(described, len(NAMES))
+    if len(note.shape) == 2:
+        width = _WIDTHS.get(field.name)
+        one = {"type": "array", "items": one, **({"minItems": width, "maxItems": width} if width else {})}
+    return {**described, "type": "array", "items": one, "minItems": 1, "maxItems": MAX_ROWS}
+
+
+def _base64(described: Schema, width: int) -> Schema:
+    """A matrix as its bytes: as JSON numbers it would be what limits a pipeline."""
+    return {
+        **described,
+        "type": "object",
+        "required": ["shape", "f8"],
+        "properties": {
+            "shape": {
+                "type": "array",
+                "description": f"[n, {width}]",
+                "items": {"type": "integer", "minimum": 1, "maximum": MAX_ROWS},
+                "minItems": 2,
+                "maxItems": 2,
+                "contains": {"const": width},
+            },
+            "f8": {
+                "type": "string",
+                "contentEncoding": "base64",
+                "description": "The matrix row by row, each value 8 bytes, little-endian IEEE 754, in base64.",
+                "pattern": "^[A-Za-z0-9+/]+={0,2}$",
+            },
+        },
+        "additionalProperties": False,
+    }

@@ -1,0 +1,154 @@
+"""A book of the ensemble stage: its state, and which learner version and control its next rows are decided with.
+
+What was published with a row is chosen again for it. Otherwise a lockstep book waits for the learner version that is
+due, and a timed book takes what is there.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble
+from windvane.streams.choices import Choice, Recorded
+from windvane.streams.events import BookOpened, Control, LearnerUpdate
+from windvane.streams.joining import Joint
+from windvane.streams.schedule import Schedule
+from windvane.streams.timed import TimedJoint
+
+
+class EnsembleBook:
+    """State of a book between two steps."""
+
+    def __init__(self, opened: BookOpened) -> None:
+        self.name = opened.book
+        self.config = opened.config
+        self.ensemble = MetaLearningRiskManagedEnsemble(opened.config)
+        self.recorded = Recorded()
+        self.timed: TimedJoint | None = None
+        self.joint = self._joint()
+        self.schedule = Schedule(opened.config.weighing)
+        self.due: list[int] = []  # rows that must not be passed before the next learner version is known
+        self.updates: dict[int, LearnerUpdate] = {}  # known, not in effect yet
+        self.version = 0
+        self.controls: dict[int, Control] = {}  # known, not applied yet
+        self.control = 0  # number of the last one applied
+        self.control_row = -1  # seq it was applied at
+        self.ordered: Control | None = None  # to be applied at the first row of the next step
+
+    def _joint(self, taken: int = 0, saved: Mapping[str, Any] | None = None) -> Joint:
+        config, saved = self.config, saved or {}
+        if config.closing != "timed":
+            return Joint(config.agents, taken)
+        self.timed = TimedJoint(
+            config.agents, self.recorded, config.quorum_lag, taken, saved.get("awake"), saved.get("last")
+        )
+        return self.timed
+
+    def save(self) -> dict[str, Any]:
+        """Its state as arrays and JSON values."""
+        return {
+            "taken": self.joint.taken,
+            "good": self.schedule.good,
+            "due": self.due,
+            "updates": [msgspec.to_builtins(u) for u in self.updates.values()],
+            "version": self.version,
+            "controls": [msgspec.to_builtins(c) for c in self.controls.values()],
+            "control": self.control,
+            "control_row": self.control_row,
+            **({} if self.timed is None else {"awake": self.timed.awake, "last": self.timed.last}),
+            **self.ensemble.state(),
+        }
+
+    def load(self, saved: dict[str, Any]) -> None:
+        """Go on from what `save` gave."""
+        self.recorded = Recorded(saved["taken"])
+        self.joint = self._joint(saved["taken"], saved)
+        self.schedule.good = saved["good"]
+        self.due = list(saved["due"])
+        updates = [msgspec.convert(u, LearnerUpdate) for u in saved["updates"]]
+        self.updates = {u.version: u for u in updates}
+        self.version = saved["version"]
+        controls = [msgspec.convert(c, Control) for c in saved["controls"]]
+        self.controls = {c.number: c for c in controls}
+        self.control, self.control_row = saved["control"], saved["control_row"]
+        self.ensemble.restore(saved)
+
+    def next_control(self) -> Control | None:
+        """The control to apply next, one from one row: the first that is due, else the first there is.
+
+        What is due passes an earlier order that is for later, and cancels it: a halt must not wait behind a resume
+        that was planned for tomorrow.
+        """
+        numbers = sorted(self.controls)
+        due = (n for n in numbers if self.controls[n].effective_from <= self.joint.taken)
+        number = next(due, numbers[0] if numbers else None)
+        return None if number is None else self.controls[number]
+
+    def next_time(self) -> int | None:
+        """The first row at which a control that is known is due, None where there is none."""
+        return min((self.control_seq(c) for c in self.controls.values()), default=None)
+
+    def applied(self, control: Control, row: int) -> None:
+        """A control rules from this row on; it and those before it are done with."""
+        self.control, self.control_row = control.number, row
+        self.controls = {n: c for n, c in self.controls.items() if n > control.number}
+        self.ordered = None
+
+    def control_seq(self, control: Control) -> int:
+        """The row a control is applied at: never in the past, one a row."""
+        return max(control.effective_from, self.joint.taken, self.control_row + 1)
+
+
+def barrier(state: EnsembleBook, start: int, stop: int) -> int:
+    """How far the next step may go: one learner version and at most one control in it, at its first row."""
+    choice = state.recorded.at(start)
+    stop = _version(state, choice, start, stop)
+    return _control(state, choice, start, stop)
+
+
+def _version(state: EnsembleBook, choice: Choice | None, start: int, stop: int) -> int:
+    """Use the learner version that row `start` is to be decided with; gives how far it holds, or `start`: wait.
+
+    A lockstep book waits for a version that is due. A timed book uses it from the row at which it is there.
+    """
+    update = state.updates.get(state.version + 1)
+    if state.timed is None:
+        if state.due and state.due[0] == start and update is not None:
+            state.due.pop(0)
+            _use(state, update)
+        if state.due:
+            stop = min(stop, state.due[0])
+        rest = state.schedule.every - state.schedule.good % state.schedule.every
+        return min(stop, start + rest)  # what trains a version ends its step: `due` is known in time
+    while update is not None:
+        wanted = state.version < choice.learner if choice is not None else update.effective_from <= start
+        if not wanted:
+            break
+        _use(state, update)
+        update = state.updates.get(state.version + 1)
+    if choice is not None:
+        return min(stop, choice.stop) if state.version >= choice.learner else start
+    return stop if update is None else min(stop, update.effective_from)
+
+
+def _use(state: EnsembleBook, update: LearnerUpdate) -> None:
+    state.version = update.version
+    del state.updates[update.version]
+
+
+def _control(state: EnsembleBook, choice: Choice | None, start: int, stop: int) -> int:
+    """Find what was ordered for row `start`; gives how far a step may go with it, or `start`: wait."""
+    state.ordered = None
+    if choice is not None:
+        if choice.control > state.control:
+            state.ordered = control = state.controls.get(choice.control)
+            return start if control is None else min(stop, choice.stop)
+        return min(stop, choice.stop)
+    control, at = state.next_control(), state.next_time()
+    if control is None or at is None:
+        return stop
+    if at > start:
+        return min(stop, at)
+    state.ordered = control
+    return min(stop, start + 1)

@@ -1,0 +1,103 @@
+"""What a stage had published since its stored state: computed again it must be the same, and is not sent again."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from windvane.streams.codec import from_json
+from windvane.streams.events import Batch, Decisions, Fills, Orders, Statements, cut, join
+from windvane.streams.records import fill_lines, order_lines, seq_of_line
+from windvane.streams.stage import StateError
+from windvane.streams.topics import Topic
+
+
+class Published:
+    """Rows and lines of one partition's outputs that were committed after the stored state."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str], list[Batch]] = {}
+        self._lines: dict[tuple[str, str], dict[int, bytes]] = {}
+        self._decided: dict[str, int] = {}
+
+    def add(self, topic: Topic, raw: bytes) -> Decisions | None:
+        """Take in a record, and give it if it is a decision; of garbage nothing follows."""
+        try:
+            if Orders in topic.carries or Fills in topic.carries:
+                book, seq = seq_of_line(raw)
+                self._lines.setdefault((topic.name, book), {})[seq] = raw
+                return None
+            event = from_json(raw)
+        except ValueError:  # nothing that a worker has written
+            return None
+        if not isinstance(event, Batch) or type(event) not in topic.carries:
+            return None
+        self._rows.setdefault((topic.name, event.book), []).append(event)
+        if not isinstance(event, Decisions):
+            return None
+        self._decided[event.book] = event.last
+        return event
+
+    def met(self, used: Callable[[str, int], bool]) -> bool:
+        """Whether all of it has been computed again."""
+        return not self._rows and all(used(*decided) for decided in self._decided.items())
+
+    def fresh_lines(self, topic: Topic, batch: Orders | Fills, symbol: str) -> Iterator[bytes]:
+        """The records of orders or fills that are not published yet."""
+        decided = self._decided.get(batch.book, -1)
+        known = self._lines.get((topic.name, batch.book), {})
+        lines = order_lines(batch, symbol) if isinstance(batch, Orders) else fill_lines(batch, symbol)
+        for seq, raw in lines:
+            if seq > decided:
+                yield raw
+            elif known.pop(seq, None) != raw:
+                raise StateError(
+                    f"{topic.name} of {batch.book} at seq {seq} differ from what was published: "
+                    "the settings or the program have changed, so start a new book"
+                )
+
+    def fresh_rows(self, topic: Topic, batch: Batch) -> Batch | None:
+        """The rows of a batch that are not published yet.
+
+        What a row gives on several topics was committed at once, so up to the last decision nothing may be missing;
+        only the statement of a closed book may follow in a step of its own.
+        """
+        decided = self._decided.get(batch.book, -1)
+        old = self._old(topic, batch.book)
+        last = -1 if old is None else old.last
+        known = int(np.searchsorted(batch.seq, last, side="right"))
+        if known and old is not None:
+            _same(topic, old, cut(batch, 0, known))
+            if int(batch.seq[known - 1]) == last:
+                del self._rows[topic.name, batch.book]  # all of it was met again
+        must = (
+            known if isinstance(batch, Statements) else int(np.searchsorted(batch.seq, decided, side="right"))
+        )
+        if must > known:
+            raise StateError(
+                f"{topic.name} of {batch.book} lack seq {int(batch.seq[known])}, though seq {decided} was decided: "
+                "the topic was changed, so start a new book"
+            )
+        return None if known == len(batch) else cut(batch, known, len(batch))
+
+    def _old(self, topic: Topic, book: str) -> Batch | None:
+        """All rows of a book on a topic, joined when they are first asked for."""
+        held = self._rows.get((topic.name, book))
+        if held is None:
+            return None
+        held[:] = [join(held)]
+        return held[0]
+
+
+def _same(topic: Topic, old: Batch, new: Batch) -> None:
+    """Raises StateError unless the rows of `new` stand in `old`, in every bit."""
+    places = np.searchsorted(old.seq, new.seq)
+    for name in new.__struct_fields__:
+        value = getattr(new, name)
+        if not isinstance(value, np.ndarray):
+            continue
+        was = getattr(old, name)[np.minimum(places, len(old) - 1)]
+        if np.ascontiguousarray(value).tobytes() != np.ascontiguousarray(was).tobytes():
+            raise StateError(
+                f"{topic.name} of {new.book} from seq {new.first} differ in column {name} from what was published: "
+                "the settings or the program have changed, so start a new book"
+            )

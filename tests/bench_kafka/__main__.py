@@ -1,0 +1,81 @@
+"""`python tests/bench_kafka throughput|hop|latency|soak`: Kafka mode measured on simulated data.
+
+Figures of one machine at one moment: compare ratios, and look at the load average beside them.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kafka"))
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench_kafka", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("throughput", "hop", "latency", "soak"):
+        one = commands.add_parser(name)
+        one.add_argument("--bootstrap", help="HOST:PORT of a broker; else one is started from KAFKA_HOME")
+        one.add_argument("--binding", type=_words, default=["aiokafka", "faust"], help="aiokafka,faust")
+        one.add_argument("--folder", type=Path, help="for logs and states; else one that is removed")
+    one = commands.choices["throughput"]
+    one.add_argument("--ticks", type=int, default=200_000)
+    one.add_argument("--books", type=_words, default=["1", "4"], help="how many at once, one after the other")
+    one = commands.choices["hop"]
+    one.add_argument("--quix", help="python that has quixstreams; without it Quix Streams is left out")
+    one.add_argument("--records", type=_words, default=["256:1000", "1:20000"], help="ROWS:NUMBER of records")
+    one = commands.choices["latency"]
+    one.add_argument("--rates", type=_words, default=["1", "10", "50", "200"], help="ticks/s of all books")
+    one.add_argument("--books", type=_words, default=["1", "4"])
+    one.add_argument("--seconds", type=float, default=60.0, help="of every rate")
+    one.add_argument("--closing", default="lockstep", help="lockstep or timed")
+    one = commands.choices["soak"]
+    one.add_argument("--minutes", type=float, default=30.0)
+    one.add_argument("--rate", type=float, default=500.0, help="ticks/s of all books")
+    one.add_argument("--books", type=int, default=4)
+    one.add_argument("--closing", default="lockstep", help="lockstep or timed")
+    for name, words in {
+        "send": ("load",),
+        "loop": ("bootstrap", "source", "target", "size", "identity"),
+    }.items():
+        one = commands.add_parser(name)  # processes of the others
+        for word in words:
+            one.add_argument(word)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and print tables."""
+    given = _options()
+    if given.command == "send":
+        from sender import Load, send
+
+        load = msgspec.json.decode(given.load, type=Load)
+        sys.stdout.write(msgspec.json.encode(asyncio.run(send(load))._asdict()).decode())
+        return
+    if given.command == "loop":
+        from loops import loop
+
+        asyncio.run(
+            loop(given.bootstrap, given.source, given.target, int(given.size), given.identity or None)
+        )
+        return
+    import tables
+    from rig import broker
+
+    with tempfile.TemporaryDirectory(prefix="bench-kafka-") as made, broker(given.bootstrap) as bootstrap:
+        folder = given.folder or Path(made)
+        folder.mkdir(parents=True, exist_ok=True)
+        getattr(tables, given.command)(given, bootstrap, folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""From a tick that is due to the order that follows: how long, and which hop takes how much of it."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from rig import PARTITIONS, STAGES, Pipeline, Processes, books_apart, new_prefix
+from seen import Times, Watch, appended, blank, places_of
+from sender import HISTORY, Load
+
+from windvane.infra.kafka.admin import Setup
+from windvane.infra.kafka.clients import reading
+from windvane.infra.kafka.settings import KafkaSettings
+from windvane.streams.topics import DECISIONS, FEATURES, ORDERS, PROPOSALS, TICKS
+
+_QUIET_SECONDS = 15.0
+_HERE = str(Path(__file__).parent)
+
+
+class Late(NamedTuple):
+    """Percentiles of milliseconds."""
+
+    count: int
+    p50: float
+    p99: float
+    most: float
+
+    @staticmethod
+    def of(ns: Times) -> "Late":
+        ms = ns[~np.isnan(ns)] / 1e6
+        if not len(ms):
+            return Late(0, *[float("nan")] * 3)
+        return Late(len(ms), *np.percentile(ms, [50, 99]).tolist(), float(ms.max()))
+
+
+class Run(NamedTuple):
+    """One rate through the pipeline.
+
+    hops: mean ms between the moments at which the broker appended a row to one topic and to the next; computing:
+    mean ms a step of every stage takes. late: 99th percentile of ms after it was due that a row was sent.
+    """
+
+    orders: Late
+    decisions: Late
+    hops: Mapping[str, float]
+    computing: Mapping[str, float]
+    late: float
+    load: float
+
+
+async def through(settings: KafkaSettings, pipeline: Pipeline, load: Load) -> Run:
+    """Send a load and follow it."""
+    live = (DECISIONS, ORDERS)
+    places = places_of(settings, live, load.books, PARTITIONS)
+    seen = blank([t.name for t in live], load.books, load.rows)
+    async with reading(settings) as reader:
+        watch = Watch(reader, places)
+        await watch.begin()
+        sender = await _sender(load)
+        before = await asyncio.to_thread(pipeline.spent)
+        last = seen[DECISIONS.name][:, -1]
+        await watch.follow(load.books, seen, lambda: not np.isnan(last).any(), load.seconds + _QUIET_SECONDS)
+        after = await asyncio.to_thread(pipeline.spent)
+        said, errors = await sender.communicate()
+    if sender.returncode:
+        raise SystemExit(f"the sender failed: {errors.decode()[-2000:]}")
+    topics = (TICKS, FEATURES, PROPOSALS, DECISIONS)
+    wrote = blank([t.name for t in topics], load.books, load.rows)
+    await appended(settings, places_of(settings, topics, load.books, PARTITIONS), load.books, wrote)
+    due = await _due(settings, load)
+    seen = {name: times[:, HISTORY:] for name, times in seen.items()}
+    wrote = {name: times[:, HISTORY:] for name, times in wrote.items()}
+    missing = int(np.isnan(seen[DECISIONS.name]).sum())
+    if missing:
+        raise SystemExit(f"{missing} rows were not decided {_QUIET_SECONDS:.0f} s after the last record")
+    chain = [due, *(wrote[t.name] for t in topics), seen[DECISIONS.name]]
+    names = ("sent", "features", "proposals", "ensemble", "committed and read")
+    return Run(
+        orders=Late.of(seen[ORDERS.name] - due),
+        decisions=Late.of(seen[DECISIONS.name] - due),
+        hops={n: float((b - a).mean() / 1e6) for n, a, b in zip(names, chain, chain[1:], strict=False)},
+        computing={
+            name: 1e3 * (after[name][1] - before[name][1]) / max(1, after[name][0] - before[name][0])
+            for name in STAGES
+        },
+        late=1e3 * json.loads(said)["late_p99"],
+        load=os.getloadavg()[0],
+    )
+
+
+async def _sender(load: Load) -> asyncio.subprocess.Process:
+    """The sender as a process, so that nothing here holds it up."""
+    words = (sys.executable, _HERE, "send", msgspec.json.encode(load).decode())
+    return await asyncio.create_subprocess_exec(
+        *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+
+
+async def _due(settings: KafkaSettings, load: Load) -> Times:
+    """Event time of every row after the history: when it was due."""
+    from windvane.infra.kafka.history import ticks_of
+
+    due = np.full((len(load.books), load.rows), np.nan)
+    for k, book in enumerate(load.books):
+        async for batch in ticks_of(settings, PARTITIONS, book):
+            due[k, batch.first : batch.last + 1] = batch.ts
+    return due[:, HISTORY:]
+
+
+def pipeline_at(
+    bootstrap: str,
+    binding: str,
+    closing: str,
+    rates: Sequence[float],
+    numbers: Sequence[int],
+    seconds: float,
+    folder: Path,
+) -> dict[tuple[int, float], Run]:
+    """(books, rows a second of all together) -> what was measured, on one pipeline."""
+    settings = new_prefix(bootstrap)
+    found = {}
+    with Pipeline(settings, binding, folder) as pipeline:
+        for number in numbers:
+            for rate in rates:
+                books = books_apart(f"r{rate:g}-{number}", number)
+                load = Load(
+                    bootstrap=bootstrap,
+                    prefix=settings.prefix,
+                    books=books,
+                    rate=rate,
+                    seconds=seconds,
+                    closing=closing,
+                )
+                found[number, rate] = asyncio.run(through(settings, pipeline, load))
+    return found
+
+
+def kafka_alone(bootstrap: str, rate: float, seconds: float, folder: Path) -> dict[str, Late]:
+    """The same rate without any stage: written and read, and with one loop between, without transactions and with."""
+    settings = new_prefix(bootstrap, 1)
+    found = {}
+    for what, identity in (
+        ("write and read", None),
+        ("one bare hop", None),
+        ("one bare hop in transactions", "bare"),
+    ):
+        hop = what != "write and read"
+        source, target = (
+            f"{settings.prefix}.{name}-{identity or 'plain'}-{int(hop)}" for name in ("from", "to")
+        )
+        asyncio.run(_topics(settings, source, target))
+        with Processes(folder) as processes:
+            if hop:
+                words = ("loop", bootstrap, source, target, "0", identity or "")
+                processes.start("loop", [sys.executable, _HERE, *words])
+            found[what] = asyncio.run(_alone(settings, source, target if hop else source, rate, seconds))
+    return found
+
+
+async def _topics(settings: KafkaSettings, *names: str) -> None:
+    async with Setup(settings) as setup:
+        for name in names:
+            await setup.create(name, 1, 1, {"message.timestamp.type": "LogAppendTime"})
+        await setup.settled(dict.fromkeys(names, 1))
+
+
+async def _alone(settings: KafkaSettings, source: str, target: str, rate: float, seconds: float) -> Late:
+    """Records of about the size of one row's features; the first three seconds are to get going."""
+    import time
+
+    from aiokafka import TopicPartition
+
+    from windvane.infra.kafka.clients import new_producer
+
+    rows, warm = int(rate * (seconds + 3)), int(rate * 3)
+    filler = "x" * 900
+    due, seen = np.full((1, rows), np.nan), {"out": np.full((1, rows), np.nan)}
+    producer = new_producer(settings)
+    await producer.start()
+    try:
+        async with reading(settings) as reader:
+            watch = Watch(reader, {TopicPartition(target, 0): "out"})
+            await watch.begin()
+            following = asyncio.create_task(
+                watch.follow(("b",), seen, lambda: not np.isnan(seen["out"][0, -1]), _QUIET_SECONDS)
+            )
+            start = time.time_ns() + 1_000_000_000
+            for k in range(rows):
+                due[0, k] = start + k * 1e9 / rate
+                while (left := due[0, k] - time.time_ns()) > 0:
+                    await asyncio.sleep(left / 1e9)
+                await producer.send(
+                    source, b'{"seq":%d,"x":"%b"}' % (k, filler.encode()), key=b"b", partition=0
+                )
+            await following
+    finally:
+        await producer.stop()
+    return Late.of((seen["out"] - due)[:, warm:])

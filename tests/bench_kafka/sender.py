@@ -1,0 +1,117 @@
+"""Ticks of simulated books at a steady rate, whatever becomes of them: event time is the time they were due."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from windvane.agents.factory import AGENTS
+from windvane.infra.kafka import layout
+from windvane.infra.kafka.clients import new_producer
+from windvane.infra.kafka.replayer import decided
+from windvane.infra.kafka.settings import KafkaSettings, partition_of
+from windvane.metamodel.config import TradingConfig, digest
+from windvane.metamodel.market import Market, simulate
+from windvane.streams.codec import cuts, to_json
+from windvane.streams.events import BookClosed, BookOpened, Event, Ticks
+from windvane.streams.topics import TICKS
+
+HISTORY = 768
+"""Rows sent at once before the rest: warm-up, and some that are traded."""
+
+_STEP = 5_000_000  # ns between rows of the history
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """What to send."""
+
+    bootstrap: str
+    prefix: str
+    books: tuple[str, ...]  # take turns
+    rate: float  # rows a second of all books together
+    seconds: float
+    closing: str = "lockstep"
+    seed: int = 7
+
+    @property
+    def rows(self) -> int:
+        """Of every book, history and all."""
+        return HISTORY + int(self.rate * self.seconds / len(self.books))
+
+
+class Sent(NamedTuple):
+    """seconds late: percentiles of how long after it was due a row was handed to the producer."""
+
+    rows: int
+    late_p50: float
+    late_p99: float
+
+
+def opening(book: str, closing: str) -> BookOpened:
+    """A book of all rule agents with the usual settings."""
+    config = TradingConfig(agents=tuple(AGENTS), closing=closing)
+    return BookOpened(book=book, config=config, digest=digest(config))
+
+
+def rows_of(book: str, market: Market, ts: Sequence[int] | np.ndarray, start: int) -> Ticks:
+    """Rows of a market from `start` on, at other times."""
+    at = slice(start, start + len(ts))
+    columns = ("price", "size", "bid", "ask", "bid_size", "ask_size", "buy_size")
+    return Ticks(
+        book=book,
+        seq=np.arange(start, start + len(ts)),
+        ts=np.asarray(ts, dtype=np.int64),
+        flags=np.zeros(len(ts), np.int64),
+        **{name: getattr(market, name)[at].copy() for name in columns},
+    )
+
+
+async def send(load: Load) -> Sent:
+    """Open the books, send their history and wait until it is decided; then send at the rate, and close them."""
+    settings = KafkaSettings(bootstrap=load.bootstrap, prefix=load.prefix)
+    partitions = await layout.check(settings)
+    markets = {book: simulate("standard", load.rows, load.seed + k) for k, book in enumerate(load.books)}
+    producer = new_producer(settings)
+    await producer.start()
+
+    async def write(event: Event) -> None:
+        raw, book = to_json(event), event.book
+        place = partition_of(book, partitions)
+        await producer.send(settings.topic(TICKS), raw, key=book.encode(), partition=place)
+
+    try:
+        began = time.time_ns() - 60_000_000_000
+        for book in load.books:
+            await write(opening(book, load.closing))
+            past = rows_of(book, markets[book], began + _STEP * np.arange(HISTORY), 0)
+            for piece in cuts(past):
+                await write(piece)
+        await producer.flush()
+        for book in load.books:
+            await decided(settings, book, HISTORY, lambda done: None, lambda: False)
+        late = []
+        for due, book, seq in _schedule(load):
+            while (left := due - time.time_ns()) > 0:
+                await asyncio.sleep(left / 1e9)
+            late.append(time.time_ns() - due)
+            await write(rows_of(book, markets[book], [due], seq))
+        for book in load.books:
+            await write(BookClosed(book=book, last=load.rows - 1))
+    finally:
+        await producer.stop()
+    p50, p99 = np.percentile(np.array(late) / 1e9, [50, 99])
+    return Sent(len(late), float(p50), float(p99))
+
+
+def _schedule(load: Load) -> Iterator[tuple[int, str, int]]:
+    """When each row is due, UNIX ns, of which book, and its number."""
+    start = time.time_ns() + 500_000_000
+    for k in range((load.rows - HISTORY) * len(load.books)):
+        yield (
+            int(start + k * 1e9 / load.rate),
+            load.books[k % len(load.books)],
+            HISTORY + k // len(load.books),
+        )

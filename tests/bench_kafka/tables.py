@@ -1,0 +1,125 @@
+"""What was measured, as tables."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rig import STAGES, conditions
+from sender import Load
+
+_console = Console(width=150)
+
+
+def _show(title: str, table: Table) -> None:
+    _console.print(f"\n{title}: {conditions()}")
+    _console.print(table)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None)
+    for place, name in enumerate(columns):
+        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+    return table
+
+
+def throughput(given: Namespace, bootstrap: str, folder: Path) -> None:
+    """Ticks a second, and what of the processor each stage takes."""
+    import throughput as bench
+
+    table = _table("binding", "books", "ticks", "s", "ticks/s", *(f"{s} us/tick" for s in STAGES), "load")
+    for binding in given.binding:
+        for number in map(int, given.books):
+            run = bench.run(bootstrap, binding, given.ticks, number, folder)
+            cpu = (f"{run.cpu.get(stage, 0):.1f}" for stage in STAGES)
+            rate = run.ticks / run.seconds
+            table.add_row(
+                binding, str(number), f"{run.ticks:,}", f"{run.seconds:.1f}", f"{rate:,.0f}", *cpu, _load()
+            )
+    _show("Lockstep replay through all stages, records of 256 rows", table)
+
+
+def hop(given: Namespace, bootstrap: str, folder: Path) -> None:
+    """The features worker beside loops without work."""
+    from hop import compare
+
+    for words in given.records:
+        rows, number = map(int, words.split(":"))
+        table = _table("one hop", "records/s", "ticks/s", "us of processor a record", "of the bare loop")
+        runs = compare(bootstrap, rows, number, given.binding, given.quix, folder)
+        for name, run in runs.items():
+            share = run.records / runs["bare loop"].records
+            table.add_row(name, f"{run.records:,.0f}", f"{run.ticks:,.0f}", f"{run.cpu:,.0f}", f"{share:.0%}")
+        _show(f"One hop over {number:,} records of {rows} ticks", table)
+    if given.quix is None:
+        _console.print("Quix Streams was left out: give --quix PYTHON, of a venv that has quixstreams")
+
+
+def latency(given: Namespace, bootstrap: str, folder: Path) -> None:
+    """Tick to order, and the share of each hop."""
+    from latency import kafka_alone, pipeline_at
+
+    rates, numbers = [float(r) for r in given.rates], [int(n) for n in given.books]
+    alone = {rate: kafka_alone(bootstrap, rate, min(given.seconds, 30.0), folder) for rate in rates}
+    whole = _table(
+        "binding",
+        "books",
+        "ticks/s",
+        "orders",
+        "p50 ms",
+        "p99",
+        "max",
+        "rows",
+        "p50 ms",
+        "p99",
+        "max",
+        "sender p99",
+        "load",
+    )
+    hops = ("sent", "features", "proposals", "ensemble", "committed and read")
+    shares = _table("binding", "books", "ticks/s", *hops, "computing: features", "proposals", "ensemble")
+    for binding in given.binding:
+        found = pipeline_at(bootstrap, binding, given.closing, rates, numbers, given.seconds, folder)
+        for (number, rate), run in found.items():
+            key = (binding, str(number), f"{rate:g}")
+            late = [
+                f"{late.count:,}" if f == "count" else f"{getattr(late, f):.1f}"
+                for late in (run.orders, run.decisions)
+                for f in ("count", "p50", "p99", "most")
+            ]
+            whole.add_row(*key, *late, f"{run.late:.1f}", f"{run.load:.1f}")
+            computing = (f"{run.computing[s]:.2f}" for s in ("features", "proposals", "ensemble"))
+            shares.add_row(*key, *(f"{run.hops[h]:.2f}" for h in hops), *computing)
+    _show("Tick due to order read, one tick a record", whole)
+    _show("Mean ms of every hop, and of the computing in a step", shares)
+    bare = _table("Kafka alone", "records/s", "p50 ms", "p99", "max")
+    for rate, runs in alone.items():
+        for name, late in runs.items():
+            bare.add_row(name, f"{rate:g}", f"{late.p50:.1f}", f"{late.p99:.1f}", f"{late.most:.1f}")
+    _show("The same rate without any stage", bare)
+
+
+def soak(given: Namespace, bootstrap: str, folder: Path) -> None:
+    """Memory and lag over time."""
+    from soak import run
+
+    load = Load(
+        bootstrap="", prefix="", books=(), rate=given.rate, seconds=60 * given.minutes, closing=given.closing
+    )
+    table = _table("binding", "what", "first", "last", "slope an hour", "standard error")
+    for binding in given.binding:
+        done = run(bootstrap, binding, load, given.books, folder)
+        for name, slope in (*((f"{s} MB", done.memory[s]) for s in STAGES), ("rows not decided", done.lag)):
+            values = (f"{slope.first:.1f}", f"{slope.last:.1f}", f"{slope.hourly:+.2f}", f"{slope.error:.2f}")
+            table.add_row(binding, name, *values)
+        _console.print(
+            f"{binding}: {done.rows:,} rows, {done.seconds:.0f} s sampled, "
+            f"most rows not decided {done.most_lag}, restarts {done.restarts}"
+        )
+    _show(f"{given.minutes:g} minutes at {given.rate:g} ticks/s, {given.books} books", table)
+
+
+def _load() -> str:
+    import os
+
+    return f"{os.getloadavg()[0]:.1f}"

@@ -1,0 +1,119 @@
+"""All of it: `make chaos`, or PYTHONPATH=tests:tests/kafka python -m chaos --only storm --seed 7."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from broker import Broker, distribution
+
+from chaos import cluster as clusters
+from chaos import failpoints, moving, random_kills, report, short, timed
+from chaos.cluster import ChaosError, Cluster, Kill
+from chaos.compare import Verdict
+from chaos.report import say
+from windvane.infra.kafka.settings import KafkaSettings
+from windvane.infra.warmup import warm_up
+
+
+class Asked(NamedTuple):
+    """What was asked for."""
+
+    seed: int
+    rows: int
+    kills: int
+    folder: Path
+    broker: Broker
+
+
+class Part(NamedTuple):
+    """A part of the suite: what its cluster is like, and what it does."""
+
+    run: Callable[[Cluster, Asked], list[Verdict]]
+    cluster: dict[str, Any]
+
+
+def _storm(cluster: Cluster, asked: Asked) -> list[Verdict]:
+    return random_kills.run(
+        cluster, asked.broker, asked.folder, seed=asked.seed, rows=asked.rows, kills=asked.kills
+    )
+
+
+def _failpoints(cluster: Cluster, asked: Asked) -> list[Verdict]:
+    return failpoints.run(cluster, asked.folder, seed=asked.seed, rows=5000)
+
+
+def _moving(cluster: Cluster, asked: Asked) -> list[Verdict]:
+    return moving.run(cluster, asked.folder, seed=asked.seed, rows=20_000)
+
+
+def _short(book: str) -> Callable[[Cluster, Asked], list[Verdict]]:
+    return lambda cluster, asked: [short.run(cluster, asked.folder, seed=asked.seed, rows=6000, book=book)]
+
+
+def _timed(cluster: Cluster, asked: Asked) -> list[Verdict]:
+    return timed.run(cluster, asked.folder, seed=asked.seed, rows=12_000)
+
+
+PARTS = {
+    "failpoints": Part(_failpoints, {}),
+    "storm": Part(_storm, {"partitions": random_kills.PARTITIONS}),
+    "moving": Part(_moving, {}),
+    "timed": Part(_timed, {"lockstep": False}),
+    "nameless": Part(_short("nameless"), {"named": False}),
+    "faust": Part(_short("faust"), {"binding": "faust"}),
+}
+
+
+def main(
+    seed: Annotated[int, typer.Option(help="Of what is killed and when.")] = 1,
+    only: Annotated[str, typer.Option(help="Parts to run, separated by commas.")] = ",".join(PARTS),
+    rows: Annotated[int, typer.Option(help="Of each of the four books of the storm.")] = 50_000,
+    kills: Annotated[int, typer.Option(help="Of the storm.")] = 30,
+    keep: Annotated[Path | None, typer.Option(help="Folder for logs and states. Default: a new one.")] = None,
+) -> None:
+    """Kill what can be killed, and compare every decision, order and fill with an embedded run."""
+    home = distribution()
+    if home is None:
+        raise typer.BadParameter("no Kafka: set KAFKA_HOME to the folder of a distribution")
+    parts = [name.strip() for name in only.split(",")]
+    if not set(parts) <= PARTS.keys():
+        raise typer.BadParameter(f"--only is {only!r}: give some of {', '.join(PARTS)}")
+    folder = keep or Path(tempfile.mkdtemp(prefix="windvane-chaos-"))
+    say(f"logs and states in {folder}, seed {seed}")
+    warm_up()
+    broker = Broker(home, folder / "broker")
+    broker.start()
+    right = True
+    try:
+        for name in parts:
+            right &= _run(name, Asked(seed, rows, kills, folder, broker))
+    finally:
+        broker.stop()
+    if not right:
+        raise typer.Exit(1)
+    say("nothing lost, nothing doubled, nothing different")
+
+
+def _run(name: str, asked: Asked) -> bool:
+    """Run a part and tell what it found; whether all was right."""
+    part, verdicts = PARTS[name], []
+    say(f"part {name}")
+    settings = KafkaSettings(bootstrap=asked.broker.bootstrap, prefix=f"chaos-{name}")
+    kills: list[Kill] = []
+    deaths: list[str] = []
+    with Cluster(settings, asked.folder / name, **part.cluster) as cluster:
+        try:
+            verdicts = part.run(cluster, asked)
+        except ChaosError as error:
+            deaths.append(str(error))
+        kills, deaths = cluster.kills, cluster.deaths + deaths
+    say(f"part {name}\n\n{clusters.table(kills)}\n\n{report.table(verdicts)}\n")
+    for death in deaths:
+        say(f"wrong: {death}")
+    return not deaths and bool(verdicts) and all(v.right for v in verdicts)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,189 @@
+"""What is on the topics against an embedded run of the same file: lost, doubled, different, to the last byte."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from aiokafka import TopicPartition
+
+from windvane.infra import journal
+from windvane.infra.commands.options import plan_for
+from windvane.infra.kafka.clients import ends_of, reading
+from windvane.infra.kafka.settings import KafkaSettings, partition_of
+from windvane.infra.market import load_market
+from windvane.infra.session import run
+from windvane.streams.codec import from_json
+from windvane.streams.events import Batch, Decisions, Event, Fills, Orders, Statements, join
+from windvane.streams.records import fill_lines, order_lines
+from windvane.streams.topics import DECISIONS, FILLS, ORDERS, STATEMENTS, Topic
+
+
+class Found(NamedTuple):
+    """What a book has come to: batches in the order of the log, and lines of orders and fills in the same order."""
+
+    decisions: Sequence[Batch]
+    statements: Sequence[Batch]
+    orders: Sequence[bytes]
+    fills: Sequence[bytes]
+
+
+class Verdict(NamedTuple):
+    """How a book on the topics differs from the embedded one; all but the first four must be 0."""
+
+    book: str
+    rows: int
+    orders: int
+    fills: int
+    lost: int
+    doubled: int
+    different: int
+    words: str  # the first difference
+
+    @property
+    def right(self) -> bool:
+        """Nothing lost, doubled or different."""
+        return not (self.lost or self.doubled or self.different or self.words)
+
+
+def embedded(file: Path, book: str, out: Path) -> Found:
+    """An embedded backtest of a file with the options that a command has when none is given."""
+    market = load_market(file)
+    plan = plan_for(
+        market,
+        book=book,
+        symbol="BTCUSD",
+        agents=None,
+        preset="balanced",
+        costs=(1.0, 0.0, 0.0, 1, 0.0),
+        capital=1_000_000.0,
+        seed=0,
+        on_halt="next-day",
+    )
+    run(plan, market, out)
+    return of_journal(out / "journal", plan.config.symbol)
+
+
+def of_journal(folder: Path, symbol: str = "BTCUSD") -> Found:
+    """What a journal holds."""
+    return found_in((event for _, event in journal.read(folder)), symbol)
+
+
+def found_in(events: Iterable[Event], symbol: str) -> Found:
+    """What the events of one book come to, in their order."""
+    decisions: list[Batch] = []
+    statements: list[Batch] = []
+    orders: list[bytes] = []
+    fills: list[bytes] = []
+    for event in events:
+        if isinstance(event, Decisions):
+            decisions.append(event)
+        elif isinstance(event, Statements):
+            statements.append(event)
+        elif isinstance(event, Orders):
+            orders.extend(raw for _, raw in order_lines(event, symbol))
+        elif isinstance(event, Fills):
+            fills.extend(raw for _, raw in fill_lines(event, symbol))
+    return Found(decisions, statements, orders, fills)
+
+
+def on_topics(settings: KafkaSettings, partitions: int, book: str) -> Found:
+    """What is committed on the topics of a book, in the order of the log."""
+    partition = partition_of(book, partitions)
+    topics = (DECISIONS, STATEMENTS, ORDERS, FILLS)
+    raws = records(settings, {TopicPartition(settings.topic(t), partition): t for t in topics}, book)
+
+    def batches(topic: Topic) -> list[Batch]:
+        return [event for raw in raws[topic] if isinstance(event := from_json(raw), Batch)]
+
+    return Found(batches(DECISIONS), batches(STATEMENTS), raws[ORDERS], raws[FILLS])
+
+
+def records(
+    settings: KafkaSettings, places: Mapping[TopicPartition, Topic], book: str
+) -> Mapping[Topic, list[bytes]]:
+    """Every committed record of a book on some topics."""
+    return asyncio.run(_read(settings, places, book))
+
+
+async def _read(
+    settings: KafkaSettings, places: Mapping[TopicPartition, Topic], book: str
+) -> Mapping[Topic, list[bytes]]:
+    raws: dict[Topic, list[bytes]] = {t: [] for t in places.values()}
+    async with reading(settings) as reader:
+        first, ends = await ends_of(reader, tuple(places))
+        reader.assign(tuple(places))
+        for place in places:
+            reader.seek(place, first[place])
+        while any([await reader.position(place) < ends[place] for place in places]):
+            for place, found in (await reader.getmany(timeout_ms=100)).items():
+                raws[places[place]] += [r.value for r in found if r.key == book.encode()]
+    return raws
+
+
+def compare(book: str, got: Found, wanted: Found) -> Verdict:
+    """Orders and fills line by line and by id, decisions and statements row by row in every column."""
+    parts = (
+        _lines("orders", got.orders, wanted.orders),
+        _lines("fills", got.fills, wanted.fills),
+        _rows("decisions", got.decisions, wanted.decisions),
+        _rows("statements", got.statements, wanted.statements),
+    )
+    lost, doubled, different = (sum(part[i] for part in parts) for i in range(3))
+    words = next((part[3] for part in parts if part[3]), "")
+    rows = sum(map(len, got.decisions))
+    return Verdict(book, rows, len(got.orders), len(got.fills), lost, doubled, different, words)
+
+
+class _Line(msgspec.Struct):
+    id: str
+
+
+def _lines(kind: str, got: Sequence[bytes], wanted: Sequence[bytes]) -> tuple[int, int, int, str]:
+    if list(got) == list(wanted):
+        return 0, 0, 0, ""
+    ids = [msgspec.json.decode(raw, type=_Line).id for raw in got]
+    right = {msgspec.json.decode(raw, type=_Line).id: raw for raw in wanted}
+    lost = len(right.keys() - set(ids))
+    doubled = sum(n - 1 for n in Counter(ids).values())
+    different = sum(right.get(i) != raw for i, raw in zip(ids, got, strict=True))
+    first = next(
+        (k for k, (a, b) in enumerate(zip(got, wanted, strict=False)) if a != b), min(len(got), len(wanted))
+    )
+    return lost, doubled, different, f"{kind} differ first at line {first}: {got[first : first + 1]}"
+
+
+def _rows(kind: str, got: Sequence[Batch], wanted: Sequence[Batch]) -> tuple[int, int, int, str]:
+    if not got or not wanted:
+        lost = sum(map(len, wanted))
+        return lost, 0, sum(map(len, got)), f"{kind}: nothing there" if lost or got else ""
+    mine, right = join(got), join(wanted)
+    lost = len(np.setdiff1d(right.seq, mine.seq))
+    extra = len(np.setdiff1d(mine.seq, right.seq))
+    doubled = len(mine.seq) - len(np.unique(mine.seq))
+    if lost or extra or doubled or not np.array_equal(mine.seq, right.seq):
+        return (
+            lost,
+            doubled,
+            extra,
+            f"{kind}: {len(mine)} rows in another order or number, wanted {len(right)}",
+        )
+    unlike, words = np.zeros(len(mine), bool), ""
+    for name in right.__struct_fields__:
+        a, b = getattr(mine, name), getattr(right, name)
+        if not isinstance(b, np.ndarray):
+            if a != b:
+                return 0, 0, len(mine), f"{kind}: {name} is {a}, wanted {b}"
+            continue
+        here = (_bits(a) != _bits(b)).any(axis=1)
+        if here.any() and not words:
+            words = f"{kind}: {name} differs first at seq {int(right.seq[int(here.argmax())])}"
+        unlike |= here
+    return 0, 0, int(unlike.sum()), words
+
+
+def _bits(column: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(column).view(np.int64).reshape(len(column), -1)

@@ -1,0 +1,14 @@
+"""Simulated markets as files, each written once."""
+
+from pathlib import Path
+
+from windvane.infra.simulated import write_market
+
+
+def market(folder: Path, rows: int, seed: int) -> Path:
+    """A file of so many ticks, 15 minutes apart."""
+    path = folder / f"market-{rows}-{seed}.parquet"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_market(path, "standard", rows, seed, False)
+    return path

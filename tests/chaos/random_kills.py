@@ -1,0 +1,183 @@
+"""Kills at random over all stages while four books are replayed; the broker, too; workers join, leave and sleep."""
+
+import signal
+import time
+from collections.abc import Mapping
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+from broker import Broker
+
+from chaos.cluster import ChaosError, Cluster
+from chaos.compare import Found, Verdict, compare, embedded, on_topics
+from chaos.markets import market
+from chaos.report import say
+from windvane.infra.kafka.settings import partition_of
+from windvane.metamodel.market import BAR
+
+PARTITIONS = 3
+_PACED = 0.6
+"""Share of the rows that are sent at an even pace; the rest comes as fast as it can, for the last kills."""
+
+_KILL_SECONDS = 9.0
+_ALMOST_ALL = 0.85
+_TAKEN_OVER = "another worker has taken this partition over"
+
+
+def names(wanted: int) -> list[str]:
+    """Names of books that lie on all partitions, one of them on its own with another."""
+    found: list[str] = []
+    for k in count():
+        if partition_of(f"book-{k}", PARTITIONS) == len(found) % PARTITIONS:
+            found.append(f"book-{k}")
+        if len(found) == wanted:
+            return found
+    raise AssertionError
+
+
+class Storm:
+    """One run of it."""
+
+    def __init__(self, cluster: Cluster, broker: Broker, seed: int, kills: int) -> None:
+        self._cluster, self._broker = cluster, broker
+        self._rng = np.random.default_rng(seed)
+        self._left = kills
+
+    def kill(self, stage: str, *, wait: bool = True) -> None:
+        """Kill a worker of a stage, start it again, perhaps kill it while it recovers, and wait for the books."""
+        cluster = self._cluster
+        alive = [name for name in cluster.workers if name.startswith(stage) and cluster.workers[name].runs]
+        name = str(self._rng.choice(alive))
+        worker = cluster.workers[name]
+        since = worker.kill()
+        self._left -= 1
+        rows = cluster.landed(stage)
+        worker.start()
+        what = f"kill -9 {name}"
+        if self._left and self._rng.random() < 0.3:
+            time.sleep(self._rng.uniform(0.5, 3.0))
+            since = worker.kill()
+            self._left -= 1
+            rows = cluster.landed(stage)
+            worker.start()
+            what = f"kill -9 {name}, while it recovers"
+        if wait:
+            took = cluster.recovered(what, stage, since, rows)
+            say(f"{what}: {took:.2f} s")
+        else:
+            say(f"{what}, not waited for")
+
+    def kills(self, until: int) -> None:
+        """Kill until so many kills are left, now and then two workers at once."""
+        while self._left > until:
+            stages = self._rng.permutation(["features", "proposals", "feedback", "ensemble", "ensemble"])
+            if self._left > until + 1 and stages[0] != stages[1] and self._rng.random() < 0.2:
+                self.kill(str(stages[1]), wait=False)
+            self.kill(str(stages[0]))
+            time.sleep(self._rng.uniform(0.2, 1.5))
+
+    def join(self) -> None:
+        """A second worker of two stages."""
+        for stage in ("ensemble", "features"):
+            self._cluster.worker(stage, f"{stage}-2", state=f"states-{stage}-2")
+        since, rows = time.monotonic(), self._cluster.ticks()
+        self._settle("ensemble-2")
+        self._settle("features-2")
+        say(f"two workers join: {self._cluster.recovered('two workers join', 'joining', since, rows):.2f} s")
+
+    def _settle(self, name: str) -> None:
+        worker = self._cluster.workers[name]
+        self._cluster.until(
+            lambda: worker.count("partitions assigned") > 0, 60, f"{name} gets its partitions"
+        )
+
+    def leave(self) -> None:
+        """The first worker of the one stage and the second of the other are stopped, as an operator does."""
+        for name in ("ensemble", "features-2"):
+            since, rows = time.monotonic(), self._cluster.ticks()
+            code = self._cluster.workers.pop(name).stop()
+            if code:
+                raise ChaosError(f"{name} ended with {code} when asked to stop")
+            say(f"{name} leaves: {self._cluster.recovered(f'{name} leaves', 'leaving', since, rows):.2f} s")
+
+    def zombie(self) -> None:
+        """The ensemble sleeps until another has taken over, and wakes up in the belief that nothing was."""
+        cluster = self._cluster
+        old = cluster.workers["ensemble-2"]
+        rows = cluster.landed("ensemble")
+        since = time.monotonic()
+        old.send(signal.SIGSTOP)
+        cluster.worker("ensemble", "ensemble-3", state="states-ensemble-3")
+        took = cluster.recovered("SIGSTOP ensemble-2, ensemble-3 takes over", "zombie", since, rows)
+        fenced = old.count(_TAKEN_OVER)
+        old.send(signal.SIGCONT)
+        cluster.until(
+            lambda: old.count(_TAKEN_OVER) > fenced or old.count("partitions assigned") > 1,
+            60,
+            "the zombie notices",
+        )
+        rows = cluster.ticks()
+        cluster.until(cluster.decided_after(rows), 60, "decisions after the zombie woke up")
+        fenced = old.count(_TAKEN_OVER) - fenced
+        say(f"zombie: taken over in {took:.2f} s, fenced on {fenced} partitions when it woke up")
+
+    def broker(self) -> None:
+        """The broker dies and comes back."""
+        rows = self._cluster.ticks()
+        since = time.monotonic()
+        self._broker.kill()
+        self._broker.start()
+        up = time.monotonic() - since
+        took = self._cluster.recovered("kill -9 broker", "broker", since, rows, 120.0)
+        say(f"kill -9 broker: it serves after {up:.2f} s, the books decide after {took:.2f} s")
+
+
+def run(
+    cluster: Cluster, broker: Broker, folder: Path, *, seed: int, rows: int, kills: int, books: int = 4
+) -> list[Verdict]:
+    """`kills` kills while `books` books of `rows` rows are replayed; gives what the comparison found."""
+    files = {book: market(folder, rows, seed + k) for k, book in enumerate(names(books))}
+    wanted = {book: embedded(file, book, folder / "embedded" / book) for book, file in files.items()}
+    storm, late = Storm(cluster, broker, seed, kills), max(2, kills // 6)
+    cluster.all_stages()
+    seconds = (kills - late) * _KILL_SECONDS + 90.0
+    speed = f"{BAR / 1e9 * rows * _PACED / seconds:.0f}x"
+    for book, file in files.items():
+        cluster.send(file, book, speed)
+    cluster.until(lambda: len(cluster.watch.lasts("decisions")) == books, 90, "the first decisions")
+    paced = kills - late
+    for left, special in (
+        (kills - paced // 5, storm.join),
+        (kills - 2 * paced // 5, storm.broker),
+        (kills - 3 * paced // 5, storm.leave),
+        (kills - 4 * paced // 5, storm.zombie),
+        (late, lambda: None),
+    ):
+        storm.kills(left)
+        special()
+    _under_load(cluster, storm, files, rows)
+    cluster.all_decided(dict.fromkeys(files, rows))
+    return _compared(cluster, wanted)
+
+
+def _under_load(cluster: Cluster, storm: Storm, files: dict[str, Path], rows: int) -> None:
+    """The last kills, while the rest is sent as fast as it can be."""
+    sent = min(cluster.ticks().values())
+    say(f"the rest at full speed from row {sent:,} of {rows:,}")
+    if sent > _ALMOST_ALL * rows:
+        raise ChaosError(f"{sent} of {rows} rows were sent before the last kills: give more rows")
+    for book, file in files.items():
+        cluster.send(file, book, records=256)
+    cluster.until(lambda: max(cluster.ticks().values()) > sent + 1000, 60, "the senders go on")
+    storm.kills(0)
+
+
+def _compared(cluster: Cluster, wanted: Mapping[str, Found]) -> list[Verdict]:
+    for book in wanted:
+        cluster.closed(book)
+    cluster.stop()
+    return [
+        compare(book, on_topics(cluster.settings, cluster.partitions, book), found)
+        for book, found in wanted.items()
+    ]

@@ -1,0 +1,85 @@
+"""Rounds that close by the clock: what was decided depends on the kills, and must follow from what is recorded."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from aiokafka import TopicPartition
+
+from chaos.cluster import Cluster
+from chaos.compare import Found, Verdict, compare, found_in, on_topics, records
+from chaos.markets import market
+from chaos.report import say
+from windvane.infra.kafka.settings import partition_of
+from windvane.metamodel.config import TradingConfig
+from windvane.metamodel.market import BAR
+from windvane.streams.codec import from_json
+from windvane.streams.events import BookOpened, Decisions, Event
+from windvane.streams.recorded import as_recorded
+from windvane.streams.topics import CONTROL, FEATURES, LEARNER, PROPOSALS
+
+_TICKS_A_SECOND = 100
+_NEAR = 1e-9
+_ROUNDS = 2
+
+
+class _Filled(msgspec.Struct):
+    seq: int
+    side: str
+    qty: float
+
+
+def run(cluster: Cluster, folder: Path, *, seed: int, rows: int, book: str = "timed") -> list[Verdict]:
+    """A book by the clock; every stage is killed again and again while it is sent."""
+    file = market(folder, rows, seed)
+    cluster.all_stages()
+    cluster.send(file, book, f"{BAR / 1e9 * _TICKS_A_SECOND:.0f}x", records=4)
+    cluster.until(lambda: cluster.watch.last("decisions", book) > 50, 90, "the first decisions")
+    rng = np.random.default_rng(seed)
+    for stage in (
+        str(s) for _ in range(_ROUNDS) for s in rng.permutation(["proposals", "features", "ensemble"])
+    ):
+        worker = cluster.workers[stage]
+        since = worker.kill()
+        written = cluster.landed(stage)
+        worker.start()
+        took = cluster.recovered(f"timed: kill -9 {stage}", stage, since, written)
+        say(f"timed: kill -9 {stage} at row {cluster.watch.last('decisions', book):,}: {took:.2f} s")
+    cluster.send(file, book, records=64)
+    cluster.all_decided({book: rows})
+    cluster.closed(book)
+    cluster.stop()
+    got = on_topics(cluster.settings, cluster.partitions, book)
+    opened, again = recorded(cluster, book, got)
+    late = sum(int((d.weights == 0.0).any(axis=1).sum()) for d in got.decisions if isinstance(d, Decisions))
+    say(f"timed: in {late:,} of {rows:,} rows an agent had no weight")
+    verdict = compare(book, got, again)
+    return [verdict._replace(words=verdict.words or account(got, opened.config, rows))]
+
+
+def recorded(cluster: Cluster, book: str, got: Found) -> tuple[BookOpened, Found]:
+    """The book computed again from what its ensemble has read, with the choices that are in its decisions."""
+    settings, partition = cluster.settings, partition_of(book, cluster.partitions)
+    topics = (FEATURES, PROPOSALS, LEARNER, CONTROL)
+    places = {TopicPartition(settings.topic(t), partition): t for t in topics}
+    raws = records(settings, places, book)
+    inputs: list[Event] = [from_json(raw) for topic in topics for raw in raws[topic]]
+    opened = next(event for event in inputs if isinstance(event, BookOpened))
+    decisions: Iterable[Decisions] = (d for d in got.decisions if isinstance(d, Decisions))
+    return opened, found_in(as_recorded(opened, decisions, inputs), opened.config.symbol)
+
+
+def account(got: Found, config: TradingConfig, rows: int) -> str:
+    """What is wrong with the account, or nothing: the position after every row is the sum of the fills up to it."""
+    filled = np.zeros(rows)
+    for fill in (msgspec.json.decode(raw, type=_Filled) for raw in got.fills):
+        filled[fill.seq] += fill.qty if fill.side == "buy" else -fill.qty
+    position, mid = (_column(got.decisions, name) for name in ("position", "mid"))
+    off = np.abs(np.cumsum(filled) * mid / config.capital - position)
+    row = int(off.argmax())
+    return "" if off[row] < _NEAR else f"after row {row} the fills add up to another position, by {off[row]}"
+
+
+def _column(batches: Sequence[object], name: str) -> np.ndarray:
+    return np.concatenate([getattr(batch, name) for batch in batches])

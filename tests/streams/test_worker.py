@@ -1,0 +1,366 @@
+"""A stage on a partition: pausing never deadlocks, what is bad never pins it, and a state says where to go on."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import pytest
+
+from simulated_book import config, opening, plain_run, ticks
+from windvane.streams.codec import WireError, from_json, to_json
+from windvane.streams.events import (
+    BookClosed,
+    Control,
+    DeadLetter,
+    Event,
+    Features,
+    LearnerUpdate,
+    Orders,
+    Ticks,
+    cut,
+)
+from windvane.streams.faults import Log
+from windvane.streams.proposals_stage import proposals_of
+from windvane.streams.records import order_lines, seq_of_line
+from windvane.streams.stage import Stage, StateError
+from windvane.streams.topics import (
+    CONTROL,
+    DEAD_LETTERS,
+    DECISIONS,
+    FEATURES,
+    LEARNER,
+    ORDERS,
+    PROPOSALS,
+    TICKS,
+    Topic,
+)
+from windvane.streams.topology import TOPOLOGY
+from windvane.streams.worker import AHEAD, Checks, StageWorker
+
+SPLIT = (
+    ("ema_momentum", "zscore_reversion", "donchian_breakout", "vol_trend"),
+    ("jump_contrarian", "buy_and_hold"),
+)
+
+
+def named(name: str) -> Stage:
+    return next(stage for stage in TOPOLOGY if stage.name == name)
+
+
+def split() -> list[Stage]:
+    """The topology with two workers of agents; the second is the slow one."""
+    proposals = named("proposals")
+    workers = [proposals._replace(build=proposals_of(agents)) for agents in SPLIT]
+    return [named("features"), *workers, named("feedback"), named("ensemble")]
+
+
+@dataclass
+class Place:
+    """A worker on the log, and how seldom it comes to work."""
+
+    worker: StageWorker
+    rarely: int
+    most: int = 0  # records of features that were held unused at a time
+
+
+class Scheduler:
+    """Runs stages over a log in a random order; a source that a worker says is ahead is not read."""
+
+    def __init__(self, seed: int, stages: Sequence[Stage], rarely: Sequence[int]) -> None:
+        self.log = Log()
+        self._random = np.random.default_rng(seed)
+        self.places = [Place(StageWorker(s, "here"), r) for s, r in zip(stages, rarely, strict=True)]
+
+    def run(self) -> None:
+        """Until nothing is left; raises where all wait for each other."""
+        while any(self._left(place) for place in self.places):
+            able = [p for p in self.places if self._left(p) - p.worker.ahead()]
+            if not able:
+                raise AssertionError(f"they wait for each other: {[self._left(p) for p in self.places]}")
+            place = able[int(self._random.integers(len(able)))]
+            if place.rarely == 1 or len(able) == 1 or self._random.integers(place.rarely) == 0:
+                self._act(place)
+
+    def _left(self, place: Place) -> set[str]:
+        return {name for name, at in place.worker.positions.items() if self.log.read(name, at, 1)}
+
+    def _act(self, place: Place) -> None:
+        worker = place.worker
+        for name in sorted(self._left(place) - worker.ahead()):
+            topic = next(t for t in worker.stage.reads if t.name == name)
+            for record in self.log.read(name, worker.positions[name], int(self._random.integers(1, 9))):
+                worker.receive(topic, record.offset, record.raw)
+        for topic, _, raw in worker.step():
+            self.log.append(topic.name, raw)
+        worker.ahead()
+        place.most = max(place.most, len(worker._held.get(FEATURES.name, ())))
+
+
+def small(rows: Ticks, each: int) -> Iterator[bytes]:
+    return (to_json(cut(rows, at, at + each)) for at in range(0, len(rows), each))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_pausing_never_deadlocks_whoever_is_slow(seed: int) -> None:
+    """Three books of unlike length on one partition, few ticks a record, and one stage that hardly ever works."""
+    rarely = [1, 1, 1, 1, 1]
+    rarely[seed % 5] = 30
+    scheduler = Scheduler(seed, split(), rarely)
+    lengths = {"long": 800, "short": 30, "idle": 0}
+    rng = np.random.default_rng(seed)
+    queues = [
+        [to_json(opening(config(), b)), *small(ticks(max(n, 1), book=b), 1 + n // 400)][: n + 1]
+        for b, n in lengths.items()
+    ]
+    while any(queues):
+        queue = queues[int(rng.integers(len(queues)))]
+        scheduler.log.append(TICKS.name, queue.pop(0)) if queue else None
+    scheduler.run()
+    decided = {b: sorted(s for s in decided_rows(scheduler.log, b)) for b in lengths}
+    assert decided == {b: list(range(n)) for b, n in lengths.items()}
+    seen = plain_run([opening(config(), "long"), ticks(800, book="long")])
+    theirs = [line for _, e in seen if isinstance(e, Orders) for _, line in order_lines(e, config().symbol)]
+    mine = [raw for raw in scheduler.log.raws(ORDERS) if seq_of_line(raw)[0] == "long"]
+    assert mine == theirs
+    assert len(mine) > 0
+
+
+def decided_rows(log: Log, book: str) -> list[int]:
+    found = [from_json(raw) for raw in log.raws(DECISIONS)]
+    return [int(s) for e in found if e.book == book for s in getattr(e, "seq", ())]
+
+
+def test_a_slow_worker_of_agents_bounds_what_is_held() -> None:
+    """One book: features wait in the log, not in the ensemble's memory."""
+    scheduler = Scheduler(3, split(), [1, 1, 60, 1, 1])
+    for raw in [to_json(opening(config())), *small(ticks(400), 1)]:
+        scheduler.log.append(TICKS.name, raw)
+    scheduler.run()
+    for place in scheduler.places:
+        assert len(place.worker.stage.reads) == 1 or place.most < 2 * AHEAD
+    assert decided_rows(scheduler.log, "book") == list(range(400))
+
+
+@pytest.mark.parametrize("name", [stage.name for stage in TOPOLOGY])
+def test_what_is_far_ahead_is_rejected_and_pins_nothing(name: str) -> None:
+    stage = named(name)
+    source = next(t for t in stage.reads if {Ticks, Features} & set(t.carries))
+    worker = StageWorker(stage, "here")
+    worker.receive(source, 0, to_json(opening(config())))
+    far = _batch_of(source, 10**12)
+    for offset in range(1, 3 * AHEAD):
+        worker.receive(source, offset, far)
+    letters = [r for r in worker.step() if r.topic is DEAD_LETTERS]
+    assert len(letters) == 3 * AHEAD - 1
+    assert worker.ahead() == set()
+    again = StageWorker(stage, "here", worker.save({}))
+    assert again.positions[source.name] == 3 * AHEAD
+
+
+def _batch_of(source: Topic, seq: int) -> bytes:
+    seen = plain_run([opening(config()), ticks(3)])
+    batch = next(e for t, e in seen if t.name == source.name and isinstance(e, Ticks | Features))
+    return to_json(msgspec.structs.replace(batch, seq=np.arange(seq, seq + len(batch))))
+
+
+@pytest.mark.parametrize("each", [1, 2])
+def test_a_hole_in_small_records_never_stops_the_features(each: int) -> None:
+    """More records than AHEAD lie past a row that never came: it can come from this source alone."""
+    worker = StageWorker(named("features"), "here")
+    raws = [to_json(opening(config())), *list(small(ticks(4 * AHEAD), each))]
+    del raws[5]
+    for offset, raw in enumerate(raws):
+        assert worker.ahead() == set()
+        worker.receive(TICKS, offset, raw)
+        worker.step()
+    worker.receive(TICKS, len(raws), to_json(BookClosed(book="book", last=4 * AHEAD - 1)))
+    made = [from_json(r.raw) for r in worker.step()]
+    assert max(e.last for e in made if isinstance(e, Features)) == 4 * AHEAD - 1
+
+
+def test_a_book_that_is_opened_late_loses_nothing_and_one_that_never_is_is_told_of() -> None:
+    worker = StageWorker(named("features"), "here")
+    late, never = ticks(20, book="late"), ticks(20, book="never")
+    records = [*small(late, 5), *small(never, 5), to_json(BookClosed(book="never", last=19))]
+    for offset, raw in enumerate(records):
+        worker.receive(TICKS, offset, raw)
+    assert worker.step() == []
+    worker.give_up_early()
+    assert worker.step() == []  # the opening may be on its way
+    worker.receive(TICKS, len(records), to_json(opening(config(), "late")))
+    made = [from_json(r.raw) for r in worker.step()]
+    assert [e.last for e in made if isinstance(e, Features)] == [4, 9, 14, 19]
+    worker.give_up_early()
+    letters = [from_json(r.raw) for r in worker.step()]
+    assert [e.book for e in letters] == ["never"] * 5
+    assert all(isinstance(e, DeadLetter) and "was never opened" in e.reason for e in letters)
+    again = StageWorker(named("features"), "here", worker.save({}))
+    assert again.positions[TICKS.name] == len(records) + 1
+
+
+def test_controls_of_a_book_not_opened_yet_are_kept_and_too_many_are_told_of() -> None:
+    worker = StageWorker(named("ensemble"), "here")
+    for number in range(1, 101):
+        order = Control(book="soon", number=number, action="resume", effective_from=0)
+        worker.receive(CONTROL, number - 1, to_json(order))
+    worker.step()
+    worker.give_up_early()
+    worker.give_up_early()
+    letters = [from_json(r.raw) for r in worker.step()]
+    assert len(letters) == 36
+    assert StageWorker(named("ensemble"), "here", worker.save({})).positions[CONTROL.name] == 0
+
+
+class TestPositions:
+    def test_they_move_past_what_is_used_and_no_further(self) -> None:
+        """Features are used when they come; in the ensemble they wait for the proposals."""
+        features, ensemble = StageWorker(named("features"), "here"), StageWorker(named("ensemble"), "here")
+        for offset, raw in enumerate([to_json(opening(config())), *small(ticks(50), 5)]):
+            features.receive(TICKS, offset, raw)
+        for offset, record in enumerate(features.step()):
+            ensemble.receive(FEATURES, offset, record.raw)
+        ensemble.step()
+        assert StageWorker(features.stage, "here", features.save({})).positions == {TICKS.name: 11}
+        assert StageWorker(ensemble.stage, "here", ensemble.save({})).positions[FEATURES.name] == 1
+
+    def test_an_older_offset_never_moves_them_back(self) -> None:
+        worker = StageWorker(named("features"), "here")
+        raw = to_json(opening(config()))
+        for offset in (7, 3, 9, 9, 1):
+            worker.receive(TICKS, offset, raw)
+        assert worker.positions == {TICKS.name: 10}
+        assert worker.next_offset(TICKS) == 10
+        assert worker.next_offset(PROPOSALS) == 0
+
+    def test_a_state_is_never_stored_over_records_not_worked_off(self) -> None:
+        worker = StageWorker(named("features"), "here")
+        worker.receive(TICKS, 0, to_json(opening(config())))
+        with pytest.raises(RuntimeError, match="step first"):
+            worker.save({})
+
+    def test_a_state_of_another_layout_is_refused_with_what_to_do(self) -> None:
+        saved = StageWorker(named("features"), "here").save({})
+        with pytest.raises(StateError, match="another layout or version: remove it, and the stage starts"):
+            StageWorker(named("features"), "elsewhere", saved)
+
+
+def ensemble_log(rows: int) -> Log:
+    scheduler = Scheduler(1, split(), [1] * 5)
+    for raw in [to_json(opening(config())), *small(ticks(rows), 20)]:
+        scheduler.log.append(TICKS.name, raw)
+    scheduler.run()
+    return scheduler.log
+
+
+def recomputed(log: Log, outputs: Sequence[tuple[Topic, bytes]]) -> list[tuple[Topic, bytes]]:
+    """What an ensemble without a stored state sends, once it was told what it had published."""
+    worker = StageWorker(named("ensemble"), "here")
+    for topic, raw in outputs:
+        worker.follow(topic, raw)
+    for topic in worker.stage.reads:
+        for record in log.read(topic.name, 0, 10**9):
+            worker.receive(topic, record.offset, record.raw)
+    return [(r.topic, r.raw) for r in worker.step() if r.topic is not DEAD_LETTERS]
+
+
+class TestFollow:
+    def published(self, log: Log) -> list[tuple[Topic, bytes]]:
+        return [
+            (topic, raw)
+            for topic in named("ensemble").emits
+            for raw in log.raws(topic)
+            if topic is not DEAD_LETTERS
+        ]
+
+    def test_what_is_all_published_is_not_sent_again(self) -> None:
+        log = ensemble_log(700)
+        assert self.published(log)
+        assert recomputed(log, self.published(log)) == []
+
+    def test_what_nobody_of_ours_wrote_is_passed_over(self) -> None:
+        log = ensemble_log(700)
+        garbage = [
+            (t, raw) for t in named("ensemble").emits for raw in (b"", b"\xff", b"{}", b"[[[", b'{"seq":1}')
+        ]
+        strange = [(DECISIONS, to_json(ticks(3))), (DECISIONS, to_json(opening(config())))]
+        assert recomputed(log, [*garbage, *strange, *self.published(log)]) == []
+
+    def test_an_order_that_was_changed_stops_the_stage_with_what_to_do(self) -> None:
+        log = ensemble_log(700)
+        changed = [
+            (t, raw.replace(b'"buy"', b'"sell"') if t is ORDERS else raw) for t, raw in self.published(log)
+        ]
+        with pytest.raises(StateError, match=r"so start a new book$"):
+            recomputed(log, changed)
+
+
+def event(
+    raw: bytes, topic: Topic = TICKS, stage: str = "features", checks: Checks | None = None
+) -> Event | None:
+    """The dead letter that comes of a record."""
+    worker = StageWorker(named(stage), "here", checks=checks)
+    worker.receive(topic, 5, raw)
+    made = worker.step()
+    worker.save({})
+    return from_json(made[0].raw) if made else None
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"", "not an event"),
+        (b"\xff", "not an event"),
+        (b'{"type":"Ticks","x":' + b"[" * 200_000, "not an event"),
+        (b"x" * 600_001, "the record has 600001 bytes"),
+        (to_json(BookClosed(book="b" * 201, last=0)), "this one 201"),
+        (b'{"type":"BookClosed","book":"b","last":%d}' % 10**30, "cannot be written again"),
+    ],
+)
+def test_garbage_is_a_letter_with_its_place(raw: bytes, reason: str) -> None:
+    letter = event(raw, checks=Checks(partition=3))
+    assert isinstance(letter, DeadLetter)
+    assert letter.source == "ticks, partition 3, offset 5"
+    assert reason in letter.reason
+    assert len(letter.payload) <= 1000
+
+
+@pytest.mark.parametrize("mid", [0.0, -1.0, 5e-324, 1e300])
+def test_features_whose_mid_is_no_price_reach_nothing_that_divides_by_it(mid: float) -> None:
+    seen = plain_run([opening(config()), ticks(3)])
+    rows = next(e for _, e in seen if isinstance(e, Features))
+    mids = rows.mid.copy()
+    mids[1] = mid
+    for stage in ("proposals", "feedback", "ensemble"):
+        letter = event(to_json(msgspec.structs.replace(rows, mid=mids)), FEATURES, stage)
+        assert isinstance(letter, DeadLetter)
+        assert letter.reason == "a good row has a mid that is no price"
+
+
+@pytest.mark.parametrize("price", [5e-324, 1e-300, 1e300, 1e308])
+def test_a_price_that_is_none_is_one_bad_row(price: float) -> None:
+    rows = ticks(900)
+    rows.price[700] = price
+    bare = msgspec.structs.replace(rows, bid=None, ask=None, bid_size=None, ask_size=None)
+    seen = plain_run([opening(config()), bare], wire=True)
+    flags = np.concatenate([e.flags for _, e in seen if isinstance(e, Features)])
+    assert np.flatnonzero(flags & 2).tolist() == [700]
+
+
+def test_numbers_that_64_bits_do_not_hold_are_not_read() -> None:
+    for field in ("version", "trained_at", "effective_from", "samples"):
+        update = LearnerUpdate(
+            book="book",
+            version=1,
+            trained_at=1,
+            effective_from=1,
+            outcome="kept",
+            samples=1,
+            agents=(),
+            scores=(),
+        )
+        said = msgspec.to_builtins(update) | {field: 10**25}
+        with pytest.raises(WireError, match="cannot be written again"):
+            from_json(msgspec.json.encode(said))
+    assert isinstance(from_json(to_json(update)), LearnerUpdate)
+    assert LEARNER.carries == (LearnerUpdate,)

@@ -21,17 +21,18 @@ _COMPILED = ("agents", "metamodel")
 _PURE = (*_COMPILED, "streams")
 
 
-def _digest(folders: tuple[str, ...]) -> str:
+def _digest(folders: tuple[str, ...], what: tuple[str, ...] = ("*.py",)) -> str:
     digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
     for folder in folders:
-        for path in sorted((_ROOT / folder).rglob("*.py")):
-            digest.update(path.read_bytes())
+        for pattern in what:
+            for path in sorted((_ROOT / folder).rglob(pattern)):
+                digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
 def code_digest() -> str:
-    """Digest of the sources that decide what a stage computes: states of other code are not gone on with."""
-    return _digest(_PURE)
+    """Digest of all that decides what a stage computes, weights too: states of other code are not gone on with."""
+    return _digest(_PURE, ("*.py", "*.safetensors"))
 
 
 def cache_folder() -> Path:

@@ -11,6 +11,7 @@ from rich.table import Table
 from windvane.agents.base import Floats, Ints
 from windvane.agents.factory import AGENTS, create_agents
 from windvane.metamodel.market import BAR, MARKETS, REGIMES, Market, simulate
+from windvane.metamodel.seeds import CALIBRATION
 from windvane.metamodel.simplex import allocate
 
 WARM = 5_000  # ticks before the first that is scored
@@ -113,8 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write the table of one market."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--market", choices=list(MARKETS), default="standard")
-    parser.add_argument("--seeds", type=int, default=24, help="how many, from --first on")
-    parser.add_argument("--first", type=int, default=1000)
+    parser.add_argument("--seeds", type=int, default=len(CALIBRATION), help="how many, from --first on")
+    parser.add_argument("--first", type=int, default=CALIBRATION.start)
     parser.add_argument("--ticks", type=int, default=110_000)
     options = parser.parse_args(arguments)
     found = calibrate(options.market, range(options.first, options.first + options.seeds), options.ticks)

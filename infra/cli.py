@@ -102,12 +102,14 @@ def _expected(error: Exception) -> bool:
     from windvane.infra.journal import JournalError
     from windvane.infra.kafka.settings import SettingsError
     from windvane.infra.session import SessionError
+    from windvane.infra.training.regime import TrainingError
     from windvane.metamodel.config import ConfigError
     from windvane.metamodel.limits import LimitError
+    from windvane.metamodel.weights import WeightsError
     from windvane.streams.stage import StateError
 
     ours = InputError | JournalError | SessionError | SettingsError | ConfigError | LimitError | StateError
-    return isinstance(error, ours | OSError)
+    return isinstance(error, ours | WeightsError | TrainingError | OSError)
 
 
 def _sentence(error: Exception) -> str:

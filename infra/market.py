@@ -64,7 +64,7 @@ class Market:
             price=c.price[rows],
             **{
                 name: getattr(c, name)[rows]
-                for name in ("size", "bid", "ask", "bid_size", "ask_size", "buy_size")
+                for name in ("size", "bid", "ask", "bid_size", "ask_size", "buy_size", "regime")
                 if getattr(c, name) is not None
             },
         )

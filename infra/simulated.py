@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from windvane.metamodel.features import NAMES, WARMUP, MarketFeatureExtractor
+from windvane.infra.training.samples import labelled
+from windvane.metamodel.features import NAMES, WARMUP
 from windvane.metamodel.market import simulate
 from windvane.metamodel.scaler import FeatureScaler
-
-SCALER_SEEDS = range(10_000, 10_040)
-"""Randomised seeds that the scaler is fitted on; none of them is ever evaluated on."""
+from windvane.metamodel.seeds import SCALER
 
 SCALER_TICKS = 30_000
 
@@ -32,19 +31,8 @@ def write_market(path: Path, market: str, ticks: int, seed: int, randomised: boo
 def fit_scaler(progress: Callable[[int], None] = lambda done: None) -> FeatureScaler:
     """Centre and spread of every feature over the randomised training seeds."""
     rows = []
-    for done, seed in enumerate(SCALER_SEEDS):
-        m = simulate("standard", SCALER_TICKS, seed, randomised=True)
-        found = MarketFeatureExtractor(stale_after=10**18).step(
-            m.ts,
-            np.zeros(len(m.ts), np.int64),
-            m.price,
-            size=m.size,
-            bid=m.bid,
-            ask=m.ask,
-            bid_size=m.bid_size,
-            ask_size=m.ask_size,
-            buy_size=m.buy_size,
-        )
+    for done, seed in enumerate(SCALER):
+        found = labelled("standard", SCALER_TICKS, seed, randomised=True)
         rows.append(found.x[WARMUP:])
         progress(done + 1)
     return FeatureScaler.fit(np.concatenate(rows))

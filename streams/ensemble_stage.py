@@ -157,6 +157,7 @@ def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
         controls=np.full(n, state.control, np.int64),
         agents=state.config.agents,
         accounts=state.ensemble.accounts,
+        regime=rows.regime,
         awake=None if step.awake is None else np.tile(step.awake, (n, 1)),
     )
     if result.orders:

@@ -98,6 +98,9 @@ class Ticks(Batch, frozen=True, kw_only=True):
     bid_size: Floats | None = None  # (n,) base currency at the best bid
     ask_size: Floats | None = None  # (n,) base currency at the best ask
     buy_size: Floats | None = None  # (n,) part of size whose aggressor bought
+    regime: Ints | None = (
+        None  # (n,) true label of a simulated market, -1 unknown; for scoring only, no stage reads it
+    )
 
 
 class Features(Batch, frozen=True, kw_only=True):
@@ -137,6 +140,7 @@ class Decisions(Batch, frozen=True, kw_only=True):
         "members": "",
         "member_targets": "",
         "equities": "accounts",
+        "regime": "",
         "awake": "agents",
     }
 
@@ -157,6 +161,7 @@ class Decisions(Batch, frozen=True, kw_only=True):
     controls: Ints  # (n,) number of the last control applied, 0 for none
     agents: tuple[str, ...]  # (A,)
     accounts: tuple[str, ...]  # (K,)
+    regime: Floats | None = None  # (n, 7) posterior that came with the features
     awake: Ints | None = (
         None  # (n, A) 1 where the agent's answer was in when the round closed; None: all, always
     )

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from windvane.metamodel.features import MarketFeatureExtractor
+from windvane.metamodel.regime import MarketRegimeClassifier
 from windvane.streams.books import FARTHEST_ROWS, BookStage, letter
 from windvane.streams.events import (
     BAD,
@@ -20,16 +21,32 @@ from windvane.streams.events import (
     Ticks,
 )
 from windvane.streams.joining import HELD_ROWS, Source
+from windvane.streams.stage import StateError
 
 
 class _Book:
     def __init__(self, opened: BookOpened, taken: int = 0) -> None:
         self.name = opened.book
         self.extractor = MarketFeatureExtractor(opened.config.stale_after)
+        self.classifier = MarketRegimeClassifier()
         self.ticks: Source[Ticks] = Source(taken)
 
     def save(self) -> dict[str, Any]:
-        return {"taken": self.ticks.taken, **self.extractor.state()}
+        return {
+            "taken": self.ticks.taken,
+            "model": self.classifier.model.version,
+            **self.extractor.state(),
+            **self.classifier.state(),
+        }
+
+    def load(self, saved: dict[str, Any]) -> None:
+        if saved["model"] != self.classifier.model.version:
+            raise StateError(
+                f"the snapshot of book {self.name} is of regime model {saved['model']}, this program has "
+                f"{self.classifier.model.version}: remove the snapshot, or run the version that wrote it"
+            )
+        self.extractor.restore(saved)
+        self.classifier.restore(saved)
 
 
 class FeaturesStage(BookStage[_Book]):
@@ -46,7 +63,7 @@ class FeaturesStage(BookStage[_Book]):
     def restore(self, opened: BookOpened, saved: dict[str, Any]) -> _Book:
         """A book from its snapshot."""
         book = _Book(opened, saved["taken"])
-        book.extractor.restore(saved)
+        book.load(saved)
         return book
 
     def take(self, state: _Book, event: Event) -> Iterator[Event]:
@@ -94,7 +111,9 @@ def _gap(like: Ticks, start: int, stop: int) -> Ticks:
     """Rows that never came; their columns are not read."""
     n = stop - start
     columns: dict[str, np.ndarray] = {
-        name: np.ones(n) for name in like.__struct_fields__ if isinstance(getattr(like, name), np.ndarray)
+        name: np.ones(n, value.dtype)
+        for name in like.__struct_fields__
+        if isinstance(value := getattr(like, name), np.ndarray)
     }
     columns |= {
         "seq": np.arange(start, stop),
@@ -127,6 +146,8 @@ def _features(book: _Book, ticks: Ticks) -> Iterator[Event]:
         bid=rows.bid if rows.bid.size else None,
         ask=rows.ask if rows.ask.size else None,
         size=rows.size if rows.size.size else None,
+        regime=book.classifier.step(rows.x, rows.flags),
+        model=book.classifier.model.version,
     )
     if not int(np.bitwise_or.reduce(rows.flags)) & BAD:
         return

@@ -19,10 +19,37 @@ def scaler(
 ) -> None:
     """Fit the feature scaler on randomised SIMULATED markets."""
     from windvane.infra.progress import bar, say
-    from windvane.infra.simulated import SCALER_SEEDS, fit_scaler, scaler_source
+    from windvane.infra.simulated import fit_scaler, scaler_source
     from windvane.metamodel import scaler as home
+    from windvane.metamodel.seeds import SCALER
 
     path = out or Path(home.__file__).with_name("scaler_constants.py")
-    with bar("scaler", len(SCALER_SEEDS)) as progress:
+    with bar("scaler", len(SCALER)) as progress:
         path.write_text(scaler_source(fit_scaler(progress)), encoding="utf-8")
     say(f"wrote {path}")
+
+
+@app.command()
+def regime(
+    out: Annotated[Path | None, typer.Option(help="File to write. Default: the package's own.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Fewer than the recipe's, to try it out.")] = None,
+) -> None:
+    """Train the regime classifier on randomised SIMULATED markets; needs torch, takes some minutes."""
+    import dataclasses
+
+    from windvane.infra.progress import bar, say
+    from windvane.infra.training.regime import Recipe, train_regime
+    from windvane.metamodel import regime as home
+    from windvane.metamodel.config import check
+    from windvane.metamodel.regime import load_model
+
+    check(epochs is None or epochs >= 1, f"--epochs is {epochs}: give 1 or more")
+    check(
+        epochs is None or out is not None, "--epochs makes weights that are not to be shipped: give --out too"
+    )
+    recipe = Recipe() if epochs is None else dataclasses.replace(Recipe(), epochs=epochs)
+    path = out or Path(home.__file__).with_name(home.SHIPPED)
+    with bar("regime", recipe.total) as progress:
+        raw = train_regime(recipe, progress)
+    path.write_bytes(raw)
+    say(f"wrote {load_model(raw).version} to {path}")

@@ -1,4 +1,4 @@
-"""The last part of the report page: data quality, learner versions and settings."""
+"""Parts of the report page that say how figures came about: regimes, data quality, learner versions and settings."""
 
 from html import escape
 from typing import Any
@@ -6,11 +6,35 @@ from typing import Any
 import msgspec
 
 from windvane.infra.outputs.facts import Facts
-from windvane.infra.outputs.pieces import NONE, bars, interval, many, table
+from windvane.infra.outputs.pieces import NONE, bars, interval, many, number, percent, table
 from windvane.infra.outputs.tally import Tally
+from windvane.metamodel.market import REGIMES
 
 VERSIONS = 12
 """Learner versions and controls listed one by one, the last ones."""
+
+
+def regimes(found: dict[str, Any], tally: Tally) -> str:
+    """What the classifier told, and how right it was where the truth is known."""
+    told = found["regime"]
+    shown = {REGIMES[k]: n for k, n in enumerate(tally.regimes.shown.tolist()) if n}
+    shown = dict(sorted(shown.items(), key=lambda item: -item[1]))
+    if told is None:
+        verdict = (
+            "The classifier was trained on simulated markets. Nobody knows the true regimes of these data, so "
+            "nothing says how right it is here."
+        )
+    else:
+        verdict = (
+            f"Against the true regimes of the simulator: accuracy {percent(told['accuracy'])}, macro-F1 "
+            f"{number(told['macro_f1'])}, right {number(told['median_delay'], 0)} rows after a switch (median), "
+            f"{number(told['switches_per_1000'], 1)} changes of the label in 1,000 rows."
+        )
+    return (
+        "<h2>The market's regime</h2><p class=note>Probability of every regime, mean between two points. "
+        f'{verdict}</p><div class=chart id=regimes style="height:300px"></div>'
+        + bars(("Label shown", "Rows", "Share"), shown, int(tally.regimes.shown.sum()))
+    )
 
 
 def data(found: dict[str, Any], tally: Tally) -> str:

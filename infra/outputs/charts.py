@@ -11,6 +11,7 @@ from windvane.infra.outputs.curves import MOST
 from windvane.infra.outputs.days import DAY
 from windvane.infra.outputs.palette import CYCLE, ENSEMBLE, INK, MUTED, RULE, colour, soft
 from windvane.infra.outputs.tally import Tally
+from windvane.metamodel.market import REGIMES
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -141,6 +142,29 @@ def members(tally: Tally, names: tuple[str, ...]) -> go.Figure:
     """Mean Fixed-Share weight of every member."""
     codes = [CYCLE[-1 - k % len(CYCLE)] for k in range(len(names))]  # from the other end than agents
     return _stacked(tally.curves.milliseconds, tally.curves["members"], names, codes, 260)
+
+
+def regimes(tally: Tally) -> go.Figure:
+    """Mean posterior of every regime; below it the true ones, where the input has them."""
+    told = tally.regimes
+    x, parts = told.curves.milliseconds, [("posterior", "y", 0.75)]
+    if told.scores.scored:
+        parts.append(("truth", "y2", 0.95))
+    traces = []
+    for group, axis, opacity in parts:
+        for k, name in enumerate(REGIMES):
+            more: dict[str, Any] = {"stackgroup": group, "fillcolor": soft(CYCLE[k], opacity), "yaxis": axis}
+            more |= {"legendgroup": name, "showlegend": axis == "y", "hovertemplate": "%{y:.0%}"}
+            title = name.replace("_", " ")
+            traces.append(_line(x, told.curves[group][:, k], title, CYCLE[k], 0.0, **more))
+    axis_of: dict[str, Any] = {"tickformat": "~%", "range": [0, 1]}
+    layout = _layout(300, yaxis={**axis_of, "domain": [0.24 if len(parts) > 1 else 0.0, 1.0]})
+    if len(parts) > 1:
+        layout["yaxis2"] = {**layout["yaxis"], "domain": [0.0, 0.15], "showticklabels": False}
+        layout["yaxis2"] |= {"title": {"text": "True", "font": {"size": 12, "color": MUTED}}}
+        layout["xaxis"]["anchor"] = "y2"
+    layout["legend"]["traceorder"] = "normal"
+    return _figure(traces, layout)
 
 
 def position(tally: Tally) -> go.Figure:

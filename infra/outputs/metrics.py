@@ -177,6 +177,7 @@ def metrics(tally: Tally, facts: Facts) -> dict[str, Any]:
             "controls": len(tally.controls),
         },
         "learner": {"versions": tally.outcomes.total(), **dict(sorted(tally.outcomes.items()))},
+        "regime": tally.regimes.figures(),
         "notes": list(facts.notes),
         "config": msgspec.json.decode(msgspec.json.encode(facts.config)),
     }

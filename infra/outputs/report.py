@@ -23,6 +23,7 @@ def report(found: dict[str, Any], tally: Tally, facts: Facts) -> str:
             _head(found, tally, facts),
             _money(found, tally, drawn),
             _weights(tally, drawn),
+            appendix.regimes(found, tally) if "regimes" in drawn else "",
             _account(found, tally, drawn),
             _tables(found, tally),
             appendix.data(found, tally),
@@ -61,6 +62,8 @@ def _charts(found: dict[str, Any], tally: Tally, facts: Facts) -> dict[str, Any]
     }
     if facts.members:
         drawn["members"] = charts.members(tally, facts.members)
+    if tally.regimes.curves.points > 1:
+        drawn["regimes"] = charts.regimes(tally)
     if len(tally.standing.days) > 1:
         drawn["costs"] = charts.costs(tally)
     return drawn

@@ -8,6 +8,7 @@ import numpy as np
 from windvane.agents.base import Floats, Ints
 from windvane.infra.outputs.curves import Curves
 from windvane.infra.outputs.days import Days
+from windvane.infra.outputs.regimes import RegimeTally
 from windvane.metamodel.account import REASONS
 from windvane.metamodel.config import TradingConfig
 from windvane.metamodel.risk import GATES
@@ -97,6 +98,7 @@ class Tally:
                 "position": "mean",
             }
         )
+        self.regimes = RegimeTally()
         self._peak = np.zeros(len(self.accounts))  # highest PnL so far; flat at first
         self.orders: Counter[str] = Counter()  # by reason
         self.reduce_only = 0
@@ -115,6 +117,7 @@ class Tally:
         elif (block.accounts, block.agents) != (self.accounts, self.agents):
             raise ValueError(f"book {block.book} changes its accounts or agents at row {block.first}")
         self._times(block.ts)
+        self.regimes.show(block)
         self.rows += len(block)
         self.accepted += int(np.count_nonzero((block.flags & (ev.HEARTBEAT | ev.BAD)) == 0))
         self.good += int(np.count_nonzero((block.flags & ev.REPEATED) == 0))
@@ -146,6 +149,7 @@ class Tally:
 
     def _series(self, block: ev.Decisions) -> None:
         self.days.add(block.ts, block.equities)
+        self.regimes.decisions(block)
         pnl = (block.equities - self.config.capital) / self.config.capital
         peak = np.maximum(np.maximum.accumulate(pnl, axis=0), self._peak)
         self._peak = peak[-1].copy()
@@ -172,7 +176,9 @@ class Tally:
 
     def single(self, event: ev.Event) -> None:
         """Any other event."""
-        if isinstance(event, ev.Statements):
+        if isinstance(event, ev.Ticks):
+            self.regimes.ticks(event)
+        elif isinstance(event, ev.Statements):
             self.standing.add(event)
         elif isinstance(event, ev.DeadLetter):
             # A reason may quote what it refuses: nothing else bounds the number of different texts.

@@ -49,11 +49,12 @@ def _stream(events: Iterable[ev.Event], out: Path, facts: Facts, tally: Tally) -
             nonlocal table
             if table is None:
                 path = out / "decisions.parquet"
+                timed, told = block.awake is not None, block.regime is not None
                 table = stack.enter_context(
-                    DecisionsTable(path, block.agents, facts.members, timed=block.awake is not None)
+                    DecisionsTable(path, block.agents, facts.members, timed=timed, regimes=told)
                 )
             tally.decisions(block)
-            table.add(block)
+            table.add(block, tally.regimes.label)
 
         def order(block: ev.Orders) -> None:
             tally.count_orders(block)

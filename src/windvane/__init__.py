@@ -15,6 +15,7 @@ _HOMES = {
     "EmbeddedRunner": "streams.embedded",
     "FeatureScaler": "metamodel.scaler",
     "MarketFeatureExtractor": "metamodel.features",
+    "MarketRegimeClassifier": "metamodel.regime",
     "MetaLearningEnsembleManager": "metamodel.ensemble",
     "MetaLearningRiskManagedEnsemble": "metamodel.ensemble",
     "OrderSubscriber": "infra.kafka.subscriber",

@@ -1,0 +1,31 @@
+"""Which seeds of the simulated market are for what. No two of these ever share one.
+
+A seed draws the same noise in every named market, so a seed that was trained on is lost for testing in all of them.
+"""
+
+TRAINING = range(240)
+"""Randomised markets that models are fitted on."""
+
+CALIBRATION = range(1000, 1024)
+"""Standard markets that the simulator's constants were chosen on; frozen since."""
+
+VALIDATION = range(2000, 2024)
+"""What choices between models are made on."""
+
+REPORTED = range(4000, 4024)
+"""What the published tables of the ensemble are measured on."""
+
+TEST = range(5000, 5024)
+"""What the figures of the regime classifier are measured on, once the choices are made."""
+
+SCALER = range(10_000, 10_040)
+"""Randomised markets that the feature scaler is fitted on."""
+
+ALL = {
+    "training": TRAINING,
+    "calibration": CALIBRATION,
+    "validation": VALIDATION,
+    "reported": REPORTED,
+    "test": TEST,
+    "scaler": SCALER,
+}

@@ -108,7 +108,8 @@ class PartitionHost:
         """From fencing the last owner to a clean stop."""
         plan, began = self.plan, time.monotonic()
         identity = f"{plan.group}.{self.partition}" if plan.transactional else None
-        producer, reader = new_producer(plan.settings, identity), new_reader(plan.settings)
+        producer = new_producer(plan.settings, identity)
+        reader = new_reader(plan.settings, patient=plan.patient)
         try:
             await producer.start()  # of a transactional one: fences the last owner, aborts what it left open
             await reader.start()

@@ -109,7 +109,8 @@ class PartitionHost:
         """From fencing the last owner to a clean stop."""
         plan, began = self.plan, time.monotonic()
         identity = f"{plan.group}.{self.partition}" if plan.transactional else None
-        producer, reader = new_producer(plan.settings, identity), new_reader(plan.settings)
+        producer = new_producer(plan.settings, identity)
+        reader = new_reader(plan.settings, patient=plan.patient)
         try:
             await producer.start()  # of a transactional one: fences the last owner, aborts what it left open
             await reader.start()
@@ -127,6 +128,8 @@ class PartitionHost:
             self.inlet = self._new_inlet(reader)
             await self._work_on(producer, self.inlet, worker, began)
         finally:
+            if self.inlet is not None:
+                await self.inlet.close()
             self._worker = self.inlet = None
             await self._saver.settle()
             await close(reader)

@@ -1,6 +1,7 @@
 """One worker process: checked before it starts, kernels ready before it joins its group, stopped cleanly."""
 
 import asyncio
+import gc
 import signal
 import time
 from contextlib import closing
@@ -44,6 +45,7 @@ def run_worker(
         states /= asyncio.run(layout.cluster(settings))  # offsets of one cluster mean nothing on another
     plan = plan_of(spec, settings, partitions, states)
     warm_up()  # a compile would hold up heartbeats
+    gc.freeze()  # nor is all that was imported to be gone through while rows wait
     metrics = WorkerMetrics(plan.stage.name)
     with closing(ChildTrainer()) as trainer:
         plan = plan._replace(trainer=trainer)

@@ -117,7 +117,7 @@ def rounds(
                 ):
                     control.resume(st, k, pnl)
             learner.learn(m, rules, mid, cost, warm, inputs.awake)
-            learner.weigh(m, rules, inputs.x[t], inputs.target[t], warm, inputs.awake)
+            learner.weigh(m, rules, inputs.x[t], inputs.regime[t], inputs.target[t], warm, inputs.awake)
             if good > 0:
                 clock.f[1] += max(0.01, 1.0 / good) * (ts - clock.n[5] - clock.f[1])
             clock.n[4] += 1

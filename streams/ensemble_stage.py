@@ -132,6 +132,7 @@ def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
         size=rows.size,
         control=codes,
         awake=step.awake,
+        regime=rows.regime,
     )
     out = result.outputs
     trained = state.schedule.advance(rows.seq, rows.flags)

@@ -44,6 +44,7 @@ def train_members(
         "ticks": str(ticks),
         "agents": ",".join(names),
         "features": ",".join(NAMES[: pretrained.FEATURES]),
+        "crossed": ",".join(NAMES[i] for i in pretrained.CROSSED),
         "regimes": ",".join(REGIMES),
         "classifier": regime.shipped().version,
     }

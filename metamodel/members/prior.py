@@ -43,7 +43,8 @@ def load_prior(raw: bytes) -> Prior:
     tensors, about = weights.from_bytes(raw)
     if about.get("model") != "members" or about.get("regimes") != ",".join(REGIMES):
         raise WeightsError(f"not what members know of the regimes {', '.join(REGIMES)}")
-    if about.get("features") != ",".join(NAMES[: pretrained.FEATURES]):
+    features = {"features": NAMES[: pretrained.FEATURES], "crossed": [NAMES[i] for i in pretrained.CROSSED]}
+    if any(about.get(name) != ",".join(read) for name, read in features.items()):
         raise WeightsError("what members know was fitted on other features: run `windvane train members`")
     agents = tuple(filter(None, about.get("agents", "").split(",")))
     a, d, k = len(agents), pretrained.regressors(len(agents)), len(REGIMES)

@@ -73,6 +73,7 @@ def through_regimes(z: Floats, q: Floats, fast: Floats, slow: Floats, a: Floats)
             [1.0],
             z[:21] / 2.0,
             q,
+            *(z[i] / 2.0 * q for i in (1, 2, 3, 15, 16)),
             10.0 * fast,
             25.0 * slow,
             a * (bull - bear - crisis),

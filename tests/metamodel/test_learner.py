@@ -82,7 +82,7 @@ def start_of(agents: tuple[str, ...]) -> dict[str, Floats]:
     known, n = prior.shipped(), len(agents)
 
     def labels(names: tuple[str, ...]) -> list[tuple[str, int]]:
-        return [("", i) for i in range(29)] + [(name, block) for block in range(5) for name in names]
+        return [("", i) for i in range(64)] + [(name, block) for block in range(5) for name in names]
 
     at = {label: i for i, label in enumerate(labels(known.agents))}
     mine, familiar = labels(agents), set(agents) & set(known.agents)

@@ -1,15 +1,14 @@
-"""The learner as a whole: against a plain version, and the laws of its weights."""
+"""The laws of the learner's weights."""
 
 from itertools import pairwise
 
-import learner_reference as reference
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from learner_rows import KNOWN, STRANGERS, manager, part, rows
 
-from windvane.agents.base import Floats, Ints
-from windvane.agents.factory import AGENTS
+from windvane.agents.base import Floats
 from windvane.metamodel import learner
 from windvane.metamodel.config import TradingConfig, WeighingConfig
 from windvane.metamodel.ensemble import (
@@ -18,47 +17,13 @@ from windvane.metamodel.ensemble import (
     flatten,
     restore,
 )
-from windvane.metamodel.features import NAMES, MarketFeatureExtractor
-from windvane.metamodel.members import MEMBERS, prior
+from windvane.metamodel.features import MarketFeatureExtractor
+from windvane.metamodel.members import MEMBERS
+from windvane.metamodel.regime import shipped
 from windvane.metamodel.scaler import FeatureScaler, scale_row
 
 laws = settings(deadline=None, max_examples=20)
 seeds = st.integers(0, 2**32 - 1)
-Rows = tuple[Floats, Floats, Floats, Floats, Ints, Floats]  # x, mid, target, cost, warm, posterior
-STRANGERS = tuple(f"agent_{i}" for i in range(12))
-KNOWN = tuple(AGENTS)
-
-
-def scaler(seed: int) -> FeatureScaler:
-    rng = np.random.default_rng(seed)
-    return FeatureScaler(rng.standard_normal(50), np.exp(rng.standard_normal(50)))
-
-
-def rows(seed: int, n: int, agents: int, cold: int = 0) -> Rows:
-    """Agents that are right or wrong for a while, some of them still, in a market with jumps."""
-    rng = np.random.default_rng(seed)
-    vol = 2e-3 * np.exp(np.cumsum(rng.normal(0.0, 0.05, n)))
-    r = np.clip(vol * rng.standard_t(3, n), -1.0, 1.0)
-    skill = np.repeat(rng.standard_normal((n // 100 + 1, agents)), 100, axis=0)[:n]
-    target = np.tanh(0.5 * skill * np.sign(np.roll(r, -1))[:, None] + rng.standard_normal((n, agents)))
-    target[rng.random((n, agents)) < 0.3] = 0.0
-    x = np.clip(3.0 * rng.standard_normal((n, 50)).cumsum(axis=0) / 10.0, -20.0, 20.0)
-    cost = 1e-4 * (1.0 + rng.exponential(1.0, n))
-    warm = (np.arange(n) >= cold).astype(np.int64)
-    posterior = np.repeat(rng.dirichlet(np.full(7, 0.3), n // 40 + 1), 40, axis=0)[:n]
-    return x, 9e3 * np.exp(np.cumsum(r)), target, cost, warm, posterior
-
-
-def manager(
-    agents: int | tuple[str, ...], config: WeighingConfig | None = None, delay: int = 1, seed: int = 0
-) -> MetaLearningEnsembleManager:
-    names = STRANGERS[:agents] if isinstance(agents, int) else agents
-    return MetaLearningEnsembleManager(names, config, delay=delay, scaler=scaler(seed))
-
-
-def part(given_rows: Rows, start: int, stop: int) -> Rows:
-    x, mid, target, cost, warm, posterior = (column[start:stop] for column in given_rows)
-    return x, mid, target, cost, warm, posterior
 
 
 def states(m: MetaLearningEnsembleManager) -> dict[str, np.ndarray]:
@@ -75,81 +40,6 @@ def on_the_simplex(w: Floats, cap: float, minimum: int) -> bool:
         and (w <= max(cap, 1.0 / n)).all()
         and ((w >= min(0.05, 1.0 / n)).sum(axis=1) >= min(minimum, n)).all()
     )
-
-
-def start_of(agents: tuple[str, ...]) -> dict[str, Floats]:
-    """What the members know of these agents at the start, looked up by name."""
-    known, n = prior.shipped(), len(agents)
-
-    def labels(names: tuple[str, ...]) -> list[tuple[str, int]]:
-        return [("", i) for i in range(64)] + [(name, block) for block in range(5) for name in names]
-
-    at = {label: i for i, label in enumerate(labels(known.agents))}
-    mine, familiar = labels(agents), set(agents) & set(known.agents)
-    normal, moment = 1500.0 * np.eye(len(mine)), np.zeros((len(mine), n))
-    first, second = np.zeros((7, n)), np.array([np.eye(n)] * 7)
-    for i, one in enumerate(mine if familiar else []):
-        for j, other in enumerate(mine):
-            if one in at and other in at:
-                normal[i, j] += 25_000.0 * known.normal[at[one], at[other]]
-        for j, name in enumerate(agents):
-            if one in at and name in familiar:
-                moment[i, j] = 25_000.0 * known.moment[at[one], known.agents.index(name)]
-    for i, one_name in enumerate(agents):
-        for j, other_name in enumerate(agents):
-            if {one_name, other_name} <= familiar:
-                places = known.agents.index(one_name), known.agents.index(other_name)
-                first[:, i] = known.moments.first[:, places[0]]
-                second[:, i, j] = known.moments.second[:, places[0], places[1]]
-    return {"normal": normal, "moment": moment, "first": first, "second": second}
-
-
-@pytest.mark.parametrize(
-    ("agents", "delay", "cold"),
-    [
-        (STRANGERS[:6], 1, 100),
-        (STRANGERS[:3], 3, 33),
-        (STRANGERS[:1], 1, 50),
-        (KNOWN, 0, 0),
-        (("buy_and_hold", "stranger", "ema_momentum"), 1, 20),
-    ],
-)
-def test_against_the_reference(agents: tuple[str, ...], delay: int, cold: int) -> None:
-    assert MEMBERS == ("equal", "prod", "contextual", "pretrained", "regime")
-    n, told = len(agents), (3.0, 1.0, 2.0, 2.0, 2.0)
-    config = WeighingConfig(max_agent_weight=0.45, min_diversification_agents=2, prior=told)
-    given_rows, m = rows(n + delay, 640, n, cold), manager(agents, config, delay, seed=9)
-    got, share = np.empty((640, n)), np.empty((640, 5))
-    for t in range(640):
-        got[t] = m.step(*part(given_rows, t, t + 1))[0]
-        share[t] = m.learner.share
-    scale = scaler(9)
-    rules = reference.Settings(
-        cap=0.45,
-        minimum=2,
-        gamma=0.05,
-        eta=0.02,
-        alpha=1e-4,
-        delay=delay,
-        prior=np.array(told) / 10.0,
-        centre=scale.centre,
-        spread=scale.spread,
-        trend=NAMES.index("trend_128"),
-        **start_of(agents),
-    )
-    x, mid, target, cost, warm, posterior = given_rows
-    expected = reference.run(rules, x, posterior, mid, target, cost, warm)
-    np.testing.assert_allclose(m.learner.gn, expected.gn[-1], rtol=0.0, atol=1e-9)
-    np.testing.assert_allclose(m.learner.S, expected.S, rtol=0.0, atol=1e-9)
-    found = (m.learner.contextual.mu, m.learner.pretrained.mu, m.learner.regime.mu)
-    np.testing.assert_allclose(found, expected.mu, rtol=0.0, atol=1e-8)
-    np.testing.assert_allclose(m.learner.w, expected.members[-1], rtol=0.0, atol=1e-7)
-    np.testing.assert_allclose(share, expected.share, rtol=0.0, atol=1e-7)
-    np.testing.assert_allclose(got, expected.weights, rtol=0.0, atol=1e-7)
-    assert m.weights == dict(zip(m.agents, m.learner.weights.tolist(), strict=True))
-    assert list(m.member_weights.values()) == share[-1].tolist()
-    totals = expected.gn.sum(axis=0) / (640 - cold)
-    np.testing.assert_allclose(list(m.mean_scores.values())[:n], totals, rtol=0.0, atol=1e-9)
 
 
 def test_a_good_agent_is_found() -> None:
@@ -198,6 +88,15 @@ def test_weights_lie_on_the_capped_simplex(
 def test_before_it_is_warm_weights_are_equal() -> None:
     weights = manager(6).step(*rows(2, 200, 6, cold=200))
     np.testing.assert_allclose(weights, 1.0 / 6.0, rtol=0.0, atol=1e-15)
+
+
+def test_without_a_classifier_regimes_are_as_often_as_in_its_training() -> None:
+    x, mid, target, cost, warm, posterior = rows(3, 900, 6)
+    told, untold, even = manager(KNOWN), manager(KNOWN), manager(KNOWN)
+    prior_of_regimes = np.tile(shipped().prior, (900, 1))
+    got = untold.step(x, mid, target, cost, warm)
+    assert even.step(x, mid, target, cost, warm, prior_of_regimes).tobytes() == got.tobytes()
+    assert told.step(x, mid, target, cost, warm, posterior).tobytes() != got.tobytes()
 
 
 @given(seed=seeds, now=st.integers(1, 399))

@@ -13,6 +13,7 @@ from windvane.infra.commands import (
     backtest,
     control,
     doctor,
+    evaluate,
     journal,
     orders,
     replay,
@@ -40,6 +41,7 @@ app.command(name="backtest")(backtest.backtest)
 app.command(name="replay")(replay.replay)
 app.command(name="simulate")(simulate.simulate)
 app.command(name="journal")(journal.journal)
+app.command(name="evaluate")(evaluate.evaluate)
 app.command(name="doctor")(doctor.doctor)
 app.command(name="orders")(orders.orders)
 app.command(name="schemas")(schemas.schemas)

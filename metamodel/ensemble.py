@@ -13,7 +13,7 @@ from windvane.metamodel import account, learner, risk
 from windvane.metamodel import round as one_round
 from windvane.metamodel.config import TradingConfig, WeighingConfig
 from windvane.metamodel.members import MEMBERS, predictor
-from windvane.metamodel.members.predictor import REGIMES
+from windvane.metamodel.regime import shipped
 from windvane.metamodel.round_columns import Inputs, Outputs, new_clock
 from windvane.metamodel.scaler import FeatureScaler
 from windvane.metamodel.weights import WeightsError
@@ -43,11 +43,16 @@ def restore(prefix: str, part: Any, state: dict[str, np.ndarray]) -> None:
             restore(f"{prefix}.{name}", value, state)
 
 
+def untold(rows: int) -> Floats:
+    """(n, 7) posteriors where no classifier tells: how often regimes were what in its training."""
+    return np.tile(shipped().prior, (rows, 1))
+
+
 class MetaLearningEnsembleManager:
     """Weights over agents, learned while they act.
 
-    The mixture of equal weights, Adapt-ML-Prod and contextual least squares, joined by Fixed-Share. `delay` is the
-    execution delay in good rows, so that agents are scored on what could really be had.
+    A mixture of ways to weigh, the members, joined by Fixed-Share. `delay` is the execution delay in good rows, so
+    that agents are scored on what could really be had.
     """
 
     def __init__(
@@ -60,19 +65,27 @@ class MetaLearningEnsembleManager:
     ) -> None:
         self.agents = tuple(agents)
         self.members = MEMBERS
-        self.rules = learner.new_rules(config or WeighingConfig(), delay, scaler or FeatureScaler())
-        self.learner = learner.new_learner(len(self.agents), self.rules)
+        self.rules = learner.new_rules(
+            config or WeighingConfig(), delay, scaler or FeatureScaler(), self.agents
+        )
+        self.learner = learner.new_learner(self.agents, self.rules)
 
     def step(
-        self, x: Floats, mid: Floats, target: Floats, cost: Floats, warm: Ints, regime: Floats | None = None
+        self,
+        x: Floats,
+        mid: Floats,
+        target: Floats,
+        cost: Floats,
+        warm: Ints,
+        regime: Floats | None = None,
     ) -> Floats:
         """Weights (n, N) after each of n good rows: learns from row t, then weighs for it.
 
         x: (n, 50) features; mid: (n,); target: (n, N) positions; cost: (n,) of one unit traded, a share of price;
-        warm: (n,) 0 in rows that only warm up; regime: (n, 7) posterior.
+        warm: (n,) 0 in rows that only warm up; regime: (n, 7) posterior, None where nobody tells it.
         """
         weights = np.empty_like(target)
-        p = np.zeros((len(mid), REGIMES)) if regime is None else regime
+        p = untold(len(mid)) if regime is None else regime
         learner.run(self.learner, self.rules, x, p, mid, target, cost, warm, weights)
         return weights
 
@@ -150,10 +163,12 @@ class MetaLearningRiskManagedEnsemble:
         regime: Floats | None = None,
         control: Ints | None = None,
         awake: Ints | None = None,
+        regime: Floats | None = None,
     ) -> Round:
         """n rounds; columns (n,), x (n, 50), regime (n, 7), target and confidence (n, N).
 
-        control: (n,) codes of `control`; awake: (N,) 0 for agents that sleep in all these rows, None: nobody does.
+        regime: (n, 7) posterior of the regimes, None where nobody tells it; control: (n,) codes of `control`.
+        awake: (N,) 0 for agents that sleep in all these rows, None: nobody does.
         """
         n = len(seq)
         out = self._outputs(n)
@@ -171,7 +186,7 @@ class MetaLearningRiskManagedEnsemble:
                 ts,
                 flags,
                 x,
-                np.zeros((n, REGIMES)) if regime is None else regime,
+                untold(n) if regime is None else regime,
                 mid,
                 _EMPTY if bid is None or ask is None else bid,
                 _EMPTY if bid is None or ask is None else ask,

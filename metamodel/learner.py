@@ -1,5 +1,6 @@
 """Whom to believe: scores every agent and member, learns, and gives weights. One call a good row, O(1)."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,17 +10,17 @@ from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel import fixed_share, scores
 from windvane.metamodel.config import WeighingConfig
 from windvane.metamodel.features import NAMES
-from windvane.metamodel.members import MEMBERS, contextual, predictor, prod
+from windvane.metamodel.market import REGIMES
+from windvane.metamodel.members import MEMBERS, contextual, predictor, pretrained, prior, prod, regime
 from windvane.metamodel.scaler import FeatureScaler, scale_row
 from windvane.metamodel.simplex import allocate, equal, project
 
-_FAST = 1.0 - 0.5 ** (1.0 / 96.0)
-_SLOW = 1.0 - 0.5 ** (1.0 / 768.0)
 _COV = 1.0 - 0.5 ** (1.0 / 2000.0)
 _SMOOTH = 0.1
 _STEPS = 8  # of projected gradient, warm-started
 _TREND = NAMES.index("trend_128")
-_EQUAL, _PROD, _CONTEXTUAL, _PREDICTOR = range(4)
+_EQUAL, _PROD, _CONTEXTUAL, _PRETRAINED, _REGIME, _PREDICTOR = range(6)
+_PREDICTING = (_CONTEXTUAL, _PRETRAINED, _REGIME)
 
 
 class Rules(NamedTuple):
@@ -34,15 +35,19 @@ class Rules(NamedTuple):
     prior: Floats  # (M,)
     centre: Floats  # (F,)
     spread: Floats  # (F,)
+    moments: regime.Moments  # of the agents in simulated markets
     retraining: bool
 
 
 class Learner(NamedTuple):
-    """State of the learner; N agents, M members, F features, R = delay + 3."""
+    """State of the learner; N agents, M members, F features, K regimes, R = delay + 3."""
 
     market: scores.Market
     prod: prod.Prod
     contextual: contextual.Contextual
+    pretrained: contextual.Contextual
+    regime: regime.Conditional
+    posteriors: Floats  # (R, K) ring of the regimes' posteriors
     predictor: predictor.Predictor
     targets: Floats  # (R, N) ring of the agents' targets
     member_targets: Floats  # (R, M) ring of the members' targets
@@ -53,25 +58,26 @@ class Learner(NamedTuple):
     S: Floats  # (N, N) EWMA covariance of gn
     cumulated: Floats  # (64, N) ring of running sums of gn
     w: Floats  # (M, N) weights of every member
-    best: Floats  # (N,) where the contextual member is heading
+    best: Floats  # (M, N) where the members that predict are heading
     share: Floats  # (M,) weights of the members
     square: Floats  # (M,)
     weights: Floats  # (N,) the mixture
     z: Floats  # (F,) scratch: scaled features
-    x: Floats  # (D,) scratch: regressors
+    x: Floats  # (D,) scratch: regressors of the contextual member
+    y: Floats  # (E,) scratch: of the pretrained one
     v: Floats  # (N,) scratch
     box: Floats  # (3, N) scratch
     totals: Floats  # (N + M,) sums of scores since the start
 
 
-def new_rules(config: WeighingConfig, delay: int, scaler: FeatureScaler) -> Rules:
+def new_rules(config: WeighingConfig, delay: int, scaler: FeatureScaler, agents: Sequence[str]) -> Rules:
     """Settings of a learner."""
     if len(config.prior) != len(MEMBERS):
         raise ValueError(f"prior has {len(config.prior)} weights: give one for each of {', '.join(MEMBERS)}")
-    prior = np.array(config.prior)
+    shares = np.array(config.prior)
     if not config.retraining:
-        prior[_PREDICTOR] = 0.0
-        if prior.sum() == 0.0:
+        shares[_PREDICTOR] = 0.0
+        if shares.sum() == 0.0:
             raise ValueError("prior gives all weight to the predictor, and retraining is off: switch it on")
     return Rules(
         config.max_agent_weight,
@@ -80,16 +86,17 @@ def new_rules(config: WeighingConfig, delay: int, scaler: FeatureScaler) -> Rule
         config.learning_rate,
         config.share_rate,
         delay,
-        prior / prior.sum(),
+        shares / shares.sum(),
         scaler.centre,
         scaler.spread,
+        prior.moments_of(prior.shipped(), agents),
         config.retraining,
     )
 
 
-def new_learner(agents: int, rules: Rules) -> Learner:
-    """A learner that has seen nothing: equal weights, and the prior over members."""
-    members, ring = len(MEMBERS), rules.delay + 3
+def new_learner(names: Sequence[str], rules: Rules) -> Learner:
+    """A learner that has seen nothing of these agents but what ships: equal weights, and the prior over members."""
+    agents, members, ring = len(names), len(MEMBERS), rules.delay + 3
     features = len(rules.centre)
     d = contextual.regressors(features, agents)
     even = equal(np.ones(agents, np.int64))
@@ -97,6 +104,9 @@ def new_learner(agents: int, rules: Rules) -> Learner:
         market=scores.new_market(),
         prod=prod.Prod.new(agents),
         contextual=contextual.Contextual.new(d, agents),
+        pretrained=contextual.Contextual.at(*prior.fitted(prior.shipped(), names)),
+        regime=regime.Conditional.new(agents),
+        posteriors=np.zeros((ring, len(REGIMES))),
         predictor=predictor.new(features, agents, rules.retraining),
         targets=np.zeros((ring, agents)),
         member_targets=np.zeros((ring, members)),
@@ -107,12 +117,13 @@ def new_learner(agents: int, rules: Rules) -> Learner:
         S=np.eye(agents),
         cumulated=np.zeros((64, agents)),
         w=np.tile(even, (members, 1)),
-        best=even.copy(),
+        best=np.tile(even, (members, 1)),
         share=rules.prior.copy(),
         square=np.ones(members),
         weights=even.copy(),
         z=np.zeros(features),
         x=np.zeros(d),
+        y=np.zeros(pretrained.regressors(agents)),
         v=np.zeros(agents),
         box=np.zeros((3, agents)),
         totals=np.zeros(agents + members),
@@ -131,8 +142,8 @@ def learn(m: Learner, rules: Rules, mid: float, cost: float, warm: bool, awake: 
     scores.score(m.member_targets, good, rules.delay, r, s, past_cost, m.member_score)
     for i in range(n):
         if awake[i]:
-            m.fast[i] += _FAST * (m.gn[i] - m.fast[i])
-            m.slow[i] += _SLOW * (m.gn[i] - m.slow[i])
+            m.fast[i] += contextual.FAST * (m.gn[i] - m.fast[i])
+            m.slow[i] += contextual.SLOW * (m.gn[i] - m.slow[i])
         else:
             m.gn[i] = 0.0
         m.cumulated[good % 64, i] = m.cumulated[(good - 1) % 64, i] + m.gn[i]
@@ -145,12 +156,13 @@ def learn(m: Learner, rules: Rules, mid: float, cost: float, warm: bool, awake: 
     for i in range(m.share.shape[0]):
         m.totals[n + i] += m.member_score[i]
     prod.learn(m.prod, m.gn, awake, m.w[_PROD])
+    regime.learn(m.regime, m.posteriors[(good - 1 - rules.delay) % m.posteriors.shape[0]], m.gn, awake)
     fixed_share.learn(m.member_score, m.square, rules.prior, rules.eta, rules.alpha, m.share)
 
 
 @inlined
 def weigh(m: Learner, rules: Rules, features: Floats, p: Floats, a: Floats, warm: bool, awake: Ints) -> None:
-    """Weights for this good row from features (F,), the regime posterior p (7,) and the agents' targets a (N,)."""
+    """Weights for this good row from features (F,), regimes' posterior p (K,) and the agents' targets a (N,)."""
     good = m.market.seen[0] - 1  # of the row that `learn` took in
     n, members = a.shape[0], m.share.shape[0]
     count = 0
@@ -162,20 +174,26 @@ def weigh(m: Learner, rules: Rules, features: Floats, p: Floats, a: Floats, warm
         prod.weigh(m.prod, awake, m.v)
         project(m.v, awake, rules.cap, rules.minimum, m.box, m.w[_PROD])
         if good % contextual.EVERY == 0:
-            _contextual(m, rules, features, a, good, awake, count)
-        for i in range(n):
-            m.w[_CONTEXTUAL, i] += _SMOOTH * (m.best[i] - m.w[_CONTEXTUAL, i])
-        if 0 < count < n:
-            m.v[:] = m.w[_CONTEXTUAL]
-            project(m.v, awake, rules.cap, rules.minimum, m.box, m.w[_CONTEXTUAL])
+            _predict(m, rules, features, p, a, good, awake)
+            if count > 0:  # where nobody is awake, the weights of before are where to go on from
+                _head(m, rules, _CONTEXTUAL, m.contextual.mu, m.S, awake)
+                _head(m, rules, _PRETRAINED, m.pretrained.mu, m.S, awake)
+                _head(m, rules, _REGIME, m.regime.mu, m.regime.S, awake)
+        for j in _PREDICTING:
+            for i in range(n):
+                m.w[j, i] += _SMOOTH * (m.best[j, i] - m.w[j, i])
+            if 0 < count < n:
+                m.v[:] = m.w[j]
+                project(m.v, awake, rules.cap, rules.minimum, m.box, m.w[j])
         if rules.retraining:
             _predictor(m, rules, features, p, a, good, awake)
+    ring = m.targets.shape[0]
+    m.posteriors[good % ring, :] = p
     for i in range(n):
         m.v[i] = 0.0
         for j in range(members):
             m.v[i] += m.share[j] * m.w[j, i]
     project(m.v, awake, rules.cap, rules.minimum, m.box, m.weights)
-    ring = m.targets.shape[0]
     for i in range(n):
         m.targets[good % ring, i] = a[i]
     for j in range(members):
@@ -188,21 +206,31 @@ def weigh(m: Learner, rules: Rules, features: Floats, p: Floats, a: Floats, warm
 
 
 @inlined
-def _contextual(
-    m: Learner, rules: Rules, features: Floats, a: Floats, good: int, awake: Ints, count: int
+def _predict(
+    m: Learner, rules: Rules, features: Floats, p: Floats, a: Floats, good: int, awake: Ints
 ) -> None:
-    c = m.contextual
-    if m.market.seen[1] > contextual.HORIZON:  # the prediction of 32 good rows ago can be judged now
+    """Learn from the predictions of 32 good rows ago, then predict again."""
+    now, ago = contextual.slot(good), contextual.slot(good - contextual.HORIZON)
+    if m.market.seen[1] > contextual.HORIZON:
         for i in range(a.shape[0]):
             total = m.cumulated[good % 64, i] - m.cumulated[(good - contextual.HORIZON) % 64, i]
             m.v[i] = total / contextual.HORIZON
-        contextual.learn(c, c.past[contextual.slot(good - contextual.HORIZON)], m.v, awake)
+        contextual.learn(m.contextual, m.contextual.past[ago], m.v, awake, contextual.FORGET)
+        contextual.learn(m.pretrained, m.pretrained.past[ago], m.v, awake, pretrained.FORGET)
     scale_row(features, rules.centre, rules.spread, m.z)
     contextual.regress(m.z, m.z[_TREND], m.fast, m.slow, a, m.x)
-    c.past[contextual.slot(good), :] = m.x
-    contextual.predict(c, m.x)
-    if count > 0:  # where nobody is awake, the weights of before are where to go on from
-        allocate(c.mu, m.S, rules.gamma, awake, rules.cap, rules.minimum, _STEPS, m.box, m.best)
+    pretrained.regress(m.z, p, m.fast, m.slow, a, m.y)
+    m.contextual.past[now, :] = m.x
+    m.pretrained.past[now, :] = m.y
+    contextual.predict(m.contextual, m.x)
+    contextual.predict(m.pretrained, m.y)
+    regime.predict(m.regime, rules.moments, p)
+
+
+@inlined
+def _head(m: Learner, rules: Rules, j: int, mu: Floats, S: Floats, awake: Ints) -> None:
+    """Move where member j is heading towards the best weights for scores of mean mu (N,) and covariance S (N, N)."""
+    allocate(mu, S, rules.gamma, awake, rules.cap, rules.minimum, _STEPS, m.box, m.best[j])
 
 
 @inlined

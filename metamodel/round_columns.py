@@ -22,7 +22,7 @@ class Inputs(NamedTuple):
     ts: Ints
     flags: Ints
     x: Floats  # (n, F)
-    regime: Floats  # (n, 7) posterior, 0 where no classifier runs
+    regime: Floats  # (n, 7) posterior of the regimes
     mid: Floats
     bid: Floats
     ask: Floats

@@ -151,6 +151,7 @@ def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
         regime=rows.regime,
         control=codes,
         awake=step.awake,
+        regime=rows.regime,
     )
     out = result.outputs
     trained = state.schedule.advance(rows.seq, rows.flags)

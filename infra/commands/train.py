@@ -53,3 +53,20 @@ def regime(
         raw = train_regime(recipe, progress)
     path.write_bytes(raw)
     say(f"wrote {load_model(raw).version} to {path}")
+
+
+@app.command()
+def members(
+    out: Annotated[Path | None, typer.Option(help="File to write. Default: the package's own.")] = None,
+) -> None:
+    """Fit what members know before they see a row, on randomised SIMULATED markets; takes some minutes."""
+    from windvane.infra.progress import bar, say
+    from windvane.infra.training.members import train_members
+    from windvane.metamodel.members import prior as home
+    from windvane.metamodel.seeds import TRAINING
+
+    path = out or Path(home.__file__).with_name(home.SHIPPED)
+    with bar("members", len(TRAINING)) as progress:
+        raw = train_members(progress=progress)
+    path.write_bytes(raw)
+    say(f"wrote {home.load_prior(raw).version} to {path}")

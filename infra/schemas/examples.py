@@ -10,12 +10,13 @@ from windvane.agents.base import Ints
 from windvane.infra.schemas.comments import notes_of
 from windvane.metamodel.config import TradingConfig, digest
 from windvane.metamodel.features import NAMES
+from windvane.metamodel.members import MEMBERS
 from windvane.streams.codec import to_json
 from windvane.streams.events import Event
 
 _TS = 1_706_745_600_000_000_000
 _CONFIG = TradingConfig(symbol="BTCUSD", interval=900_000_000_000, agents=("vol_trend", "buy_and_hold"))
-_WIDTHS = {"x": len(NAMES), "regime": 7, "members": 3, "member_targets": 3}
+_WIDTHS = {"x": len(NAMES), "regime": 7, "members": len(MEMBERS), "member_targets": len(MEMBERS)}
 _PLAIN: dict[str, Any] = {
     "book": "main",
     "config": _CONFIG,

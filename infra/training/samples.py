@@ -20,8 +20,21 @@ class Labelled(NamedTuple):
     regime: Ints  # (n,) true regime
 
 
-def labelled(market: str, ticks: int, seed: int, *, randomised: bool = False) -> Labelled:
-    """Features and true regimes of a simulated market."""
+class Seen(NamedTuple):
+    """Rows of one market as the pipeline sees them, and what a unit traded costs at each."""
+
+    x: Floats  # (n, 50) raw features
+    flags: Ints  # (n,)
+    ts: Ints  # (n,) UNIX ns
+    mid: Floats  # (n,)
+    bid: Floats  # (n,)
+    ask: Floats  # (n,)
+    cost: Floats  # (n,) fee and half spread, a share of price
+    regime: Ints  # (n,) true regime
+
+
+def seen(market: str, ticks: int, seed: int, *, randomised: bool = False) -> Seen:
+    """Features, prices, costs and true regimes of a simulated market."""
     m = simulate(market, ticks, seed, randomised)
     rows = MarketFeatureExtractor(stale_after=10**18).step(
         m.ts,
@@ -34,7 +47,14 @@ def labelled(market: str, ticks: int, seed: int, *, randomised: bool = False) ->
         ask_size=m.ask_size,
         buy_size=m.buy_size,
     )
-    return Labelled(rows.x, m.regime)
+    cost = m.fee_bp * 1e-4 + (m.ask - m.bid) / (2.0 * rows.mid)
+    return Seen(rows.x, rows.flags, m.ts, rows.mid, m.bid, m.ask, cost, m.regime)
+
+
+def labelled(market: str, ticks: int, seed: int, *, randomised: bool = False) -> Labelled:
+    """Features and true regimes of a simulated market."""
+    rows = seen(market, ticks, seed, randomised=randomised)
+    return Labelled(rows.x, rows.regime)
 
 
 class Sequences(NamedTuple):

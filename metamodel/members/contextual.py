@@ -19,8 +19,14 @@ EVERY = 4
 HORIZON = 32
 """Good rows that a prediction speaks of."""
 
-_FORGET = 0.5 ** (EVERY / 3e5)
-_PRIOR = 1500.0  # precision of the coefficients at the start
+FAST = 1.0 - 0.5 ** (1.0 / 96.0)
+SLOW = 1.0 - 0.5 ** (1.0 / 768.0)
+"""Steps of the EWMAs of scores that are regressors."""
+
+FORGET = 0.5 ** (EVERY / 3e5)
+PRECISION = 1500.0
+"""Of the coefficients of which nothing is known."""
+
 _SLOTS = HORIZON // EVERY + 1
 
 
@@ -36,13 +42,13 @@ class Contextual(NamedTuple):
     @classmethod
     def new(cls, regressors: int, agents: int) -> "Contextual":
         """Knows nothing: predicts 0."""
-        return cls(
-            np.eye(regressors) / _PRIOR,
-            np.zeros((regressors, agents)),
-            np.zeros((_SLOTS, regressors)),
-            np.zeros(regressors),
-            np.zeros(agents),
-        )
+        return cls.at(np.eye(regressors) / PRECISION, np.zeros((regressors, agents)))
+
+    @classmethod
+    def at(cls, P: Floats, B: Floats) -> "Contextual":
+        """Starts from an inverse covariance (D, D) and coefficients (D, N)."""
+        d, n = B.shape
+        return cls(P.copy(), B.copy(), np.zeros((_SLOTS, d)), np.zeros(d), np.zeros(n))
 
 
 def regressors(features: int, agents: int) -> int:
@@ -69,8 +75,11 @@ def regress(z: Floats, drift: float, fast: Floats, slow: Floats, a: Floats, x: F
 
 
 @kernel
-def learn(m: Contextual, x: Floats, y: Floats, awake: Ints) -> None:
-    """One update: y (N,) is what came of the prediction made from x (D,); sleeping agents do not move."""
+def learn(m: Contextual, x: Floats, y: Floats, awake: Ints, keep: float) -> None:
+    """One update: y (N,) is what came of the prediction made from x (D,); sleeping agents do not move.
+
+    keep: what the past counts for afterwards, FORGET for this member.
+    """
     d, n = m.B.shape
     k = m.k
     for i in range(d):
@@ -78,7 +87,7 @@ def learn(m: Contextual, x: Floats, y: Floats, awake: Ints) -> None:
     for j in range(d):  # k = P x, by columns: P is symmetric, and this order runs on vector units
         for i in range(d):
             k[i] += m.P[j, i] * x[j]
-    scale = _FORGET
+    scale = keep
     for i in range(d):
         scale += x[i] * k[i]
     scale = 1.0 / scale
@@ -90,7 +99,7 @@ def learn(m: Contextual, x: Floats, y: Floats, awake: Ints) -> None:
             error *= scale
             for i in range(d):
                 m.B[i, c] += error * k[i]
-    forget = 1.0 / _FORGET
+    forget = 1.0 / keep
     for j in range(d):
         for i in range(d):
             m.P[j, i] = forget * (m.P[j, i] - scale * (k[j] * k[i]))  # keeps P symmetric to the bit

@@ -3,7 +3,8 @@
 Cesa-Bianchi and Lugosi 2006 for the setting; Gaillard, Stoltz and van Erven 2014 for Adapt-ML-Prod; Herbster and
 Warmuth 1998 for Fixed-Share; weighted ridge regression in place of recursive least squares. Stated conventions: what
 was never decided is 0, covariances are of deviations from the slow means just moved, eight warm-started steps of
-projected gradient give the contextual weights.
+projected gradient give the weights of the members that predict. Moments of regimes are weighted means over all rows
+so far, with the prior's moments as 20,000 rows more.
 """
 
 import math
@@ -25,15 +26,19 @@ class Settings(NamedTuple):
     centre: Floats
     spread: Floats
     trend: int  # column of the 128-tick trend
+    normal: Floats  # (E, E) what the pretrained member's ridge starts from
+    moment: Floats  # (E, N)
+    first: Floats  # (7, N) prior moments of the regimes
+    second: Floats  # (7, N, N)
 
 
 class Outcome(NamedTuple):
     weights: Floats  # (n, N)
-    members: Floats  # (n, 3, N)
-    share: Floats  # (n, 3)
+    members: Floats  # (n, 5, N)
+    share: Floats  # (n, 5)
     gn: Floats  # (n, N)
     S: Floats  # (N, N)
-    mu: Floats  # (N,)
+    mu: tuple[Floats, Floats, Floats]  # (N,) of the members that predict
 
 
 def nearest(v: Floats, order: Floats, cap: float, minimum: int) -> Floats:
@@ -60,31 +65,79 @@ def known_volatility(r: Floats) -> Floats:
     return np.array(s)
 
 
-def run(rules: Settings, x: Floats, mid: Floats, a: Floats, cost: Floats, warm: Ints) -> Outcome:
+def through_regimes(z: Floats, q: Floats, fast: Floats, slow: Floats, a: Floats) -> Floats:
+    """Regressors of the pretrained member."""
+    bull, bear, high, low, breakout, _, crisis = q
+    return np.concatenate(
+        [
+            [1.0],
+            z[:21] / 2.0,
+            q,
+            *(z[i] / 2.0 * q for i in (1, 2, 3, 15, 16)),
+            10.0 * fast,
+            25.0 * slow,
+            a * (bull - bear - crisis),
+            np.abs(a) * (high + low),
+            np.abs(a) * (bull + bear + breakout + crisis),
+        ]
+    )
+
+
+def moments(rules: Settings, gn: Floats, q: Floats, now: Floats) -> tuple[Floats, Floats]:
+    """Mean and covariance under posterior `now` after scores gn (m, N) of what was decided under q (m, 7)."""
+    age = 0.5 ** (np.arange(len(gn) - 1, -1, -1.0) / 3e4)
+    mu, S = np.zeros(gn.shape[1]), np.zeros((gn.shape[1],) * 2)
+    for k in range(7):
+        each = age * q[:, k]
+        rows = 2e4 + each.sum()
+        mean = (2e4 * rules.first[k] + each @ gn) / rows
+        product = (2e4 * rules.second[k] + (each[:, None] * gn).T @ gn) / rows
+        mu, S = mu + now[k] * mean, S + now[k] * (product - np.outer(mean, mean))
+    return mu, S
+
+
+class Ridge:
+    """Least squares whose past counts for less and less, solved anew each time."""
+
+    def __init__(self, normal: Floats, moment: Floats, half_life: float) -> None:
+        self.normal, self.moment, self.keep = normal, moment, 0.5 ** (4 / half_life)
+
+    def learn(self, x: Floats, y: Floats) -> None:
+        self.normal = self.keep * self.normal + np.outer(x, x)
+        self.moment = self.keep * self.moment + np.outer(x, y)
+
+    def predict(self, x: Floats) -> Floats:
+        return x @ np.linalg.solve(self.normal, self.moment)
+
+
+def run(rules: Settings, x: Floats, p: Floats, mid: Floats, a: Floats, cost: Floats, warm: Ints) -> Outcome:
     rows, n = a.shape
     d = rules.delay
     z = np.clip((x - rules.centre) / rules.spread, -5.0, 5.0)
     r = np.diff(np.log(mid), prepend=math.log(mid[0]))
     s = known_volatility(r)
-    member_a, members, gn = np.zeros((rows, 3)), np.zeros((rows, 3, n)), np.zeros((rows, n))
-    weights, shares, xs = np.zeros((rows, n)), np.zeros((rows, 3)), {}
+    member_a, members, gn = np.zeros((rows, 5)), np.zeros((rows, 5, n)), np.zeros((rows, n))
+    weights, shares, xs, ys = np.zeros((rows, n)), np.zeros((rows, 5)), {}, {}
+    before = np.concatenate([np.zeros((1 + d, 7)), p])  # before[t] is what was known when gn[t]'s was decided
 
     def scored(t: int, held: Floats) -> Floats:
         now = held[t - 1 - d] if t - 1 - d >= 0 else np.zeros(held.shape[1])
-        before = held[t - 2 - d] if t - 2 - d >= 0 else np.zeros(held.shape[1])
+        past = held[t - 2 - d] if t - 2 - d >= 0 else np.zeros(held.shape[1])
         paid = cost[t - 1] if t else 0.0
-        return np.clip((now * r[t] - np.abs(now - before) * paid) / s[t], -4.0, 4.0)
+        return np.clip((now * r[t] - np.abs(now - past) * paid) / s[t], -4.0, 4.0)
 
-    w = np.full((3, n), 1.0 / n)
-    best, share, square = w[2].copy(), rules.prior.copy(), np.ones(3)
-    fast, slow, S, mu = np.zeros(n), np.zeros(n), np.eye(n), np.zeros(n)
+    w = np.full((5, n), 1.0 / n)
+    best, share, square = w[2:].copy(), rules.prior.copy(), np.ones(5)
+    fast, slow, S = np.zeros(n), np.zeros(n), np.eye(n)
+    mu = tuple(np.zeros(n) for _ in range(3))
     product, rate, squares = (
         np.full(n, 1.0 / n),
         np.full(n, min(0.5, math.sqrt(math.log(max(n, 2))))),
         np.zeros(n),
     )
     size = 1 + x.shape[1] + 4 * n
-    normal, moment = 1500.0 * np.eye(size), np.zeros((size, n))
+    online = Ridge(1500.0 * np.eye(size), np.zeros((size, n)), 3e5)
+    fitted = Ridge(rules.normal, rules.moment, 2e5)
     first = int(np.argmax(warm)) if warm.any() else rows
     for t in range(rows):
         if t >= first:
@@ -105,18 +158,22 @@ def run(rules: Settings, x: Floats, mid: Floats, a: Floats, cost: Floats, warm: 
             w[1] = nearest(rate * product / (rate @ product), rate * product, rules.cap, rules.minimum)
             if t % 4 == 0:
                 if t - 32 >= first:
-                    forget = 0.5 ** (4 / 3e5)
-                    normal = forget * normal + np.outer(xs[t - 32], xs[t - 32])
-                    moment = forget * moment + np.outer(xs[t - 32], gn[t - 31 : t + 1].mean(axis=0))
+                    came = gn[t - 31 : t + 1].mean(axis=0)
+                    online.learn(xs[t - 32], came)
+                    fitted.learn(ys[t - 32], came)
                 drift = 0.5 * z[t, rules.trend]
                 xs[t] = np.concatenate(
                     [[1.0], z[t] / 2.0, 10.0 * fast, 25.0 * slow, a[t] * drift, np.abs(a[t])]
                 )
-                mu = xs[t] @ np.linalg.solve(normal, moment)
-                pace = 1.0 / (rules.gamma * np.trace(S) + 1e-12)
-                for _ in range(8):
-                    best = nearest(best + pace * (mu - rules.gamma * S @ best), mu, rules.cap, rules.minimum)
-            w[2] = w[2] + 0.1 * (best - w[2])
+                ys[t] = through_regimes(z[t], p[t], fast, slow, a[t])
+                means, own = moments(rules, gn[first : t + 1], before[first : t + 1], p[t])
+                mu = (online.predict(xs[t]), fitted.predict(ys[t]), means)
+                for j, (m, C) in enumerate(zip(mu, (S, S, own), strict=True)):
+                    pace, to = 1.0 / (rules.gamma * np.trace(C) + 1e-12), best[j]
+                    for _ in range(8):
+                        to = nearest(to + pace * (m - rules.gamma * C @ to), m, rules.cap, rules.minimum)
+                    best[j] = to
+            w[2:] = w[2:] + 0.1 * (best - w[2:])
         mixed = share @ w
         weights[t], members[t], shares[t] = nearest(mixed, mixed, rules.cap, rules.minimum), w, share
         member_a[t] = w @ a[t]

@@ -1,14 +1,14 @@
-"""The learner as a whole: against a plain version, and the laws of its weights."""
+"""The laws of the learner's weights."""
 
 from itertools import pairwise
 
-import learner_reference as reference
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from learner_rows import KNOWN, STRANGERS, manager, part, rows
 
-from windvane.agents.base import Floats, Ints
+from windvane.agents.base import Floats
 from windvane.metamodel import learner
 from windvane.metamodel.config import TradingConfig, WeighingConfig
 from windvane.metamodel.ensemble import (
@@ -17,43 +17,13 @@ from windvane.metamodel.ensemble import (
     flatten,
     restore,
 )
-from windvane.metamodel.features import NAMES, MarketFeatureExtractor
+from windvane.metamodel.features import MarketFeatureExtractor
 from windvane.metamodel.members import MEMBERS
+from windvane.metamodel.regime import shipped
 from windvane.metamodel.scaler import FeatureScaler, scale_row
 
 laws = settings(deadline=None, max_examples=20)
 seeds = st.integers(0, 2**32 - 1)
-Rows = tuple[Floats, Floats, Floats, Floats, Ints]  # x, mid, target, cost, warm
-
-
-def scaler(seed: int) -> FeatureScaler:
-    rng = np.random.default_rng(seed)
-    return FeatureScaler(rng.standard_normal(50), np.exp(rng.standard_normal(50)))
-
-
-def rows(seed: int, n: int, agents: int, cold: int = 0) -> Rows:
-    """Agents that are right or wrong for a while, some of them still, in a market with jumps."""
-    rng = np.random.default_rng(seed)
-    vol = 2e-3 * np.exp(np.cumsum(rng.normal(0.0, 0.05, n)))
-    r = np.clip(vol * rng.standard_t(3, n), -1.0, 1.0)
-    skill = np.repeat(rng.standard_normal((n // 100 + 1, agents)), 100, axis=0)[:n]
-    target = np.tanh(0.5 * skill * np.sign(np.roll(r, -1))[:, None] + rng.standard_normal((n, agents)))
-    target[rng.random((n, agents)) < 0.3] = 0.0
-    x = np.clip(3.0 * rng.standard_normal((n, 50)).cumsum(axis=0) / 10.0, -20.0, 20.0)
-    cost = 1e-4 * (1.0 + rng.exponential(1.0, n))
-    return x, 9e3 * np.exp(np.cumsum(r)), target, cost, (np.arange(n) >= cold).astype(np.int64)
-
-
-def manager(
-    agents: int, config: WeighingConfig | None = None, delay: int = 1, seed: int = 0
-) -> MetaLearningEnsembleManager:
-    names = [f"agent_{i}" for i in range(agents)]
-    return MetaLearningEnsembleManager(names, config, delay=delay, scaler=scaler(seed))
-
-
-def part(given_rows: Rows, start: int, stop: int) -> Rows:
-    x, mid, target, cost, warm = given_rows
-    return x[start:stop], mid[start:stop], target[start:stop], cost[start:stop], warm[start:stop]
 
 
 def states(m: MetaLearningEnsembleManager) -> dict[str, np.ndarray]:
@@ -72,49 +42,13 @@ def on_the_simplex(w: Floats, cap: float, minimum: int) -> bool:
     )
 
 
-@pytest.mark.parametrize(("agents", "delay", "cold"), [(6, 1, 100), (6, 0, 0), (3, 3, 33), (1, 1, 50)])
-def test_against_the_reference(agents: int, delay: int, cold: int) -> None:
-    assert MEMBERS == ("equal", "prod", "contextual", "predictor")
-    config = WeighingConfig(max_agent_weight=0.45, min_diversification_agents=2, prior=(3.0, 1.0, 6.0, 5.0))
-    given_rows, m = rows(agents + delay, 640, agents, cold), manager(agents, config, delay, seed=9)
-    got, share = np.empty((640, agents)), np.empty((640, 4))
-    for t in range(640):
-        got[t] = m.step(*part(given_rows, t, t + 1))[0]
-        share[t] = m.learner.share
-    scale = scaler(9)
-    rules = reference.Settings(
-        cap=0.45,
-        minimum=2,
-        gamma=0.05,
-        eta=0.02,
-        alpha=1e-4,
-        delay=delay,
-        prior=np.array([0.3, 0.1, 0.6]),
-        centre=scale.centre,
-        spread=scale.spread,
-        trend=NAMES.index("trend_128"),
-    )
-    expected = reference.run(rules, *given_rows)
-    np.testing.assert_allclose(m.learner.gn, expected.gn[-1], rtol=0.0, atol=1e-9)
-    np.testing.assert_allclose(m.learner.S, expected.S, rtol=0.0, atol=1e-9)
-    np.testing.assert_allclose(m.learner.contextual.mu, expected.mu, rtol=0.0, atol=1e-8)
-    np.testing.assert_allclose(m.learner.w[:3], expected.members[-1], rtol=0.0, atol=1e-7)
-    np.testing.assert_allclose(share[:, :3], expected.share, rtol=0.0, atol=1e-7)
-    assert (share[:, 3] == 0.0).all()  # not retrained, so no member
-    np.testing.assert_allclose(got, expected.weights, rtol=0.0, atol=1e-7)
-    assert m.weights == dict(zip(m.agents, m.learner.weights.tolist(), strict=True))
-    assert list(m.member_weights.values()) == share[-1].tolist()
-    totals = expected.gn.sum(axis=0) / (640 - cold)
-    np.testing.assert_allclose(list(m.mean_scores.values())[:agents], totals, rtol=0.0, atol=1e-9)
-
-
 def test_a_good_agent_is_found() -> None:
-    x, mid, target, cost, warm = rows(1, 6000, 5)
+    x, mid, target, cost, warm, posterior = rows(1, 6000, 5)
     target[:-1, 3] = 0.5 * np.sign(np.diff(np.log(mid)))  # knows the next row
     m = manager(5, delay=0)
-    weights = m.step(x, mid, target, cost, warm)
+    weights = m.step(x, mid, target, cost, warm, posterior)
     assert weights[3000:, 3].mean() > 0.5
-    assert max(m.mean_scores, key=m.mean_scores.__getitem__) in ("agent_3", "contextual", "prod")
+    assert max(m.mean_scores, key=m.mean_scores.__getitem__) in ("agent_3", *MEMBERS[1:])
     assert m.member_weights["equal"] < 0.1  # the prior is 0.3
 
 
@@ -135,15 +69,15 @@ def test_weights_lie_on_the_capped_simplex(
     config = WeighingConfig(
         max_agent_weight=cap, min_diversification_agents=minimum, weight_temperature=temperature
     )
-    x, mid, target, cost, warm = rows(seed, 300, agents, cold)
+    x, mid, target, cost, warm, posterior = rows(seed, 300, agents, cold)
     if wild:
         rng = np.random.default_rng(seed)
         mid = 10.0 ** rng.uniform(-8.0, 12.0, 300)
         target = rng.choice([-1.0, 0.0, 1.0], (300, agents))
         x = rng.choice([-20.0, 0.0, 20.0], (300, 50))
         cost = rng.choice([0.0, 1.0], 300)
-    m = manager(agents, config, delay)
-    weights = m.step(x, mid, target, cost, warm)
+    m = manager(agents if seed % 2 else (KNOWN + STRANGERS)[12 - agents :][:agents], config, delay)
+    weights = m.step(x, mid, target, cost, warm, posterior)
     assert on_the_simplex(weights, cap, minimum)
     assert m.learner.share.sum() == pytest.approx(1.0, abs=1e-12)
     assert all(np.isfinite(array).all() for array in states(m).values())
@@ -156,6 +90,15 @@ def test_before_it_is_warm_weights_are_equal() -> None:
     np.testing.assert_allclose(weights, 1.0 / 6.0, rtol=0.0, atol=1e-15)
 
 
+def test_without_a_classifier_regimes_are_as_often_as_in_its_training() -> None:
+    x, mid, target, cost, warm, posterior = rows(3, 900, 6)
+    told, untold, even = manager(KNOWN), manager(KNOWN), manager(KNOWN)
+    prior_of_regimes = np.tile(shipped().prior, (900, 1))
+    got = untold.step(x, mid, target, cost, warm)
+    assert even.step(x, mid, target, cost, warm, prior_of_regimes).tobytes() == got.tobytes()
+    assert told.step(x, mid, target, cost, warm, posterior).tobytes() != got.tobytes()
+
+
 @given(seed=seeds, now=st.integers(1, 399))
 @laws
 def test_the_future_changes_no_weight(seed: int, now: int) -> None:
@@ -164,7 +107,7 @@ def test_the_future_changes_no_weight(seed: int, now: int) -> None:
     for column, other in zip(after, rows(seed + 1, 400, 4), strict=True):
         column[now:] = other[now:]
     after[4][:] = before[4]
-    one, other = manager(4).step(*before), manager(4).step(*after)
+    one, other = manager(KNOWN[:4]).step(*before), manager(KNOWN[:4]).step(*after)
     assert one[:now].tobytes() == other[:now].tobytes()
     assert now > 390 or one[now:].tobytes() != other[now:].tobytes()
 
@@ -172,7 +115,7 @@ def test_the_future_changes_no_weight(seed: int, now: int) -> None:
 @given(seed=seeds, cuts=st.lists(st.integers(0, 300), max_size=10))
 @laws
 def test_any_cut_gives_the_same_bytes(seed: int, cuts: list[int]) -> None:
-    given_rows, whole, pieces = rows(seed, 300, 5, cold=40), manager(5), manager(5)
+    given_rows, whole, pieces = rows(seed, 300, 5, cold=40), manager(KNOWN[:5]), manager(KNOWN[:5])
     expected = whole.step(*given_rows)
     parts = [pieces.step(*part(given_rows, i, j)) for i, j in pairwise([0, *sorted(cuts), 300])]
     assert np.concatenate(parts).tobytes() == expected.tobytes()
@@ -206,7 +149,7 @@ def test_a_prior_of_another_length_is_refused() -> None:
 
 def with_sleeper(asleep: range, sleeper: int, n: int = 240) -> tuple[list[dict[str, np.ndarray]], Floats]:
     """States and weights after every row, one agent asleep in some of them."""
-    x, mid, target, cost, warm = rows(4, n, 4)
+    x, mid, target, cost, warm, posterior = rows(4, n, 4)
     m, history, weights = manager(4), [], np.empty((n, 4))
     for t in range(n):
         awake = np.ones(4, np.int64)
@@ -214,7 +157,7 @@ def with_sleeper(asleep: range, sleeper: int, n: int = 240) -> tuple[list[dict[s
             awake[sleeper] = 0
             target[t] = target[t - 1]
         learner.learn(m.learner, m.rules, mid[t], cost[t], warm[t] != 0, awake)
-        learner.weigh(m.learner, m.rules, x[t], np.zeros(7), target[t], warm[t] != 0, awake)
+        learner.weigh(m.learner, m.rules, x[t], posterior[t], target[t], warm[t] != 0, awake)
         weights[t] = m.learner.weights
         history.append(states(m))
     return history, weights
@@ -227,7 +170,20 @@ def test_sleepers_weigh_nothing_and_the_rest_stay_on_the_simplex() -> None:
     assert on_the_simplex(weights[100:160, [0, 1, 3]], 0.6, 3)
 
 
-@pytest.mark.parametrize("name", ["fast", "slow", "prod.log_weight", "prod.squares", "contextual.B"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "fast",
+        "slow",
+        "prod.log_weight",
+        "prod.squares",
+        "contextual.B",
+        "pretrained.B",
+        "regime.mass",
+        "regime.first",
+        "regime.second",
+    ],
+)
 def test_what_is_known_of_a_sleeper_does_not_move(name: str) -> None:
     history, _ = with_sleeper(range(100, 160), 2)
     before, after = history[99][f"learner.{name}"], history[159][f"learner.{name}"]

@@ -140,7 +140,7 @@ def test_contextual_against_weighted_ridge(rows: int, d: int) -> None:
     ys = np.clip(xs @ rng.standard_normal((d, 3)) * 0.1 + rng.standard_normal((rows, 3)), -4.0, 4.0)
     m, awake = contextual.Contextual.new(d, 3), np.ones(3, np.int64)
     for x, y in zip(xs, ys, strict=True):
-        contextual.learn(m, x, y, awake)
+        contextual.learn(m, x, y, awake, contextual.FORGET)
         assert m.P.tobytes() == m.P.T.tobytes()
     P, B = ridge(xs, ys, 3e5, 1500.0)
     np.testing.assert_allclose(m.P, P, rtol=0.0, atol=1e-9 * np.abs(P).max())
@@ -156,7 +156,7 @@ def test_contextual_stays_positive_definite_and_symmetric() -> None:
     common = rng.standard_normal(d)
     for t in range(20_000):
         x = common + 1e-6 * rng.standard_normal(d) if t % 5000 < 4000 else np.zeros(d)
-        contextual.learn(m, x, np.array([0.1, -0.1]), awake)
+        contextual.learn(m, x, np.array([0.1, -0.1]), awake, contextual.FORGET)
     assert m.P.tobytes() == m.P.T.tobytes()
     assert np.linalg.eigvalsh(m.P).min() > 0.0
     assert np.isfinite(m.B).all()
@@ -170,8 +170,8 @@ def test_contextual_lets_sleepers_be() -> None:
     )
     for _ in range(30):
         x, y = rng.standard_normal(6), rng.standard_normal(3)
-        contextual.learn(m, x, y, np.array([1, 0, 1]))
-        contextual.learn(all_awake, x, y, np.ones(3, np.int64))
+        contextual.learn(m, x, y, np.array([1, 0, 1]), contextual.FORGET)
+        contextual.learn(all_awake, x, y, np.ones(3, np.int64), contextual.FORGET)
     assert (m.B[:, 1] == 0.0).all()
     assert m.B[:, [0, 2]].tobytes() == all_awake.B[:, [0, 2]].tobytes()
 

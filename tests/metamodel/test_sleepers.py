@@ -16,7 +16,9 @@ from windvane.metamodel.limits import RiskLimits
 from windvane.metamodel.scaler import FeatureScaler
 
 ROWS = 400
+POSTERIOR = np.random.default_rng(7).dirichlet(np.full(7, 0.3), ROWS)
 AGENTS = ("a", "b", "c")
+PRIOR = (0.4, 0.0, 0.2, 0.2, 0.2, 0.0)
 
 
 def played(m: MetaLearningEnsembleManager, columns: tuple[Floats, ...], awake: Ints) -> Floats:
@@ -25,7 +27,7 @@ def played(m: MetaLearningEnsembleManager, columns: tuple[Floats, ...], awake: I
     weights = np.empty_like(target)
     for t in range(len(mid)):
         learner.learn(m.learner, m.rules, mid[t], cost[t], t >= 20, awake[t])
-        learner.weigh(m.learner, m.rules, x[t], np.zeros(7), target[t], t >= 20, awake[t])
+        learner.weigh(m.learner, m.rules, x[t], POSTERIOR[t], target[t], t >= 20, awake[t])
         weights[t] = m.learner.weights
     return weights
 
@@ -50,13 +52,11 @@ def test_the_others_learn_as_if_a_sleeper_were_not_there(seed: int, sleeper: int
     rest = [i for i in range(5) if i != sleeper]
     awake = np.ones((ROWS, 5), np.int64)
     awake[:, sleeper] = 0
-    whole = manager(5, (0.5, 0.0, 0.5, 0.0))
-    for even in (whole.learner.best, whole.learner.w[2]):
+    whole = manager(5, PRIOR)
+    for even in (whole.learner.best, whole.learner.w[2:5]):
         even[:] = np.where(awake[0], 0.25, 0.0)
     some = played(whole, (x, mid, target, cost), awake)
-    alone = played(
-        manager(4, (0.5, 0.0, 0.5, 0.0)), (x, mid, target[:, rest], cost), np.ones((ROWS, 4), np.int64)
-    )
+    alone = played(manager(4, PRIOR), (x, mid, target[:, rest], cost), np.ones((ROWS, 4), np.int64))
     assert (some[:, sleeper] == 0.0).all()
     np.testing.assert_allclose(some[:, rest], alone, atol=1e-9)
 
@@ -65,7 +65,7 @@ def test_the_others_learn_as_if_a_sleeper_were_not_there(seed: int, sleeper: int
 def test_weights_are_whole_again_at_the_row_of_waking(asleep: tuple[int, ...]) -> None:
     awake = np.ones((ROWS, 4), np.int64)
     awake[100:203, list(asleep)] = 0
-    m = manager(4, (0.2, 0.3, 0.5, 0.0))
+    m = manager(4, (0.1, 0.2, 0.3, 0.2, 0.2, 0.0))
     weights = played(m, market(1, 4), awake)
     np.testing.assert_allclose(weights[203:].sum(axis=1), 1.0, atol=1e-12)
     assert (weights[203:] <= 0.5 + 1e-12).all()
@@ -76,7 +76,7 @@ def test_weights_are_whole_again_at_the_row_of_waking(asleep: tuple[int, ...]) -
 def test_members_hold_where_there_is_nobody_to_follow() -> None:
     awake = np.ones((150, 4), np.int64)
     awake[140:] = 0
-    m = manager(4, (0.2, 0.3, 0.5, 0.0))
+    m = manager(4, (0.1, 0.2, 0.3, 0.2, 0.2, 0.0))
     x, mid, target, cost = (column[:150] for column in market(2, 4))
     played(m, (x, mid, target, cost), awake)
     ring = m.learner.member_targets
@@ -183,7 +183,7 @@ def test_with_nobody_awake_limits_still_reduce_and_people_still_close() -> None:
 
 
 def test_the_last_one_awake_may_have_all_weight_however_low_the_cap() -> None:
-    m = manager(4, (0.2, 0.3, 0.5, 0.0))
+    m = manager(4, (0.1, 0.2, 0.3, 0.2, 0.2, 0.0))
     awake = np.zeros((ROWS, 4), np.int64)
     awake[:, 1] = 1
     assert (played(m, market(3, 4), awake)[:, 1] == 1.0).all()

@@ -8,12 +8,15 @@ from simulated_book import config, full_book, opening, plain_run, same, table, t
 from windvane.metamodel.features import WARMUP
 from windvane.metamodel.regime import MarketRegimeClassifier, shipped
 from windvane.streams.codec import pack, unpack
+from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.events import (
     REPEATED,
     BookClosed,
     Decisions,
     Event,
     Features,
+    LearnerUpdate,
+    Proposals,
     Ticks,
     join,
 )
@@ -66,6 +69,31 @@ def test_a_stage_goes_on_from_its_snapshot_with_the_same_posteriors(at: int) -> 
     assert got.regime is not None
     assert whole.regime is not None
     assert got.regime.tobytes() == whole.regime.tobytes()
+
+
+def test_rounds_weigh_by_the_posterior_and_do_without_one() -> None:
+    """The last rows of three runs: as told, told another posterior, told none."""
+    seen = [e for _, e in plain_run([opening(config()), ticks(ROWS), BookClosed(book="book", last=ROWS - 1)])]
+    last = []
+    for change in ("as told", "turned", "none"):
+        stage = EnsembleStage(None)
+        stage.step([opening(config())])
+        events: list[Event] = []
+        for event in seen:
+            if isinstance(event, Features):
+                assert event.regime is not None
+                other = {"as told": event.regime, "turned": event.regime[:, ::-1].copy(), "none": None}[
+                    change
+                ]
+                events.append(msgspec.structs.replace(event, regime=other))
+            elif isinstance(event, Proposals | LearnerUpdate):
+                events.append(event)
+        made = stage.step(events)
+        last.append(join([e for e in made if isinstance(e, Decisions)]).weights[-1])
+    decided = join([e for e in seen if isinstance(e, Decisions)])
+    np.testing.assert_array_equal(last[0], decided.weights[-1])
+    assert (last[1] != last[0]).any()
+    assert (last[2] != last[0]).any()
 
 
 def cut_of(rows: Ticks, start: int, stop: int) -> dict[str, object]:

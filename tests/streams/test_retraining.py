@@ -11,6 +11,7 @@ import pytest
 from retrained_book import AGENTS, EVERY, LAG, ROWS, FakeTrainer, better, events
 from simulated_book import Recorded, outputs, same
 from windvane.metamodel import weights
+from windvane.metamodel.members import MEMBERS
 from windvane.streams import topics
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.ensemble_stage import EnsembleStage
@@ -30,7 +31,7 @@ from windvane.streams.events import (
 from windvane.streams.stage import StateError
 
 RESULTS = (topics.LEARNER, topics.DECISIONS, topics.ORDERS, topics.FILLS, topics.STATEMENTS)
-PREDICTOR = 3
+PREDICTOR = MEMBERS.index("predictor")
 VERSIONS = ROWS // EVERY
 
 

@@ -1,0 +1,93 @@
+"""What targets come to: one account a method, at the same prices and costs, whole lots, no limits but a least order."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from windvane.agents.base import Floats, Ints
+from windvane.agents.kernel import kernel
+from windvane.infra.evaluation.rows import Rows
+from windvane.infra.outputs.significance import annual
+from windvane.metamodel import account, scores
+
+_CAPITAL, _LOT, _LEAST = 1e6, 1e-8, 1e-3
+_DAY = 86_400_000_000_000
+
+
+class Books(NamedTuple):
+    """Of K methods."""
+
+    returns: Floats  # (D, K) of the UTC days that are scored, shares of capital
+    drawdown: Floats  # (K,) largest fall from a peak, a share of capital
+    turnover: Floats  # (K,) traded a day, units of capital
+
+    @property
+    def sharpe(self) -> Floats:
+        """(K,) a year."""
+        return annual(self.returns.T)
+
+    @property
+    def days_won(self) -> Floats:
+        """(K,) share of days with a return above 0."""
+        return (self.returns > 0.0).mean(axis=0)
+
+
+def books(rows: Rows, targets: Floats) -> Books:
+    """Accounts that follow targets (n, K), decided row by row and filled `delay` rows later."""
+    day = (rows.ts - 1) // _DAY
+    day = day - day[rows.first]
+    k = targets.shape[1]
+    returns, drawdown, turnover = np.zeros((int(day[-1]) + 1, k)), np.zeros(k), np.zeros(k)
+    terms = account.new_terms(rows.costs, _CAPITAL, _LOT)
+    state = account.new_accounts(k, terms)
+    _trade(state, terms, rows.first, day, rows.mid, rows.bid, rows.ask, targets, returns, drawdown, turnover)
+    return Books(returns, drawdown, turnover / len(returns))
+
+
+@kernel
+def _trade(
+    a: account.Accounts,
+    terms: account.Terms,
+    first: int,
+    day: Ints,
+    mid: Floats,
+    bid: Floats,
+    ask: Floats,
+    targets: Floats,
+    returns: Floats,
+    drawdown: Floats,
+    turnover: Floats,
+) -> None:
+    n, accounts = targets.shape
+    for k in range(accounts):
+        before = 0.0
+        for t in range(n):
+            account.settle(a, terms, k, t, mid[t], bid[t], ask[t], 0.0)
+            pnl = account.mark(a, terms, k, mid[t])
+            held = a.lots[k] + a.flying[k]
+            lots = int(targets[t, k] * terms.capital / mid[t] * terms.per_unit) - held
+            small = abs(lots) / terms.per_unit * mid[t] < _LEAST * terms.capital
+            if lots != 0 and (not small or targets[t, k] == 0.0):
+                account.place(a, terms, k, t, t, lots)
+                if terms.delay == 0:
+                    account.settle(a, terms, k, t, mid[t], bid[t], ask[t], 0.0)
+                    pnl = account.mark(a, terms, k, mid[t])
+            if t >= first:
+                returns[day[t], k] += (pnl - before) / terms.capital
+            if t == first:
+                a.high[k], a.drawdown[k], turnover[k] = pnl, 0.0, -a.turnover[k]
+            before = pnl
+        drawdown[k] = a.drawdown[k]
+        turnover[k] += a.turnover[k]
+
+
+@kernel
+def agent_scores(
+    delay: int, mid: Floats, cost: Floats, warm: Ints, target: Floats, gn: Floats, s: Floats
+) -> None:
+    """Fill gn (n, N) with the normalised scores of targets (n, N), and s (n,) with the volatility before each row."""
+    market = scores.Market(np.zeros(2, np.int64), np.zeros(4))
+    for t in range(target.shape[0]):
+        r, s[t], paid = scores.observe(market, mid[t], cost[t], warm[t] != 0)
+        if warm[t] != 0 and t >= delay + 2:
+            scores.score(target, t, delay, r, s[t], paid, gn[t])

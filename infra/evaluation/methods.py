@@ -1,0 +1,60 @@
+"""The methods of the table: each gives the targets (n,) that it would have followed."""
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+
+from windvane.agents.base import Floats
+from windvane.infra.calibration import oracle_weights
+from windvane.infra.evaluation import baselines
+from windvane.infra.evaluation.books import agent_scores
+from windvane.infra.evaluation.literal import literal
+from windvane.infra.evaluation.rows import Rows
+from windvane.metamodel.config import WeighingConfig
+from windvane.metamodel.ensemble import MetaLearningEnsembleManager
+from windvane.metamodel.members import MEMBERS
+
+EQUAL, BEST, OURS, ORACLE = "equal weights", "best agent in hindsight", "ours", "oracle"
+
+
+def names(simulated: bool) -> tuple[str, ...]:
+    """Methods in the order of the table; the oracle only where true regimes are known."""
+    singles = tuple(f"{m} alone" for m in MEMBERS if m != "equal")
+    without = tuple(f"ours without {m}" for m in MEMBERS)
+    known = ("hedge", "fixed share over agents", "ewma sharpe", "the guide, literally")
+    return (EQUAL, BEST, *known, OURS, *singles, *without, *((ORACLE,) if simulated else ()))
+
+
+def targets(rows: Rows) -> Iterator[tuple[str, Floats]]:
+    """Name and targets (n,) of every method but the best agent in hindsight."""
+    gn, s = np.zeros_like(rows.target), np.empty(len(rows.mid))
+    delay = rows.costs.delay
+    agent_scores(delay, rows.mid, rows.cost, rows.warm, rows.target, gn, s)
+
+    def followed(w: Floats) -> Floats:
+        return np.asarray((w * rows.target).sum(axis=1))
+
+    yield EQUAL, rows.target.mean(axis=1)
+    yield "hedge", followed(baselines.hedge(gn))
+    yield "fixed share over agents", followed(baselines.shared(gn))
+    yield "ewma sharpe", followed(baselines.ewma_sharpe(gn))
+    yield "the guide, literally", followed(literal(rows))
+    prior = np.array(WeighingConfig().prior)
+    yield OURS, followed(mixture(rows, prior))
+    for j, name in enumerate(MEMBERS):
+        alone = np.eye(len(MEMBERS))[j]
+        if name != "equal":
+            yield f"{name} alone", followed(mixture(rows, alone))
+        yield f"ours without {name}", followed(mixture(rows, prior * (1.0 - alone)))
+    if rows.regime is not None:
+        first = rows.first
+        w = oracle_weights(gn[first:], rows.regime[first - 1 - delay : len(gn) - 1 - delay])
+        yield ORACLE, followed(w[rows.regime])
+
+
+def mixture(rows: Rows, prior: Floats) -> Floats:
+    """Weights (n, N) of the shipped learner with another prior (M,) over its members."""
+    config = msgspec.structs.replace(WeighingConfig(), prior=tuple(prior.tolist()))
+    manager = MetaLearningEnsembleManager(rows.agents, config, delay=rows.costs.delay)
+    return manager.step(rows.x, rows.mid, rows.target, rows.cost, rows.warm, rows.posterior)

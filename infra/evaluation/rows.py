@@ -1,0 +1,104 @@
+"""What every method is given: the good rows of one market, and what the agents wanted at each."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from windvane.agents.base import Floats, Ints
+from windvane.agents.factory import AGENTS, create_agents
+from windvane.infra.market import load_market
+from windvane.infra.training.samples import seen
+from windvane.metamodel.config import ConfigError, Costs
+from windvane.metamodel.features import WARMUP, MarketFeatureExtractor
+from windvane.metamodel.market import MARKETS
+from windvane.metamodel.regime import MarketRegimeClassifier
+
+WARM = 5_000
+"""Simulated rows before the first that is scored."""
+
+
+class Rows(NamedTuple):
+    """n good rows; N agents."""
+
+    ts: Ints  # (n,) UNIX ns
+    x: Floats  # (n, 50) raw features
+    posterior: Floats  # (n, 7) of the regimes
+    mid: Floats  # (n,)
+    bid: Floats  # (n,) NaN where there are no quotes
+    ask: Floats  # (n,)
+    target: Floats  # (n, N) positions that the agents want
+    warm: Ints  # (n,) 0 in rows that only warm up
+    regime: Ints | None  # (n,) true regime of a simulated market
+    agents: tuple[str, ...]
+    costs: Costs
+    first: int  # index of the first row that is scored
+
+    @property
+    def cost(self) -> Floats:
+        """(n,) what a unit traded costs, a share of price."""
+        half = (self.ask - self.bid) / (2.0 * self.mid)
+        quoted = np.where(np.isnan(half), self.costs.half_spread_bp * 1e-4, half)
+        return quoted + (self.costs.fee_bp + self.costs.slippage_bp) * 1e-4
+
+
+def simulated(market: str, seed: int, ticks: int, delay: int) -> Rows:
+    """A SIMULATED market at its own fee and spread: `ticks` rows that are scored, after 5,000 that are not."""
+    rows = seen(market, WARM + ticks, seed)
+    posterior = MarketRegimeClassifier().step(rows.x, rows.flags)
+    costs = Costs(fee_bp=MARKETS[market].fee_bp, delay=delay)
+    warm = (rows.flags & 8 == 0).astype(np.int64)
+    targets = _targets(rows.x, rows.mid)
+    return Rows(
+        rows.ts,
+        rows.x,
+        posterior,
+        rows.mid,
+        rows.bid,
+        rows.ask,
+        targets,
+        warm,
+        rows.regime,
+        tuple(AGENTS),
+        costs,
+        WARM,
+    )
+
+
+def from_file(path: Path, bars: str | None, costs: Costs) -> Rows:
+    """A file of market data; its good rows, scored from the end of the warm-up of the features."""
+    market = load_market(path, bars=bars)
+    c, n = market.columns, len(market.columns)
+    given = {
+        name: getattr(c, name)
+        for name in ("size", "bid", "ask", "bid_size", "ask_size", "buy_size")
+        if getattr(c, name) is not None
+    }
+    found = MarketFeatureExtractor(market.stale_after).step(c.ts, np.zeros(n, np.int64), c.price, **given)
+    posterior = MarketRegimeClassifier().step(found.x, found.flags)
+    good = found.flags & 7 == 0
+    if np.count_nonzero(good) <= WARMUP + 1:
+        raise ConfigError(f"{path} has {np.count_nonzero(good)} good rows: give more than {WARMUP + 1}")
+    x, mid = found.x[good], found.mid[good]
+    none = np.full(len(mid), np.nan)
+    quoted = len(found.bid) > 0
+    return Rows(
+        found.ts[good],
+        x,
+        posterior[good],
+        mid,
+        found.bid[good] if quoted else none,
+        found.ask[good] if quoted else none,
+        _targets(x, mid),
+        (found.flags[good] & 8 == 0).astype(np.int64),
+        c.regime[good] if c.regime is not None else None,
+        tuple(AGENTS),
+        costs,
+        WARMUP,
+    )
+
+
+def _targets(x: Floats, mid: Floats) -> Floats:
+    """(n, N) targets of all agents of the factory."""
+    good = np.ones(len(mid), np.int64)
+    return np.stack([agent.propose(x, mid, good).target for agent in create_agents(tuple(AGENTS))], axis=1)

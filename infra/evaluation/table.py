@@ -1,0 +1,95 @@
+"""The table: figures of every method over markets, paired with equal weights market by market."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from windvane.agents.base import Floats
+from windvane.infra.evaluation.books import Books, books
+from windvane.infra.evaluation.methods import BEST, EQUAL, ORACLE, names, targets
+from windvane.infra.evaluation.rows import Rows
+from windvane.infra.outputs.significance import YEAR, gain
+
+
+class Figures(NamedTuple):
+    """Of all methods on one market; (K,) in the order of `names`."""
+
+    sharpe: Floats
+    drawdown: Floats
+    days_won: Floats
+    earned: Floats  # a year, units of capital
+    turnover: Floats  # a day, units of capital
+    low: Floats  # of the gain: 2.5 % quantile of a bootstrap of blocks of days, NaN unless asked for
+    high: Floats
+    p: Floats
+
+
+def figures(rows: Rows, *, bootstrap: bool = False) -> Figures:
+    """Runs every method on one market."""
+    found = dict(targets(rows))
+    own = books(rows, rows.target)
+    best = int(own.sharpe.argmax())
+    found[BEST] = rows.target[:, best]
+    order = names(ORACLE in found)
+    made = books(rows, np.stack([found[name] for name in order], axis=1))
+    shape = len(order)
+    low, high, p = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.nan)
+    if bootstrap:
+        for k in range(1, shape):
+            told = gain(made.returns[:, k], made.returns[:, 0], seed=0)
+            for into, value in ((low, told.low), (high, told.high), (p, told.p)):
+                into[k] = np.nan if value is None else value
+    return Figures(made.sharpe, made.drawdown, made.days_won, _yearly(made), made.turnover, low, high, p)
+
+
+def _yearly(made: Books) -> Floats:
+    return np.asarray(made.returns.mean(axis=0) * YEAR)
+
+
+def table(found: list[Figures]) -> list[dict[str, Any]]:
+    """One row a method. What cannot be said of it is None.
+
+    sharpe: mean over markets; gain: over equal weights, se its standard error, p of no gain (paired t test over
+    markets, of one market the bootstrap's); worst: least gain of a market; drawdown_ratio: mean of max drawdown over
+    equal weights'; days_won: share of UTC days; regret: what the best agent in hindsight earned more, a year, units of
+    capital; oracle_gap: Sharpe that is missing to the oracle; way: share of the way from equal weights to it.
+    """
+    simulated = len(found[0].sharpe) == len(names(True))
+    order = names(simulated)
+    many = {name: np.array([getattr(f, name) for f in found]) for name in Figures._fields}
+    sharpe, out = many["sharpe"], []
+    for k, name in enumerate(order):
+        gained = sharpe[:, k] - sharpe[:, 0]
+        missing = sharpe[:, -1] - sharpe[:, k] if simulated else np.full(len(found), np.nan)
+        reach = sharpe[:, -1].mean() - sharpe[:, 0].mean() if simulated else math.nan
+        se, p = _error(found, gained, many, k) if name != EQUAL else (math.nan, math.nan)
+        row = {
+            "sharpe": sharpe[:, k].mean(),
+            "gain": gained.mean(),
+            "se": se,
+            "p": p,
+            "worst": gained.min(),
+            "drawdown_ratio": (many["drawdown"][:, k] / many["drawdown"][:, 0]).mean(),
+            "days_won": many["days_won"][:, k].mean(),
+            "regret": (many["earned"][:, 1] - many["earned"][:, k]).mean(),
+            "oracle_gap": missing.mean(),
+            "way": gained.mean() / reach if simulated else math.nan,
+            "turnover": many["turnover"][:, k].mean(),
+            "low": many["low"][0, k] if len(found) == 1 else math.nan,
+            "high": many["high"][0, k] if len(found) == 1 else math.nan,
+        }
+        plain = {key: float(value) if math.isfinite(value) else None for key, value in row.items()}
+        out.append({"method": name, **plain})
+    return out
+
+
+def _error(found: list[Figures], gained: Floats, many: dict[str, Floats], k: int) -> tuple[float, float]:
+    """Standard error of a mean gain, and p of none."""
+    if len(found) == 1:
+        return float(many["high"][0, k] - many["low"][0, k]) / 3.92, float(many["p"][0, k])
+    from scipy.stats import ttest_1samp
+
+    if not gained.std() > 0.0:
+        return 0.0, math.nan
+    return float(gained.std(ddof=1) / len(gained) ** 0.5), float(ttest_1samp(gained, 0.0).pvalue)

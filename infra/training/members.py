@@ -1,0 +1,51 @@
+"""Fits what members know before they have seen a row, on randomised SIMULATED markets."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from windvane.agents.factory import AGENTS, create_agents
+from windvane.infra.training.samples import seen
+from windvane.metamodel import regime, weights
+from windvane.metamodel.features import NAMES
+from windvane.metamodel.market import REGIMES
+from windvane.metamodel.members import pretrained
+from windvane.metamodel.members.fitting import Scaling, Sums, collect
+from windvane.metamodel.scaler import FeatureScaler
+from windvane.metamodel.seeds import TRAINING
+
+TICKS = 64_512
+
+
+def train_members(
+    seeds: Sequence[int] = TRAINING, ticks: int = TICKS, progress: Callable[[int], None] = lambda done: None
+) -> bytes:
+    """What members know as safetensors: moments of the factory's agents, filled at once, at the market's costs."""
+    names, scaler = tuple(AGENTS), FeatureScaler()
+    sums, by = Sums.new(len(names)), Scaling(scaler.centre, scaler.spread)
+    for done, seed in enumerate(seeds):
+        rows = seen("standard", ticks, seed, randomised=True)
+        posterior = regime.MarketRegimeClassifier().step(rows.x, rows.flags)
+        good = (rows.flags & 7 == 0).astype(np.int64)
+        targets = [agent.propose(rows.x, rows.mid, good).target for agent in create_agents(names)]
+        warm = (rows.flags & 8 == 0).astype(np.int64)
+        collect(sums, by, rows.x, posterior, rows.mid, np.stack(targets, axis=1), rows.cost, warm)
+        progress(done + 1)
+    tensors = {
+        "normal": sums.normal / sums.rows,
+        "moment": sums.moment / sums.rows,
+        "first": sums.first / sums.mass[:, None],
+        "second": sums.second / sums.mass[:, None, None],
+    }
+    about = {
+        "model": "members",
+        "data": "simulated standard markets, randomised",
+        "seeds": str(seeds),
+        "ticks": str(ticks),
+        "agents": ",".join(names),
+        "features": ",".join(NAMES[: pretrained.FEATURES]),
+        "crossed": ",".join(NAMES[i] for i in pretrained.CROSSED),
+        "regimes": ",".join(REGIMES),
+        "classifier": regime.shipped().version,
+    }
+    return weights.to_bytes(tensors, about)

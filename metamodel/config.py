@@ -59,6 +59,11 @@ class WeighingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     learning_rate: float = 0.02  # Fixed-Share: eta
     meta_training_frequency: int = 50  # samples, one every 32 good rows, between two learner versions
     learner_lag: int = 32  # rows from training to effect
+    retraining: bool = False  # whether the predictor is a member, trained anew for every learner version
+    meta_lookback: int = 1000  # newest samples that a version is trained on
+    meta_batch_size: int = 32  # samples a step of the training
+    meta_epochs: int = 10  # so many times a sample is trained on while it is in the lookback, on average
+    features: int = 50  # that the contextual member reads: `windvane.metamodel.feature_set` says which
 
     def __post_init__(self) -> None:
         check(
@@ -84,6 +89,16 @@ class WeighingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             f"meta_training_frequency is {self.meta_training_frequency}: give 1 or more samples",
         )
         check(self.learner_lag >= 1, f"learner_lag is {self.learner_lag}: give 1 or more rows")
+        check(
+            8 <= self.meta_lookback <= 20_000,
+            f"meta_lookback is {self.meta_lookback}: give 8 to 20000 samples",
+        )
+        check(
+            1 <= self.meta_batch_size <= 4096,
+            f"meta_batch_size is {self.meta_batch_size}: give 1 to 4096 samples",
+        )
+        check(1 <= self.meta_epochs <= 1000, f"meta_epochs is {self.meta_epochs}: give 1 to 1000")
+        check(1 <= self.features <= 75, f"features is {self.features}: give 1 to 75")
 
 
 class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -15,6 +15,7 @@ from windvane.metamodel.config import TradingConfig, WeighingConfig
 from windvane.metamodel.members import MEMBERS
 from windvane.metamodel.round_columns import Inputs, Outputs, new_clock
 from windvane.metamodel.scaler import FeatureScaler
+from windvane.metamodel.trading import Trading
 
 _EMPTY = np.zeros(0)
 T = TypeVar("T")
@@ -97,7 +98,7 @@ class Round(NamedTuple):
     statements: int
 
 
-class MetaLearningRiskManagedEnsemble:
+class MetaLearningRiskManagedEnsemble(Trading):
     """The whole of a round: account, scores, learning, weights, risk, order; and the baselines beside it."""
 
     def __init__(self, config: TradingConfig) -> None:
@@ -169,6 +170,11 @@ class MetaLearningRiskManagedEnsemble:
         one_round.state_account(out, self._clock, self._account, self._standing, self._terms)
         self._clock.n[1] = 0
         return Round(out, 0, 0, 1)
+
+    @property
+    def fills(self) -> int:
+        """Fills of the ensemble's account so far."""
+        return int(self._account.fills[0])
 
     def _outputs(self, n: int) -> Outputs:
         agents, members, accounts = len(self.config.agents), len(MEMBERS), len(self.accounts)

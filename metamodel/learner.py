@@ -6,7 +6,7 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import inlined, kernel
-from windvane.metamodel import fixed_share, scores
+from windvane.metamodel import feature_set, fixed_share, scores
 from windvane.metamodel.config import WeighingConfig
 from windvane.metamodel.features import NAMES
 from windvane.metamodel.members import MEMBERS, contextual, prod
@@ -34,6 +34,7 @@ class Rules(NamedTuple):
     prior: Floats  # (M,)
     centre: Floats  # (F,)
     spread: Floats  # (F,)
+    features: int  # that the contextual member reads
 
 
 class Learner(NamedTuple):
@@ -55,6 +56,8 @@ class Learner(NamedTuple):
     share: Floats  # (M,) weights of the members
     square: Floats  # (M,)
     weights: Floats  # (N,) the mixture
+    calm: Floats  # (25,) slow averages of scaled features
+    chosen: Floats  # (G,) scratch: features that the contextual member reads
     z: Floats  # (F,) scratch: scaled features
     x: Floats  # (D,) scratch: regressors
     v: Floats  # (N,) scratch
@@ -77,6 +80,7 @@ def new_rules(config: WeighingConfig, delay: int, scaler: FeatureScaler) -> Rule
         prior / prior.sum(),
         scaler.centre,
         scaler.spread,
+        config.features,
     )
 
 
@@ -84,7 +88,7 @@ def new_learner(agents: int, rules: Rules) -> Learner:
     """A learner that has seen nothing: equal weights, and the prior over members."""
     members, ring = len(MEMBERS), rules.delay + 3
     features = len(rules.centre)
-    d = contextual.regressors(features, agents)
+    d = contextual.regressors(rules.features, agents)
     even = equal(np.ones(agents, np.int64))
     return Learner(
         market=scores.new_market(),
@@ -103,6 +107,8 @@ def new_learner(agents: int, rules: Rules) -> Learner:
         share=rules.prior.copy(),
         square=np.ones(members),
         weights=even.copy(),
+        calm=np.zeros(feature_set.SLOW),
+        chosen=np.zeros(rules.features),
         z=np.zeros(features),
         x=np.zeros(d),
         v=np.zeros(agents),
@@ -186,7 +192,8 @@ def _contextual(m: Learner, rules: Rules, features: Floats, a: Floats, good: int
             m.v[i] = total / contextual.HORIZON
         contextual.learn(c, c.past[contextual.slot(good - contextual.HORIZON)], m.v, awake)
     scale_row(features, rules.centre, rules.spread, m.z)
-    contextual.regress(m.z, m.z[_TREND], m.fast, m.slow, a, m.x)
+    feature_set.select(m.z, m.calm, m.chosen)
+    contextual.regress(m.chosen, m.z[_TREND], m.fast, m.slow, a, m.x)
     c.past[contextual.slot(good), :] = m.x
     contextual.predict(c, m.x)
     if awake.any():  # where nobody is, the weights of before are where to go on from

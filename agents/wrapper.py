@@ -9,8 +9,7 @@ import numpy as np
 
 from windvane.agents.base import Agent, Floats, Ints, Proposal
 from windvane.agents.factory import create_agents
-
-_FEATURES = 50
+from windvane.agents.state import FEATURES, row_of
 
 
 class BaseAgentWrapper:
@@ -39,9 +38,7 @@ class BaseAgentWrapper:
 
         state: (50,) raw features; price: last price, which agents that are rules on price need.
         """
-        x = np.array(state, np.float64).reshape(-1)
-        if x.shape != (_FEATURES,):
-            raise ValueError(f"the state has {len(x)} numbers: give the {_FEATURES} features of one row")
+        x = row_of(state)
         if not (math.isfinite(price) and price > 0.0):
             raise ValueError(f"price is {price}: {self.name} needs a price above 0")
         made = self.propose(x.reshape(1, -1), np.array([price]), np.ones(1, np.int64))
@@ -96,8 +93,8 @@ def create_agent_wrappers_from_config(
     agents_config: names of agents, or which agent each name stands for; state_dim: 50, action_dim: 3. net_dims are
     checked and kept for agents with networks: the agents that exist are rules, which have none.
     """
-    if state_dim != _FEATURES or action_dim != 3:
-        raise ValueError(f"state_dim is {state_dim} and action_dim {action_dim}: give {_FEATURES} and 3")
+    if state_dim != FEATURES or action_dim != 3:
+        raise ValueError(f"state_dim is {state_dim} and action_dim {action_dim}: give {FEATURES} and 3")
     if any(not isinstance(width, int) or width < 1 for width in net_dims):
         raise ValueError(f"net_dims is {net_dims!r}: give whole numbers above 0, or none")
     if isinstance(agents_config, str):

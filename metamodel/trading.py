@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from windvane.agents.state import row_of
 from windvane.metamodel.desk import REPEATED, WARMING, Desk, Played
 from windvane.metamodel.features import NAMES, WARMUP, FeatureRows
 from windvane.metamodel.learned import is_learned
@@ -94,15 +95,13 @@ class Trading:
         """
         if self._used:
             self.new_market()
-        rows = self._row(np.array(state, np.float64).reshape(-1), price, volume, ts, bid, ask)
+        rows = self._row(row_of(state), price, volume, ts, bid, ask)
         self._last = rows
         return self._told(rows, self.desk.play(rows))
 
     def _row(
         self, x: np.ndarray, price: float, volume: float, ts: int | None, bid: float | None, ask: float | None
     ) -> FeatureRows:
-        if x.shape != (len(NAMES),):
-            raise ValueError(f"the state has {len(x)} numbers: give the {len(NAMES)} features of one row")
         last = self._last
         step = self.config.interval or BAR
         told = (FIRST if last is None else int(last.ts[0]) + step) if ts is None else int(ts)

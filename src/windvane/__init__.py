@@ -22,6 +22,8 @@ _HOMES = {
     "MetaLearningConfig": "metamodel.meta_config",
     "MetaLearningConfigManager": "infra.configuration",
     "MetaLearningEnsembleManager": "metamodel.ensemble",
+    "MetaLearningEnsembleTrainer": "infra.sessions.trainer",
+    "MetaLearningEvaluator": "infra.sessions.evaluator",
     "MetaLearningRiskManagedEnsemble": "metamodel.ensemble",
     "MetaLearningTracker": "metamodel.tracker",
     "OrderSubscriber": "infra.kafka.subscriber",
@@ -33,6 +35,10 @@ _HOMES = {
     "create_agent_wrappers_from_config": "agents.wrapper",
     "create_agents": "agents.factory",
     "create_meta_learning_config": "infra.configuration",
+    "monitor_resources": "infra.monitoring.resources",
+    "run_comprehensive_tests": "testing",
+    "run_integration_tests": "testing",
+    "send_alert": "infra.monitoring.alerting",
     "simulate": "metamodel.market",
 }
 

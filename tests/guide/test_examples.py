@@ -1,58 +1,24 @@
 """The original guide's examples run as users know them, with only their import lines changed.
 
-What an example calls of the user's own is supplied here; examples that are bare signatures are held against ours.
+What an example calls of the user's own is supplied here.
 """
 
 import contextlib
-import inspect
 import io
-import re
-import typing
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from known_examples import BLOCKS, SIGNATURES, imported
 
 import windvane
 from windvane.agents.rules import VolTrend
 from windvane.infra.sessions.trainer import MetaLearningEnsembleTrainer
-from windvane.metamodel.meta_config import MetaLearningConfig
 
 pytest.importorskip("torch", reason="the examples make states with torch, which is not installed")
 pytestmark = pytest.mark.xdist_group("guide")
 
-HOMES = {
-    "task1_ensemble_meta_learning": "windvane",
-    "meta_learning_config": "windvane",
-    "meta_learning_evaluation": "windvane",
-    "test_meta_learning_integration": "windvane.testing",
-    "test_meta_learning_framework": "windvane.testing",
-}
-SIGNATURES = (
-    *("MetaLearningEnsembleTrainer", "MetaLearningEvaluator", "MetaLearningConfig"),
-    *("Configuration", "Agent Wrappers", "Evaluation"),
-)
 Names = dict[str, Any]
-
-
-def blocks() -> dict[str, str]:
-    """Every example by the title that it stands under."""
-    text = Path(__file__).with_name("examples.md").read_text(encoding="utf-8")
-    return dict(re.findall(r"^## (.+?)\n\n```python\n(.*?)\n```$", text, re.MULTILINE | re.DOTALL))
-
-
-BLOCKS = blocks()
-
-
-def imported(code: str) -> str:
-    """The example with its import lines changed, and nothing else."""
-    lines = code.splitlines()
-    for at, line in enumerate(lines):
-        match = re.fullmatch(r"from (\w+) import (.+)", line)
-        if match and match[1] in HOMES:
-            lines[at] = f"from {HOMES[match[1]]} import {match[2]}"
-    return "\n".join(lines)
 
 
 @pytest.fixture(scope="module")
@@ -282,44 +248,3 @@ def test_optimization_tips(names: Names) -> None:
     run("Optimization Tips", names)
     assert names["config"].regime_features_dim == 75
     assert names["config"].preset == "research"
-
-
-def _found(name: str) -> Callable[..., Any]:
-    owner, _, method = name.rpartition(".")
-    if owner == "evaluator":
-        owner = "MetaLearningEvaluator"
-    return getattr(getattr(windvane, owner) if owner else windvane, method)  # type: ignore[no-any-return]
-
-
-@pytest.mark.parametrize("title", [t for t in SIGNATURES if t != "MetaLearningConfig"])
-def test_signatures_are_those_that_are_known(title: str) -> None:
-    owner, seen = "", 0
-    for line in BLOCKS[title].splitlines():
-        if line.startswith("class "):
-            owner = line.removeprefix("class ").rstrip(":") + "."
-            continue
-        match = re.fullmatch(r"\s*(?:def )?([\w.]+)\((.*)\)(?: -> (\w+))?", line)
-        if match is None:
-            continue
-        seen += 1
-        ours = inspect.signature(_found(owner + match[1]))
-        wanted = [name.strip() for name in match[2].split(",") if name.strip()]
-        parameters = [p for p in ours.parameters.values() if p.name != "self" or "self" in wanted]
-        assert [p.name for p in parameters][: len(wanted)] == wanted, line
-        for rest in parameters[len(wanted) :]:
-            assert rest.default is not inspect.Parameter.empty, f"{line}: {rest.name} is needed, too"
-        if match[3]:
-            assert match[3].lower() in str(ours.return_annotation).lower(), line
-    assert seen == BLOCKS[title].count("(")
-
-
-def test_parameters_of_the_config_are_those_that_are_known() -> None:
-    known: Names = {"List": list}
-    exec(BLOCKS["MetaLearningConfig"], known)  # noqa: S102
-    theirs, made = known["MetaLearningConfig"], MetaLearningConfig()
-    ours = typing.get_type_hints(MetaLearningConfig)
-    assert len(theirs.__annotations__) == 7
-    for name, kind in theirs.__annotations__.items():
-        assert ours[name] == kind, name
-        if name in vars(theirs):
-            assert getattr(made, name) == getattr(theirs, name), name

@@ -9,10 +9,13 @@ from cli_harness import refusal, simulated, windvane
 
 from windvane.agents.rules import VolTrend
 from windvane.infra.configuration import MetaLearningConfigManager, create_meta_learning_config
+from windvane.infra.parameters_page import page
 from windvane.metamodel.config import ConfigError
+from windvane.metamodel.meta_config import PARAMETERS
 from windvane.metamodel.presets import PRESETS
 from windvane.metamodel.trade_simulator import TradeSimulator
 
+ROOT = Path(__file__).resolve().parents[2]
 save = MetaLearningConfigManager.save_config_to_file
 load = MetaLearningConfigManager.load_config_from_file
 
@@ -26,6 +29,12 @@ def test_what_is_written_is_read_again(tmp_path: Path, suffix: str, preset: str)
     file = tmp_path / "deep" / f"config{suffix}"
     save(config, file)
     assert load(file) == config
+
+
+def test_the_page_of_parameters_is_up_to_date() -> None:
+    found = (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
+    assert found == page(), "run `python -m windvane.infra.parameters_page > docs/parameters.md`"
+    assert all(f"| `{name}` |" in found for name in PARAMETERS)
 
 
 def test_arguments_override_the_file_and_the_environment_does_too(

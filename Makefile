@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
+SEED ?= 1
 
-.PHONY: demo test lint slow bench clean
+.PHONY: demo test lint slow bench bench-kafka soak chaos clean
 
 $(BIN)/windvane: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -37,6 +38,20 @@ slow: $(VENV)/dev
 ## bench: speed, latency, memory and start-up, printed as a table
 bench: $(VENV)/dev
 	$(BIN)/python -m windvane.infra.bench
+
+## bench-kafka: throughput, one hop beside others (QUIX=PYTHON of a venv that has quixstreams) and latency on a real broker
+bench-kafka: $(VENV)/dev
+	$(BIN)/python tests/bench_kafka throughput
+	$(BIN)/python tests/bench_kafka hop $(if $(QUIX),--quix $(QUIX))
+	$(BIN)/python tests/bench_kafka latency
+
+## soak: 30 minutes at 500 ticks/s, and whether memory or lag grow
+soak: $(VENV)/dev
+	$(BIN)/python tests/bench_kafka soak --binding aiokafka --minutes $(or $(MINUTES),30)
+
+## chaos: kill all that can be killed on a real Kafka (KAFKA_HOME) and compare, about 25 minutes; SEED chooses the kills
+chaos: $(VENV)/dev
+	PYTHONPATH=tests:tests/kafka $(BIN)/python -m chaos --seed $(SEED)
 
 clean:
 	rm -rf $(VENV) runs

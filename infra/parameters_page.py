@@ -19,8 +19,9 @@ config.kelly_criterion_enabled = True      # checked: a wrong name or value is r
 ```
 
 A preset comes first, then `custom_params`, then the environment: `WINDVANE_MAX_AGENT_WEIGHT=0.3` has the last word,
-for `windvane backtest --preset` too. `MetaLearningConfigManager` writes and reads JSON and TOML. What a pipeline, trainer
-or evaluator was made from stays as it was when the config is changed later; what is only logged or told follows.
+for `windvane backtest --preset` too. `MetaLearningConfigManager` writes and reads JSON and TOML. What a pipeline,
+trainer or evaluator was made from stays as it was when the config is changed later; what is only logged or told
+follows.
 
 `regime_features_dim` is how many features the contextual weights read: 1 to {ALL} the first so many of
 `windvane.metamodel.features.NAMES` (the first 21 suffice), up to {MOST} also slow averages of the first of them.

@@ -160,7 +160,7 @@ def weigh(m: Learner, rules: Rules, features: Floats, a: Floats, warm: bool, awa
         prod.weigh(m.prod, awake, m.v)
         project(m.v, awake, rules.cap, rules.minimum, m.box, m.w[_PROD])
         if good % contextual.EVERY == 0:
-            _contextual(m, rules, features, a, good, awake)
+            _contextual(m, rules, features, a, good, awake, count)
         for i in range(n):
             m.w[_CONTEXTUAL, i] += _SMOOTH * (m.best[i] - m.w[_CONTEXTUAL, i])
         if 0 < count < n:
@@ -184,7 +184,9 @@ def weigh(m: Learner, rules: Rules, features: Floats, a: Floats, warm: bool, awa
 
 
 @inlined
-def _contextual(m: Learner, rules: Rules, features: Floats, a: Floats, good: int, awake: Ints) -> None:
+def _contextual(
+    m: Learner, rules: Rules, features: Floats, a: Floats, good: int, awake: Ints, count: int
+) -> None:
     c = m.contextual
     if m.market.seen[1] > contextual.HORIZON:  # the prediction of 32 good rows ago can be judged now
         for i in range(a.shape[0]):
@@ -196,7 +198,7 @@ def _contextual(m: Learner, rules: Rules, features: Floats, a: Floats, good: int
     contextual.regress(m.chosen, m.z[_TREND], m.fast, m.slow, a, m.x)
     c.past[contextual.slot(good), :] = m.x
     contextual.predict(c, m.x)
-    if awake.any():  # where nobody is, the weights of before are where to go on from
+    if count > 0:  # where nobody is awake, the weights of before are where to go on from
         allocate(c.mu, m.S, rules.gamma, awake, rules.cap, rules.minimum, _STEPS, m.box, m.best)
 
 

@@ -41,9 +41,8 @@ def _want(
         mean = 0.0
         sure = 0.0
         for i in range(target.shape[0]):
-            if awake[i]:
-                mean += target[i]
-                sure += confidence[i]
+            mean += awake[i] * target[i]
+            sure += awake[i] * confidence[i]
         return mean / count, sure / count
     if k == 2:
         return 1.0, 1.0
@@ -73,8 +72,8 @@ def rounds(
     n, accounts = inputs.ts.shape[0], a.lots.shape[0]
     quoted, sized = inputs.bid.size > 0, inputs.size.size > 0
     ring = clock.wanted.shape[0]
-    count = 0
-    for i in range(inputs.awake.shape[0]):
+    agents, count = inputs.awake.shape[0], 0
+    for i in range(agents):
         count += inputs.awake[i]
     for t in range(n):
         ts, mid, flag = inputs.ts[t], inputs.mid[t], inputs.flags[t]
@@ -145,7 +144,7 @@ def rounds(
             if warm:
                 r = math.log(mid / last_mid)
                 for k in range(accounts):
-                    hold = _holds(k, inputs.awake, count)
+                    hold = count < agents and _holds(k, inputs.awake, count)
                     if hold:
                         want, sure = _held(a, terms, k, mid), 0.0
                     else:

@@ -131,7 +131,7 @@ def allocate(
     any_awake = False
     for i in range(n):
         any_awake = any_awake or awake[i] != 0
-        trace += S[i, i] if awake[i] else 0.0
+        trace += awake[i] * S[i, i]
     if not any_awake:
         for i in range(n):
             w[i] = 0.0

@@ -11,7 +11,7 @@ class _Mark(NamedTuple):
     """What was known when features were first seen."""
 
     stop: int  # rows below were there
-    seen: int  # ns
+    since: int  # ns
     end: int  # of the proposals partition
 
 
@@ -50,7 +50,7 @@ class RoundTimer:
             upto = start
             for mark in marks:
                 if mark.end <= read:
-                    late = now - mark.seen >= config.round_timeout
+                    late = now - mark.since >= config.round_timeout
                     upto = max(upto, mark.stop if late else mark.stop - config.quorum_lag)
             if upto > start:
                 found[book] = upto

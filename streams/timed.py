@@ -1,8 +1,8 @@
 """Timed closing of rounds: a round does not wait for an agent that sleeps.
 
 A round closes when every agent that is awake has answered, or when the runner says that it was waited for long enough:
-then those who have not answered fall asleep. A sleeper is awake again once it has answered all rows that are closed.
-Until then its last target stands, with confidence 0.
+then those who have not answered fall asleep. A sleeper is awake again once it has answered nearly all rows that are
+closed. Until then its last target stands, with confidence 0.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +14,10 @@ from windvane.streams.choices import Recorded
 from windvane.streams.events import Proposals
 from windvane.streams.joining import Joint, Source, Step
 from windvane.streams.topics import FEATURES, PROPOSALS
+
+NEAR_ROWS = 32
+"""A sleeper this near is waited for again once it has answered anything: answers take a moment, and where nobody is
+awake, rounds close as fast as features come."""
 
 Owners = Sequence[tuple[tuple[str, ...], Source[Proposals]] | None]
 
@@ -37,6 +41,7 @@ class TimedJoint(Joint):
         )  # (N,) targets in the last row given out
         self._recorded = recorded
         self._quorum_lag = quorum_lag
+        self._slept = np.zeros(len(self.agents), np.int64)  # rows that a sleeper had answered
         self._late = 0  # rounds below are closed without those who have not answered
 
     def close(self, stop: int) -> None:
@@ -92,14 +97,17 @@ class TimedJoint(Joint):
         else:
             self._wake(start, answered)
             if start < self._late:
-                self.awake = np.where(answered > start, self.awake, 0)
+                late = (self.awake != 0) & (answered <= start)
+                self.awake[late] = 0
+                self._slept[late] = answered[late]
             stop = self.features.covers
         waited = answered[self.awake != 0]
         return min(stop, int(waited.min())) if len(waited) else stop
 
     def _wake(self, start: int, answered: Ints) -> None:
-        """Whoever has answered all rows below `start` is waited for."""
-        self.awake = np.where(answered >= start, 1, self.awake)
+        """Whoever has answered again, and nearly all rows below `start`, is waited for."""
+        near = (answered >= start - NEAR_ROWS) & (answered > self._slept)
+        self.awake = np.where(near | (answered >= start), 1, self.awake)
 
     def _owners(self) -> Owners:
         """For every agent the worker that has answered most, and None while it has none."""

@@ -50,6 +50,10 @@ class Setup:
                 f"the broker at {self._settings.bootstrap} could not do it: {said.rstrip('.')}"
             ) from error
 
+    async def cluster(self) -> str:
+        """The id that a cluster keeps for life."""
+        return str((await self._admin.describe_cluster())["cluster_id"])
+
     async def topics(self, names: Iterable[str]) -> dict[str, Found]:
         """Those of the names that are there; all topics are listed, since to ask for one may make it."""
         wanted = set(names)

@@ -25,7 +25,7 @@ def new_reader(settings: KafkaSettings) -> AIOKafkaConsumer:
         isolation_level="read_committed",
         auto_offset_reset="none",
         enable_auto_commit=False,
-        max_partition_fetch_bytes=8 * _MOST_BYTES,
+        max_partition_fetch_bytes=4 * _MOST_BYTES,
         fetch_max_wait_ms=250,
     )
 

@@ -25,6 +25,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
         """Faust's consumer, but committed records only, and the same partition of every topic for one worker."""
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"
+        consumer._group_instance_id = consumer._group_instance_id or None  # "" would be one name for all
         consumer._partition_assignment_strategy = (RangePartitionAssignor,)
         consumer._fetch_max_wait_ms = 250
         return consumer

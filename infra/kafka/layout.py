@@ -19,6 +19,9 @@ MOST_BYTES = 1_048_588
 MOST_STATE_BYTES = 16 * 1024 * 1024 + 64 * 1024
 """Largest record of the compacted topics: 16 MiB, and what goes around it."""
 
+COMPRESSIONS = ("uncompressed", "gzip")
+"""What every reader can read; the broker writes anew what comes otherwise, or one record would stop a partition."""
+
 _DAY = 24 * 3600 * 1000
 _FOREVER = -1
 
@@ -57,6 +60,7 @@ class Kept(NamedTuple):
             "max.message.bytes": str(self.most_bytes),
             "message.timestamp.type": "LogAppendTime",
             "min.insync.replicas": str(max(1, replication - 1)),
+            "compression.type": COMPRESSIONS[0],
         }
         if self.compacted:
             config |= {"segment.bytes": str(128 * 1024 * 1024), "min.cleanable.dirty.ratio": "0.2"}
@@ -137,6 +141,12 @@ async def check(settings: KafkaSettings) -> int:
     return found[f"{settings.prefix}.{topics.TICKS.name}"].partitions
 
 
+async def cluster(settings: KafkaSettings) -> str:
+    """The id of the cluster: offsets of one mean nothing on another."""
+    async with Setup(settings) as setup:
+        return await setup.cluster()
+
+
 async def describe(settings: KafkaSettings) -> list[Row]:
     """Every topic as it is, and those that are missing."""
     async with Setup(settings) as setup:
@@ -210,6 +220,8 @@ def _wrong(kept: Kept, there: Found) -> list[str]:
         wrong.append("max.message.bytes")
     if config.get("message.timestamp.type") != want["message.timestamp.type"]:
         wrong.append("message.timestamp.type")
+    if config.get("compression.type") not in COMPRESSIONS:
+        wrong.append("compression.type")
     return wrong
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.errors import IllegalOperation, InvalidProducerEpoch, KafkaError, ProducerFenced
 from aiokafka.structs import RecordMetadata
 
 from windvane.infra.kafka.batches import batches, by_topic
@@ -17,6 +17,7 @@ from windvane.infra.kafka.clients import close, ends_of, new_producer, new_reade
 from windvane.infra.kafka.closing import Closer
 from windvane.infra.kafka.inlet import Inlet
 from windvane.infra.kafka.plan import WorkerPlan
+from windvane.infra.kafka.saver import Saver
 from windvane.infra.monitoring.logs import logger
 from windvane.infra.monitoring.metrics import WorkerMetrics
 from windvane.streams.events import Event
@@ -24,8 +25,8 @@ from windvane.streams.stage import StateError
 from windvane.streams.topics import CONTROL, PROPOSALS, Topic
 from windvane.streams.worker import Record, StageWorker
 
-_MOST_RECORDS = 48
-"""Records worked off in one step: what a step takes must stay far below a session's timeout."""
+_MOST_RECORDS = 512
+"""Records worked off in one step; what a fetch may bring bounds their bytes, so that no step holds up heartbeats."""
 
 _IDLE_SECONDS = 0.25
 _RECOVERY_MS = 50
@@ -59,6 +60,7 @@ class PartitionHost:
         self._worker: StageWorker | None = None
         self._ends: dict[str, int] = {}
         self._stalled: dict[str, tuple[int, float]] = {}  # next row, and since when it is
+        self._saver = Saver(plan, partition, metrics)
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
@@ -82,7 +84,12 @@ class PartitionHost:
             except (ProducerFenced, InvalidProducerEpoch):
                 self._restarting("another worker has taken this partition over", _FENCED_SECONDS)
                 await self._pause(_FENCED_SECONDS)
-            except (KafkaError, OSError, TimeoutError) as error:
+            except (
+                KafkaError,
+                IllegalOperation,
+                OSError,
+                TimeoutError,
+            ) as error:  # the second is no KafkaError
                 failures = 1 if time.monotonic() - began > 60 else failures + 1
                 wait = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1]
                 self._restarting(f"{type(error).__name__}: {error}", wait)
@@ -120,6 +127,7 @@ class PartitionHost:
             await self._work_on(producer, self.inlet, worker, began)
         finally:
             self._worker = self.inlet = None
+            await self._saver.settle()
             await close(reader)
             await close(producer)
 
@@ -140,7 +148,7 @@ class PartitionHost:
     ) -> None:
         """Tell the worker what was committed to its topics since the stored state."""
         at = {place: worker.outputs.get(topic.name, first[place]) for place, topic in topics.items()}
-        _refuse_gaps(first, at)
+        _refuse_gaps(first, ends, at)
         if not topics:
             return
         reader.assign(tuple(topics))
@@ -162,7 +170,7 @@ class PartitionHost:
         positions = worker.positions
         at = {place: positions[self._topics[name].name] for name, place in self._places.items()}
         if any(at.values()):
-            _refuse_gaps(first, at)
+            _refuse_gaps(first, ends, at)
         at = {place: max(offset, first[place]) for place, offset in at.items()}
         reader.assign(tuple(at))
         for place, offset in at.items():
@@ -203,7 +211,7 @@ class PartitionHost:
                 inlet.throttle(ahead, paused)
                 paused = ahead
             if due:
-                await self._save(worker)
+                await self._saver.save(lambda: worker.save(self._ends), last=self._stopping)
                 await self._report(inlet, worker)
                 saved = time.monotonic()
                 if self._stopping:
@@ -242,15 +250,6 @@ class PartitionHost:
         self.plan.strike("commit")
         self._metrics.committed(self.partition, time.perf_counter() - began)
 
-    async def _save(self, worker: StageWorker) -> None:
-        """Store the state: all that it has sent is acknowledged."""
-        began = time.perf_counter()
-        state = worker.save(self._ends)
-        self.plan.strike("snapshot")
-        await self.plan.store.save(self.plan.name, self.partition, state)
-        self.plan.strike("saved")
-        self._metrics.saved(self.partition, time.perf_counter() - began, len(state))
-
     async def _caught_up(self, inlet: Inlet) -> bool:
         return all([await inlet.behind(place) == 0 for place in self._places.values()])
 
@@ -280,10 +279,16 @@ class PartitionHost:
         return {place: positions[self._topics[name].name] for name, place in self._places.items()}
 
 
-def _refuse_gaps(first: _Offsets, at: _Offsets) -> None:
+def _refuse_gaps(first: _Offsets, ends: _Offsets, at: _Offsets) -> None:
+    """Raises StateError where the log does not hold what the stored state goes on from."""
     for place, offset in at.items():
         if offset < first[place]:
             raise StateError(
                 f"{place.topic} begins at offset {first[place]}, the stored state needs {offset}: "
                 "it was kept too short for this worker's pause, so start new books"
+            )
+        if offset > ends[place]:
+            raise StateError(
+                f"{place.topic} ends at offset {ends[place]}, the stored state is at {offset}: "
+                "the topic was made anew, so remove the stored states of its prefix"
             )

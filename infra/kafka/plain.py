@@ -8,14 +8,16 @@ import contextlib
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
 
+from windvane.infra.kafka.clients import close
 from windvane.infra.kafka.hosts import Hosts
 from windvane.infra.kafka.plan import WorkerPlan
 from windvane.infra.monitoring.metrics import WorkerMetrics
 
 SESSION_MS = 6000
 _COMMIT_SECONDS = 2.0
+_AGAIN_SECONDS = 0.5
 
 
 class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -42,22 +44,10 @@ async def run_plain(
     instance: a name of this worker in its group: one that restarts under it within the session's timeout gets its
     partitions back at once.
     """
-    settings = plan.settings
-    consumer = AIOKafkaConsumer(
-        **settings.client(),
-        group_id=plan.group,
-        group_instance_id=instance,
-        partition_assignment_strategy=(RangePartitionAssignor,),
-        session_timeout_ms=SESSION_MS,
-        heartbeat_interval_ms=SESSION_MS // 4,
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    )
     hosts = Hosts(plan, metrics)
-    consumer.subscribe(
-        [settings.topic(topic) for topic in plan.stage.reads], listener=_Membership(consumer, hosts)
-    )
-    await consumer.start()
+    consumer = await _joined(plan, hosts, stopping, instance)
+    if consumer is None:
+        return
     try:
         while not stopping.is_set() and not hosts.failed.done():
             with contextlib.suppress(TimeoutError):
@@ -68,9 +58,37 @@ async def run_plain(
         await hosts.stop()
         with contextlib.suppress(KafkaError):
             await _commit(consumer, hosts.positions())
-        await consumer.stop()
+        await close(consumer)
     if hosts.failed.done():
         await hosts.failed
+
+
+async def _joined(
+    plan: WorkerPlan, hosts: Hosts, stopping: asyncio.Event, instance: str | None
+) -> AIOKafkaConsumer | None:
+    """A started member of the group; a broker that goes away meanwhile is waited for, until `stopping` is set."""
+    settings = plan.settings
+    while not stopping.is_set():
+        consumer = AIOKafkaConsumer(
+            **settings.client(),
+            group_id=plan.group,
+            group_instance_id=instance,
+            partition_assignment_strategy=(RangePartitionAssignor,),
+            session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=SESSION_MS // 4,
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+        )
+        topics = [settings.topic(topic) for topic in plan.stage.reads]
+        consumer.subscribe(topics, listener=_Membership(consumer, hosts))
+        try:
+            await consumer.start()
+        except KafkaConnectionError:
+            await close(consumer)
+            await asyncio.sleep(_AGAIN_SECONDS)
+        else:
+            return consumer
+    return None
 
 
 async def _commit(consumer: AIOKafkaConsumer, positions: dict[TopicPartition, int]) -> None:

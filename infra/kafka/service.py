@@ -2,12 +2,13 @@
 
 import asyncio
 import signal
+import time
 from pathlib import Path
 
 from windvane.infra.kafka import layout
 from windvane.infra.kafka.plain import run_plain
 from windvane.infra.kafka.plan import WorkerPlan, plan_of
-from windvane.infra.kafka.settings import KafkaSettings, SettingsError
+from windvane.infra.kafka.settings import AwayError, KafkaSettings, SettingsError
 from windvane.infra.monitoring.logs import config, logger, route
 from windvane.infra.monitoring.metrics import WorkerMetrics
 from windvane.infra.warmup import warm_up
@@ -15,6 +16,8 @@ from windvane.metamodel.config import ConfigError
 from windvane.streams.stage import StateError
 
 BINDINGS = ("aiokafka", "faust")
+_ASK_SECONDS = 0.5
+_TELL_SECONDS = 30.0
 
 
 def run_worker(
@@ -34,7 +37,9 @@ def run_worker(
     if binding not in BINDINGS:
         raise ConfigError(f"--binding is {binding!r}: give one of {', '.join(BINDINGS)}")
     route(stage=spec.partition(":")[0])
-    partitions = asyncio.run(layout.check(settings))
+    partitions = asyncio.run(_layout(settings, spec.partition(":")[0]))
+    if states is not None:
+        states /= asyncio.run(layout.cluster(settings))  # offsets of one cluster mean nothing on another
     plan = plan_of(spec, settings, partitions, states)
     warm_up()  # a compile would hold up heartbeats
     metrics = WorkerMetrics(plan.stage.name)
@@ -42,6 +47,19 @@ def run_worker(
         _run_faust(plan, metrics, web_host, web_port, instance)
     else:
         asyncio.run(_run_plain(plan, metrics, web_host, web_port, instance))
+
+
+async def _layout(settings: KafkaSettings, stage: str) -> int:
+    """The number of partitions, once a broker answers: a worker may be started again while it is away."""
+    told = -_TELL_SECONDS
+    while True:
+        try:
+            return await layout.check(settings)
+        except AwayError as away:
+            if time.monotonic() - told >= _TELL_SECONDS:
+                logger(stage=stage).warning("waiting for the broker", reason=str(away))
+                told = time.monotonic()
+            await asyncio.sleep(_ASK_SECONDS)
 
 
 async def _run_plain(
@@ -70,6 +88,7 @@ def _run_faust(
     worker = faust.Worker(
         app, loglevel="WARNING", redirect_stdouts=False, quiet=True, logging_config=config(stage=plan.name)
     )
+    worker.spinner = None  # it hides the cursor of a terminal that is none, in the midst of the logs
     try:
         worker.execute_from_commandline()
     except SystemExit:

@@ -21,6 +21,7 @@ ANSWER_SECONDS = 8.0
 
 _SECRETS = ("password", "control_key")
 _LEAST_KEY = 16
+_AWAY = "no broker answers at"
 _VARIABLES = {
     "bootstrap": "WINDVANE_KAFKA_BOOTSTRAP",
     "prefix": "WINDVANE_KAFKA_PREFIX",
@@ -39,6 +40,10 @@ _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,\[\]/]+):([0-9]{1,5})")
 
 class SettingsError(ValueError):
     """Settings that cannot reach a broker: one sentence that says which, and what to do."""
+
+
+class AwayError(SettingsError):
+    """Nothing answers at the broker's address: who has been there before may wait for it."""
 
 
 def _check(condition: bool, sentence: str) -> None:
@@ -233,10 +238,14 @@ def partition_of(book: str, partitions: int) -> int:
 
 
 async def reachable(settings: KafkaSettings) -> None:
-    """Connect once and log in; raises SettingsError with what stands in the way, after ANSWER_SECONDS at most."""
+    """Connect once and log in; raises SettingsError with what stands in the way, after ANSWER_SECONDS at most.
+
+    Where that is silence, it is an AwayError.
+    """
     addresses = settings.bootstrap.split(",")
     refusals = [await _refusal(settings, at.strip(), ANSWER_SECONDS / len(addresses)) for at in addresses]
-    _check("" in refusals, refusals[0])
+    if "" not in refusals:
+        raise (AwayError if any(r.startswith(_AWAY) for r in refusals) else SettingsError)(refusals[0])
 
 
 async def _refusal(settings: KafkaSettings, at: str, seconds: float) -> str:
@@ -275,5 +284,5 @@ async def _refusal(settings: KafkaSettings, at: str, seconds: float) -> str:
             f"check the address and {_VARIABLES['security_protocol']}"
         )
     except (OSError, UnicodeError):
-        return f"no broker answers at {at}: start one or give --bootstrap HOST:PORT"
+        return f"{_AWAY} {at}: start one or give --bootstrap HOST:PORT"
     return ""

@@ -15,21 +15,24 @@ from windvane.streams.events import Decisions
 
 
 class DecisionsTable:
-    """decisions.parquet: a row group a block; closed on leaving the context. timed: it says who was awake."""
+    """decisions.parquet: a row group a block; closed on leaving the context.
+
+    timed: it says who was awake; regimes: it says what the market was.
+    """
 
     def __init__(
         self,
         path: Path,
         agents: tuple[str, ...],
         members: tuple[str, ...],
-        regimes: bool = False,
         *,
         timed: bool = False,
+        regimes: bool = False,
     ) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self._members, self._regimes, self._timed = members, regimes, timed
+        self._members, self._timed, self._regimes = members, timed, regimes
         real, whole = pa.float64(), pa.int64()
         self._schema = pa.schema(
             [

@@ -49,9 +49,9 @@ def _stream(events: Iterable[ev.Event], out: Path, facts: Facts, tally: Tally) -
             nonlocal table
             if table is None:
                 path = out / "decisions.parquet"
-                told, timed = block.regime is not None, block.awake is not None
+                timed, told = block.awake is not None, block.regime is not None
                 table = stack.enter_context(
-                    DecisionsTable(path, block.agents, facts.members, told, timed=timed)
+                    DecisionsTable(path, block.agents, facts.members, timed=timed, regimes=told)
                 )
             tally.decisions(block)
             table.add(block, tally.regimes.label)

@@ -42,14 +42,16 @@ class Late(NamedTuple):
 class Run(NamedTuple):
     """One rate through the pipeline.
 
-    hops: mean ms between the moments at which the broker appended a row to one topic and to the next; computing:
-    mean ms a step of every stage takes. late: 99th percentile of ms after it was due that a row was sent.
+    hops: mean ms between the moments at which the broker appended a row to one topic and to the next; computing: mean
+    ms a step of every stage takes; cpu: ms of processor time a tick. late: 99th percentile of ms after it was due that
+    a row was sent.
     """
 
     orders: Late
     decisions: Late
     hops: Mapping[str, float]
     computing: Mapping[str, float]
+    cpu: Mapping[str, float]
     late: float
     load: float
 
@@ -63,10 +65,10 @@ async def through(settings: KafkaSettings, pipeline: Pipeline, load: Load) -> Ru
         watch = Watch(reader, places)
         await watch.begin()
         sender = await _sender(load)
-        before = await asyncio.to_thread(pipeline.spent)
+        before, busy_before = await asyncio.to_thread(pipeline.spent), pipeline.cpu()
         last = seen[DECISIONS.name][:, -1]
         await watch.follow(load.books, seen, lambda: not np.isnan(last).any(), load.seconds + _QUIET_SECONDS)
-        after = await asyncio.to_thread(pipeline.spent)
+        after, busy_after = await asyncio.to_thread(pipeline.spent), pipeline.cpu()
         said, errors = await sender.communicate()
     if sender.returncode:
         raise SystemExit(f"the sender failed: {errors.decode()[-2000:]}")
@@ -76,6 +78,7 @@ async def through(settings: KafkaSettings, pipeline: Pipeline, load: Load) -> Ru
     due = await _due(settings, load)
     seen = {name: times[:, HISTORY:] for name, times in seen.items()}
     wrote = {name: times[:, HISTORY:] for name, times in wrote.items()}
+    live = seen[DECISIONS.name].size
     missing = int(np.isnan(seen[DECISIONS.name]).sum())
     if missing:
         raise SystemExit(f"{missing} rows were not decided {_QUIET_SECONDS:.0f} s after the last record")
@@ -89,6 +92,7 @@ async def through(settings: KafkaSettings, pipeline: Pipeline, load: Load) -> Ru
             name: 1e3 * (after[name][1] - before[name][1]) / max(1, after[name][0] - before[name][0])
             for name in STAGES
         },
+        cpu={n: 1e3 * (busy_after[n] - busy_before[n]) / live for n in busy_after},
         late=1e3 * json.loads(said)["late_p99"],
         load=os.getloadavg()[0],
     )

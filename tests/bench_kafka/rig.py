@@ -29,6 +29,7 @@ _STOP_SECONDS = 30.0
 _READY_SECONDS = 300.0
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_own: dict[str, int] = {}  # process of every broker that was started here
 
 
 @contextmanager
@@ -43,6 +44,7 @@ def broker(bootstrap: str | None) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="bench-kafka-") as folder:
         own = Broker(home, Path(folder))
         own.start()
+        _own[own.bootstrap] = own.pid
         try:
             yield own.bootstrap
         finally:
@@ -107,6 +109,7 @@ class Pipeline(Processes):
 
     def __init__(self, settings: KafkaSettings, binding: str, folder: Path) -> None:
         super().__init__(folder)
+        self._broker = _own.get(settings.bootstrap)
         self._web = _free_ports(len(STAGES))
         options = ("--bootstrap", settings.bootstrap, "--prefix", settings.prefix, "--binding", binding)
         state = str(folder / "states" / binding)
@@ -125,7 +128,8 @@ class Pipeline(Processes):
         return self
 
     def _caught_up(self) -> set[tuple[str, int]]:
-        lines = (json.loads(line) for line in self.log(self._name).splitlines() if line.startswith("{"))
+        found = (line.partition("{") for line in self.log(self._name).splitlines())
+        lines = (json.loads(brace + line) for _, brace, line in found if brace)
         return {(said["stage"], said["partition"]) for said in lines if said["event"] == "caught up"}
 
     def stages(self) -> dict[str, int]:
@@ -140,8 +144,9 @@ class Pipeline(Processes):
         return found
 
     def cpu(self) -> dict[str, float]:
-        """Seconds of processor time of every stage so far."""
-        return {name: cpu_seconds(pid) for name, pid in self.stages().items()}
+        """Seconds of processor time so far of every stage, and of the broker where it is our own."""
+        found = {name: cpu_seconds(pid) for name, pid in self.stages().items()}
+        return found if self._broker is None else {**found, "broker": cpu_seconds(self._broker)}
 
     def rss(self) -> dict[str, float]:
         """Resident memory of every stage, MB."""

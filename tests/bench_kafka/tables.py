@@ -8,7 +8,8 @@ from rich.table import Table
 from rig import STAGES, conditions
 from sender import Load
 
-_console = Console(width=150)
+_console = Console(width=160)
+_BUSY = (*STAGES, "broker")
 
 
 def _show(title: str, table: Table) -> None:
@@ -27,11 +28,11 @@ def throughput(given: Namespace, bootstrap: str, folder: Path) -> None:
     """Ticks a second, and what of the processor each stage takes."""
     import throughput as bench
 
-    table = _table("binding", "books", "ticks", "s", "ticks/s", *(f"{s} us/tick" for s in STAGES), "load")
+    table = _table("binding", "books", "ticks", "s", "ticks/s", *(f"{s} us/tick" for s in _BUSY), "load")
     for binding in given.binding:
         for number in map(int, given.books):
             run = bench.run(bootstrap, binding, given.ticks, number, folder)
-            cpu = (f"{run.cpu.get(stage, 0):.1f}" for stage in STAGES)
+            cpu = (f"{run.cpu.get(stage, 0):.1f}" for stage in _BUSY)
             rate = run.ticks / run.seconds
             table.add_row(
                 binding, str(number), f"{run.ticks:,}", f"{run.seconds:.1f}", f"{rate:,.0f}", *cpu, _load()
@@ -60,7 +61,7 @@ def latency(given: Namespace, bootstrap: str, folder: Path) -> None:
     from latency import kafka_alone, pipeline_at
 
     rates, numbers = [float(r) for r in given.rates], [int(n) for n in given.books]
-    alone = {rate: kafka_alone(bootstrap, rate, min(given.seconds, 30.0), folder) for rate in rates}
+    alone = {rate: kafka_alone(bootstrap, rate, min(given.seconds, 15.0), folder) for rate in rates}
     whole = _table(
         "binding",
         "books",
@@ -77,7 +78,9 @@ def latency(given: Namespace, bootstrap: str, folder: Path) -> None:
         "load",
     )
     hops = ("sent", "features", "proposals", "ensemble", "committed and read")
-    shares = _table("binding", "books", "ticks/s", *hops, "computing: features", "proposals", "ensemble")
+    computed = ("features", "proposals", "ensemble")
+    shares = _table("binding", "books", "ticks/s", *hops, *(f"step of {s}" for s in computed))
+    busy = _table("binding", "books", "ticks/s", *_BUSY)
     for binding in given.binding:
         found = pipeline_at(bootstrap, binding, given.closing, rates, numbers, given.seconds, folder)
         for (number, rate), run in found.items():
@@ -88,10 +91,12 @@ def latency(given: Namespace, bootstrap: str, folder: Path) -> None:
                 for f in ("count", "p50", "p99", "most")
             ]
             whole.add_row(*key, *late, f"{run.late:.1f}", f"{run.load:.1f}")
-            computing = (f"{run.computing[s]:.2f}" for s in ("features", "proposals", "ensemble"))
+            computing = (f"{run.computing[s]:.2f}" for s in computed)
+            busy.add_row(*key, *(f"{run.cpu.get(s, 0):.2f}" for s in _BUSY))
             shares.add_row(*key, *(f"{run.hops[h]:.2f}" for h in hops), *computing)
     _show("Tick due to order read, one tick a record", whole)
     _show("Mean ms of every hop, and of the computing in a step", shares)
+    _show("Mean ms of processor time a tick, all partitions and snapshots included", busy)
     bare = _table("Kafka alone", "records/s", "p50 ms", "p99", "max")
     for rate, runs in alone.items():
         for name, late in runs.items():

@@ -1,7 +1,7 @@
 """All of it: `make chaos`, or PYTHONPATH=tests:tests/kafka python -m chaos --only storm --seed 7."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -9,7 +9,7 @@ import typer
 from broker import Broker, distribution
 
 from chaos import cluster as clusters
-from chaos import failpoints, moving, random_kills, report, short, timed
+from chaos import compare, failpoints, moving, random_kills, short, timed
 from chaos.cluster import ChaosError, Cluster, Kill
 from chaos.compare import Verdict
 from chaos.report import say
@@ -30,7 +30,7 @@ class Asked(NamedTuple):
 class Part(NamedTuple):
     """A part of the suite: what its cluster is like, and what it does."""
 
-    run: Callable[[Cluster, Asked], list[Verdict]]
+    run: Callable[[Cluster, Asked], Iterable[Verdict]]
     cluster: dict[str, Any]
 
 
@@ -40,7 +40,7 @@ def _storm(cluster: Cluster, asked: Asked) -> list[Verdict]:
     )
 
 
-def _failpoints(cluster: Cluster, asked: Asked) -> list[Verdict]:
+def _failpoints(cluster: Cluster, asked: Asked) -> Iterable[Verdict]:
     return failpoints.run(cluster, asked.folder, seed=asked.seed, rows=5000)
 
 
@@ -53,7 +53,7 @@ def _short(book: str) -> Callable[[Cluster, Asked], list[Verdict]]:
 
 
 def _timed(cluster: Cluster, asked: Asked) -> list[Verdict]:
-    return timed.run(cluster, asked.folder, seed=asked.seed, rows=12_000)
+    return timed.run(cluster, asked.broker, asked.folder, seed=asked.seed, rows=12_000)
 
 
 PARTS = {
@@ -61,7 +61,7 @@ PARTS = {
     "storm": Part(_storm, {"partitions": random_kills.PARTITIONS}),
     "moving": Part(_moving, {}),
     "timed": Part(_timed, {"lockstep": False}),
-    "nameless": Part(_short("nameless"), {"named": False}),
+    "nameless": Part(_short("nameless"), {"named": False, "state": "topic"}),
     "faust": Part(_short("faust"), {"binding": "faust"}),
 }
 
@@ -98,18 +98,20 @@ def main(
 
 def _run(name: str, asked: Asked) -> bool:
     """Run a part and tell what it found; whether all was right."""
-    part, verdicts = PARTS[name], []
+    part = PARTS[name]
+    verdicts: list[Verdict] = []
     say(f"part {name}")
     settings = KafkaSettings(bootstrap=asked.broker.bootstrap, prefix=f"chaos-{name}")
     kills: list[Kill] = []
     deaths: list[str] = []
     with Cluster(settings, asked.folder / name, **part.cluster) as cluster:
         try:
-            verdicts = part.run(cluster, asked)
+            for verdict in part.run(cluster, asked):
+                verdicts.append(verdict)
         except ChaosError as error:
             deaths.append(str(error))
         kills, deaths = cluster.kills, cluster.deaths + deaths
-    say(f"part {name}\n\n{clusters.table(kills)}\n\n{report.table(verdicts)}\n")
+    say(f"part {name}\n\n{clusters.table(kills)}\n\n{compare.table(verdicts)}\n")
     for death in deaths:
         say(f"wrong: {death}")
     return not deaths and bool(verdicts) and all(v.right for v in verdicts)

@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from broker import Broker
+
 from chaos.processes import Process
+from chaos.report import say
 from chaos.watch import Watch
 from windvane.agents.factory import AGENTS
 from windvane.infra.kafka import layout
@@ -35,7 +38,7 @@ class Kill(NamedTuple):
 class Cluster:
     """Workers of one prefix. folder: of logs and states; named: whether workers have lasting names in their groups.
 
-    lockstep: how its books close their rounds.
+    lockstep: how its books close their rounds. state: where stages keep theirs, a folder below `folder` or "topic".
     """
 
     def __init__(
@@ -47,9 +50,11 @@ class Cluster:
         binding: str = "aiokafka",
         named: bool = True,
         lockstep: bool = True,
+        state: str = "states",
     ) -> None:
         self.settings, self.folder, self.partitions = settings, folder, partitions
         self.binding, self.named, self.lockstep = binding, named, lockstep
+        self.state = state
         self.kills: list[Kill] = []
         self.deaths: list[str] = []  # of processes that nobody here has killed
         self.workers: dict[str, Process] = {}
@@ -68,17 +73,17 @@ class Cluster:
         self.watch.stop()
 
     def worker(
-        self, stage: str, name: str | None = None, state: str = "states", failpoint: str = ""
+        self, stage: str, name: str | None = None, state: str | None = None, failpoint: str = ""
     ) -> Process:
-        """Start a worker of a stage, or the one of this name again; state: a folder below the cluster's own."""
-        name = name or stage
+        """Start a worker of a stage, or the one of this name again; state: if not that of the cluster."""
+        name, state = name or stage, state or self.state
         spec = f"proposals:{','.join(AGENTS)}" if stage == "proposals" else stage
         words = [
             "worker",
             spec,
             *self._place(),
             "--state",
-            str(self.folder / state),
+            state if state == "topic" else str(self.folder / state),
             "--binding",
             self.binding,
         ]
@@ -186,6 +191,22 @@ class Cluster:
         """`written` once all that a killed process had sent has arrived."""
         time.sleep(_LANDED_SECONDS)
         return self.written(stage)
+
+    def broker_dies(self, broker: Broker) -> None:
+        """Kill the broker, start it again on its data, and wait until books decide what was sent before.
+
+        A worker that dies while the broker is away starts without one.
+        """
+        rows = self.ticks()
+        worker = self.workers["proposals"]
+        since = time.monotonic()
+        broker.kill()
+        worker.kill()
+        worker.start()
+        broker.start()
+        up = time.monotonic() - since
+        took = self.recovered("kill -9 broker and proposals", "broker", since, rows, 120.0)
+        say(f"kill -9 broker: it serves after {up:.2f} s, the books decide after {took:.2f} s")
 
     def all_decided(self, rows: Mapping[str, int], seconds: float = 240.0) -> None:
         """Wait until books have decided so many rows."""

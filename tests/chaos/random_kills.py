@@ -39,10 +39,11 @@ def names(wanted: int) -> list[str]:
 class Storm:
     """One run of it."""
 
-    def __init__(self, cluster: Cluster, broker: Broker, seed: int, kills: int) -> None:
-        self._cluster, self._broker = cluster, broker
+    def __init__(self, cluster: Cluster, seed: int, kills: int) -> None:
+        self._cluster = cluster
         self._rng = np.random.default_rng(seed)
         self._left = kills
+        self._full = False
 
     def kill(self, stage: str, *, wait: bool = True) -> None:
         """Kill a worker of a stage, start it again, perhaps kill it while it recovers, and wait for the books."""
@@ -54,19 +55,23 @@ class Storm:
         self._left -= 1
         rows = cluster.landed(stage)
         worker.start()
-        what = f"kill -9 {name}"
+        what = f"kill -9 {name}{', at full speed' if self._full else ''}"
         if self._left and self._rng.random() < 0.3:
             time.sleep(self._rng.uniform(0.5, 3.0))
             since = worker.kill()
             self._left -= 1
             rows = cluster.landed(stage)
             worker.start()
-            what = f"kill -9 {name}, while it recovers"
+            what += ", while it recovers"
         if wait:
-            took = cluster.recovered(what, stage, since, rows)
+            took = cluster.recovered(what, "full speed" if self._full else stage, since, rows)
             say(f"{what}: {took:.2f} s")
         else:
             say(f"{what}, not waited for")
+
+    def full_speed(self) -> None:
+        """From now on a kill is followed by a backlog: what follows is no time of recovery alone."""
+        self._full = True
 
     def kills(self, until: int) -> None:
         """Kill until so many kills are left, now and then two workers at once."""
@@ -80,7 +85,7 @@ class Storm:
     def join(self) -> None:
         """A second worker of two stages."""
         for stage in ("ensemble", "features"):
-            self._cluster.worker(stage, f"{stage}-2", state=f"states-{stage}-2")
+            self._cluster.worker(stage, f"{stage}-2")
         since, rows = time.monotonic(), self._cluster.ticks()
         self._settle("ensemble-2")
         self._settle("features-2")
@@ -108,7 +113,7 @@ class Storm:
         rows = cluster.landed("ensemble")
         since = time.monotonic()
         old.send(signal.SIGSTOP)
-        cluster.worker("ensemble", "ensemble-3", state="states-ensemble-3")
+        cluster.worker("ensemble", "ensemble-3")
         took = cluster.recovered("SIGSTOP ensemble-2, ensemble-3 takes over", "zombie", since, rows)
         fenced = old.count(_TAKEN_OVER)
         old.send(signal.SIGCONT)
@@ -122,16 +127,6 @@ class Storm:
         fenced = old.count(_TAKEN_OVER) - fenced
         say(f"zombie: taken over in {took:.2f} s, fenced on {fenced} partitions when it woke up")
 
-    def broker(self) -> None:
-        """The broker dies and comes back."""
-        rows = self._cluster.ticks()
-        since = time.monotonic()
-        self._broker.kill()
-        self._broker.start()
-        up = time.monotonic() - since
-        took = self._cluster.recovered("kill -9 broker", "broker", since, rows, 120.0)
-        say(f"kill -9 broker: it serves after {up:.2f} s, the books decide after {took:.2f} s")
-
 
 def run(
     cluster: Cluster, broker: Broker, folder: Path, *, seed: int, rows: int, kills: int, books: int = 4
@@ -139,7 +134,7 @@ def run(
     """`kills` kills while `books` books of `rows` rows are replayed; gives what the comparison found."""
     files = {book: market(folder, rows, seed + k) for k, book in enumerate(names(books))}
     wanted = {book: embedded(file, book, folder / "embedded" / book) for book, file in files.items()}
-    storm, late = Storm(cluster, broker, seed, kills), max(2, kills // 6)
+    storm, late = Storm(cluster, seed, kills), max(2, kills // 6)
     cluster.all_stages()
     seconds = (kills - late) * _KILL_SECONDS + 90.0
     speed = f"{BAR / 1e9 * rows * _PACED / seconds:.0f}x"
@@ -149,7 +144,7 @@ def run(
     paced = kills - late
     for left, special in (
         (kills - paced // 5, storm.join),
-        (kills - 2 * paced // 5, storm.broker),
+        (kills - 2 * paced // 5, lambda: cluster.broker_dies(broker)),
         (kills - 3 * paced // 5, storm.leave),
         (kills - 4 * paced // 5, storm.zombie),
         (late, lambda: None),
@@ -170,6 +165,7 @@ def _under_load(cluster: Cluster, storm: Storm, files: dict[str, Path], rows: in
     for book, file in files.items():
         cluster.send(file, book, records=256)
     cluster.until(lambda: max(cluster.ticks().values()) > sent + 1000, 60, "the senders go on")
+    storm.full_speed()
     storm.kills(0)
 
 

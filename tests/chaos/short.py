@@ -30,6 +30,7 @@ def run(cluster: Cluster, folder: Path, *, seed: int, rows: int, book: str = "sh
             since, code = cluster.died(stage, 60)
             if code != -signal.SIGKILL:
                 raise ChaosError(f"the ensemble ended with {code} at its failpoint: {worker.told()}")
+            written = cluster.landed(stage)
             worker.start()
         what = f"kill -9 {stage}{', then before a commit' if struck else ''}"
         say(f"{what}: {cluster.recovered(what, stage, since, written):.2f} s")

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 from aiokafka import TopicPartition
+from broker import Broker
 
 from chaos.cluster import Cluster
 from chaos.compare import Found, Verdict, compare, found_in, on_topics, records
@@ -30,8 +31,10 @@ class _Filled(msgspec.Struct):
     qty: float
 
 
-def run(cluster: Cluster, folder: Path, *, seed: int, rows: int, book: str = "timed") -> list[Verdict]:
-    """A book by the clock; every stage is killed again and again while it is sent."""
+def run(
+    cluster: Cluster, broker: Broker, folder: Path, *, seed: int, rows: int, book: str = "timed"
+) -> list[Verdict]:
+    """A book by the clock; every stage is killed again and again while it is sent, and the broker."""
     file = market(folder, rows, seed)
     cluster.all_stages()
     cluster.send(file, book, f"{BAR / 1e9 * _TICKS_A_SECOND:.0f}x", records=4)
@@ -46,6 +49,7 @@ def run(cluster: Cluster, folder: Path, *, seed: int, rows: int, book: str = "ti
         worker.start()
         took = cluster.recovered(f"timed: kill -9 {stage}", stage, since, written)
         say(f"timed: kill -9 {stage} at row {cluster.watch.last('decisions', book):,}: {took:.2f} s")
+    cluster.broker_dies(broker)
     cluster.send(file, book, records=64)
     cluster.all_decided({book: rows})
     cluster.closed(book)

@@ -1,29 +1,22 @@
 """What every runner of the topology must do; a new one joins by a subclass of RunnerContract."""
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Protocol
 
+import msgspec
 import numpy as np
 import pytest
 
-from simulated_book import Recorded, full_book, outputs, plain_run, same
+from contracted import RESULTS, batches, book, contiguous, events_of, reference, until
+from simulated_book import Recorded, outputs, same
 from windvane.streams import topics
+from windvane.streams.codec import cuts, to_json
 from windvane.streams.embedded import EmbeddedRunner
-from windvane.streams.events import Batch, BookClosed, BookOpened, Control, Decisions, Event, Ticks, cut
-from windvane.streams.topics import Topic
-
-RESULTS = (
-    topics.FEATURES,
-    topics.PROPOSALS,
-    topics.LEARNER,
-    topics.DECISIONS,
-    topics.ORDERS,
-    topics.FILLS,
-    topics.STATEMENTS,
-    topics.DEAD_LETTERS,
-)
-ROWS = 1300
+from windvane.streams.events import Batch, BookClosed, BookOpened, Decisions, Event, Ticks, cut
+from windvane.streams.faults import Log
+from windvane.streams.topics import CONTROL, TICKS, Topic
+from windvane.streams.topology import TOPOLOGY
+from windvane.streams.worker import Record, StageWorker
 
 
 class Runner(Protocol):
@@ -35,30 +28,6 @@ class Runner(Protocol):
 
 
 Listener = Callable[[Topic, Event], None]
-
-
-@cache
-def book() -> tuple[list[Event], list[Control]]:
-    """Rows that all came: bad ones, heartbeats and controls among them, columns that stop half way."""
-    events, orders = full_book(ROWS)
-    return events, orders
-
-
-@cache
-def reference() -> Recorded:
-    """The embedded pipeline over the whole book in as few steps as there can be."""
-    return plain_run(*book())
-
-
-def batches(rows: int) -> list[Event]:
-    """The events after the opening, ticks in batches of so many rows."""
-    out: list[Event] = []
-    for event in book()[0][1:]:
-        if isinstance(event, Ticks):
-            out.extend(cut(event, at, at + rows) for at in range(0, len(event), rows))
-        else:
-            out.append(event)
-    return out
 
 
 class RunnerContract:
@@ -153,19 +122,6 @@ class RunnerContract:
         assert self.make(lambda topic, event: None, one.snapshot()).snapshot() == one.snapshot()
 
 
-def until(event: Event, last: int) -> Event:
-    """Rows of a batch up to seq `last`; other events whole."""
-    if not isinstance(event, Batch):
-        return event
-    return cut(event, 0, int(np.searchsorted(event.seq, last, side="right")))
-
-
-def contiguous(events: Sequence[Event], place: int) -> bool:
-    """Whether no row is missing before this place, so that a stage holds nothing."""
-    before = [e for e in events[:place] if isinstance(e, Ticks)]
-    return not before or before[-1].last + 1 == sum(len(e) for e in before)
-
-
 class TestEmbedded(RunnerContract):
     def make(self, listener: Listener, snapshot: bytes | None = None) -> Runner:
         return EmbeddedRunner(listener, snapshot=snapshot)
@@ -174,3 +130,83 @@ class TestEmbedded(RunnerContract):
 class TestEmbeddedOverTheWire(RunnerContract):
     def make(self, listener: Listener, snapshot: bytes | None = None) -> Runner:
         return EmbeddedRunner(listener, wire=True, snapshot=snapshot)
+
+
+class LogRunner:
+    """Workers on a log in memory: what a real broker adds is read, sent and stored here as there, but at once."""
+
+    def __init__(self, listener: Listener, snapshot: bytes | None) -> None:
+        self._listener = listener
+        self._log = Log()
+        saved = None if snapshot is None else msgspec.json.decode(snapshot, type=_Saved)
+        for name, records in ({} if saved is None else saved.log).items():
+            for raw in records:
+                self._log.append(name, raw)
+        states = {} if saved is None else saved.states
+        self.workers = {s.name: StageWorker(s, "here", states.get(s.name)) for s in TOPOLOGY}
+
+    def feed(self, events: Sequence[Event]) -> None:
+        self._put(TICKS, events)
+
+    def control(self, events: Sequence[Event]) -> None:
+        self._put(CONTROL, events)
+
+    def snapshot(self) -> bytes:
+        ends = {topic.name: self._log.end(topic.name) for topic in topics.TOPICS}
+        return msgspec.json.encode(
+            _Saved(
+                states={name: worker.save(ends) for name, worker in self.workers.items()},
+                log={topic.name: list(self._log.raws(topic)) for topic in topics.TOPICS},
+            )
+        )
+
+    def _put(self, topic: Topic, events: Sequence[Event]) -> None:
+        for event in events:
+            self._write(topic, [to_json(piece) for piece in cuts(event)])
+        while sum(map(self._step, self.workers.values())):
+            pass
+
+    def _step(self, worker: StageWorker) -> bool:
+        """Read a few records of every source that is not paused; whether there were any."""
+        ahead, some = worker.ahead(), False
+        for topic in worker.stage.reads:
+            if topic.name not in ahead:
+                for record in self._log.read(topic.name, worker.positions[topic.name], 16):
+                    worker.receive(topic, record.offset, record.raw)
+                    some = True
+        made: dict[Topic, list[Record]] = {}
+        for record in worker.step():
+            made.setdefault(record.topic, []).append(record)
+        for topic, records in made.items():
+            self._write(topic, [record.raw for record in records])
+        return some
+
+    def _write(self, topic: Topic, raws: Sequence[bytes]) -> None:
+        for raw in raws:
+            self._log.append(topic.name, raw)
+        for event in events_of(topic, raws):
+            self._listener(topic, event)
+
+
+class _Saved(msgspec.Struct):
+    states: dict[str, bytes]
+    log: dict[str, list[bytes]]
+
+
+class TestWorkersOnALog(RunnerContract):
+    """A worker of a real broker is the same StageWorker: tests/kafka/test_contract.py tells the same of it."""
+
+    def make(self, listener: Listener, snapshot: bytes | None = None) -> Runner:
+        return LogRunner(listener, snapshot)
+
+    def test_a_snapshot_says_the_same_whatever_came_before_it(self) -> None:
+        """Of the stages; offsets are those of the records, which were cut in another way."""
+        one, other = LogRunner(lambda topic, event: None, None), LogRunner(lambda topic, event: None, None)
+        for runner, (rows, stop) in ((one, (40, 12)), (other, (240, 2))):
+            runner.feed(book()[0][:1])
+            runner.control(book()[1])
+            runner.feed(batches(rows)[:stop])
+        for name, worker in one.workers.items():
+            assert worker.logic.snapshot() == other.workers[name].logic.snapshot()
+        again = LogRunner(lambda topic, event: None, one.snapshot())
+        assert again.snapshot() == one.snapshot()

@@ -2,9 +2,11 @@
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from cli_harness import refusal, windvane
 
 from windvane.infra.training.judge import judge
 from windvane.infra.training.regime import FEATURES, Recipe, TrainingError, train_regime
@@ -40,6 +42,17 @@ def test_without_torch_one_sentence_says_what_to_install(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(TrainingError, match=r"install windvane\[train\]"):
         train_regime(SMALL)
+
+
+def test_the_command_refuses_what_it_cannot_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    out = tmp_path / "regime.safetensors"
+    assert "--epochs is 0: give 1 or more" in refusal(
+        windvane("train", "regime", "--epochs", 0, "--out", out)
+    )
+    assert "give --out too" in refusal(windvane("train", "regime", "--epochs", 1))
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert "install windvane[train]" in refusal(windvane("train", "regime", "--out", out))
+    assert not out.exists()
 
 
 @pytest.mark.slow

@@ -76,7 +76,7 @@ def test_after_the_record_it_goes_on_with_the_sleepers_of_its_last_row() -> None
     run = Book().features(0, 650).first(0, 650).second(0, 600).close(650)
     follower = Book()
     follower.stage.follow(run.decided)
-    follower.features(0, 680).first(0, 660).second(0, 620)
+    follower.features(0, 680).first(0, 660).second(0, 610)
     assert follower.awake() == [BOTH] * 600 + [ONE] * 60
     assert follower.waiting == (660, 680)
 

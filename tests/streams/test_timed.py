@@ -67,8 +67,13 @@ def test_who_has_caught_up_is_waited_for_again() -> None:
     assert book.awake() == [ONE] * 58 + [BOTH] * 12
 
 
+def test_who_has_answered_nearly_all_that_is_closed_is_waited_for() -> None:
+    book = Book().features(0, 50).first(0, 50).close(50).second(0, 18).features(50, 60).first(50, 60)
+    assert book.awake() == [ONE] * 50
+
+
 def test_who_answers_rows_that_are_closed_stays_asleep() -> None:
-    book = Book().features(0, 50).first(0, 50).close(50).second(0, 49).features(50, 60).first(50, 60)
+    book = Book().features(0, 50).first(0, 50).close(50).second(0, 17).features(50, 60).first(50, 60)
     assert book.awake() == [ONE] * 60
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from windvane.streams.books import FARTHEST_ROWS
+from windvane.streams.coalesce import coalesced
 from windvane.streams.codec import WireError, cuts, from_json, pack, to_json, unpack
 from windvane.streams.events import (
     REPEATED,
@@ -167,7 +168,12 @@ class StageWorker:
         """What follows from all that was received, in order, less what is known to be published."""
         events, self._inbox = self._inbox, []
         letters, self._letters = self._letters, []
-        made: list[Event] = [*letters, *self.logic.step(events)]
+        going = {book for book in {e.book for e in events} if self.logic.reached(book)}
+        fresh_books = [
+            e for e in events if e.book not in going
+        ]  # what comes before an opening is counted in records
+        joined = [*fresh_books, *coalesced(e for e in events if e.book in going)]
+        made: list[Event] = [*letters, *coalesced(self.logic.step(joined))]
         out: list[Record] = []
         for event in made:
             fresh = list(self._records(event))

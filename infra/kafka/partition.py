@@ -108,7 +108,8 @@ class PartitionHost:
         """From fencing the last owner to a clean stop."""
         plan, began = self.plan, time.monotonic()
         identity = f"{plan.group}.{self.partition}" if plan.transactional else None
-        producer, reader = new_producer(plan.settings, identity), new_reader(plan.settings)
+        producer = new_producer(plan.settings, identity)
+        reader = new_reader(plan.settings, patient=plan.patient)
         try:
             await producer.start()  # of a transactional one: fences the last owner, aborts what it left open
             await reader.start()
@@ -126,6 +127,8 @@ class PartitionHost:
             self.inlet = self._new_inlet(reader)
             await self._work_on(producer, self.inlet, worker, began)
         finally:
+            if self.inlet is not None:
+                await self.inlet.close()
             self._worker = self.inlet = None
             await self._saver.settle()
             await close(reader)
@@ -189,7 +192,10 @@ class PartitionHost:
         proposals = self._places.get(f"{plan.settings.prefix}.{PROPOSALS.name}")
         closer = Closer(worker, inlet.reader, proposals)
         paused: set[TopicPartition] = set()
+        wrote = 0.0
         while True:
+            while plan.transactional and (left := wrote + 0.008 - time.monotonic()) > 0:
+                await self._read(inlet, worker, left)
             await self._read(inlet, worker, closer.seconds_left(_IDLE_SECONDS))
             plan.strike("read")
             await closer.close_due(worker.next_offset(PROPOSALS))
@@ -201,6 +207,7 @@ class PartitionHost:
             self._metrics.stepped(self.partition, time.perf_counter() - began_step)
             plan.strike("step")
             if records:
+                wrote = time.monotonic()
                 await self._send(producer, records)
             if not ready and await self._caught_up(inlet):
                 ready, seconds = True, time.monotonic() - began

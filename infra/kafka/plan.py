@@ -20,6 +20,9 @@ from windvane.streams.worker import Checks
 TRANSACTIONAL = "ensemble"
 """The stage whose output must be on the topics once: it writes in transactions."""
 
+PATIENT = "feedback"
+"""The stage that no row waits for: what it gives is in effect many rows later."""
+
 SAVE_SECONDS = 5.0
 
 
@@ -43,6 +46,11 @@ class WorkerPlan(NamedTuple):
     def transactional(self) -> bool:
         """Whether every step is one transaction."""
         return self.stage.name == TRANSACTIONAL
+
+    @property
+    def patient(self) -> bool:
+        """Whether records may gather before they are read."""
+        return self.stage.name == PATIENT
 
     @property
     def layout(self) -> str:

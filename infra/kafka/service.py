@@ -1,9 +1,12 @@
 """One worker process: checked before it starts, kernels ready before it joins its group, stopped cleanly."""
 
 import asyncio
+import gc
 import signal
 import time
 from pathlib import Path
+
+import uvloop
 
 from windvane.infra.kafka import layout
 from windvane.infra.kafka.plain import run_plain
@@ -42,11 +45,13 @@ def run_worker(
         states /= asyncio.run(layout.cluster(settings))  # offsets of one cluster mean nothing on another
     plan = plan_of(spec, settings, partitions, states)
     warm_up()  # a compile would hold up heartbeats
+    gc.freeze()  # nor is all that was imported to be gone through while rows wait
     metrics = WorkerMetrics(plan.stage.name)
     if binding == "faust":
         _run_faust(plan, metrics, web_host, web_port, instance)
     else:
-        asyncio.run(_run_plain(plan, metrics, web_host, web_port, instance))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run_plain(plan, metrics, web_host, web_port, instance))
 
 
 async def _layout(settings: KafkaSettings, stage: str) -> int:

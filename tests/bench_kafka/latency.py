@@ -125,23 +125,29 @@ def pipeline_at(
     numbers: Sequence[int],
     seconds: float,
     folder: Path,
-) -> dict[tuple[int, float], Run]:
-    """(books, rows a second of all together) -> what was measured, on one pipeline."""
+    warm: float,
+) -> dict[tuple[str, float], Run]:
+    """(books, rows a second of all together) -> what was measured, on one pipeline.
+
+    The first `warm` seconds, at the highest rate, stand apart: until a broker's JVM has compiled what it runs, it
+    takes half of the processor.
+    """
     settings = new_prefix(bootstrap)
+    runs = [(f"{number}", number, rate, seconds) for number in numbers for rate in rates]
+    if warm:
+        runs.insert(0, ("1, fresh broker", 1, max(rates), warm))
     found = {}
     with Pipeline(settings, binding, folder) as pipeline:
-        for number in numbers:
-            for rate in rates:
-                books = books_apart(f"r{rate:g}-{number}", number)
-                load = Load(
-                    bootstrap=bootstrap,
-                    prefix=settings.prefix,
-                    books=books,
-                    rate=rate,
-                    seconds=seconds,
-                    closing=closing,
-                )
-                found[number, rate] = asyncio.run(through(settings, pipeline, load))
+        for place, (name, number, rate, length) in enumerate(runs):
+            load = Load(
+                bootstrap=bootstrap,
+                prefix=settings.prefix,
+                books=books_apart(f"run-{place}", number),
+                rate=rate,
+                seconds=length,
+                closing=closing,
+            )
+            found[name, rate] = asyncio.run(through(settings, pipeline, load))
     return found
 
 

@@ -82,9 +82,10 @@ def latency(given: Namespace, bootstrap: str, folder: Path) -> None:
     shares = _table("binding", "books", "ticks/s", *hops, *(f"step of {s}" for s in computed))
     busy = _table("binding", "books", "ticks/s", *_BUSY)
     for binding in given.binding:
-        found = pipeline_at(bootstrap, binding, given.closing, rates, numbers, given.seconds, folder)
+        asked = (rates, numbers, given.seconds)
+        found = pipeline_at(bootstrap, binding, given.closing, *asked, folder, given.warm)
         for (number, rate), run in found.items():
-            key = (binding, str(number), f"{rate:g}")
+            key = (binding, number, f"{rate:g}")
             late = [
                 f"{late.count:,}" if f == "count" else f"{getattr(late, f):.1f}"
                 for late in (run.orders, run.decisions)

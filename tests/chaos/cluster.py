@@ -217,7 +217,10 @@ class Cluster:
         self.until(done, seconds, "all rows decided")
 
     def stop(self) -> None:
-        """End all workers as an operator would; raises ChaosError where one does not end well."""
+        """End all workers as an operator would, once all have joined; who does not end well is in `deaths`."""
+        self.until(
+            lambda: all(w.said("partitions assigned") for w in self.workers.values()), 60, "all have joined"
+        )
         for process in self.senders.values():
             process.stop(signal.SIGINT)
         for name, worker in self.workers.items():

@@ -21,10 +21,12 @@ class Process:
         self.log = log
         self._process: subprocess.Popen[bytes] | None = None
         self.ended: int | None = None  # exit code of one that nobody here has ended
+        self._before = 0  # length of the log when it was started last
 
     def start(self, failpoint: str = "") -> None:
         """Run it; failpoint: STAGE:POINT:N, where it is to kill itself."""
         with self.log.open("ab") as log:
+            self._before = log.tell()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "windvane", *self.words],
                 stdin=subprocess.DEVNULL,
@@ -79,6 +81,10 @@ class Process:
         """The end of its log."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return " | ".join(text.splitlines()[-lines:])
+
+    def said(self, words: str) -> bool:
+        """Whether its log says something since it was started last."""
+        return words.encode() in self.log.read_bytes()[self._before :]
 
     def count(self, words: str) -> int:
         """How often its log says something."""

@@ -93,9 +93,7 @@ class Storm:
 
     def _settle(self, name: str) -> None:
         worker = self._cluster.workers[name]
-        self._cluster.until(
-            lambda: worker.count("partitions assigned") > 0, 60, f"{name} gets its partitions"
-        )
+        self._cluster.until(lambda: worker.said("partitions assigned"), 60, f"{name} gets its partitions")
 
     def leave(self) -> None:
         """The first worker of the one stage and the second of the other are stopped, as an operator does."""

@@ -66,6 +66,7 @@ class WeighingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     meta_lookback: int = 1000  # newest samples that a version is trained on
     meta_batch_size: int = 32  # samples a step of the training
     meta_epochs: int = 10  # so many times a sample is trained on while it is in the lookback, on average
+    features: int = 50  # that the contextual member reads: `windvane.metamodel.feature_set` says which
 
     def __post_init__(self) -> None:
         check(
@@ -100,6 +101,7 @@ class WeighingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             f"meta_batch_size is {self.meta_batch_size}: give 1 to 4096 samples",
         )
         check(1 <= self.meta_epochs <= 1000, f"meta_epochs is {self.meta_epochs}: give 1 to 1000")
+        check(1 <= self.features <= 75, f"features is {self.features}: give 1 to 75")
 
 
 class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ from windvane.metamodel.members import MEMBERS, predictor
 from windvane.metamodel.regime import shipped
 from windvane.metamodel.round_columns import Inputs, Outputs, new_clock
 from windvane.metamodel.scaler import FeatureScaler
+from windvane.metamodel.trading import Trading
 from windvane.metamodel.weights import WeightsError
 
 _EMPTY = np.zeros(0)
@@ -89,15 +90,15 @@ class MetaLearningEnsembleManager:
         learner.run(self.learner, self.rules, x, p, mid, target, cost, warm, weights)
         return weights
 
-    def load_meta_models(self, raw: bytes) -> None:
+    def swap_predictor(self, raw: bytes) -> None:
         """Predict with these safetensors weights from the next row on; raises WeightsError and keeps the old ones.
 
         They are verified first: shapes, finite, finite outputs on canary states.
         """
-        predictor.swap(self.learner.predictor, self.check_meta_models(raw))
+        predictor.swap(self.learner.predictor, self.check_predictor(raw))
 
-    def check_meta_models(self, raw: bytes) -> predictor.Layers:
-        """What `load_meta_models` would use; raises WeightsError where it would."""
+    def check_predictor(self, raw: bytes) -> predictor.Layers:
+        """What `swap_predictor` would use; raises WeightsError where it would."""
         if not self.rules.retraining:
             raise WeightsError("the predictor is not a member of this ensemble: switch retraining on")
         return predictor.load(raw, len(self.rules.centre), len(self.agents))
@@ -132,7 +133,7 @@ class Round(NamedTuple):
     statements: int
 
 
-class MetaLearningRiskManagedEnsemble:
+class MetaLearningRiskManagedEnsemble(Trading):
     """The whole of a round: account, scores, learning, weights, risk, order; and the baselines beside it."""
 
     def __init__(self, config: TradingConfig) -> None:
@@ -163,7 +164,6 @@ class MetaLearningRiskManagedEnsemble:
         regime: Floats | None = None,
         control: Ints | None = None,
         awake: Ints | None = None,
-        regime: Floats | None = None,
     ) -> Round:
         """n rounds; columns (n,), x (n, 50), regime (n, 7), target and confidence (n, N).
 
@@ -208,6 +208,11 @@ class MetaLearningRiskManagedEnsemble:
         one_round.state_account(out, self._clock, self._account, self._standing, self._terms)
         self._clock.n[1] = 0
         return Round(out, 0, 0, 1)
+
+    @property
+    def fills(self) -> int:
+        """Fills of the ensemble's account so far."""
+        return int(self._account.fills[0])
 
     def _outputs(self, n: int) -> Outputs:
         agents, members, accounts = len(self.config.agents), len(MEMBERS), len(self.accounts)

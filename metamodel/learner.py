@@ -7,7 +7,7 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import inlined, kernel
-from windvane.metamodel import fixed_share, scores
+from windvane.metamodel import feature_set, fixed_share, scores
 from windvane.metamodel.config import WeighingConfig
 from windvane.metamodel.features import NAMES
 from windvane.metamodel.market import REGIMES
@@ -37,6 +37,7 @@ class Rules(NamedTuple):
     spread: Floats  # (F,)
     moments: regime.Moments  # of the agents in simulated markets
     retraining: bool
+    features: int  # that the contextual member reads
 
 
 class Learner(NamedTuple):
@@ -62,6 +63,8 @@ class Learner(NamedTuple):
     share: Floats  # (M,) weights of the members
     square: Floats  # (M,)
     weights: Floats  # (N,) the mixture
+    calm: Floats  # (25,) slow averages of scaled features
+    chosen: Floats  # (G,) scratch: features that the contextual member reads
     z: Floats  # (F,) scratch: scaled features
     x: Floats  # (D,) scratch: regressors of the contextual member
     y: Floats  # (E,) scratch: of the pretrained one
@@ -91,6 +94,7 @@ def new_rules(config: WeighingConfig, delay: int, scaler: FeatureScaler, agents:
         scaler.spread,
         prior.moments_of(prior.shipped(), agents),
         config.retraining,
+        config.features,
     )
 
 
@@ -98,7 +102,7 @@ def new_learner(names: Sequence[str], rules: Rules) -> Learner:
     """A learner that has seen nothing of these agents but what ships: equal weights, and the prior over members."""
     agents, members, ring = len(names), len(MEMBERS), rules.delay + 3
     features = len(rules.centre)
-    d = contextual.regressors(features, agents)
+    d = contextual.regressors(rules.features, agents)
     even = equal(np.ones(agents, np.int64))
     return Learner(
         market=scores.new_market(),
@@ -121,6 +125,8 @@ def new_learner(names: Sequence[str], rules: Rules) -> Learner:
         share=rules.prior.copy(),
         square=np.ones(members),
         weights=even.copy(),
+        calm=np.zeros(feature_set.SLOW),
+        chosen=np.zeros(rules.features),
         z=np.zeros(features),
         x=np.zeros(d),
         y=np.zeros(pretrained.regressors(agents)),
@@ -218,7 +224,8 @@ def _predict(
         contextual.learn(m.contextual, m.contextual.past[ago], m.v, awake, contextual.FORGET)
         contextual.learn(m.pretrained, m.pretrained.past[ago], m.v, awake, pretrained.FORGET)
     scale_row(features, rules.centre, rules.spread, m.z)
-    contextual.regress(m.z, m.z[_TREND], m.fast, m.slow, a, m.x)
+    feature_set.select(m.z, m.calm, m.chosen)
+    contextual.regress(m.chosen, m.z[_TREND], m.fast, m.slow, a, m.x)
     pretrained.regress(m.z, p, m.fast, m.slow, a, m.y)
     m.contextual.past[now, :] = m.x
     m.pretrained.past[now, :] = m.y

@@ -21,6 +21,15 @@ TEST = range(5000, 5024)
 SCALER = range(10_000, 10_040)
 """Randomised markets that the feature scaler is fitted on."""
 
+SESSIONS = range(20_000, 30_000)
+"""Markets of the episodes that a training session learns on."""
+
+CHOOSING = range(30_000, 30_100)
+"""Markets that a training session chooses its best checkpoint on."""
+
+EPISODES = range(40_000, 50_000)
+"""Markets of the episodes that a trained session is evaluated on."""
+
 ALL = {
     "training": TRAINING,
     "calibration": CALIBRATION,
@@ -28,4 +37,7 @@ ALL = {
     "reported": REPORTED,
     "test": TEST,
     "scaler": SCALER,
+    "sessions": SESSIONS,
+    "choosing": CHOOSING,
+    "episodes": EPISODES,
 }

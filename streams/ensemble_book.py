@@ -138,7 +138,7 @@ def _use(state: EnsembleBook, update: LearnerUpdate) -> None:
     state.version = update.version
     del state.updates[update.version]
     if update.outcome == "swapped":
-        state.ensemble.manager.load_meta_models(weights_of(update))
+        state.ensemble.manager.swap_predictor(weights_of(update))
 
 
 def _control(state: EnsembleBook, choice: Choice | None, start: int, stop: int) -> int:

@@ -120,7 +120,7 @@ def _known(state: EnsembleBook, update: LearnerUpdate) -> Iterator[Event]:
         return
     if update.outcome == "swapped":
         try:
-            state.ensemble.manager.check_meta_models(weights_of(update))
+            state.ensemble.manager.check_predictor(weights_of(update))
         except WeightsError as error:
             yield letter(update, f"learner version {update.version} of book {state.name} is kept: {error}")
             update = msgspec.structs.replace(update, outcome="kept", weights="")
@@ -151,7 +151,6 @@ def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
         regime=rows.regime,
         control=codes,
         awake=step.awake,
-        regime=rows.regime,
     )
     out = result.outputs
     trained = state.schedule.advance(rows.seq, rows.flags)

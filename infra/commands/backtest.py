@@ -32,10 +32,13 @@ def backtest(
     end: options.To = None,
     seed: options.Seed = 0,
     on_halt: options.OnHalt = "next-day",
-    retraining: options.Retraining = None,
+    retraining: options.Retraining = "off",
     batch: Annotated[int, typer.Option(help="Rows a step; changes speed, never results.")] = 4096,
     wire: Annotated[bool, typer.Option("--wire", help="Send every event through its bytes.")] = False,
-    journal: Annotated[str, typer.Option(help="inputs, or full: features and proposals too.")] = "inputs",
+    journal: Annotated[
+        str | None,
+        typer.Option(help="inputs, or full: features and proposals too. Default: as the preset says."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results. Default: runs/BOOK.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json on stdout.")] = False,
 ) -> None:
@@ -49,7 +52,7 @@ def backtest(
     from windvane.metamodel.config import check
 
     check(batch >= 1, f"--batch is {batch}: give 1 or more rows")
-    check(journal in ("inputs", "full"), f"--journal is {journal!r}: give inputs or full")
+    check(journal in (None, "inputs", "full"), f"--journal is {journal!r}: give inputs or full")
     options.check_book(book)
     market = load_market(file, bars=bars, start=start, end=end)
     plan = options.plan_for(
@@ -65,7 +68,7 @@ def backtest(
         retraining=retraining,
         batch=batch,
         wire=wire,
-        full=journal == "full",
+        full=None if journal is None else journal == "full",
     )
     target = out or Path("runs") / book
     with claimed(target), trainer_for(plan.config) as trainer:

@@ -7,7 +7,18 @@ _EXTRAS = {
     "train": (("torch", "onnxruntime", "safetensors", "sklearn", "gymnasium"), "training of models"),
     "live": (("ccxt", "aiohttp"), "live market feeds"),
 }
-_NEEDED = ("numpy", "numba", "msgspec", "orjson", "pandas", "pyarrow", "plotly", "empyrical", "scipy")
+_NEEDED = (
+    "numpy",
+    "numba",
+    "msgspec",
+    "orjson",
+    "pandas",
+    "pyarrow",
+    "plotly",
+    "empyrical",
+    "psutil",
+    "scipy",
+)
 
 
 def doctor() -> None:

@@ -27,8 +27,7 @@ OnHalt = Annotated[
 ]
 
 Retraining = Annotated[
-    str | None,
-    typer.Option(help="on: retrain the predictor, needs windvane[train]; off. Default: the preset's."),
+    str, typer.Option(help="on: retrain a predictor of every agent's scores, needs windvane[train]; off.")
 ]
 
 
@@ -52,32 +51,33 @@ def plan_for(
     on_halt: str,
     batch: int = 4096,
     wire: bool = False,
-    full: bool = False,
+    full: bool | None = False,
     lockstep: bool = True,
-    retraining: str | None = None,
+    retraining: str = "off",
 ) -> "Plan":
-    """What to run on a market. costs: fee, slippage and half spread in bp, delay in rows, participation."""
-    import msgspec
+    """What to run on a market. costs: fee, slippage and half spread in bp, delay in rows, participation.
 
-    from windvane.agents.factory import AGENTS, create_agents
-    from windvane.infra.presets import preset as chosen
+    full: journal features and proposals, None: as the preset's `detailed_logging` says.
+    """
+    from windvane.agents.factory import create_agents
+    from windvane.infra.configuration import create_meta_learning_config
     from windvane.infra.session import Plan
-    from windvane.metamodel.config import ConfigError, Costs, TradingConfig, check
+    from windvane.metamodel.config import ConfigError, Costs
 
-    names = tuple(AGENTS) if agents is None else tuple(a.strip() for a in agents.split(",") if a.strip())
+    chosen = create_meta_learning_config(preset)
+    names = chosen.agents if agents is None else tuple(a.strip() for a in agents.split(",") if a.strip())
     try:
         create_agents(names)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    weighing, limits = chosen(preset)
-    if retraining is not None:
-        check(retraining in ("on", "off"), f"--retraining is {retraining!r}: give on or off")
-        weighing = msgspec.structs.replace(weighing, retraining=retraining == "on")
+    if retraining not in ("on", "off"):
+        raise ConfigError(f"--retraining is {retraining!r}: give on or off")
+    chosen.performance_prediction_enabled = retraining == "on"
     action, resume_after = _on_halt(on_halt)
     fee, slippage, half_spread, delay, participation = costs
     if participation > 0 and market.columns.size is None:
         raise ConfigError(f"--participation needs sizes, and {market.file} has none: leave it out")
-    config = TradingConfig(
+    config = chosen.trading(
         symbol=symbol,
         closing="lockstep" if lockstep else "timed",
         interval=market.interval,
@@ -94,10 +94,15 @@ def plan_for(
             delay=delay,
             participation=participation,
         ),
-        limits=limits,
-        weighing=weighing,
     )
-    return Plan(book=book, config=config, preset=preset, batch=batch, wire=wire, full=full)
+    return Plan(
+        book=book,
+        config=config,
+        preset=preset,
+        batch=batch,
+        wire=wire,
+        full=chosen.detailed_logging if full is None else full,
+    )
 
 
 def _on_halt(text: str) -> tuple[str, int]:

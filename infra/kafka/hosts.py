@@ -16,7 +16,10 @@ class Hosts:
     """One PartitionHost for every partition assigned; `failed` is set by what no restart can mend."""
 
     def __init__(
-        self, plan: WorkerPlan, metrics: WorkerMetrics, inlet: Callable[[AIOKafkaConsumer], Inlet] = AheadInlet
+        self,
+        plan: WorkerPlan,
+        metrics: WorkerMetrics,
+        inlet: Callable[[AIOKafkaConsumer], Inlet] = AheadInlet,
     ) -> None:
         self.plan = plan
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()

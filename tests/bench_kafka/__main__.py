@@ -36,7 +36,9 @@ def _options() -> argparse.Namespace:
     one.add_argument("--rates", type=_words, default=["1", "10", "50", "200"], help="ticks/s of all books")
     one.add_argument("--books", type=_words, default=["1", "4"])
     one.add_argument("--seconds", type=float, default=60.0, help="of every rate")
-    one.add_argument("--warm", type=float, default=30.0, help="seconds at the highest rate before, shown apart")
+    one.add_argument(
+        "--warm", type=float, default=30.0, help="seconds at the highest rate before, shown apart"
+    )
     one.add_argument("--closing", default="lockstep", help="lockstep or timed")
     one = commands.choices["soak"]
     one.add_argument("--minutes", type=float, default=30.0)

@@ -15,6 +15,7 @@ from cli_harness import refusal, windvane
 from simulated_book import config, opening, ticks
 from windvane.infra import journal
 from windvane.infra.compare import differences
+from windvane.infra.configuration import create_meta_learning_config
 from windvane.infra.training import trainer as trainers
 from windvane.infra.training.trainer import ChildTrainer, check_torch
 from windvane.metamodel import weights
@@ -111,14 +112,9 @@ def test_without_torch_one_sentence_names_both_ways(monkeypatch: pytest.MonkeyPa
         check_torch.cache_clear()
 
 
-@needs_torch
-def test_the_presets_retrain(tmp_path: Path) -> None:
-    from windvane.infra.presets import PRESETS, preset
-
-    for name in PRESETS:
-        weighing, _ = preset(name)
-        assert weighing.retraining
-        assert (weighing.meta_lookback, weighing.meta_batch_size, weighing.meta_epochs) == (1000, 32, 10)
+def test_the_presets_ask_for_retraining() -> None:
+    for name in ("conservative", "balanced", "aggressive", "research"):
+        assert create_meta_learning_config(name).weighing().retraining
     assert not WeighingConfig().retraining
 
 

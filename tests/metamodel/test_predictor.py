@@ -103,12 +103,12 @@ def overflowing() -> bytes:
 )
 def test_weights_that_cannot_be_used_are_refused_and_the_old_stay(bad: bytes, reason: str) -> None:
     m = manager()
-    m.load_meta_models(raw(7))
+    m.swap_predictor(raw(7))
     before = m.learner.predictor.layers.w1.copy()
-    m.load_meta_models(raw(8))
+    m.swap_predictor(raw(8))
     kept = m.learner.predictor.layers.w1.copy()
     with pytest.raises(WeightsError, match=reason):
-        m.load_meta_models(bad)
+        m.swap_predictor(bad)
     np.testing.assert_array_equal(m.learner.predictor.layers.w1, kept)
     assert m.roll_back()  # what was refused left no trace: back to what was there before the kept ones
     np.testing.assert_array_equal(m.learner.predictor.layers.w1, before)
@@ -145,7 +145,7 @@ def played(m: MetaLearningEnsembleManager, start: int, stop: int, step: int) -> 
 def test_until_it_is_trained_the_member_is_equal_weights() -> None:
     m = manager(only=True)
     np.testing.assert_allclose(played(m, 0, 300, 300), 1.0 / AGENTS, atol=1e-12)
-    m.load_meta_models(raw(1))
+    m.swap_predictor(raw(1))
     assert np.ptp(played(m, 300, 600, 300)) > 0.05
 
 
@@ -155,23 +155,23 @@ def test_not_retrained_it_is_no_member_and_takes_no_room() -> None:
     assert m.member_weights["predictor"] == 0.0
     assert m.learner.predictor.layers.w1.size == 0
     with pytest.raises(WeightsError, match="switch retraining on"):
-        m.load_meta_models(raw(1))
+        m.swap_predictor(raw(1))
 
 
 @pytest.mark.parametrize("step", [1, 7, 64, 333])
 def test_batches_do_not_matter(step: int) -> None:
     one, other = manager(), manager()
     for m in (one, other):
-        m.load_meta_models(raw(1))
+        m.swap_predictor(raw(1))
     assert played(one, 0, ROWS, ROWS).tobytes() == played(other, 0, ROWS, step).tobytes()
 
 
 def test_a_roll_back_is_as_if_there_had_been_no_swap() -> None:
     plain, back = manager(), manager()
     for m in (plain, back):
-        m.load_meta_models(raw(1))
+        m.swap_predictor(raw(1))
         played(m, 0, 300, 300)
-    back.load_meta_models(raw(2))
+    back.swap_predictor(raw(2))
     assert back.roll_back()
     assert not back.roll_back()  # one step back, not two
     assert played(plain, 300, ROWS, 300).tobytes() == played(back, 300, ROWS, 300).tobytes()
@@ -181,7 +181,7 @@ def test_a_sleeper_weighs_nothing() -> None:
     from windvane.metamodel import learner
 
     m = manager(only=True)
-    m.load_meta_models(raw(1))
+    m.swap_predictor(raw(1))
     r, awake = rows(), np.array([1, 0, 1])
     for t in range(300):
         learner.learn(m.learner, m.rules, r["mid"][t], 1e-4, t >= 50, awake)

@@ -1,0 +1,108 @@
+"""Wrappers: an agent, asked and told one row at a time, that remembers how it did."""
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from windvane.agents.base import Agent, Floats, Ints, Proposal
+from windvane.agents.factory import create_agents
+from windvane.agents.state import FEATURES, row_of
+
+
+class BaseAgentWrapper:
+    """An agent under a name, with a record of the newest `history` scores it was told."""
+
+    def __init__(self, agent: Agent, agent_name: str, *, history: int = 20) -> None:
+        if not isinstance(agent, Agent):
+            raise ValueError(
+                f"{agent_name} is {type(agent).__name__}: give an Agent, with a propose of its own"
+            )
+        if history < 1:
+            raise ValueError(f"history is {history}: give 1 or more scores")
+        self.agent, self.name = agent, agent_name
+        self.history: deque[float] = deque(maxlen=history)
+        self._count, self._sum, self._squares, self._won = 0, 0.0, 0.0, 0
+        self._last: tuple[float, float] = (0.0, 0.0)
+
+    def propose(self, x: Floats, price: Floats, good: Ints) -> Proposal:
+        """As the agent does: n rows in order."""
+        proposal = self.agent.propose(x, price, good)
+        self._last = float(proposal.target[-1]), float(proposal.confidence[-1])
+        return proposal
+
+    def get_action_with_confidence(self, state: Any, price: float = math.nan) -> tuple[int, float]:
+        """Take in one good row; gives 0 sell, 1 hold or 2 buy, and how sure the agent is, in [0, 1].
+
+        state: (50,) raw features; price: last price, which agents that are rules on price need.
+        """
+        x = row_of(state)
+        if not (math.isfinite(price) and price > 0.0):
+            raise ValueError(f"price is {price}: {self.name} needs a price above 0")
+        made = self.propose(x.reshape(1, -1), np.array([price]), np.ones(1, np.int64))
+        return int(made.action[0]) + 1, float(made.confidence[0])
+
+    def update_with_feedback(self, reward: float) -> None:
+        """Tell what came of its proposals: a score of the agent alone, not of whom it was mixed with."""
+        if not math.isfinite(reward):
+            raise ValueError(f"reward is {reward}: give a finite number")
+        self.history.append(float(reward))
+        self._count += 1
+        self._sum += reward
+        self._squares += reward * reward
+        self._won += reward > 0.0
+
+    def get_performance_metrics(self) -> dict[str, Any]:
+        """Its record: of all scores, and of the newest `history`."""
+        n = max(self._count, 1)
+        mean = self._sum / n
+        deviation = math.sqrt(max(self._squares / n - mean * mean, 0.0))
+        recent = list(self.history)
+        return {
+            "scores": self._count,
+            "mean_score": mean,
+            "score_deviation": deviation,
+            "information_ratio": mean / deviation if deviation > 0.0 else 0.0,
+            "share_won": self._won / n,
+            "recent_mean_score": sum(recent) / len(recent) if recent else 0.0,
+            "history": recent,
+            "target": self._last[0],
+            "confidence": self._last[1],
+        }
+
+
+class AgentWrapperFactory:
+    """Wraps agents."""
+
+    @staticmethod
+    def create_wrapper(agent: Agent, agent_name: str, *, history: int = 20) -> BaseAgentWrapper:
+        """A wrapper around an agent; raises ValueError where it is none."""
+        return BaseAgentWrapper(agent, agent_name, history=history)
+
+
+def create_agent_wrappers_from_config(
+    agents_config: Mapping[str, str] | Iterable[str],
+    net_dims: Sequence[int],
+    state_dim: int,
+    action_dim: int,
+) -> dict[str, BaseAgentWrapper]:
+    """Wrappers of fresh agents by name.
+
+    agents_config: names of agents, or which agent each name stands for; state_dim: 50, action_dim: 3. net_dims are
+    checked and kept for agents with networks: the agents that exist are rules, which have none.
+    """
+    if state_dim != FEATURES or action_dim != 3:
+        raise ValueError(f"state_dim is {state_dim} and action_dim {action_dim}: give {FEATURES} and 3")
+    if any(not isinstance(width, int) or width < 1 for width in net_dims):
+        raise ValueError(f"net_dims is {net_dims!r}: give whole numbers above 0, or none")
+    if isinstance(agents_config, str):
+        raise ValueError(f"agents are given as a list of names: write [{agents_config!r}]")
+    named = (
+        dict(agents_config) if isinstance(agents_config, Mapping) else {name: name for name in agents_config}
+    )
+    return {
+        name: AgentWrapperFactory.create_wrapper(create_agents([kind])[0], name)
+        for name, kind in named.items()
+    }

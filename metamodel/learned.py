@@ -1,0 +1,100 @@
+"""What a learner knows apart from the market it learned it in: as bytes, and into another learner.
+
+Safetensors, with the agents and members they belong to. They are verified before they are used: names, shapes, finite
+numbers, and what they make of a few rows.
+"""
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from windvane.metamodel import weights
+from windvane.metamodel.weights import WeightsError
+
+if TYPE_CHECKING:
+    from windvane.metamodel.ensemble import MetaLearningEnsembleManager
+
+_OF_THE_MARKET = {
+    *("past", "posteriors", "targets", "member_targets", "cumulated", "gn", "member_score"),
+    *("fast", "slow", "calm", "totals"),
+}
+_ROWS = 64
+
+
+def is_learned(name: str) -> bool:
+    """Whether an array of a learner's state, by its dotted name, says something about other markets, too."""
+    parts = name.split(".")
+    return parts[0] != "market" and parts[-1] not in _OF_THE_MARKET
+
+
+def tensors(part: Any, prefix: str = "") -> dict[str, np.ndarray]:
+    """Every array of nested named tuples, not copied, under dotted names."""
+    found: dict[str, np.ndarray] = {}
+    for name, value in part._asdict().items():
+        if isinstance(value, np.ndarray):
+            found[f"{prefix}{name}"] = value
+        else:
+            found |= tensors(value, f"{prefix}{name}.")
+    return found
+
+
+def to_bytes(manager: "MetaLearningEnsembleManager", about: dict[str, str]) -> bytes:
+    """What was learned; about: more to say of it."""
+    kept = {name: value for name, value in tensors(manager.learner).items() if is_learned(name)}
+    told = {"model": "learner", "agents": ",".join(manager.agents), "members": ",".join(manager.members)}
+    return weights.to_bytes(kept, {**about, **told})
+
+
+def load(manager: "MetaLearningEnsembleManager", raw: bytes) -> dict[str, str]:
+    """Go on with what was learned elsewhere, from the next row on; gives what was said about it.
+
+    Raises WeightsError where it does not fit, and then the manager goes on with what it had.
+    """
+    found, about = weights.from_bytes(raw)
+    if about.get("model") != "learner":
+        raise WeightsError("these are not the weights of a learner: give a checkpoint of a training session")
+    for name, ours in (("agents", manager.agents), ("members", manager.members)):
+        if about.get(name) != ",".join(ours):
+            raise WeightsError(
+                f"the {name} of this learner are {', '.join(ours)}, of the weights "
+                f"{about.get(name, '').replace(',', ', ')}: give weights of the same, in the same order"
+            )
+    trial = copy.copy(manager)
+    trial.learner = _copied(manager.learner)
+    into = {name: value for name, value in tensors(trial.learner).items() if is_learned(name)}
+    if into.keys() != found.keys():
+        odd = ", ".join(sorted(into.keys() ^ found.keys())[:3])
+        raise WeightsError(f"the weights are of another version of the learner: {odd} is in one of them only")
+    for name, value in into.items():
+        if found[name].shape != value.shape or found[name].dtype != value.dtype:
+            raise WeightsError(
+                f"{name} is {found[name].dtype}{found[name].shape}, this learner has {value.dtype}{value.shape}"
+            )
+        if not np.isfinite(found[name]).all():
+            raise WeightsError(f"{name} holds NaN or inf")
+        value[...] = found[name]
+    _try(trial)
+    for name, value in tensors(manager.learner).items():
+        if is_learned(name):
+            value[...] = found[name]
+    return about
+
+
+def _copied(part: Any) -> Any:
+    return type(part)(*(v.copy() if isinstance(v, np.ndarray) else _copied(v) for v in part))
+
+
+def _try(manager: "MetaLearningEnsembleManager") -> None:
+    """A few rows of a canary market; manager is a copy that may be spoiled."""
+    n = len(manager.agents)
+    draw = np.random.Generator(np.random.PCG64(0))
+    given = manager.step(
+        draw.normal(size=(_ROWS, len(manager.rules.centre))),
+        100.0 * np.exp(0.0025 * draw.normal(size=_ROWS).cumsum()),
+        draw.uniform(-1.0, 1.0, size=(_ROWS, n)),
+        np.full(_ROWS, 1e-4),
+        np.ones(_ROWS, np.int64),
+    )
+    if not (np.isfinite(given).all() and given.min() >= 0.0 and np.allclose(given.sum(axis=1), 1.0)):
+        raise WeightsError("the weights do not give shares of agents that sum to 1: train them again")

@@ -1,0 +1,84 @@
+"""MetaLearningTracker: the newest decisions and the days they made."""
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from windvane.agents.base import Floats, Ints
+
+_DAY = 86_400_000_000_000
+RECENT = 30
+"""Days that recent figures are of."""
+
+
+class Decided(NamedTuple):
+    """One decision. Positions in units of capital, equity in currency."""
+
+    seq: int
+    ts: int  # UNIX ns
+    action: int  # 0 sell, 1 hold, 2 buy
+    wanted: float
+    target: float
+    position: float
+    equity: float
+    confidence: float
+    regime: str
+    weights: tuple[float, ...]
+
+
+def yearly_sharpe(returns: Floats) -> float:
+    """Sharpe ratio of a year of (D,) daily returns; 0 where nothing moves or D < 2."""
+    if len(returns) < 2 or not returns.max() > returns.min():
+        return 0.0
+    return float(returns.mean() / returns.std(ddof=1) * math.sqrt(365.0))
+
+
+class MetaLearningTracker:
+    """Remembers the newest `decision_history_size` decisions, and the returns of the last 30 UTC days."""
+
+    def __init__(self, decision_history_size: int, capital: float) -> None:
+        self.decisions: deque[Decided] = deque(maxlen=decision_history_size)
+        self.daily: deque[float] = deque(maxlen=RECENT)
+        self.seen = 0
+        self._capital = capital
+        self._day: int | None = None
+        self._base = self._equity = self._high = capital
+        self.drawdown = 0.0
+
+    def follow(self, ts: Ints, equity: Floats) -> None:
+        """Take in n rows; ts (n,) in ns, equity (n,) in currency."""
+        self.seen += len(ts)
+        high = np.maximum(np.maximum.accumulate(equity), self._high)
+        self.drawdown = max(self.drawdown, float((high - equity).max()) / self._capital)
+        self._high = float(high[-1])
+        day = (ts - 1) // _DAY
+        last = np.flatnonzero(np.append(day[1:] != day[:-1], True))
+        for number, value in zip(day[last].tolist(), equity[last].tolist(), strict=True):
+            if number != self._day:
+                self._day, self._base = number, self._equity
+                self.daily.append(0.0)
+            self._equity = value
+            self.daily[-1] = (value - self._base) / self._capital
+
+    def remember(self, decisions: Iterator[Decided]) -> None:
+        """Keep these decisions, and forget as many of the oldest as there is no room for."""
+        self.decisions.extend(decisions)
+
+    def summary(self) -> dict[str, Any]:
+        """Figures of the days and decisions that are remembered."""
+        kept = list(self.decisions)
+        actions = np.bincount([d.action for d in kept], minlength=3) if kept else np.zeros(3, int)
+        return {
+            "recent_sharpe": yearly_sharpe(np.array(self.daily)),
+            "recent_return": float(sum(self.daily)),
+            "recent_days": len(self.daily),
+            "total_return": (self._equity - self._capital) / self._capital,
+            "max_drawdown": self.drawdown,
+            "decisions": self.seen,
+            "decisions_kept": len(kept),
+            "mean_confidence": float(np.mean([d.confidence for d in kept])) if kept else 0.0,
+            "actions": dict(zip(("sell", "hold", "buy"), actions.tolist(), strict=True)),
+        }

@@ -63,7 +63,13 @@ class Desk:
         self.data = TrainingData(*(deque(maxlen=settings.meta_lookback) for _ in TrainingData._fields))
         self.label: int | None = None
         self.seq = 0
-        self._scores = Counterfactual(len(config.agents), config.costs, config.capital, config.lot)
+        self._scores = Counterfactual(
+            len(config.agents),
+            config.costs,
+            config.capital,
+            config.lot,
+            config.weighing.meta_lookback if config.weighing.retraining else 0,
+        )
         self._warm = 0  # warm good rows
         self._open: tuple[Floats, Floats] | None = None  # features and posterior of the sample under way
 
@@ -125,12 +131,11 @@ class Desk:
         """Score every agent on its own proposals, and keep a sample every 32 warm good rows."""
         warm = np.flatnonzero((rows.flags & (REPEATED | WARMING)) == 0)
         before, self._warm = self._warm, self._warm + len(warm)
-        bid, ask = (rows.bid, rows.ask) if quoted else (None, None)
         start = 0
         for k in range(before // HORIZON + 1, self._warm // HORIZON + 1):
             last = int(warm[k * HORIZON - before - 1])
             self._begin(rows, played, warm, start)
-            self._scores.step(rows.flags, rows.mid, bid, ask, played.target, start, last + 1)
+            self._score(rows, played, quoted, start, last + 1)
             _, means = self._scores.harvest()
             if self._open is not None:
                 self.data.market_features.append(self._open[0])
@@ -140,7 +145,17 @@ class Desk:
                 wrapper.update_with_feedback(mean)
             self._open, start = None, last + 1
         self._begin(rows, played, warm, start)
-        self._scores.step(rows.flags, rows.mid, bid, ask, played.target, start, len(rows.ts))
+        self._score(rows, played, quoted, start, len(rows.ts))
+
+    def _score(self, rows: FeatureRows, played: Played, quoted: bool, start: int, stop: int) -> None:
+        bid, ask = (rows.bid, rows.ask) if quoted else (None, None)
+        self._scores.step(
+            rows.flags, rows.x, played.posterior, rows.mid, bid, ask, played.target, start, stop
+        )
+
+    def samples(self) -> tuple[Floats, Floats, Floats]:
+        """What a predictor is trained on: newest complete samples of this market, as `samples.newest` gives them."""
+        return self._scores.samples()
 
     def _begin(self, rows: FeatureRows, played: Played, warm: Ints, start: int) -> None:
         if self._open is None:

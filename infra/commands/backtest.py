@@ -32,7 +32,7 @@ def backtest(
     end: options.To = None,
     seed: options.Seed = 0,
     on_halt: options.OnHalt = "next-day",
-    retraining: options.Retraining = "off",
+    retraining: options.Retraining = None,
     batch: Annotated[int, typer.Option(help="Rows a step; changes speed, never results.")] = 4096,
     wire: Annotated[bool, typer.Option("--wire", help="Send every event through its bytes.")] = False,
     journal: Annotated[

@@ -27,7 +27,8 @@ OnHalt = Annotated[
 ]
 
 Retraining = Annotated[
-    str, typer.Option(help="on: retrain a predictor of every agent's scores, needs windvane[train]; off.")
+    str | None,
+    typer.Option(help="on: retrain the predictor, needs windvane[train]; off. Default: the preset's, on."),
 ]
 
 
@@ -53,7 +54,7 @@ def plan_for(
     wire: bool = False,
     full: bool | None = False,
     lockstep: bool = True,
-    retraining: str = "off",
+    retraining: str | None = None,
 ) -> "Plan":
     """What to run on a market. costs: fee, slippage and half spread in bp, delay in rows, participation.
 
@@ -70,9 +71,10 @@ def plan_for(
         create_agents(names)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    if retraining not in ("on", "off"):
-        raise ConfigError(f"--retraining is {retraining!r}: give on or off")
-    chosen.performance_prediction_enabled = retraining == "on"
+    if retraining is not None:
+        if retraining not in ("on", "off"):
+            raise ConfigError(f"--retraining is {retraining!r}: give on or off")
+        chosen.performance_prediction_enabled = retraining == "on"
     action, resume_after = _on_halt(on_halt)
     fee, slippage, half_spread, delay, participation = costs
     if participation > 0 and market.columns.size is None:

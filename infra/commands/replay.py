@@ -55,7 +55,7 @@ def replay(
     end: options.To = None,
     seed: options.Seed = 0,
     on_halt: options.OnHalt = "next-day",
-    retraining: options.Retraining = "off",
+    retraining: options.Retraining = None,
 ) -> None:
     """Replay a journal embedded: the same to the last bit, or exit code 1. With --bootstrap: through Kafka.
 

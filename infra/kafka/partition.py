@@ -127,8 +127,6 @@ class PartitionHost:
             self.inlet = self._new_inlet(reader)
             await self._work_on(producer, self.inlet, worker, began)
         finally:
-            if self.inlet is not None:
-                await self.inlet.close()
             self._worker = self.inlet = None
             await self._saver.settle()
             await close(reader)
@@ -192,10 +190,7 @@ class PartitionHost:
         proposals = self._places.get(f"{plan.settings.prefix}.{PROPOSALS.name}")
         closer = Closer(worker, inlet.reader, proposals)
         paused: set[TopicPartition] = set()
-        wrote = 0.0
         while True:
-            while plan.transactional and (left := wrote + 0.008 - time.monotonic()) > 0:
-                await self._read(inlet, worker, left)
             await self._read(inlet, worker, closer.seconds_left(_IDLE_SECONDS))
             plan.strike("read")
             await closer.close_due(worker.next_offset(PROPOSALS))
@@ -207,7 +202,6 @@ class PartitionHost:
             self._metrics.stepped(self.partition, time.perf_counter() - began_step)
             plan.strike("step")
             if records:
-                wrote = time.monotonic()
                 await self._send(producer, records)
             if not ready and await self._caught_up(inlet):
                 ready, seconds = True, time.monotonic() - began

@@ -6,8 +6,6 @@ import signal
 import time
 from pathlib import Path
 
-import uvloop
-
 from windvane.infra.kafka import layout
 from windvane.infra.kafka.plain import run_plain
 from windvane.infra.kafka.plan import WorkerPlan, plan_of
@@ -50,7 +48,7 @@ def run_worker(
     if binding == "faust":
         _run_faust(plan, metrics, web_host, web_port, instance)
     else:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner() as runner:
             runner.run(_run_plain(plan, metrics, web_host, web_port, instance))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from windvane.infra.kafka.inlet import AheadInlet, Inlet
+from windvane.infra.kafka.inlet import Inlet
 from windvane.infra.kafka.partition import PartitionHost
 from windvane.infra.kafka.plan import WorkerPlan
 from windvane.infra.monitoring.logs import logger
@@ -16,10 +16,7 @@ class Hosts:
     """One PartitionHost for every partition assigned; `failed` is set by what no restart can mend."""
 
     def __init__(
-        self,
-        plan: WorkerPlan,
-        metrics: WorkerMetrics,
-        inlet: Callable[[AIOKafkaConsumer], Inlet] = AheadInlet,
+        self, plan: WorkerPlan, metrics: WorkerMetrics, inlet: Callable[[AIOKafkaConsumer], Inlet] = Inlet
     ) -> None:
         self.plan = plan
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()

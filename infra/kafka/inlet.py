@@ -1,7 +1,6 @@
 """Where a partition's records come from: its own reader, or a group's deliveries, completed by the reader."""
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,8 +10,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 _MOST_WAITING = 4096
 _LOOK_SECONDS = 2.0
-_MOST_AHEAD = 512
-_AHEAD_SECONDS = 0.25
 
 
 class Delivered(NamedTuple):
@@ -38,62 +35,11 @@ class Inlet:
         end = self.reader.last_stable_offset(place)
         return None if end is None else max(0, end - await self.reader.position(place))
 
-    async def close(self) -> None:
-        """Nothing goes on by itself."""
-
     def throttle(self, ahead: Iterable[TopicPartition], paused: Iterable[TopicPartition]) -> None:
         """Stop reading what has run ahead, go on with what was paused and is not ahead any more."""
         ahead, paused = set(ahead), set(paused)
         self.reader.resume(*(paused - ahead))
         self.reader.pause(*(ahead - paused))
-
-
-class AheadInlet(Inlet):
-    """Reads on while a step is worked off and written: aiokafka fetches nothing before what it has is taken."""
-
-    def __init__(self, reader: AIOKafkaConsumer) -> None:
-        super().__init__(reader)
-        self._read_ahead: dict[TopicPartition, list[Delivered]] = {}
-        self._held = 0
-        self._most = _MOST_AHEAD
-        self._moved = asyncio.Event()  # there are records, or an error
-        self._taken = asyncio.Event()
-        self._task = asyncio.create_task(self._run())
-
-    async def _run(self) -> None:
-        try:
-            while True:
-                while self._held >= _MOST_AHEAD:
-                    self._taken.clear()
-                    await self._taken.wait()
-                for place, records in (await super().read(_AHEAD_SECONDS, _MOST_AHEAD - self._held)).items():
-                    self._read_ahead.setdefault(place, []).extend(records)
-                    self._held += len(records)
-                    self._moved.set()
-        finally:
-            self._moved.set()
-
-    async def read(self, wait: float, most: int) -> Mapping[TopicPartition, Sequence[Delivered]]:
-        """All that has come, at most what is read ahead."""
-        if not self._held and not self._task.done():
-            self._moved.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._moved.wait(), wait)
-        if self._task.done():
-            self._task.result()
-        found, self._read_ahead, self._held = self._read_ahead, {}, 0
-        self._taken.set()
-        return found
-
-    async def behind(self, place: TopicPartition) -> int | None:
-        """Those that were read ahead, too, are behind."""
-        behind = await super().behind(place)
-        return None if behind is None else behind + len(self._read_ahead.get(place, ()))
-
-    async def close(self) -> None:
-        """Stop reading."""
-        self._task.cancel()
-        await asyncio.wait([self._task])
 
 
 class DeliveredInlet(Inlet):

@@ -128,8 +128,6 @@ class PartitionHost:
             self.inlet = self._new_inlet(reader)
             await self._work_on(producer, self.inlet, worker, began)
         finally:
-            if self.inlet is not None:
-                await self.inlet.close()
             self._worker = self.inlet = None
             await self._saver.settle()
             await close(reader)

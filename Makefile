@@ -13,7 +13,7 @@ $(BIN)/windvane: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/dev: $(BIN)/windvane
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,kafka]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all,dev]'
 	@touch $@
 
 ## demo: simulate a market, run the whole pipeline on it, write a report; without retraining, which needs torch

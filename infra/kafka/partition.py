@@ -7,6 +7,7 @@ partition starts again from the stored one.
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import IllegalOperation, InvalidProducerEpoch, KafkaError, ProducerFenced
@@ -21,7 +22,6 @@ from windvane.infra.kafka.saver import Saver
 from windvane.infra.kafka.trainings import Trainings
 from windvane.infra.monitoring.logs import logger
 from windvane.infra.monitoring.metrics import WorkerMetrics
-from windvane.streams.events import Event
 from windvane.streams.stage import StateError
 from windvane.streams.topics import CONTROL, PROPOSALS, Topic
 from windvane.streams.worker import Record, StageWorker
@@ -115,9 +115,8 @@ class PartitionHost:
             await producer.start()  # of a transactional one: fences the last owner, aborts what it left open
             await reader.start()
             saved = await plan.store.load(plan.name, self.partition)
-            worker = StageWorker(
-                plan.stage, plan.layout, saved, plan.checks(self.partition), observe=self._observe
-            )
+            observe = partial(self._metrics.observe, self.partition)
+            worker = StageWorker(plan.stage, plan.layout, saved, plan.checks(self.partition), observe)
             self._worker, self._ends = worker, {}
             written = self._written() if plan.transactional else {}
             first, ends = await ends_of(
@@ -132,9 +131,6 @@ class PartitionHost:
             await self._saver.settle()
             await close(reader)
             await close(producer)
-
-    def _observe(self, event: Event) -> None:
-        self._metrics.observe(self.partition, event)
 
     def _written(self) -> dict[TopicPartition, Topic]:
         prefix = self.plan.settings.prefix

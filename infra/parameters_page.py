@@ -15,7 +15,7 @@ Made by `python -m windvane.infra.parameters_page`; edit the sources, not this p
 from windvane import create_meta_learning_config
 
 config = create_meta_learning_config("conservative", custom_params={{"max_agent_weight": 0.5}})
-config.kelly_criterion_enabled = True      # checked: a wrong name or value is refused, with what would be right
+config.kelly_criterion_enabled = True  # checked: a wrong name or value is refused, with what would be right
 ```
 
 A preset comes first, then `custom_params`, then the environment: `WINDVANE_MAX_AGENT_WEIGHT=0.3` has the last word,

@@ -22,6 +22,9 @@ def evaluate(
     bars: options.Bars = None,
     fee_bp: Annotated[float, typer.Option(help="Fee on a file; a simulated market has its own.")] = 1.0,
     half_spread_bp: options.HalfSpreadBp = 0.0,
+    retraining: Annotated[
+        str, typer.Option(help="on: with the predictor, which needs windvane[train]; off: without.")
+    ] = "on",
     jobs: Annotated[int | None, typer.Option(help="Processes. Default: one a core.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for table.json, table.md and table.html.")] = Path(
         "runs/evaluation"
@@ -30,27 +33,28 @@ def evaluate(
     """Compare every way to weigh the agents on the same markets, with references; writes a table and a chart."""
     from windvane.infra.evaluation.page import chart, markdown
     from windvane.infra.evaluation.rows import from_file
-    from windvane.infra.evaluation.run import over_seeds
-    from windvane.infra.evaluation.table import figures, table
+    from windvane.infra.evaluation.run import compared, over_seeds
+    from windvane.infra.evaluation.table import table
     from windvane.infra.progress import bar, say
     from windvane.infra.summary import prepare
     from windvane.metamodel.config import Costs, check
 
     check((market is None) != (file is None), "give one of --market NAME and --file FILE")
     check(jobs is None or jobs >= 1, f"--jobs is {jobs}: give 1 or more")
+    check(retraining in ("on", "off"), f"--retraining is {retraining!r}: give on or off")
     late = (0 if file is None else 1) if delay is None else delay
     costs = Costs(fee_bp=fee_bp, half_spread_bp=half_spread_bp, delay=late)
     chosen = _seeds(seeds)
     prepare()
     if file is None:
         with bar(f"{market}", len(chosen)) as progress:
-            found = over_seeds(str(market), chosen, ticks, late, jobs, progress)
+            found = over_seeds(str(market), chosen, ticks, late, retraining == "on", jobs, progress)
         title = (
             f"SIMULATED market {market}, {len(chosen)} seeds ({chosen[0]} to {chosen[-1]}), "
             f"{ticks:,} scored ticks each, delay {late}"
         )
     else:
-        found = [figures(from_file(file, bars, costs), bootstrap=True)]
+        found = [compared(from_file(file, bars, costs), retraining == "on", bootstrap=True)]
         title = f"{file.name}, {bars or 'as it is'}, fee {fee_bp:g} bp, filled {late} tick(s) late"
     rows = table(found)
     out.mkdir(parents=True, exist_ok=True)

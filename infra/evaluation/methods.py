@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import msgspec
 import numpy as np
 
 from windvane.agents.base import Floats
@@ -10,6 +9,7 @@ from windvane.infra.calibration import oracle_weights
 from windvane.infra.evaluation import baselines
 from windvane.infra.evaluation.books import agent_scores
 from windvane.infra.evaluation.literal import literal
+from windvane.infra.evaluation.retrained import Swaps
 from windvane.infra.evaluation.rows import Rows
 from windvane.metamodel.config import WeighingConfig
 from windvane.metamodel.ensemble import MetaLearningEnsembleManager
@@ -18,16 +18,17 @@ from windvane.metamodel.members import MEMBERS
 EQUAL, BEST, OURS, ORACLE = "equal weights", "best agent in hindsight", "ours", "oracle"
 
 
-def names(simulated: bool) -> tuple[str, ...]:
+def names(simulated: bool, retraining: bool = False) -> tuple[str, ...]:
     """Methods in the order of the table; the oracle only where true regimes are known."""
-    singles = tuple(f"{m} alone" for m in MEMBERS if m != "equal")
-    without = tuple(f"ours without {m}" for m in MEMBERS)
+    taking_part = MEMBERS if retraining else MEMBERS[:-1]
+    singles = tuple(f"{m} alone" for m in taking_part if m != "equal")
+    without = tuple(f"ours without {m}" for m in taking_part)
     known = ("hedge", "fixed share over agents", "ewma sharpe", "the guide, literally")
     return (EQUAL, BEST, *known, OURS, *singles, *without, *((ORACLE,) if simulated else ()))
 
 
-def targets(rows: Rows) -> Iterator[tuple[str, Floats]]:
-    """Name and targets (n,) of every method but the best agent in hindsight."""
+def targets(rows: Rows, swaps: Swaps | None = None) -> Iterator[tuple[str, Floats]]:
+    """Name and targets (n,) of every method but the best agent in hindsight; swaps: None leaves the predictor out."""
     gn, s = np.zeros_like(rows.target), np.empty(len(rows.mid))
     delay = rows.costs.delay
     agent_scores(delay, rows.mid, rows.cost, rows.warm, rows.target, gn, s)
@@ -41,20 +42,31 @@ def targets(rows: Rows) -> Iterator[tuple[str, Floats]]:
     yield "ewma sharpe", followed(baselines.ewma_sharpe(gn))
     yield "the guide, literally", followed(literal(rows))
     prior = np.array(WeighingConfig().prior)
-    yield OURS, followed(mixture(rows, prior))
-    for j, name in enumerate(MEMBERS):
+    yield OURS, followed(mixture(rows, prior, swaps))
+    for j, name in enumerate(MEMBERS if swaps is not None else MEMBERS[:-1]):
         alone = np.eye(len(MEMBERS))[j]
         if name != "equal":
-            yield f"{name} alone", followed(mixture(rows, alone))
-        yield f"ours without {name}", followed(mixture(rows, prior * (1.0 - alone)))
+            yield f"{name} alone", followed(mixture(rows, alone, swaps))
+        yield f"ours without {name}", followed(mixture(rows, prior * (1.0 - alone), swaps))
     if rows.regime is not None:
         first = rows.first
         w = oracle_weights(gn[first:], rows.regime[first - 1 - delay : len(gn) - 1 - delay])
         yield ORACLE, followed(w[rows.regime])
 
 
-def mixture(rows: Rows, prior: Floats) -> Floats:
+def mixture(rows: Rows, prior: Floats, swaps: Swaps | None = None) -> Floats:
     """Weights (n, N) of the shipped learner with another prior (M,) over its members."""
-    config = msgspec.structs.replace(WeighingConfig(), prior=tuple(prior.tolist()))
+    config = WeighingConfig(prior=tuple(prior.tolist()), retraining=swaps is not None)
     manager = MetaLearningEnsembleManager(rows.agents, config, delay=rows.costs.delay)
-    return manager.step(rows.x, rows.mid, rows.target, rows.cost, rows.warm, rows.posterior)
+    cost, made, at = rows.cost, [], 0
+    for start, raw in (*(swaps or ()), (len(rows.mid), b"")):
+        stop = min(start, len(rows.mid))
+        now, at = slice(at, stop), stop
+        made.append(
+            manager.step(
+                rows.x[now], rows.mid[now], rows.target[now], cost[now], rows.warm[now], rows.posterior[now]
+            )
+        )
+        if raw:
+            manager.swap_predictor(raw)
+    return np.concatenate(made)

@@ -5,17 +5,27 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
-from windvane.infra.evaluation.rows import WARM, simulated
+from windvane.infra.evaluation.retrained import versions
+from windvane.infra.evaluation.rows import WARM, Rows, simulated
 from windvane.infra.evaluation.table import Figures, figures
-from windvane.metamodel.config import check
+from windvane.infra.training.trainer import trainer_for
+from windvane.metamodel.config import TradingConfig, WeighingConfig, check
 from windvane.metamodel.market import BAR, MARKETS
 
 _TWO_DAYS = 2 * 86_400_000_000_000 // BAR
 
 
-def one(market: str, seed: int, ticks: int, delay: int) -> Figures:
+def one(market: str, seed: int, ticks: int, delay: int, retraining: bool) -> Figures:
     """Figures of one seed."""
-    return figures(simulated(market, seed, ticks, delay))
+    return compared(simulated(market, seed, ticks, delay), retraining)
+
+
+def compared(rows: Rows, retraining: bool, *, bootstrap: bool = False) -> Figures:
+    """Figures of one market; retraining: with the predictor."""
+    weighing = WeighingConfig(retraining=retraining)
+    with trainer_for(TradingConfig(agents=rows.agents, weighing=weighing)) as trainer:
+        swaps = None if trainer is None else versions(rows, weighing, trainer)
+    return figures(rows, swaps, bootstrap=bootstrap)
 
 
 def over_seeds(
@@ -23,10 +33,14 @@ def over_seeds(
     seeds: Sequence[int],
     ticks: int,
     delay: int,
+    retraining: bool = False,
     jobs: int | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[Figures]:
-    """Figures of every seed of a SIMULATED market; jobs: processes, by default one a core."""
+    """Figures of every seed of a SIMULATED market.
+
+    retraining: with the predictor; jobs: processes, by default one a core.
+    """
     check(market in MARKETS, f"unknown market {market!r}: markets are {', '.join(MARKETS)}")
     check(len(seeds) > 1, "one seed gives no error bar: give two or more, as --seeds 4000-4023")
     check(
@@ -36,12 +50,12 @@ def over_seeds(
     if workers == 1:
         found = []
         for done, seed in enumerate(seeds):
-            found.append(one(market, seed, ticks, delay))
+            found.append(one(market, seed, ticks, delay, retraining))
             progress(done + 1)
         return found
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
-        started = [pool.submit(one, market, seed, ticks, delay) for seed in seeds]
+        started = [pool.submit(one, market, seed, ticks, delay, retraining) for seed in seeds]
         for done, _ in enumerate(as_completed(started)):
             progress(done + 1)
         return [future.result() for future in started]

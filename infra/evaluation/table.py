@@ -8,6 +8,7 @@ import numpy as np
 from windvane.agents.base import Floats
 from windvane.infra.evaluation.books import Books, books
 from windvane.infra.evaluation.methods import BEST, EQUAL, ORACLE, names, targets
+from windvane.infra.evaluation.retrained import Swaps
 from windvane.infra.evaluation.rows import Rows
 from windvane.infra.outputs.significance import YEAR, gain
 
@@ -15,6 +16,7 @@ from windvane.infra.outputs.significance import YEAR, gain
 class Figures(NamedTuple):
     """Of all methods on one market; (K,) in the order of `names`."""
 
+    methods: tuple[str, ...]
     sharpe: Floats
     drawdown: Floats
     days_won: Floats
@@ -25,13 +27,13 @@ class Figures(NamedTuple):
     p: Floats
 
 
-def figures(rows: Rows, *, bootstrap: bool = False) -> Figures:
-    """Runs every method on one market."""
-    found = dict(targets(rows))
+def figures(rows: Rows, swaps: Swaps | None = None, *, bootstrap: bool = False) -> Figures:
+    """Runs every method on one market; swaps: as `retrained.versions` gives them, None leaves the predictor out."""
+    found = dict(targets(rows, swaps))
     own = books(rows, rows.target)
     best = int(own.sharpe.argmax())
     found[BEST] = rows.target[:, best]
-    order = names(ORACLE in found)
+    order = names(ORACLE in found, swaps is not None)
     made = books(rows, np.stack([found[name] for name in order], axis=1))
     shape = len(order)
     low, high, p = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.nan)
@@ -40,7 +42,9 @@ def figures(rows: Rows, *, bootstrap: bool = False) -> Figures:
             told = gain(made.returns[:, k], made.returns[:, 0], seed=0)
             for into, value in ((low, told.low), (high, told.high), (p, told.p)):
                 into[k] = np.nan if value is None else value
-    return Figures(made.sharpe, made.drawdown, made.days_won, _yearly(made), made.turnover, low, high, p)
+    return Figures(
+        order, made.sharpe, made.drawdown, made.days_won, _yearly(made), made.turnover, low, high, p
+    )
 
 
 def _yearly(made: Books) -> Floats:
@@ -55,9 +59,9 @@ def table(found: list[Figures]) -> list[dict[str, Any]]:
     equal weights'; days_won: share of UTC days; regret: what the best agent in hindsight earned more, a year, units of
     capital; oracle_gap: Sharpe that is missing to the oracle; way: share of the way from equal weights to it.
     """
-    simulated = len(found[0].sharpe) == len(names(True))
-    order = names(simulated)
-    many = {name: np.array([getattr(f, name) for f in found]) for name in Figures._fields}
+    order = found[0].methods
+    simulated = ORACLE in order
+    many = {name: np.array([getattr(f, name) for f in found]) for name in Figures._fields[1:]}
     sharpe, out = many["sharpe"], []
     for k, name in enumerate(order):
         gained = sharpe[:, k] - sharpe[:, 0]

@@ -1,6 +1,7 @@
 """`windvane evaluate`: accounts and baselines against cases worked out plainly, and the table as a user gets it."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from windvane.infra.evaluation import baselines
 from windvane.infra.evaluation.books import books
 from windvane.infra.evaluation.literal import literal
 from windvane.infra.evaluation.methods import mixture, names, targets
+from windvane.infra.evaluation.retrained import versions
 from windvane.infra.evaluation.rows import WARM, Rows, simulated
 from windvane.infra.evaluation.table import Figures, figures, table
-from windvane.metamodel.config import Costs, WeighingConfig
+from windvane.infra.training.trainer import trainer_for
+from windvane.metamodel.config import Costs, TradingConfig, WeighingConfig
 
 KEYS = {"method", "sharpe", "gain", "se", "p", "drawdown_ratio", "days_won", "regret", "oracle_gap"}
 TICKS = 400
@@ -106,6 +109,27 @@ def test_every_method_gives_targets_and_ours_is_the_learner_that_ships(rows: Row
     np.testing.assert_array_equal(found["ours"], (w * rows.target).sum(axis=1))
 
 
+@pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
+def test_the_predictor_is_trained_on_the_past_alone_and_used_from_its_row_on() -> None:
+    rows = simulated("standard", 2023, 1000, 0)
+    weighing = WeighingConfig(retraining=True, meta_training_frequency=10)
+    changed = rows._replace(mid=np.concatenate([rows.mid[:-200], rows.mid[-200:] * 1.5]))
+    with trainer_for(TradingConfig(agents=rows.agents, weighing=weighing)) as trainer:
+        assert trainer is not None
+        told: list[int] = []
+        swaps = versions(rows, weighing, trainer, told.append)
+        other = versions(changed, weighing, trainer)
+    assert told == list(range(1, len(rows.mid) // 320 + 1))
+    assert swaps
+    early = [swap for swap in swaps if swap[0] <= len(rows.mid) - 200]
+    assert early == [swap for swap in other if swap[0] <= len(rows.mid) - 200]
+    alone = np.eye(6)[5]
+    w = mixture(rows, alone, swaps)
+    first = swaps[0][0]
+    np.testing.assert_allclose(w[:first], 1.0 / 6.0)
+    assert np.ptp(w[first + 8 :], axis=1).max() > 0.01
+
+
 def test_the_oracle_is_best_and_equal_weights_gain_nothing(rows: Rows) -> None:
     found = {
         row["method"]: row for row in table([figures(simulated("standard", s, 20_000, 0)) for s in (7, 8)])
@@ -121,6 +145,7 @@ def test_the_oracle_is_best_and_equal_weights_gain_nothing(rows: Rows) -> None:
 def test_a_table_by_hand() -> None:
     k = len(names(False))
     one = [
+        names(False),
         np.arange(k) + 1.0,
         np.full(k, 0.5),
         np.full(k, 0.4),
@@ -128,7 +153,7 @@ def test_a_table_by_hand() -> None:
         np.ones(k),
         *[np.full(k, np.nan)] * 3,
     ]
-    two = [np.arange(k) * 3.0, *one[1:]]
+    two = [names(False), np.arange(k) * 3.0, *one[2:]]
     found = {row["method"]: row for row in table([Figures(*one), Figures(*two)])}["hedge"]
     assert found["sharpe"] == pytest.approx(4.5)
     assert found["gain"] == pytest.approx(4.0)
@@ -149,6 +174,8 @@ def test_evaluate_writes_what_it_says(tmp_path: Path) -> None:
         TICKS,
         "--jobs",
         1,
+        "--retraining",
+        "off",
         "--out",
         tmp_path,
     )
@@ -165,7 +192,7 @@ def test_evaluate_writes_what_it_says(tmp_path: Path) -> None:
 def test_evaluate_of_a_file_has_intervals_and_no_oracle(tmp_path: Path) -> None:
     file = tmp_path / "m.parquet"
     assert windvane("simulate", "--ticks", WARM, "--seed", "3", "--out", file).code == 0
-    ran = windvane("evaluate", "--file", file, "--out", tmp_path)
+    ran = windvane("evaluate", "--file", file, "--retraining", "off", "--out", tmp_path)
     assert ran.code == 0, ran.err
     found = {row["method"]: row for row in json.loads((tmp_path / "table.json").read_text())}
     assert found["ours"]["low"] < found["ours"]["gain"] < found["ours"]["high"]
@@ -181,6 +208,7 @@ def test_evaluate_of_a_file_has_intervals_and_no_oracle(tmp_path: Path) -> None:
         (("--market", "null", "--seeds", "9"), "two or more"),
         (("--market", "null", "--ticks", "5"), "--ticks is 5"),
         (("--market", "null", "--jobs", "0"), "--jobs is 0"),
+        (("--market", "null", "--retraining", "yes"), "--retraining is 'yes'"),
         (("--market", "null", "--delay", "-1"), "delay is -1"),
     ],
 )

@@ -29,7 +29,9 @@ ROWS = 5_200
 needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
 
 
-def request(version: int = 1, *, known: bool = False, signal_size: float = 0.2) -> TrainRequest:
+def request(
+    version: int = 1, *, known: bool = False, signal_size: float = 0.2, epochs: int = 40
+) -> TrainRequest:
     """Samples of two agents, whose scores follow the first regressor of their own."""
     rng = np.random.default_rng(version)
     common = rng.standard_normal((400, 57)).astype(np.float32)
@@ -39,7 +41,7 @@ def request(version: int = 1, *, known: bool = False, signal_size: float = 0.2) 
     if known:
         shapes = predictor.shapes(50, 2)
         tensors |= {n: (0.1 * rng.standard_normal(s)).astype(np.float16) for n, s in shapes.items()}
-    about = {"version": str(version), "seed": "3", "fresh": "50", "batch": "32", "epochs": "40"}
+    about = {"version": str(version), "seed": "3", "fresh": "50", "batch": "32", "epochs": str(epochs)}
     return TrainRequest(book="book", version=version, raw=weights.to_bytes(tensors, about))
 
 
@@ -64,7 +66,7 @@ def test_the_same_request_gives_the_same_bytes_in_another_process(trainer: Child
 
 @needs_torch
 def test_it_learns_what_can_be_learned(trainer: ChildTrainer) -> None:
-    tensors, about = weights.from_bytes(trainer(request()).result().raw)
+    tensors, about = weights.from_bytes(trainer(request(epochs=1000)).result().raw)
     assert {n: t.shape for n, t in tensors.items()} == predictor.shapes(50, 2)
     assert float(about["score_new"]) < 0.5 * float(about["score_old"])
     again = trainer(

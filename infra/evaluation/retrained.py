@@ -1,0 +1,54 @@
+"""The predictor in an evaluation: trained version after version as the feedback stage does it, once a market.
+
+What it is trained on are features and proposals, so every mixture of the table shares the versions.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from windvane.infra.evaluation.rows import Rows
+from windvane.metamodel.config import TradingConfig, WeighingConfig
+from windvane.metamodel.counterfactual import Counterfactual
+from windvane.streams.events import LearnerUpdate
+from windvane.streams.retraining import Retraining, weights_of
+from windvane.streams.schedule import Schedule
+from windvane.streams.stage import Trainer
+
+Swaps = tuple[tuple[int, bytes], ...]
+"""(index of the row from which on they are in use, safetensors) of every version that was swapped in."""
+
+
+def versions(
+    rows: Rows,
+    weighing: WeighingConfig,
+    trainer: Trainer,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Swaps:
+    """Train every version that falls due on a market."""
+    config = TradingConfig(agents=rows.agents, weighing=weighing, costs=rows.costs)
+    scores = Counterfactual(len(rows.agents), rows.costs, 1.0, config.lot, weighing.meta_lookback)
+    slow, flags = Retraining("evaluation", config), np.where(rows.warm != 0, 0, 8)
+    bid, ask = (None, None) if np.isnan(rows.bid[0]) else (rows.bid, rows.ask)
+    lag, at, found = Schedule(weighing).lag, 0, []
+    for version, seq in Schedule(weighing).advance(np.arange(len(flags)), flags):
+        scores.step(flags, rows.x, rows.posterior, rows.mid, bid, ask, rows.target, at, seq + 1)
+        at = seq + 1
+        samples, means = scores.harvest()
+        draft = LearnerUpdate(
+            book="evaluation",
+            version=version,
+            trained_at=seq,
+            effective_from=seq + lag,
+            outcome="kept",
+            samples=samples,
+            agents=rows.agents,
+            scores=tuple(means.tolist()),
+        )
+        slow.tell(draft, scores.samples())
+        (request,) = slow.step()
+        for update in slow.step(trainer(request).result()):  # type: ignore[arg-type]
+            if isinstance(update, LearnerUpdate) and update.outcome == "swapped":
+                found.append((update.effective_from, weights_of(update)))
+        progress(version)
+    return tuple(found)

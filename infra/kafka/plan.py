@@ -23,6 +23,9 @@ TRANSACTIONAL = "ensemble"
 PATIENT = "feedback"
 """The stage that no row waits for: what it gives is in effect many rows later."""
 
+TRAINS = "feedback"
+"""The stage that retrains books which ask for it."""
+
 SAVE_SECONDS = 5.0
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from windvane.infra.kafka import layout
 from windvane.infra.kafka.plain import run_plain
-from windvane.infra.kafka.plan import WorkerPlan, plan_of
+from windvane.infra.kafka.plan import TRAINS, WorkerPlan, plan_of
 from windvane.infra.kafka.settings import AwayError, KafkaSettings, SettingsError
 from windvane.infra.monitoring.logs import config, logger, route
 from windvane.infra.monitoring.metrics import WorkerMetrics
-from windvane.infra.training.trainer import ChildTrainer
+from windvane.infra.training.trainer import ChildTrainer, has_torch
 from windvane.infra.warmup import warm_up
 from windvane.metamodel.config import ConfigError
 from windvane.streams.stage import StateError
@@ -48,6 +48,8 @@ def run_worker(
     gc.freeze()  # nor is all that was imported to be gone through while rows wait
     metrics = WorkerMetrics(plan.stage.name)
     with closing(ChildTrainer()) as trainer:
+        if plan.stage.name == TRAINS and has_torch():
+            trainer.start()  # no book waits for torch to be loaded
         plan = plan._replace(trainer=trainer)
         if binding == "faust":
             _run_faust(plan, metrics, web_host, web_port, instance)

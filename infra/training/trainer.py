@@ -19,9 +19,14 @@ _TRIES = 2
 
 
 @cache
+def has_torch() -> bool:
+    """Whether torch, which is not imported here, is installed."""
+    return find_spec("torch") is not None
+
+
 def check_torch() -> None:
-    """Raises StateError where torch, which is not imported here, is not installed."""
-    if find_spec("torch") is None:
+    """Raises StateError where torch is not installed."""
+    if not has_torch():
         raise StateError(
             "retraining needs torch, which is not installed: install windvane[train], or give --retraining off"
         )

@@ -17,7 +17,7 @@ from windvane.infra import journal
 from windvane.infra.compare import differences
 from windvane.infra.configuration import create_meta_learning_config
 from windvane.infra.training import trainer as trainers
-from windvane.infra.training.trainer import ChildTrainer, check_torch
+from windvane.infra.training.trainer import ChildTrainer
 from windvane.metamodel import weights
 from windvane.metamodel.config import WeighingConfig
 from windvane.metamodel.members import predictor
@@ -102,7 +102,7 @@ def test_a_request_that_always_ends_the_process_is_one_sentence(trainer: ChildTr
 
 def test_without_torch_one_sentence_names_both_ways(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(trainers, "find_spec", lambda name: None)
-    check_torch.cache_clear()
+    trainers.has_torch.cache_clear()
     try:
         windvane("simulate", "--ticks", 700, "--out", tmp_path / "m.parquet")
         ran = windvane("backtest", tmp_path / "m.parquet", "--out", tmp_path / "out", "--retraining", "on")
@@ -111,7 +111,7 @@ def test_without_torch_one_sentence_names_both_ways(monkeypatch: pytest.MonkeyPa
         )
         assert windvane("backtest", tmp_path / "m.parquet", "--out", tmp_path / "out").code == 0
     finally:
-        check_torch.cache_clear()
+        trainers.has_torch.cache_clear()
 
 
 def test_the_presets_ask_for_retraining() -> None:
@@ -193,7 +193,7 @@ def test_a_run_is_the_same_for_any_batch_killed_or_not_and_replayed(tmp_path: Pa
     assert updates(tmp_path / "c") == learned[0]
     metrics = json.loads((tmp_path / "a" / "metrics.json").read_bytes())
     assert metrics["learner"]["versions"] == 3
-    trainers.check_torch.cache_clear()
+    trainers.has_torch.cache_clear()
     off = windvane("backtest", market, "--out", tmp_path / "off")
     assert off.code == 0
     assert differences(tmp_path / "a" / "journal", tmp_path / "off" / "journal") is not None
@@ -209,11 +209,11 @@ def test_as_recorded_needs_no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     windvane("simulate", "--ticks", 3_600, "--seed", 6, "--out", market)
     assert windvane("backtest", market, "--retraining", "on", "--out", tmp_path / "a").code == 0
     monkeypatch.setattr(trainers, "find_spec", lambda name: None)
-    check_torch.cache_clear()
+    trainers.has_torch.cache_clear()
     try:
         assert windvane("replay", tmp_path / "a", "--as-recorded", "--out", tmp_path / "b").code == 0
         assert "install windvane[train]" in refusal(
             windvane("replay", tmp_path / "a", "--out", tmp_path / "c")
         )
     finally:
-        check_torch.cache_clear()
+        trainers.has_torch.cache_clear()

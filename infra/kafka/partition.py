@@ -7,6 +7,7 @@ partition starts again from the stored one.
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import IllegalOperation, InvalidProducerEpoch, KafkaError, ProducerFenced
@@ -20,7 +21,6 @@ from windvane.infra.kafka.plan import WorkerPlan
 from windvane.infra.kafka.saver import Saver
 from windvane.infra.monitoring.logs import logger
 from windvane.infra.monitoring.metrics import WorkerMetrics
-from windvane.streams.events import Event
 from windvane.streams.stage import StateError
 from windvane.streams.topics import CONTROL, PROPOSALS, Topic
 from windvane.streams.worker import Record, StageWorker
@@ -114,9 +114,8 @@ class PartitionHost:
             await producer.start()  # of a transactional one: fences the last owner, aborts what it left open
             await reader.start()
             saved = await plan.store.load(plan.name, self.partition)
-            worker = StageWorker(
-                plan.stage, plan.layout, saved, plan.checks(self.partition), observe=self._observe
-            )
+            observe = partial(self._metrics.observe, self.partition)
+            worker = StageWorker(plan.stage, plan.layout, saved, plan.checks(self.partition), observe)
             self._worker, self._ends = worker, {}
             written = self._written() if plan.transactional else {}
             first, ends = await ends_of(
@@ -131,9 +130,6 @@ class PartitionHost:
             await self._saver.settle()
             await close(reader)
             await close(producer)
-
-    def _observe(self, event: Event) -> None:
-        self._metrics.observe(self.partition, event)
 
     def _written(self) -> dict[TopicPartition, Topic]:
         prefix = self.plan.settings.prefix
@@ -190,8 +186,9 @@ class PartitionHost:
         proposals = self._places.get(f"{plan.settings.prefix}.{PROPOSALS.name}")
         closer = Closer(worker, inlet.reader, proposals)
         paused: set[TopicPartition] = set()
+        moved = True
         while True:
-            await self._read(inlet, worker, closer.seconds_left(_IDLE_SECONDS))
+            moved = await self._read(inlet, worker, closer.seconds_left(_IDLE_SECONDS)) or moved
             plan.strike("read")
             await closer.close_due(worker.next_offset(PROPOSALS))
             due = time.monotonic() - saved > plan.save_seconds or self._stopping
@@ -203,6 +200,7 @@ class PartitionHost:
             plan.strike("step")
             if records:
                 await self._send(producer, records)
+                moved = True
             if not ready and await self._caught_up(inlet):
                 ready, seconds = True, time.monotonic() - began
                 self._metrics.recovered(self.partition, seconds)
@@ -212,21 +210,24 @@ class PartitionHost:
                 inlet.throttle(ahead, paused)
                 paused = ahead
             if due:
-                await self._saver.save(lambda: worker.save(self._ends), last=self._stopping)
+                if moved or self._stopping:  # an idle partition's state is stored already
+                    moved = not await self._saver.save(lambda: worker.save(self._ends), last=self._stopping)
                 await self._report(inlet, worker)
                 saved = time.monotonic()
                 if self._stopping:
                     return
 
-    async def _read(self, inlet: Inlet, worker: StageWorker, wait: float) -> None:
-        """Take in what has come, waiting at most `wait` seconds."""
+    async def _read(self, inlet: Inlet, worker: StageWorker, wait: float) -> bool:
+        """Take in what has come, waiting at most `wait` seconds; gives whether anything has."""
         if self._stopping:
-            return
-        for place, records in (await inlet.read(wait, _MOST_RECORDS)).items():
+            return False
+        found = await inlet.read(wait, _MOST_RECORDS)
+        for place, records in found.items():
             topic = self._topics[place.topic]
             for record in records:
                 worker.receive(topic, record.offset, record.value or b"")
             self._metrics.received(topic.name, self.partition, len(records))
+        return bool(found)
 
     async def _send(self, producer: AIOKafkaProducer, records: Sequence[Record]) -> None:
         """Write what a step gave; returns when all of it is acknowledged, of a transaction: committed."""

@@ -48,8 +48,7 @@ def run_worker(
     if binding == "faust":
         _run_faust(plan, metrics, web_host, web_port, instance)
     else:
-        with asyncio.Runner() as runner:
-            runner.run(_run_plain(plan, metrics, web_host, web_port, instance))
+        asyncio.run(_run_plain(plan, metrics, web_host, web_port, instance))
 
 
 async def _layout(settings: KafkaSettings, stage: str) -> int:

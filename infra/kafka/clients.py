@@ -21,9 +21,9 @@ sender.BACKOFF_OVERRIDE = 0.002
 def new_reader(settings: KafkaSettings, *, patient: bool = False) -> AIOKafkaConsumer:
     """A reader of committed records without a group, that says so where an offset is gone. Not started.
 
-    patient: for who is in no hurry. Small records are left to gather for 100 ms: a fetch costs more than their rows.
+    patient: for who is in no hurry. Small records are left to gather for 50 ms: a fetch costs more than their rows.
     """
-    wait = {"fetch_min_bytes": 16_384, "fetch_max_wait_ms": 100} if patient else {"fetch_max_wait_ms": 250}
+    wait = {"fetch_min_bytes": 16_384, "fetch_max_wait_ms": 50} if patient else {"fetch_max_wait_ms": 250}
     return AIOKafkaConsumer(
         **settings.client(),
         isolation_level="read_committed",

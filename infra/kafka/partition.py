@@ -164,10 +164,7 @@ class PartitionHost:
     async def _read_control(
         self, reader: AIOKafkaConsumer, worker: StageWorker, first: _Offsets, ends: _Offsets
     ) -> None:
-        """Seek every source to where the state ends.
-
-        What people ordered, and what this stage has written itself, is read to its end before all else.
-        """
+        """Seek every source to where the state ends; control, and what this stage wrote, is read to its end first."""
         positions = worker.positions
         at = {place: positions[self._topics[name].name] for name, place in self._places.items()}
         if any(at.values()):
@@ -190,9 +187,10 @@ class PartitionHost:
         plan, ready, saved = self.plan, False, time.monotonic()
         proposals = self._places.get(f"{plan.settings.prefix}.{PROPOSALS.name}")
         closer = Closer(worker, inlet.reader, proposals)
-        trainings, paused = Trainings(plan.trainer), set[TopicPartition]()
+        trainings, paused, moved = Trainings(plan.trainer), set[TopicPartition](), True
         while True:
-            await self._read(inlet, worker, closer.seconds_left(trainings.answer(worker, _IDLE_SECONDS)))
+            wait = closer.seconds_left(trainings.answer(worker, _IDLE_SECONDS))
+            moved = await self._read(inlet, worker, wait) or moved
             plan.strike("read")
             await closer.close_due(worker.next_offset(PROPOSALS))
             due = time.monotonic() - saved > plan.save_seconds or self._stopping
@@ -205,6 +203,7 @@ class PartitionHost:
             plan.strike("step")
             if records:
                 await self._send(producer, records)
+                moved = True
             if not ready and await self._caught_up(inlet):
                 ready, seconds = True, time.monotonic() - began
                 self._metrics.recovered(self.partition, seconds)
@@ -214,21 +213,24 @@ class PartitionHost:
                 inlet.throttle(ahead, paused)
                 paused = ahead
             if due:
-                await self._saver.save(lambda: worker.save(self._ends), last=self._stopping)
+                if moved or self._stopping:  # an idle partition's state is stored already
+                    moved = not await self._saver.save(lambda: worker.save(self._ends), last=self._stopping)
                 await self._report(inlet, worker)
                 saved = time.monotonic()
                 if self._stopping:
                     return
 
-    async def _read(self, inlet: Inlet, worker: StageWorker, wait: float) -> None:
-        """Take in what has come, waiting at most `wait` seconds."""
+    async def _read(self, inlet: Inlet, worker: StageWorker, wait: float) -> bool:
+        """Take in what has come, waiting at most `wait` seconds; gives whether anything has."""
         if self._stopping:
-            return
-        for place, records in (await inlet.read(wait, _MOST_RECORDS)).items():
+            return False
+        found = await inlet.read(wait, _MOST_RECORDS)
+        for place, records in found.items():
             topic = self._topics[place.topic]
             for record in records:
                 worker.receive(topic, record.offset, record.value or b"")
             self._metrics.received(topic.name, self.partition, len(records))
+        return bool(found)
 
     async def _send(self, producer: AIOKafkaProducer, records: Sequence[Record]) -> None:
         """Write what a step gave; returns when all of it is acknowledged, of a transaction: committed."""

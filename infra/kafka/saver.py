@@ -17,15 +17,19 @@ class Saver:
         self._metrics = metrics
         self._task: asyncio.Task[None] | None = None
 
-    async def save(self, state: Callable[[], bytes], *, last: bool) -> None:
-        """Begin to store a state, unless the one before is not stored yet; the last one is stored on return."""
+    async def save(self, state: Callable[[], bytes], *, last: bool) -> bool:
+        """Begin to store a state, unless the one before is not stored yet; the last one is stored on return.
+
+        Gives whether it was begun.
+        """
         if self._task is not None:
             if not self._task.done() and not last:
-                return
+                return False
             await self._task
         self._task = asyncio.create_task(self._store(state()))
         if last:
             await self._task
+        return True
 
     async def settle(self) -> None:
         """Wait for what is being stored: an older state must not come after a newer one."""

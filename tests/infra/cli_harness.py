@@ -30,7 +30,7 @@ def windvane(*words: object) -> Ran:
     A backtest does not retrain unless it is told to: that would need torch.
     """
     if words[0] == "backtest" and "--retraining" not in words:
-        words = (*words, "--retraining", "off")
+        words = (words[0], "--retraining", "off", *words[1:])
     out, err, code = io.StringIO(), io.StringIO(), 0
     argv = mock.patch.object(sys, "argv", ["windvane", *map(str, words)])
     with argv, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

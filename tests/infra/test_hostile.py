@@ -211,8 +211,8 @@ def test_few_rows_are_enough_to_finish(market: pd.DataFrame, tmp_path: Path, row
 
 def test_a_constant_price_earns_nothing(market: pd.DataFrame, tmp_path: Path) -> None:
     found = sent(market.assign(price=100.0, bid=100.0, ask=100.0), tmp_path, "--fee-bp", 0)
-    assert found.decisions.equity.eq(1_000_000).all()
-    assert found.metrics["series"]["ensemble"]["sharpe"] == 0
+    assert found.decisions.equity.sub(1_000_000).abs().max() < 1e-6  # rounding of a sum of lots
+    assert abs(found.metrics["series"]["ensemble"]["total_return"]) < 1e-12
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1e6])

@@ -1,5 +1,6 @@
 """Whom to believe: scores every agent and member, learns, and gives weights. One call a good row, O(1)."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,9 +17,11 @@ from windvane.metamodel.scaler import FeatureScaler, scale_row
 from windvane.metamodel.simplex import allocate, equal, project
 
 _COV = 1.0 - 0.5 ** (1.0 / 2000.0)
-_SMOOTH = 0.1
+_SMOOTH = 0.25
 _STEPS = 8  # of projected gradient, warm-started
 _TREND = NAMES.index("trend_128")
+_VOLATILITY = NAMES.index("vol_128_slow")
+_MOST_VOLATILE = 2.0  # of that logarithm
 _EQUAL, _PROD, _CONTEXTUAL, _PRETRAINED, _REGIME, _PREDICTOR = range(6)
 _PREDICTING = (_CONTEXTUAL, _PRETRAINED, _REGIME)
 
@@ -182,9 +185,10 @@ def weigh(m: Learner, rules: Rules, features: Floats, p: Floats, a: Floats, warm
         if good % contextual.EVERY == 0:
             _predict(m, rules, features, p, a, good, awake)
             if count > 0:  # where nobody is awake, the weights of before are where to go on from
-                _head(m, rules, _CONTEXTUAL, m.contextual.mu, m.S, awake)
-                _head(m, rules, _PRETRAINED, m.pretrained.mu, m.S, awake)
-                _head(m, rules, _REGIME, m.regime.mu, m.regime.S, awake)
+                gamma = _aversion(rules, features)
+                _head(m, rules, gamma, _CONTEXTUAL, m.contextual.mu, m.S, awake)
+                _head(m, rules, gamma, _PRETRAINED, m.pretrained.mu, m.S, awake)
+                _head(m, rules, gamma, _REGIME, m.regime.mu, m.regime.S, awake)
         for j in _PREDICTING:
             for i in range(n):
                 m.w[j, i] += _SMOOTH * (m.best[j, i] - m.w[j, i])
@@ -235,9 +239,19 @@ def _predict(
 
 
 @inlined
-def _head(m: Learner, rules: Rules, j: int, mu: Floats, S: Floats, awake: Ints) -> None:
+def _aversion(rules: Rules, features: Floats) -> float:
+    """Aversion to variance of scores, which are in units of volatility: larger where that is larger than usual.
+
+    What counts in the end are returns: their mean goes with volatility, their variance with its square.
+    """
+    ratio = min(_MOST_VOLATILE, max(-_MOST_VOLATILE, features[_VOLATILITY]))
+    return rules.gamma * math.exp(ratio)
+
+
+@inlined
+def _head(m: Learner, rules: Rules, gamma: float, j: int, mu: Floats, S: Floats, awake: Ints) -> None:
     """Move where member j is heading towards the best weights for scores of mean mu (N,) and covariance S (N, N)."""
-    allocate(mu, S, rules.gamma, awake, rules.cap, rules.minimum, _STEPS, m.box, m.best[j])
+    allocate(mu, S, gamma, awake, rules.cap, rules.minimum, _STEPS, m.box, m.best[j])
 
 
 @inlined
@@ -250,7 +264,9 @@ def _predictor(
         scale_row(features, rules.centre, rules.spread, m.z)
         predictor.regress(m.z, p, m.z[_TREND], m.fast, m.slow, a, c.common, c.own)
         predictor.forward(c.layers, c.common, c.own, c.h1, c.h2, c.mu)
-        allocate(c.mu, m.S, rules.gamma, awake, rules.cap, rules.minimum, _STEPS, m.box, c.best)
+        allocate(
+            c.mu, m.S, _aversion(rules, features), awake, rules.cap, rules.minimum, _STEPS, m.box, c.best
+        )
     for i in range(a.shape[0]):
         m.w[_PREDICTOR, i] += _SMOOTH * (c.best[i] - m.w[_PREDICTOR, i])
     if awake.any() and not awake.all():

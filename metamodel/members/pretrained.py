@@ -3,7 +3,7 @@
 The recursive least squares of the contextual member, with the regime's posterior among the regressors, and what it
 says another thing in each regime: where price has come from, which agent's position goes with the drift that the
 regime has, how large positions are in ranges and in trends.
-It starts from a ridge fit on the training seeds that counts as much as 100,000 rows: `windvane train members` makes
+It starts from a ridge fit on the training seeds that counts as much as 200,000 rows: `windvane train members` makes
 that fit again. Of agents that the fit does not know it starts knowing nothing, as the contextual member does.
 """
 

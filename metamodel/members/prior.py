@@ -23,7 +23,7 @@ from windvane.metamodel.members.regime import Moments
 from windvane.metamodel.weights import WeightsError
 
 SHIPPED = "members.safetensors"
-COUNTS_FOR = 1e5
+COUNTS_FOR = 2e5
 """Rows that the fit of the pretrained member counts for."""
 
 

@@ -26,6 +26,7 @@ class Settings(NamedTuple):
     centre: Floats
     spread: Floats
     trend: int  # column of the 128-tick trend
+    volatility: int  # column of the logarithm of volatility over its slow average
     normal: Floats  # (E, E) what the pretrained member's ridge starts from
     moment: Floats  # (E, N)
     first: Floats  # (7, N) prior moments of the regimes
@@ -168,12 +169,13 @@ def run(rules: Settings, x: Floats, p: Floats, mid: Floats, a: Floats, cost: Flo
                 ys[t] = through_regimes(z[t], p[t], fast, slow, a[t])
                 means, own = moments(rules, gn[first : t + 1], before[first : t + 1], p[t])
                 mu = (online.predict(xs[t]), fitted.predict(ys[t]), means)
+                gamma = rules.gamma * math.exp(np.clip(x[t, rules.volatility], -2.0, 2.0))
                 for j, (m, C) in enumerate(zip(mu, (S, S, own), strict=True)):
-                    pace, to = 1.0 / (rules.gamma * np.trace(C) + 1e-12), best[j]
+                    pace, to = 1.0 / (gamma * np.trace(C) + 1e-12), best[j]
                     for _ in range(8):
-                        to = nearest(to + pace * (m - rules.gamma * C @ to), m, rules.cap, rules.minimum)
+                        to = nearest(to + pace * (m - gamma * C @ to), m, rules.cap, rules.minimum)
                     best[j] = to
-            w[2:] = w[2:] + 0.1 * (best - w[2:])
+            w[2:] = w[2:] + 0.25 * (best - w[2:])
         mixed = share @ w
         weights[t], members[t], shares[t] = nearest(mixed, mixed, rules.cap, rules.minimum), w, share
         member_a[t] = w @ a[t]

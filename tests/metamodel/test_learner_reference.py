@@ -51,7 +51,7 @@ def start_of(agents: tuple[str, ...]) -> dict[str, Floats]:
 def test_against_the_reference(agents: tuple[str, ...], delay: int, cold: int) -> None:
     assert MEMBERS == ("equal", "prod", "contextual", "pretrained", "regime", "predictor")
     n, told = len(agents), (3.0, 1.0, 2.0, 2.0, 2.0, 5.0)
-    config = WeighingConfig(max_agent_weight=0.45, min_diversification_agents=2, prior=told)
+    config = WeighingConfig(max_agent_weight=0.45, min_diversification_agents=2, share_rate=1e-4, prior=told)
     given_rows, m = rows(n + delay, 640, n, cold), manager(agents, config, delay, seed=9)
     got, share = np.empty((640, n)), np.empty((640, 6))
     for t in range(640):

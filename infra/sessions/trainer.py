@@ -16,6 +16,7 @@ from windvane.infra.monitoring.resources import LARGE_MB, monitor_resources
 from windvane.infra.progress import bar
 from windvane.infra.sessions import checkpoints
 from windvane.infra.sessions.episodes import Told, ensemble, environment, play
+from windvane.infra.sessions.retraining import SessionRetraining
 from windvane.metamodel.config import ConfigError, check
 from windvane.metamodel.learned import load, to_bytes
 from windvane.metamodel.members.contextual import HORIZON
@@ -34,7 +35,9 @@ class MetaLearningEnsembleTrainer:
     What decides results is taken from the config when the trainer is made; what is logged and told, as it stands.
     `training_stats`: episodes_completed, total_steps, best_performance (the highest mean Sharpe ratio on markets that
     are not learned on, None before the first evaluation), meta_learning_updates (versions of the learner that fell
-    due: one every `meta_training_frequency` samples of 32 ticks), and what every episode and evaluation came to.
+    due: one every `meta_training_frequency` samples of 32 ticks), predictor_swaps (the predictor is retrained after an
+    episode of so many samples or more, and kept where that is worse on the newest of them), and what every episode
+    and evaluation came to.
     """
 
     def __init__(
@@ -52,7 +55,10 @@ class MetaLearningEnsembleTrainer:
         self.meta_learning_manager = checkpoints.SessionManager(
             self.meta_ensemble.manager, self.meta_ensemble
         )
+        retrains = self.meta_ensemble.config.weighing.retraining
+        self._retraining = SessionRetraining(self.meta_ensemble) if retrains else None
         self.training_stats: dict[str, Any] = {
+            "predictor_swaps": 0,
             "episodes_completed": 0,
             "total_steps": 0,
             "samples": 0,
@@ -75,6 +81,8 @@ class MetaLearningEnsembleTrainer:
         seed = SESSIONS[(first + episode_num) % len(SESSIONS)]
         told = play(self.meta_ensemble, self.env, seed, max_steps)
         stats = self.training_stats
+        if self._retraining is not None:
+            stats["predictor_swaps"] += self._retraining.after_episode()
         stats["episodes_completed"] += 1
         stats["total_steps"] += len(told.label)
         stats["samples"] += len(told.label) // HORIZON

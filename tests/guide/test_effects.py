@@ -1,6 +1,7 @@
 """No parameter is decoration: each changes what is decided, remembered, told or written, or says that it is held."""
 
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ DECIDE: dict[str, tuple[Any, dict[str, Any]]] = {
 """Value that bites, and what else must be set for it to."""
 
 HELD = {"meta_batch_size": 7, "meta_epochs": 3, "performance_prediction_enabled": False}
-"""Of the predictor's training: they reach the settings that it is made from."""
+"""Of the predictor's training."""
 
 ELSEWHERE = {
     *("meta_training_frequency", "learner_lag", "meta_lookback", "agent_history_features", "market_regimes"),
@@ -96,9 +97,23 @@ def test_fifty_features_are_what_there_always_was_and_slow_ones_join_above() -> 
     assert len({decided(regime_features_dim=k) for k in (21, 49, 50, 51, 75)}) == 5
 
 
+def trained_with(folder: Path, **custom: object) -> dict[str, bytes]:
+    """The predictor after episodes of a session, array by array; nothing where it takes no part."""
+    config = made(
+        "balanced", {"max_steps": 700}, {"meta_training_frequency": 10, "meta_epochs": 60, **custom}
+    )
+    session = MetaLearningEnsembleTrainer(config, "effects", folder)
+    for episode in range(3):
+        session.train_episode(episode)
+    layers = session.meta_ensemble.manager.learner.predictor.layers
+    return {name: value.tobytes() for name, value in layers._asdict().items()}
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
 @pytest.mark.parametrize("name", HELD)
-def test_what_is_held_for_the_predictor_reaches_it(name: str) -> None:
+def test_how_the_predictor_is_trained_changes_it(name: str, tmp_path: Path) -> None:
     assert made(custom_params={name: HELD[name]}).weighing() != made().weighing()
+    assert trained_with(tmp_path / "as-ever") != trained_with(tmp_path / "else", **{name: HELD[name]})
 
 
 def test_the_schedule_of_versions() -> None:

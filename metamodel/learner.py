@@ -88,7 +88,7 @@ def new_rules(config: WeighingConfig, delay: int, scaler: FeatureScaler, agents:
     return Rules(
         config.max_agent_weight,
         config.min_diversification_agents,
-        0.1 * config.weight_temperature,
+        0.2 * config.weight_temperature,
         config.learning_rate,
         config.share_rate,
         delay,
@@ -187,7 +187,7 @@ def weigh(m: Learner, rules: Rules, features: Floats, p: Floats, a: Floats, warm
             if count > 0:  # where nobody is awake, the weights of before are where to go on from
                 gamma = _aversion(rules, features)
                 _head(m, rules, gamma, _CONTEXTUAL, m.contextual.mu, m.S, awake)
-                _head(m, rules, gamma, _PRETRAINED, m.pretrained.mu, m.S, awake)
+                _head(m, rules, gamma, _PRETRAINED, m.pretrained.mu, m.regime.S, awake)
                 _head(m, rules, gamma, _REGIME, m.regime.mu, m.regime.S, awake)
         for j in _PREDICTING:
             for i in range(n):

@@ -170,7 +170,7 @@ def run(rules: Settings, x: Floats, p: Floats, mid: Floats, a: Floats, cost: Flo
                 means, own = moments(rules, gn[first : t + 1], before[first : t + 1], p[t])
                 mu = (online.predict(xs[t]), fitted.predict(ys[t]), means)
                 gamma = rules.gamma * math.exp(np.clip(x[t, rules.volatility], -2.0, 2.0))
-                for j, (m, C) in enumerate(zip(mu, (S, S, own), strict=True)):
+                for j, (m, C) in enumerate(zip(mu, (S, own, own), strict=True)):
                     pace, to = 1.0 / (gamma * np.trace(C) + 1e-12), best[j]
                     for _ in range(8):
                         to = nearest(to + pace * (m - gamma * C @ to), m, rules.cap, rules.minimum)

@@ -61,7 +61,7 @@ def test_against_the_reference(agents: tuple[str, ...], delay: int, cold: int) -
     rules = reference.Settings(
         cap=0.45,
         minimum=2,
-        gamma=0.05,
+        gamma=0.1,
         eta=0.02,
         alpha=1e-4,
         delay=delay,

@@ -219,9 +219,11 @@ def test_a_constant_price_earns_nothing(market: pd.DataFrame, tmp_path: Path) ->
 def test_the_unit_of_the_price_does_not_matter(market: pd.DataFrame, tmp_path: Path, scale: float) -> None:
     table = market.copy()
     table[["price", "bid", "ask"]] *= scale
-    found = sent(table, tmp_path)
+    (tmp_path / "plain").mkdir()
+    found, plain = sent(table, tmp_path), sent(market, tmp_path / "plain")
     assert found.metrics["rejected"] == 0
-    assert len(found.fills) > 50
+    assert len(found.fills) > 10  # how many there can be depends on what was traded, which is not scaled
+    np.testing.assert_allclose(found.decisions.wanted, plain.decisions.wanted, atol=1e-6)
 
 
 JUNK: dict[str, Callable[[pd.DataFrame], object]] = {

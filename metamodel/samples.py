@@ -11,11 +11,9 @@ from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import inlined
 from windvane.metamodel.features import NAMES
 from windvane.metamodel.members import predictor
-from windvane.metamodel.members.contextual import HORIZON
+from windvane.metamodel.members.contextual import FAST, HORIZON, SLOW
 from windvane.metamodel.scaler import FeatureScaler, scale_row
 
-_FAST = 1.0 - 0.5 ** (1.0 / 96.0)
-_SLOW = 1.0 - 0.5 ** (1.0 / 768.0)
 _TREND = NAMES.index("trend_128")
 
 
@@ -64,8 +62,8 @@ def take(m: Samples, good: int, gn: Floats, x: Floats, p: Floats, a: Floats) -> 
     """
     n = gn.shape[0]
     for i in range(n):
-        m.fast[i] += _FAST * (gn[i] - m.fast[i])
-        m.slow[i] += _SLOW * (gn[i] - m.slow[i])
+        m.fast[i] += FAST * (gn[i] - m.fast[i])
+        m.slow[i] += SLOW * (gn[i] - m.slow[i])
         m.sums[i] += gn[i]
     if good % HORIZON == 0:
         if m.taken[1] == 1:

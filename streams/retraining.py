@@ -17,6 +17,7 @@ from windvane.metamodel.features import NAMES
 from windvane.metamodel.members import predictor
 from windvane.metamodel.weights import WeightsError
 from windvane.streams.events import LearnerUpdate, TrainRequest, TrainResult
+from windvane.streams.stage import Trainer
 
 MOST_WAITING = 4
 """Versions that wait for their training before the stage waits too."""
@@ -72,6 +73,18 @@ class Retraining:
                     raw = _with_weights(self._data[version], self._weights)
                     yield TrainRequest(book=self._book, version=version, raw=raw)
                 return
+
+    def trained(
+        self, draft: LearnerUpdate, sampled: tuple[np.ndarray, np.ndarray, np.ndarray], trainer: Trainer
+    ) -> LearnerUpdate:
+        """The next version, trained and waited for: for who has no log and no rows that go on meanwhile."""
+        self.tell(draft, sampled)
+        for request in list(self.step()):
+            if isinstance(request, TrainRequest):
+                for update in self.step(trainer(request).result()):
+                    if isinstance(update, LearnerUpdate):
+                        return update
+        raise ValueError(f"version {draft.version} is not the next one, {self.settled + 1}")
 
     def _settle(self, update: LearnerUpdate) -> None:
         self.settled = update.version

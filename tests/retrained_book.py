@@ -1,17 +1,32 @@
 """A book whose predictor is retrained, and trainers that need no torch."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 
-from simulated_book import config, opening, ticks
+from simulated_book import Recorded, config, opening, ticks
 from windvane.metamodel import weights
 from windvane.metamodel.config import WeighingConfig
 from windvane.metamodel.members import predictor
-from windvane.streams.events import BookClosed, Event, TrainRequest, TrainResult
+from windvane.streams import topics
+from windvane.streams.embedded import EmbeddedRunner
+from windvane.streams.events import (
+    BookClosed,
+    BookOpened,
+    Event,
+    Features,
+    LearnerUpdate,
+    Proposals,
+    Ticks,
+    TrainRequest,
+    TrainResult,
+    cut,
+)
 
 ROWS, EVERY, LAG = 1_300, 96, 7
+VERSIONS = ROWS // EVERY
 AGENTS = 6
 
 
@@ -67,3 +82,35 @@ def events(rows: int = ROWS, **changes: object) -> list[Event]:
     """Opening, all ticks in one batch, closing; a version every 96 good rows."""
     start = opening(config(weighing=settings(**changes)))
     return [start, ticks(rows), BookClosed(book="book", last=rows - 1)]
+
+
+def run(given: Sequence[Event], trainer: FakeTrainer | None = None, *, wire: bool = False) -> Recorded:
+    seen: Recorded = []
+    runner = EmbeddedRunner(lambda t, e: seen.append((t, e)), wire=wire, trainer=trainer or FakeTrainer())
+    for event in given:
+        runner.feed([event])
+    return seen
+
+
+@cache
+def reference() -> Recorded:
+    return run(events())
+
+
+def updates(seen: Recorded) -> list[LearnerUpdate]:
+    return [e for _, e in seen if isinstance(e, LearnerUpdate)]
+
+
+def cuts(rows: int) -> list[Event]:
+    first, ticks, last = events()
+    assert isinstance(ticks, Ticks)
+    return [first, *(cut(ticks, at, at + rows) for at in range(0, ROWS, rows)), last]
+
+
+def inputs() -> list[Event]:
+    """What the feedback stage reads, in order."""
+    return [
+        e
+        for t, e in reference()
+        if isinstance(e, Features | Proposals) or (t == topics.FEATURES and isinstance(e, BookOpened))
+    ]

@@ -23,7 +23,7 @@ def hedge(gn: Floats) -> Floats:
 
 
 def shared(gn: Floats, eta: float = 0.02, alpha: float = 1e-4) -> Floats:
-    """Fixed-Share over the agents (Herbster and Warmuth 1998), with the settings of the mixture of members."""
+    """Fixed-Share over the agents (Herbster and Warmuth 1998)."""
     out = np.empty_like(gn)
     _share(gn, eta, alpha, out)
     return out

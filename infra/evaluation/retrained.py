@@ -45,10 +45,8 @@ def versions(
             agents=rows.agents,
             scores=tuple(means.tolist()),
         )
-        slow.tell(draft, scores.samples())
-        (request,) = slow.step()
-        for update in slow.step(trainer(request).result()):  # type: ignore[arg-type]
-            if isinstance(update, LearnerUpdate) and update.outcome == "swapped":
-                found.append((update.effective_from, weights_of(update)))
+        update = slow.trained(draft, scores.samples(), trainer)
+        if update.outcome == "swapped":
+            found.append((update.effective_from, weights_of(update)))
         progress(version)
     return tuple(found)

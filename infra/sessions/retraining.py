@@ -4,7 +4,7 @@ import weakref
 
 from windvane.infra.training.trainer import ChildTrainer, check_torch
 from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble
-from windvane.streams.events import LearnerUpdate, TrainRequest
+from windvane.streams.events import LearnerUpdate
 from windvane.streams.retraining import Retraining, weights_of
 
 
@@ -35,12 +35,7 @@ class SessionRetraining:
             agents=manager.agents,
             scores=tuple(sampled[2].mean(axis=0).tolist()),
         )
-        self._slow.tell(draft, sampled)
-        swapped = False
-        for request in list(self._slow.step()):
-            if isinstance(request, TrainRequest):
-                for update in self._slow.step(self._trainer(request).result()):
-                    if isinstance(update, LearnerUpdate) and update.outcome == "swapped":
-                        manager.swap_predictor(weights_of(update))
-                        swapped = True
-        return swapped
+        update = self._slow.trained(draft, sampled, self._trainer)
+        if update.outcome == "swapped":
+            manager.swap_predictor(weights_of(update))
+        return update.outcome == "swapped"

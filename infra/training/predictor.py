@@ -10,12 +10,10 @@ import numpy as np
 import torch
 
 from windvane.metamodel import weights
+from windvane.metamodel.members.predictor import HIDDEN, PARTS, SCALE
 
 RATE = 3e-4
 DECAY = 0.03
-SCALE = 4.0
-HIDDEN = (128, 64)
-_PARTS = ("w1", "b1", "w2", "b2", "w3", "b3")
 
 
 def train(raw: bytes) -> bytes:
@@ -44,7 +42,7 @@ def train(raw: bytes) -> bytes:
     trained = [part.detach().to(torch.float16) for part in layers]
     new = _error([part.float() for part in trained], held_x, held_y)
     return weights.to_bytes(
-        {name: part.numpy() for name, part in zip(_PARTS, trained, strict=True)},
+        {name: part.numpy() for name, part in zip(PARTS, trained, strict=True)},
         {"score_new": repr(new), "score_old": repr(old), "samples": str(samples)},
     )
 
@@ -53,7 +51,7 @@ def forward(tensors: dict[str, np.ndarray], common: np.ndarray, own: np.ndarray)
     """Predicted mean scores (N, B) from common (B, F + 7) and own (B, N, 5), as the kernel gives them."""
     x, _ = _columns({"common": common, "own": own, "y": np.zeros(own.shape[:2], np.float32)})
     with torch.no_grad():
-        said = _forward([torch.from_numpy(tensors[name].astype(np.float32)) for name in _PARTS], x)
+        said = _forward([torch.from_numpy(tensors[name].astype(np.float32)) for name in PARTS], x)
     return np.asarray(said.numpy() / SCALE)
 
 
@@ -70,7 +68,7 @@ def _start(
 ) -> list[torch.Tensor]:
     """The weights in use, or those of a network that says 0."""
     if "w1" in tensors:
-        return [torch.tensor(tensors[name].astype(np.float32)) for name in _PARTS]
+        return [torch.tensor(tensors[name].astype(np.float32)) for name in PARTS]
     first, second = HIDDEN
     return [
         _normal((agents, inputs, first), math.sqrt(1.0 / inputs), draw),

@@ -11,13 +11,13 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import kernel
-from windvane.metamodel import weights
+from windvane.metamodel import market, weights
 from windvane.metamodel.weights import WeightsError
 
 EVERY = 8
 """Good rows between two predictions."""
 
-REGIMES = 7
+REGIMES = len(market.REGIMES)
 OWN = 5
 """Regressors of an agent's own: two EWMAs of its score, its target, its size, its target times the drift."""
 

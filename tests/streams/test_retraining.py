@@ -1,14 +1,26 @@
 """Online retraining: one update for every version, at the same rows in every run, however cut or killed."""
 
 import re
-from collections.abc import Sequence
-from functools import cache
 
 import msgspec
 import numpy as np
 import pytest
 
-from retrained_book import AGENTS, EVERY, LAG, ROWS, FakeTrainer, better, events
+from retrained_book import (
+    AGENTS,
+    EVERY,
+    LAG,
+    ROWS,
+    VERSIONS,
+    FakeTrainer,
+    better,
+    cuts,
+    events,
+    inputs,
+    reference,
+    run,
+    updates,
+)
 from simulated_book import Recorded, outputs, same
 from windvane.metamodel import weights
 from windvane.metamodel.members import MEMBERS
@@ -16,14 +28,9 @@ from windvane.streams import topics
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.events import (
-    BookOpened,
     Control,
     DeadLetter,
     Decisions,
-    Event,
-    Features,
-    LearnerUpdate,
-    Proposals,
     Ticks,
     cut,
     join,
@@ -32,43 +39,10 @@ from windvane.streams.stage import StateError
 
 RESULTS = (topics.LEARNER, topics.DECISIONS, topics.ORDERS, topics.FILLS, topics.STATEMENTS)
 PREDICTOR = MEMBERS.index("predictor")
-VERSIONS = ROWS // EVERY
-
-
-def run(given: Sequence[Event], trainer: FakeTrainer | None = None, *, wire: bool = False) -> Recorded:
-    seen: Recorded = []
-    runner = EmbeddedRunner(lambda t, e: seen.append((t, e)), wire=wire, trainer=trainer or FakeTrainer())
-    for event in given:
-        runner.feed([event])
-    return seen
-
-
-@cache
-def reference() -> Recorded:
-    return run(events())
-
-
-def updates(seen: Recorded) -> list[LearnerUpdate]:
-    return [e for _, e in seen if isinstance(e, LearnerUpdate)]
 
 
 def decisions(seen: Recorded) -> Decisions:
     return join([e for _, e in seen if isinstance(e, Decisions)])
-
-
-def cuts(rows: int) -> list[Event]:
-    first, ticks, last = events()
-    assert isinstance(ticks, Ticks)
-    return [first, *(cut(ticks, at, at + rows) for at in range(0, ROWS, rows)), last]
-
-
-def inputs() -> list[Event]:
-    """What the feedback stage reads, in order."""
-    return [
-        e
-        for t, e in reference()
-        if isinstance(e, Features | Proposals) or (t == topics.FEATURES and isinstance(e, BookOpened))
-    ]
 
 
 def test_every_version_has_one_update_at_its_row() -> None:

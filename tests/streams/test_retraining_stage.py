@@ -1,67 +1,25 @@
 """The feedback stage alone and on a partition: what it asks for, what it believes, and what a crash does to it."""
 
 from collections.abc import Sequence
-from functools import cache
 
 import msgspec
 import numpy as np
 
-from retrained_book import EVERY, ROWS, FakeTrainer, events
-from simulated_book import Recorded
+from retrained_book import EVERY, ROWS, VERSIONS, FakeTrainer, cuts, events, inputs, reference, run, updates
 from windvane.metamodel import weights
 from windvane.streams import topics
 from windvane.streams.codec import to_json
-from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import (
     BookClosed,
-    BookOpened,
     Event,
-    Features,
     LearnerUpdate,
-    Proposals,
-    Ticks,
     TrainRequest,
     TrainResult,
-    cut,
 )
 from windvane.streams.feedback_stage import FeedbackStage
 from windvane.streams.retraining import MOST_WAITING, weights_of
 from windvane.streams.topology import TOPOLOGY
 from windvane.streams.worker import StageWorker
-
-VERSIONS = ROWS // EVERY
-
-
-def run(given: Sequence[Event], trainer: FakeTrainer | None = None, *, wire: bool = False) -> Recorded:
-    seen: Recorded = []
-    runner = EmbeddedRunner(lambda t, e: seen.append((t, e)), wire=wire, trainer=trainer or FakeTrainer())
-    for event in given:
-        runner.feed([event])
-    return seen
-
-
-@cache
-def reference() -> Recorded:
-    return run(events())
-
-
-def updates(seen: Recorded) -> list[LearnerUpdate]:
-    return [e for _, e in seen if isinstance(e, LearnerUpdate)]
-
-
-def cuts(rows: int) -> list[Event]:
-    first, ticks, last = events()
-    assert isinstance(ticks, Ticks)
-    return [first, *(cut(ticks, at, at + rows) for at in range(0, ROWS, rows)), last]
-
-
-def inputs() -> list[Event]:
-    """What the feedback stage reads, in order."""
-    return [
-        e
-        for t, e in reference()
-        if isinstance(e, Features | Proposals) or (t == topics.FEATURES and isinstance(e, BookOpened))
-    ]
 
 
 class TestFeedback:

@@ -56,8 +56,10 @@ class WeighingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     max_agent_weight: float = 0.6  # cap of one agent's weight
     min_diversification_agents: int = 3  # so many agents have 5 % or more
-    weight_temperature: float = 0.5  # aversion to variance is a fifth of it; lower is more aggressive
-    prior: tuple[float, ...] = (0.05, 0.02, 0.23, 0.55, 0.07, 0.08)  # of MEMBERS, in their order; normalised
+    weight_temperature: float = (
+        0.5  # aversion to variance, .5: as maximises the Sharpe ratio; lower is bolder
+    )
+    prior: tuple[float, ...] = (0.05, 0.02, 0.15, 0.65, 0.05, 0.08)  # of MEMBERS, in their order; normalised
     share_rate: float = 3e-5  # Fixed-Share: chance a tick that the best member changes
     learning_rate: float = 0.02  # Fixed-Share: eta
     meta_training_frequency: int = 50  # samples, one every 32 good rows, between two learner versions

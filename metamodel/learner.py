@@ -1,6 +1,5 @@
 """Whom to believe: scores every agent and member, learns, and gives weights. One call a good row, O(1)."""
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,20 +7,17 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import inlined, kernel
-from windvane.metamodel import feature_set, fixed_share, scores
+from windvane.metamodel import feature_set, fixed_share, heading, scores
 from windvane.metamodel.config import WeighingConfig
 from windvane.metamodel.features import NAMES
 from windvane.metamodel.market import REGIMES
 from windvane.metamodel.members import MEMBERS, contextual, predictor, pretrained, prior, prod, regime
 from windvane.metamodel.scaler import FeatureScaler, scale_row
-from windvane.metamodel.simplex import allocate, equal, project
+from windvane.metamodel.simplex import equal, project
 
 _COV = 1.0 - 0.5 ** (1.0 / 2000.0)
 _SMOOTH = 0.25
-_STEPS = 8  # of projected gradient, warm-started
 _TREND = NAMES.index("trend_128")
-_VOLATILITY = NAMES.index("vol_128_slow")
-_MOST_VOLATILE = 2.0  # of that logarithm
 _EQUAL, _PROD, _CONTEXTUAL, _PRETRAINED, _REGIME, _PREDICTOR = range(6)
 _PREDICTING = (_CONTEXTUAL, _PRETRAINED, _REGIME)
 
@@ -31,13 +27,14 @@ class Rules(NamedTuple):
 
     cap: float
     minimum: int
-    gamma: float
+    aversion: float  # in units of the one that maximises the Sharpe ratio a member expects
     eta: float
     alpha: float
     delay: int
     prior: Floats  # (M,)
     centre: Floats  # (F,)
     spread: Floats  # (F,)
+    fit: pretrained.Fit  # on simulated markets
     moments: regime.Moments  # of the agents in simulated markets
     retraining: bool
     features: int  # that the contextual member reads
@@ -49,7 +46,7 @@ class Learner(NamedTuple):
     market: scores.Market
     prod: prod.Prod
     contextual: contextual.Contextual
-    pretrained: contextual.Contextual
+    pretrained: pretrained.Pretrained
     regime: regime.Conditional
     posteriors: Floats  # (R, K) ring of the regimes' posteriors
     predictor: predictor.Predictor
@@ -63,6 +60,7 @@ class Learner(NamedTuple):
     cumulated: Floats  # (64, N) ring of running sums of gn
     w: Floats  # (M, N) weights of every member
     best: Floats  # (M, N) where the members that predict are heading
+    expects: Floats  # (M, 2) EWMAs of the mean and the variance that a member expects of what it heads for
     share: Floats  # (M,) weights of the members
     square: Floats  # (M,)
     weights: Floats  # (N,) the mixture
@@ -88,13 +86,14 @@ def new_rules(config: WeighingConfig, delay: int, scaler: FeatureScaler, agents:
     return Rules(
         config.max_agent_weight,
         config.min_diversification_agents,
-        0.2 * config.weight_temperature,
+        2.0 * config.weight_temperature,
         config.learning_rate,
         config.share_rate,
         delay,
         shares / shares.sum(),
         scaler.centre,
         scaler.spread,
+        prior.fitted(prior.shipped(), agents),
         prior.moments_of(prior.shipped(), agents),
         config.retraining,
         config.features,
@@ -111,7 +110,7 @@ def new_learner(names: Sequence[str], rules: Rules) -> Learner:
         market=scores.new_market(),
         prod=prod.Prod.new(agents),
         contextual=contextual.Contextual.new(d, agents),
-        pretrained=contextual.Contextual.at(*prior.fitted(prior.shipped(), names)),
+        pretrained=pretrained.Pretrained.new(rules.fit),
         regime=regime.Conditional.new(agents),
         posteriors=np.zeros((ring, len(REGIMES))),
         predictor=predictor.new(features, agents, rules.retraining),
@@ -125,6 +124,7 @@ def new_learner(names: Sequence[str], rules: Rules) -> Learner:
         cumulated=np.zeros((64, agents)),
         w=np.tile(even, (members, 1)),
         best=np.tile(even, (members, 1)),
+        expects=np.tile(np.array(heading.USUAL), (members, 1)),
         share=rules.prior.copy(),
         square=np.ones(members),
         weights=even.copy(),
@@ -185,10 +185,11 @@ def weigh(m: Learner, rules: Rules, features: Floats, p: Floats, a: Floats, warm
         if good % contextual.EVERY == 0:
             _predict(m, rules, features, p, a, good, awake)
             if count > 0:  # where nobody is awake, the weights of before are where to go on from
-                gamma = _aversion(rules, features)
-                _head(m, rules, gamma, _CONTEXTUAL, m.contextual.mu, m.S, awake)
-                _head(m, rules, gamma, _PRETRAINED, m.pretrained.mu, m.regime.S, awake)
-                _head(m, rules, gamma, _REGIME, m.regime.mu, m.regime.S, awake)
+                _head(m, rules, _CONTEXTUAL, features, m.contextual.mu, m.S, awake, m.best[_CONTEXTUAL])
+                _head(
+                    m, rules, _PRETRAINED, features, m.pretrained.mu, m.regime.S, awake, m.best[_PRETRAINED]
+                )
+                _head(m, rules, _REGIME, features, m.regime.mu, m.regime.S, awake, m.best[_REGIME])
         for j in _PREDICTING:
             for i in range(n):
                 m.w[j, i] += _SMOOTH * (m.best[j, i] - m.w[j, i])
@@ -226,32 +227,26 @@ def _predict(
             total = m.cumulated[good % 64, i] - m.cumulated[(good - contextual.HORIZON) % 64, i]
             m.v[i] = total / contextual.HORIZON
         contextual.learn(m.contextual, m.contextual.past[ago], m.v, awake, contextual.FORGET)
-        contextual.learn(m.pretrained, m.pretrained.past[ago], m.v, awake, pretrained.FORGET)
+        pretrained.learn(m.pretrained, ago, m.v, awake)
     scale_row(features, rules.centre, rules.spread, m.z)
     feature_set.select(m.z, m.calm, m.chosen)
     contextual.regress(m.chosen, m.z[_TREND], m.fast, m.slow, a, m.x)
     pretrained.regress(m.z, p, m.fast, m.slow, a, m.y)
     m.contextual.past[now, :] = m.x
-    m.pretrained.past[now, :] = m.y
     contextual.predict(m.contextual, m.x)
-    contextual.predict(m.pretrained, m.y)
+    pretrained.predict(m.pretrained, rules.fit, m.y, now)
     regime.predict(m.regime, rules.moments, p)
 
 
 @inlined
-def _aversion(rules: Rules, features: Floats) -> float:
-    """Aversion to variance of scores, which are in units of volatility: larger where that is larger than usual.
-
-    What counts in the end are returns: their mean goes with volatility, their variance with its square.
-    """
-    ratio = min(_MOST_VOLATILE, max(-_MOST_VOLATILE, features[_VOLATILITY]))
-    return rules.gamma * math.exp(ratio)
-
-
-@inlined
-def _head(m: Learner, rules: Rules, gamma: float, j: int, mu: Floats, S: Floats, awake: Ints) -> None:
-    """Move where member j is heading towards the best weights for scores of mean mu (N,) and covariance S (N, N)."""
-    allocate(mu, S, gamma, awake, rules.cap, rules.minimum, _STEPS, m.box, m.best[j])
+def _head(
+    m: Learner, rules: Rules, j: int, features: Floats, mu: Floats, S: Floats, awake: Ints, best: Floats
+) -> None:
+    """Move where member j is heading."""
+    every = predictor.EVERY if j == _PREDICTOR else contextual.EVERY
+    size = heading.volatility(features)
+    cap, minimum = rules.cap, rules.minimum
+    heading.head(m.expects[j], rules.aversion, every, size, mu, S, awake, cap, minimum, m.box, best)
 
 
 @inlined
@@ -264,9 +259,7 @@ def _predictor(
         scale_row(features, rules.centre, rules.spread, m.z)
         predictor.regress(m.z, p, m.z[_TREND], m.fast, m.slow, a, c.common, c.own)
         predictor.forward(c.layers, c.common, c.own, c.h1, c.h2, c.mu)
-        allocate(
-            c.mu, m.S, _aversion(rules, features), awake, rules.cap, rules.minimum, _STEPS, m.box, c.best
-        )
+        _head(m, rules, _PREDICTOR, features, c.mu, m.S, awake, c.best)
     for i in range(a.shape[0]):
         m.w[_PREDICTOR, i] += _SMOOTH * (c.best[i] - m.w[_PREDICTOR, i])
     if awake.any() and not awake.all():

@@ -40,7 +40,10 @@ class MetaLearningConfig(RiskSettings):
         _W.min_diversification_agents, "so many agents have 5 % or more", low=0, high=20
     )
     weight_temperature: float = parameter(
-        _W.weight_temperature, "aversion to variance is a fifth of it; lower concentrates", above=0, high=100
+        _W.weight_temperature,
+        "aversion to variance; 0.5 expects the best Sharpe ratio, lower is bolder",
+        above=0,
+        high=100,
     )
     share_rate: float = parameter(
         _W.share_rate, "chance that the best way to weigh changes", above=0, high=0.5, unit="a tick"

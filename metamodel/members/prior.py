@@ -23,7 +23,7 @@ from windvane.metamodel.members.regime import Moments
 from windvane.metamodel.weights import WeightsError
 
 SHIPPED = "members.safetensors"
-COUNTS_FOR = 2e5
+COUNTS_FOR = 5e5
 """Rows that the fit of the pretrained member counts for."""
 
 
@@ -81,8 +81,8 @@ def moments_of(prior: Prior, agents: Sequence[str]) -> Moments:
     return Moments(first, second)
 
 
-def fitted(prior: Prior, agents: Sequence[str]) -> tuple[Floats, Floats]:
-    """Inverse covariance (D, D) and coefficients (D, N) that the pretrained member starts from with these agents."""
+def fitted(prior: Prior, agents: Sequence[str]) -> pretrained.Fit:
+    """What the pretrained member starts from with these agents."""
     n = len(agents)
     d = pretrained.regressors(n)
     there, known = _known(prior, agents)
@@ -93,7 +93,7 @@ def fitted(prior: Prior, agents: Sequence[str]) -> tuple[Floats, Floats]:
         moment[place[:, None], there] = prior.moment[source[:, None], known]
     count = COUNTS_FOR / EVERY
     P = inverse(count * normal + PRECISION * np.eye(d))
-    return P, product(P, count * moment)
+    return pretrained.Fit(P, product(P, count * moment), pretrained.parts(n))
 
 
 def _known(prior: Prior, agents: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,8 @@ Cesa-Bianchi and Lugosi 2006 for the setting; Gaillard, Stoltz and van Erven 201
 Warmuth 1998 for Fixed-Share; weighted ridge regression in place of recursive least squares. Stated conventions: what
 was never decided is 0, covariances are of deviations from the slow means just moved, eight warm-started steps of
 projected gradient give the weights of the members that predict. Moments of regimes are weighted means over all rows
-so far, with the prior's moments as 20,000 rows more.
+so far, with the prior's moments as 20,000 rows more. The parts of the pretrained fit have factors, learned by least
+squares from 1 before the rest is.
 """
 
 import math
@@ -18,7 +19,7 @@ from windvane.agents.base import Floats, Ints
 class Settings(NamedTuple):
     cap: float
     minimum: int
-    gamma: float
+    aversion: float
     eta: float
     alpha: float
     delay: int
@@ -97,6 +98,31 @@ def moments(rules: Settings, gn: Floats, q: Floats, now: Floats) -> tuple[Floats
     return mu, S
 
 
+def parts(n: int) -> list[list[int]]:
+    """Which regressors of the pretrained member share a factor: what a market's mechanism makes strong together."""
+    alone = [[i] for i in range(22)]
+    posterior = list(range(22, 29))
+    crossed = [
+        ([at + k for k in range(7) if k not in (2, 3)], [at + 2, at + 3]) for at in range(29, 29 + 35, 7)
+    ]
+    blocks = [list(range(64 + block * n, 64 + block * n + n)) for block in range(5)]
+    return [*alone, posterior, *(part for pair in crossed for part in pair), *blocks]
+
+
+class Factors:
+    """Bayesian least squares around 1; information that fades, but never below what was there at the start."""
+
+    def __init__(self, size: int) -> None:
+        self.information, self.factor = np.eye(size) / 9.0, np.ones(size)
+
+    def learn(self, said: Floats, y: Floats, keep: float) -> None:
+        for u, came in zip(said, y, strict=True):
+            self.information = self.information + np.outer(u, u)
+            self.factor = self.factor + np.linalg.solve(self.information, u * (came - u @ self.factor))
+        grown = np.sqrt(np.minimum(1.0 / keep, 9.0 / np.diag(np.linalg.inv(self.information))))
+        self.information = self.information / np.outer(grown, grown)
+
+
 class Ridge:
     """Least squares whose past counts for less and less, solved anew each time."""
 
@@ -138,7 +164,13 @@ def run(rules: Settings, x: Floats, p: Floats, mid: Floats, a: Floats, cost: Flo
     )
     size = 1 + x.shape[1] + 4 * n
     online = Ridge(1500.0 * np.eye(size), np.zeros((size, n)), 3e5)
-    fitted = Ridge(rules.normal, rules.moment, 2e5)
+    fit, shared = np.linalg.solve(rules.normal, rules.moment), parts(n)
+    factors, rest = Factors(len(shared)), Ridge(rules.normal, np.zeros((len(rules.normal), n)), 2e5)
+    expects = np.tile([0.02, 0.2], (3, 1))
+
+    def by_part(y: Floats) -> Floats:
+        return np.array([[y[part] @ fit[part, i] for part in shared] for i in range(n)])
+
     first = int(np.argmax(warm)) if warm.any() else rows
     for t in range(rows):
         if t >= first:
@@ -161,20 +193,25 @@ def run(rules: Settings, x: Floats, p: Floats, mid: Floats, a: Floats, cost: Flo
                 if t - 32 >= first:
                     came = gn[t - 31 : t + 1].mean(axis=0)
                     online.learn(xs[t - 32], came)
-                    fitted.learn(ys[t - 32], came)
+                    said = by_part(ys[t - 32])
+                    factors.learn(said, came - rest.predict(ys[t - 32]), 0.5 ** (4 / 2e5))
+                    rest.learn(ys[t - 32], came - said @ factors.factor)
                 drift = 0.5 * z[t, rules.trend]
                 xs[t] = np.concatenate(
                     [[1.0], z[t] / 2.0, 10.0 * fast, 25.0 * slow, a[t] * drift, np.abs(a[t])]
                 )
                 ys[t] = through_regimes(z[t], p[t], fast, slow, a[t])
                 means, own = moments(rules, gn[first : t + 1], before[first : t + 1], p[t])
-                mu = (online.predict(xs[t]), fitted.predict(ys[t]), means)
-                gamma = rules.gamma * math.exp(np.clip(x[t, rules.volatility], -2.0, 2.0))
+                mu = (online.predict(xs[t]), by_part(ys[t]) @ factors.factor + rest.predict(ys[t]), means)
+                size = math.exp(np.clip(x[t, rules.volatility], -2.0, 2.0))
                 for j, (m, C) in enumerate(zip(mu, (S, own, own), strict=True)):
+                    pays_most = np.clip(expects[j, 0] / expects[j, 1], 0.01, 0.5)
+                    gamma = rules.aversion * pays_most * size
                     pace, to = 1.0 / (gamma * np.trace(C) + 1e-12), best[j]
                     for _ in range(8):
                         to = nearest(to + pace * (m - gamma * C @ to), m, rules.cap, rules.minimum)
                     best[j] = to
+                    expects[j] += 4 / 8000 * (np.array([size * to @ m, size**2 * to @ C @ to]) - expects[j])
             w[2:] = w[2:] + 0.25 * (best - w[2:])
         mixed = share @ w
         weights[t], members[t], shares[t] = nearest(mixed, mixed, rules.cap, rules.minimum), w, share

@@ -178,7 +178,7 @@ def test_sleepers_weigh_nothing_and_the_rest_stay_on_the_simplex() -> None:
         "prod.log_weight",
         "prod.squares",
         "contextual.B",
-        "pretrained.B",
+        "pretrained.rest.B",
         "regime.mass",
         "regime.first",
         "regime.second",

@@ -25,10 +25,10 @@ def start_of(agents: tuple[str, ...]) -> dict[str, Floats]:
     for i, one in enumerate(mine if familiar else []):
         for j, other in enumerate(mine):
             if one in at and other in at:
-                normal[i, j] += 50_000.0 * known.normal[at[one], at[other]]
+                normal[i, j] += 125_000.0 * known.normal[at[one], at[other]]
         for j, name in enumerate(agents):
             if one in at and name in familiar:
-                moment[i, j] = 50_000.0 * known.moment[at[one], known.agents.index(name)]
+                moment[i, j] = 125_000.0 * known.moment[at[one], known.agents.index(name)]
     for i, one_name in enumerate(agents):
         for j, other_name in enumerate(agents):
             if {one_name, other_name} <= familiar:
@@ -61,7 +61,7 @@ def test_against_the_reference(agents: tuple[str, ...], delay: int, cold: int) -
     rules = reference.Settings(
         cap=0.45,
         minimum=2,
-        gamma=0.1,
+        aversion=1.0,
         eta=0.02,
         alpha=1e-4,
         delay=delay,

@@ -39,7 +39,7 @@ def test_agents_are_known_by_name_in_any_order() -> None:
 
 
 def test_of_strangers_nothing_is_known() -> None:
-    P, B = prior.fitted(prior.shipped(), ("one", "two"))
+    P, B, _ = prior.fitted(prior.shipped(), ("one", "two"))
     np.testing.assert_allclose(P, np.eye(len(P)) / PRECISION, rtol=1e-12)
     assert (B == 0.0).all()
     moments = prior.moments_of(prior.shipped(), ("one", "two"))
@@ -49,8 +49,8 @@ def test_of_strangers_nothing_is_known() -> None:
 
 def test_a_stranger_changes_nothing_of_what_is_known_of_the_others() -> None:
     some = ("vol_trend", "ema_momentum")
-    P, B = prior.fitted(prior.shipped(), some)
-    mixed_P, mixed_B = prior.fitted(prior.shipped(), ("vol_trend", "stranger", "ema_momentum"))
+    P, B, _ = prior.fitted(prior.shipped(), some)
+    mixed_P, mixed_B, _ = prior.fitted(prior.shipped(), ("vol_trend", "stranger", "ema_momentum"))
     own = [pretrained.COMMON + 3 * block + i for block in range(pretrained.BLOCKS) for i in (0, 2)]
     rows = [*range(pretrained.COMMON), *own]
     np.testing.assert_allclose(mixed_P[np.ix_(rows, rows)], P, atol=1e-15)

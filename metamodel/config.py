@@ -66,6 +66,7 @@ class WeighingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     meta_lookback: int = 1000  # newest samples that a version is trained on
     meta_batch_size: int = 32  # samples a step of the training
     meta_epochs: int = 10  # so many times a sample is trained on while it is in the lookback, on average
+    cash_expert: bool = False  # whether cash competes with the mixture; what it wins is not invested
     features: int = 50  # that the contextual member reads: `windvane.metamodel.feature_set` says which
 
     def __post_init__(self) -> None:

@@ -118,6 +118,11 @@ class MetaLearningEnsembleManager:
         return dict(zip(self.members, self.learner.share.tolist(), strict=True))
 
     @property
+    def cash(self) -> float:
+        """What is not invested: weight of cash now, 0 where it takes no part."""
+        return float(self.learner.cash[0])
+
+    @property
     def mean_scores(self) -> dict[str, float]:
         """Mean normalised score of every agent and member since the first warm row."""
         rows = max(int(self.learner.market.seen[1]), 1)

@@ -41,6 +41,7 @@ class Rules(NamedTuple):
     moments: regime.Moments  # of the agents in simulated markets
     retraining: bool
     features: int  # that the contextual member reads
+    cash: float  # prior of cash; 0: it takes no part
 
 
 class Learner(NamedTuple):
@@ -65,7 +66,8 @@ class Learner(NamedTuple):
     best: Floats  # (M, N) where the members that predict are heading
     share: Floats  # (M,) weights of the members
     square: Floats  # (M,)
-    weights: Floats  # (N,) the mixture
+    cash: Floats  # (1,) weight of cash beside the mixture
+    weights: Floats  # (N,) the mixture; they sum to what is not cash
     calm: Floats  # (25,) slow averages of scaled features
     chosen: Floats  # (G,) scratch: features that the contextual member reads
     z: Floats  # (F,) scratch: scaled features
@@ -98,6 +100,7 @@ def new_rules(config: WeighingConfig, delay: int, scaler: FeatureScaler, agents:
         prior.moments_of(prior.shipped(), agents),
         config.retraining,
         config.features,
+        fixed_share.CASH if config.cash_expert else 0.0,
     )
 
 
@@ -127,6 +130,7 @@ def new_learner(names: Sequence[str], rules: Rules) -> Learner:
         best=np.tile(even, (members, 1)),
         share=rules.prior.copy(),
         square=np.ones(members),
+        cash=np.array([rules.cash]),
         weights=even.copy(),
         calm=np.zeros(feature_set.SLOW),
         chosen=np.zeros(rules.features),
@@ -166,7 +170,8 @@ def learn(m: Learner, rules: Rules, mid: float, cost: float, warm: bool, awake: 
         m.totals[n + i] += m.member_score[i]
     prod.learn(m.prod, m.gn, awake, m.w[_PROD])
     regime.learn(m.regime, m.posteriors[(good - 1 - rules.delay) % m.posteriors.shape[0]], m.gn, awake)
-    fixed_share.learn(m.member_score, m.square, rules.prior, rules.eta, rules.alpha, m.share)
+    growth = fixed_share.learn(m.member_score, m.square, rules.prior, rules.eta, rules.alpha, m.share)
+    m.cash[0] = fixed_share.idle(growth, rules.cash, rules.alpha, m.cash[0])
 
 
 @inlined
@@ -205,6 +210,7 @@ def weigh(m: Learner, rules: Rules, features: Floats, p: Floats, a: Floats, warm
             m.v[i] += m.share[j] * m.w[j, i]
     project(m.v, awake, rules.cap, rules.minimum, m.box, m.weights)
     for i in range(n):
+        m.weights[i] *= 1.0 - m.cash[0]
         m.targets[good % ring, i] = a[i]
     for j in range(members):
         target = 0.0

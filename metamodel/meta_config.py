@@ -49,6 +49,10 @@ class MetaLearningConfig(RiskSettings):
         _W.learning_rate, "how fast trust moves between the ways to weigh", above=0, high=1
     )
 
+    cash_expert: bool = parameter(
+        _W.cash_expert, "whether cash competes with all ways to weigh; what it wins is not invested"
+    )
+
     performance_prediction_enabled: bool = parameter(
         True, "whether a predictor of the agents' scores is retrained and believed"
     )

@@ -26,6 +26,7 @@ DECIDE: dict[str, tuple[Any, dict[str, Any]]] = {
     "weight_temperature": (50.0, {}),
     "share_rate": (0.1, {}),
     "learning_rate": (0.5, {}),
+    "cash_expert": (True, {}),
     "regime_features_dim": (21, {}),
     "kelly_criterion_enabled": (True, {}),
     "kelly_fraction": (0.01, {"kelly_criterion_enabled": True}),

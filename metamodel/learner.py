@@ -40,7 +40,8 @@ class Rules(NamedTuple):
     spread: Floats  # (F,)
     moments: regime.Moments  # of the agents in simulated markets
     retraining: bool
-    features: int  # that the contextual member reads
+    features: int  # that the contextual member and the predictor read
+    memory: Floats  # (2,) of the predictor
     cash: float  # prior of cash; 0: it takes no part
 
 
@@ -69,7 +70,7 @@ class Learner(NamedTuple):
     cash: Floats  # (1,) weight of cash beside the mixture
     weights: Floats  # (N,) the mixture; they sum to what is not cash
     calm: Floats  # (25,) slow averages of scaled features
-    chosen: Floats  # (G,) scratch: features that the contextual member reads
+    chosen: Floats  # (G,) scratch: the features that are read
     z: Floats  # (F,) scratch: scaled features
     x: Floats  # (D,) scratch: regressors of the contextual member
     y: Floats  # (E,) scratch: of the pretrained one
@@ -100,6 +101,7 @@ def new_rules(config: WeighingConfig, delay: int, scaler: FeatureScaler, agents:
         prior.moments_of(prior.shipped(), agents),
         config.retraining,
         config.features,
+        predictor.memory(config.agent_history_features),
         fixed_share.CASH if config.cash_expert else 0.0,
     )
 
@@ -107,7 +109,6 @@ def new_rules(config: WeighingConfig, delay: int, scaler: FeatureScaler, agents:
 def new_learner(names: Sequence[str], rules: Rules) -> Learner:
     """A learner that has seen nothing of these agents but what ships: equal weights, and the prior over members."""
     agents, members, ring = len(names), len(MEMBERS), rules.delay + 3
-    features = len(rules.centre)
     d = contextual.regressors(rules.features, agents)
     even = equal(np.ones(agents, np.int64))
     return Learner(
@@ -117,7 +118,7 @@ def new_learner(names: Sequence[str], rules: Rules) -> Learner:
         pretrained=contextual.Contextual.at(*prior.fitted(prior.shipped(), names)),
         regime=regime.Conditional.new(agents),
         posteriors=np.zeros((ring, len(REGIMES))),
-        predictor=predictor.new(features, agents, rules.retraining),
+        predictor=predictor.new(rules.features, agents, rules.retraining),
         targets=np.zeros((ring, agents)),
         member_targets=np.zeros((ring, members)),
         gn=np.zeros(agents),
@@ -134,7 +135,7 @@ def new_learner(names: Sequence[str], rules: Rules) -> Learner:
         weights=even.copy(),
         calm=np.zeros(feature_set.SLOW),
         chosen=np.zeros(rules.features),
-        z=np.zeros(features),
+        z=np.zeros(len(rules.centre)),
         x=np.zeros(d),
         y=np.zeros(pretrained.regressors(agents)),
         v=np.zeros(agents),
@@ -168,6 +169,7 @@ def learn(m: Learner, rules: Rules, mid: float, cost: float, warm: bool, awake: 
                 m.S[i, j] += _COV * (deviation - m.S[i, j])
     for i in range(m.share.shape[0]):
         m.totals[n + i] += m.member_score[i]
+    predictor.remember(m.predictor.fast, m.predictor.slow, rules.memory, m.gn, awake)
     prod.learn(m.prod, m.gn, awake, m.w[_PROD])
     regime.learn(m.regime, m.posteriors[(good - 1 - rules.delay) % m.posteriors.shape[0]], m.gn, awake)
     growth = fixed_share.learn(m.member_score, m.square, rules.prior, rules.eta, rules.alpha, m.share)
@@ -264,15 +266,13 @@ def _head(m: Learner, rules: Rules, gamma: float, j: int, mu: Floats, S: Floats,
 def _predictor(
     m: Learner, rules: Rules, features: Floats, p: Floats, a: Floats, good: int, awake: Ints
 ) -> None:
-    """The last member: it keeps equal weights until it has been trained."""
+    """The last member, after `_predict`: it keeps equal weights until it has been trained."""
     c = m.predictor
     if good % predictor.EVERY == 0 and c.use[0] == 1 and awake.any():
-        scale_row(features, rules.centre, rules.spread, m.z)
-        predictor.regress(m.z, p, m.z[_TREND], m.fast, m.slow, a, c.common, c.own)
+        predictor.regress(m.chosen, p, m.z[_TREND], c.fast, c.slow, a, c.common, c.own)
         predictor.forward(c.layers, c.common, c.own, c.h1, c.h2, c.mu)
-        allocate(
-            c.mu, m.S, _aversion(rules, features), awake, rules.cap, rules.minimum, _STEPS, m.box, c.best
-        )
+        gamma = _aversion(rules, features)
+        allocate(c.mu, m.S, gamma, awake, rules.cap, rules.minimum, _STEPS, m.box, c.best)
     for i in range(a.shape[0]):
         m.w[_PREDICTOR, i] += _SMOOTH * (c.best[i] - m.w[_PREDICTOR, i])
     if awake.any() and not awake.all():

@@ -90,13 +90,13 @@ def create_agent_wrappers_from_config(
 ) -> dict[str, BaseAgentWrapper]:
     """Wrappers of fresh agents by name.
 
-    agents_config: names of agents, or which agent each name stands for; state_dim: 50, action_dim: 3. net_dims are
-    checked and kept for agents with networks: the agents that exist are rules, which have none.
+    agents_config: names of agents, or which agent each name stands for; state_dim: 50, action_dim: 3; net_dims: empty,
+    since the agents that exist are rules and have no layers.
     """
     if state_dim != FEATURES or action_dim != 3:
         raise ValueError(f"state_dim is {state_dim} and action_dim {action_dim}: give {FEATURES} and 3")
-    if any(not isinstance(width, int) or width < 1 for width in net_dims):
-        raise ValueError(f"net_dims is {net_dims!r}: give whole numbers above 0, or none")
+    if len(net_dims) > 0:
+        raise ValueError(f"net_dims is {net_dims!r}: the agents are rules, which have no layers; give []")
     if isinstance(agents_config, str):
         raise ValueError(f"agents are given as a list of names: write [{agents_config!r}]")
     named = (

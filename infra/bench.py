@@ -7,6 +7,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from windvane.infra.training.trainer import has_torch
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _BARS = "bars_1m_bitfinex_btcusd_2017_2019.parquet"
 _SIZES = (100_000, 400_000, 1_600_000)
@@ -28,6 +34,19 @@ def _run(*words: str) -> tuple[float, float, str]:
 def _backtest(file: Path, out: Path, *words: str) -> tuple[float, float, dict[str, dict[str, float]]]:
     seconds, memory, said = _run("backtest", str(file), "--out", str(out), "--json", *words)
     return seconds, memory, json.loads(said)
+
+
+def _training(console: "Console") -> None:
+    """Training, in a process of its own; more than 20 steps/s and less than 2 GB are wanted."""
+    command = [sys.executable, "-m", "windvane.infra.bench_training"]
+    found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)  # noqa: S603
+    console.print(
+        "training: {predictor_steps_per_second:,.0f} steps/s of the predictor, all agents in one batch "
+        "({version_ms:.0f} ms a version); {episode_steps_per_second:,.0f} ticks/s of a session's episodes, retraining "
+        "with them; at most {parent_mb:.0f} MB, and {child_mb:.0f} MB of the trainer's process".format(
+            **found
+        )
+    )
 
 
 def main() -> None:
@@ -73,6 +92,8 @@ def main() -> None:
         _run("simulate", "--ticks", "1000", "--out", str(tiny))
         start = _backtest(tiny, home / "out")[0]
         console.print(table)
+        if has_torch():
+            _training(console)
         console.print(
             f"windvane --help {helping:.2f} s; a backtest of 1,000 ticks, start to report, {start:.2f} s"
         )

@@ -23,10 +23,13 @@ for `windvane backtest --preset` too. `MetaLearningConfigManager` writes and rea
 trainer or evaluator was made from stays as it was when the config is changed later; what is only logged or told
 follows.
 
-`regime_features_dim` is how many features the contextual weights read: 1 to {ALL} the first so many of
-`windvane.metamodel.features.NAMES` (the first 21 suffice), up to {MOST} also slow averages of the first of them.
-`meta_batch_size`, `meta_epochs` and `performance_prediction_enabled` are settings of the performance predictor,
-which this version does not train: they are kept in the log and change nothing yet.
+`regime_features_dim` is how many features the contextual weights and the performance predictor read: 1 to {ALL} the
+first so many of `windvane.metamodel.features.NAMES` (the first 21 suffice), up to {MOST} also slow averages of the
+first of them. The regimes' classifier always reads the features that it was trained on.
+`agent_history_features` is how long the predictor remembers: its two EWMAs of an agent's scores have half-lives of 96
+and 768 ticks at 20, and go with it.
+`regime_stability_threshold` decides what is told (`regime_stable`, of `get_trading_action` and `get_regime_info`) and
+trades nothing by itself. `cash_expert` is off in every preset; [results.md](results.md) has what it is worth.
 """
 
 

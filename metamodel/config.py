@@ -68,7 +68,9 @@ class WeighingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     meta_lookback: int = 1000  # newest samples that a version is trained on
     meta_batch_size: int = 32  # samples a step of the training
     meta_epochs: int = 10  # so many times a sample is trained on while it is in the lookback, on average
-    features: int = 50  # that the contextual member reads: `windvane.metamodel.feature_set` says which
+    cash_expert: bool = False  # whether cash competes with the mixture; what it wins is not invested
+    agent_history_features: int = 20  # how long the predictor remembers scores, in means of 32 good rows
+    features: int = 50  # that contextual member and predictor read: `windvane.metamodel.feature_set`
 
     def __post_init__(self) -> None:
         check(
@@ -103,6 +105,10 @@ class WeighingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             f"meta_batch_size is {self.meta_batch_size}: give 1 to 4096 samples",
         )
         check(1 <= self.meta_epochs <= 1000, f"meta_epochs is {self.meta_epochs}: give 1 to 1000")
+        check(
+            1 <= self.agent_history_features <= 1000,
+            f"agent_history_features is {self.agent_history_features}: give 1 to 1000",
+        )
         check(1 <= self.features <= 75, f"features is {self.features}: give 1 to 75")
 
 

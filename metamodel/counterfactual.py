@@ -5,27 +5,29 @@ import numpy as np
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import kernel
 from windvane.metamodel import account, samples, scores
-from windvane.metamodel.config import Costs
+from windvane.metamodel.config import Costs, WeighingConfig
 from windvane.metamodel.members.predictor import REGIMES
 
 _NONE = np.zeros(0)
 
-_SAVED = ("taken", "common", "own", "y", "waits_common", "waits_own", "sums", "fast", "slow")
+_SAVED = ("taken", "common", "own", "y", "waits_common", "waits_own", "sums", "fast", "slow", "calm")
 
 
 class Counterfactual:
     """Mean normalised score of N agents since the last harvest; `scores` says how a score is made.
 
-    lookback: how many samples are kept for training; 0 takes none.
+    weighing: says which samples are kept for training; None: none.
     """
 
-    def __init__(self, agents: int, costs: Costs, capital: float, lot: float, lookback: int = 0) -> None:
+    def __init__(
+        self, agents: int, costs: Costs, capital: float, lot: float, weighing: WeighingConfig | None = None
+    ) -> None:
         self._terms = account.new_terms(costs, capital, lot)
         self._market = scores.new_market()
         self._targets = np.zeros((costs.delay + 3, agents))
         self._sums = np.zeros(agents + 1)
         self._gn = np.zeros(agents)
-        self._samples = samples.new(agents, lookback)
+        self._samples = samples.new(agents, weighing or WeighingConfig())
 
     def step(
         self,

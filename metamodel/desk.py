@@ -68,7 +68,7 @@ class Desk:
             config.costs,
             config.capital,
             config.lot,
-            config.weighing.meta_lookback if config.weighing.retraining else 0,
+            config.weighing,
         )
         self._warm = 0  # warm good rows
         self._open: tuple[Floats, Floats] | None = None  # features and posterior of the sample under way

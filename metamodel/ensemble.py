@@ -101,7 +101,7 @@ class MetaLearningEnsembleManager:
         """What `swap_predictor` would use; raises WeightsError where it would."""
         if not self.rules.retraining:
             raise WeightsError("the predictor is not a member of this ensemble: switch retraining on")
-        return predictor.load(raw, len(self.rules.centre), len(self.agents))
+        return predictor.load(raw, self.rules.features, len(self.agents))
 
     def roll_back(self) -> bool:
         """Predict with the weights from before the last swap; gives whether there were any."""
@@ -116,6 +116,11 @@ class MetaLearningEnsembleManager:
     def member_weights(self) -> dict[str, float]:
         """Fixed-Share weight of every member now."""
         return dict(zip(self.members, self.learner.share.tolist(), strict=True))
+
+    @property
+    def cash(self) -> float:
+        """What is not invested: weight of cash now, 0 where it takes no part."""
+        return float(self.learner.cash[0])
 
     @property
     def mean_scores(self) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Which features a contextual member reads, by how many it asks for.
+"""Which features the contextual member and the predictor read, by how many are asked for.
 
 1 to 50: the first so many of `windvane.metamodel.features.NAMES`, whose order is that of use: the first 21 suffice.
 51 to 75: all fifty, and the same again on a longer horizon: EWMAs (span 512 good rows) of the first one to 25.

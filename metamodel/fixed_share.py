@@ -12,10 +12,13 @@ _DECAY = 0.5 ** (1.0 / 4000.0)
 _LEAST = 0.15  # scores are never divided by less
 _CLIP = 4.0
 
+CASH = 0.1
+"""Prior of cash, where it takes part."""
+
 
 @inlined
-def learn(score: Floats, square: Floats, prior: Floats, eta: float, alpha: float, weight: Floats) -> None:
-    """Move the members' weights (M,) by their normalised net scores (M,).
+def learn(score: Floats, square: Floats, prior: Floats, eta: float, alpha: float, weight: Floats) -> float:
+    """Move the members' weights (M,) by their normalised net scores (M,); gives the factor that the mixture grew by.
 
     square: (M,) EWMA (half-life 4000) of squared scores, by whose root a score is divided; prior: (M,), sums to 1.
     """
@@ -28,3 +31,10 @@ def learn(score: Floats, square: Floats, prior: Floats, eta: float, alpha: float
         total += weight[i]
     for i in range(m):
         weight[i] = (1.0 - alpha) * weight[i] / total + alpha * prior[i]
+    return total
+
+
+@inlined
+def idle(growth: float, prior: float, alpha: float, cash: float) -> float:
+    """Weight of cash, which scores 0, beside a mixture that grew by the factor `growth`; prior 0: none."""
+    return (1.0 - alpha) * cash / (cash + (1.0 - cash) * growth) + alpha * prior

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _OF_THE_MARKET = {
     *("past", "posteriors", "targets", "member_targets", "cumulated", "gn", "member_score"),
-    *("fast", "slow", "calm", "totals"),
+    *("fast", "slow", "calm", "totals", "cash"),
 }
 _ROWS = 64
 
@@ -96,5 +96,11 @@ def _try(manager: "MetaLearningEnsembleManager") -> None:
         np.full(_ROWS, 1e-4),
         np.ones(_ROWS, np.int64),
     )
-    if not (np.isfinite(given).all() and given.min() >= 0.0 and np.allclose(given.sum(axis=1), 1.0)):
+    if not (np.isfinite(given).all() and given.min() >= 0.0 and _shares(manager, given)):
         raise WeightsError("the weights do not give shares of agents that sum to 1: train them again")
+
+
+def _shares(manager: "MetaLearningEnsembleManager", given: np.ndarray) -> bool:
+    """Whether weights (n, N) sum to 1, or where cash takes part to no more."""
+    total = given.sum(axis=1)
+    return bool(np.allclose(total, 1.0) or (manager.rules.cash > 0.0 and total.max() <= 1.0 + 1e-9))

@@ -37,7 +37,9 @@ class Rules(NamedTuple):
     fit: pretrained.Fit  # on simulated markets
     moments: regime.Moments  # of the agents in simulated markets
     retraining: bool
-    features: int  # that the contextual member reads
+    features: int  # that the contextual member and the predictor read
+    memory: Floats  # (2,) of the predictor
+    cash: float  # prior of cash; 0: it takes no part
 
 
 class Learner(NamedTuple):
@@ -63,9 +65,10 @@ class Learner(NamedTuple):
     expects: Floats  # (M, 2) EWMAs of the mean and the variance that a member expects of what it heads for
     share: Floats  # (M,) weights of the members
     square: Floats  # (M,)
-    weights: Floats  # (N,) the mixture
+    cash: Floats  # (1,) weight of cash beside the mixture
+    weights: Floats  # (N,) the mixture; they sum to what is not cash
     calm: Floats  # (25,) slow averages of scaled features
-    chosen: Floats  # (G,) scratch: features that the contextual member reads
+    chosen: Floats  # (G,) scratch: the features that are read
     z: Floats  # (F,) scratch: scaled features
     x: Floats  # (D,) scratch: regressors of the contextual member
     y: Floats  # (E,) scratch: of the pretrained one
@@ -97,13 +100,14 @@ def new_rules(config: WeighingConfig, delay: int, scaler: FeatureScaler, agents:
         prior.moments_of(prior.shipped(), agents),
         config.retraining,
         config.features,
+        predictor.memory(config.agent_history_features),
+        fixed_share.CASH if config.cash_expert else 0.0,
     )
 
 
 def new_learner(names: Sequence[str], rules: Rules) -> Learner:
     """A learner that has seen nothing of these agents but what ships: equal weights, and the prior over members."""
     agents, members, ring = len(names), len(MEMBERS), rules.delay + 3
-    features = len(rules.centre)
     d = contextual.regressors(rules.features, agents)
     even = equal(np.ones(agents, np.int64))
     return Learner(
@@ -113,7 +117,7 @@ def new_learner(names: Sequence[str], rules: Rules) -> Learner:
         pretrained=pretrained.Pretrained.new(rules.fit),
         regime=regime.Conditional.new(agents),
         posteriors=np.zeros((ring, len(REGIMES))),
-        predictor=predictor.new(features, agents, rules.retraining),
+        predictor=predictor.new(rules.features, agents, rules.retraining),
         targets=np.zeros((ring, agents)),
         member_targets=np.zeros((ring, members)),
         gn=np.zeros(agents),
@@ -127,10 +131,11 @@ def new_learner(names: Sequence[str], rules: Rules) -> Learner:
         expects=np.tile(np.array(heading.USUAL), (members, 1)),
         share=rules.prior.copy(),
         square=np.ones(members),
+        cash=np.array([rules.cash]),
         weights=even.copy(),
         calm=np.zeros(feature_set.SLOW),
         chosen=np.zeros(rules.features),
-        z=np.zeros(features),
+        z=np.zeros(len(rules.centre)),
         x=np.zeros(d),
         y=np.zeros(pretrained.regressors(agents)),
         v=np.zeros(agents),
@@ -164,9 +169,11 @@ def learn(m: Learner, rules: Rules, mid: float, cost: float, warm: bool, awake: 
                 m.S[i, j] += _COV * (deviation - m.S[i, j])
     for i in range(m.share.shape[0]):
         m.totals[n + i] += m.member_score[i]
+    predictor.remember(m.predictor.fast, m.predictor.slow, rules.memory, m.gn, awake)
     prod.learn(m.prod, m.gn, awake, m.w[_PROD])
     regime.learn(m.regime, m.posteriors[(good - 1 - rules.delay) % m.posteriors.shape[0]], m.gn, awake)
-    fixed_share.learn(m.member_score, m.square, rules.prior, rules.eta, rules.alpha, m.share)
+    growth = fixed_share.learn(m.member_score, m.square, rules.prior, rules.eta, rules.alpha, m.share)
+    m.cash[0] = fixed_share.idle(growth, rules.cash, rules.alpha, m.cash[0])
 
 
 @inlined
@@ -206,6 +213,7 @@ def weigh(m: Learner, rules: Rules, features: Floats, p: Floats, a: Floats, warm
             m.v[i] += m.share[j] * m.w[j, i]
     project(m.v, awake, rules.cap, rules.minimum, m.box, m.weights)
     for i in range(n):
+        m.weights[i] *= 1.0 - m.cash[0]
         m.targets[good % ring, i] = a[i]
     for j in range(members):
         target = 0.0
@@ -253,11 +261,10 @@ def _head(
 def _predictor(
     m: Learner, rules: Rules, features: Floats, p: Floats, a: Floats, good: int, awake: Ints
 ) -> None:
-    """The last member: it keeps equal weights until it has been trained."""
+    """The last member, after `_predict`: it keeps equal weights until it has been trained."""
     c = m.predictor
     if good % predictor.EVERY == 0 and c.use[0] == 1 and awake.any():
-        scale_row(features, rules.centre, rules.spread, m.z)
-        predictor.regress(m.z, p, m.z[_TREND], m.fast, m.slow, a, c.common, c.own)
+        predictor.regress(m.chosen, p, m.z[_TREND], c.fast, c.slow, a, c.common, c.own)
         predictor.forward(c.layers, c.common, c.own, c.h1, c.h2, c.mu)
         _head(m, rules, _PREDICTOR, features, c.mu, m.S, awake, c.best)
     for i in range(a.shape[0]):

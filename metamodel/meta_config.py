@@ -52,6 +52,10 @@ class MetaLearningConfig(RiskSettings):
         _W.learning_rate, "how fast trust moves between the ways to weigh", above=0, high=1
     )
 
+    cash_expert: bool = parameter(
+        _W.cash_expert, "whether cash competes with all ways to weigh; what it wins is not invested"
+    )
+
     performance_prediction_enabled: bool = parameter(
         True, "whether a predictor of the agents' scores is retrained and believed"
     )
@@ -69,12 +73,16 @@ class MetaLearningConfig(RiskSettings):
     meta_epochs: int = parameter(_W.meta_epochs, "so many times a sample is trained on", low=1, high=1000)
     learner_lag: int = parameter(_W.learner_lag, "from training to effect", low=1, unit="ticks")
     agent_history_features: int = parameter(
-        20, "last scores of every agent that its record tells", low=1, high=1000, unit="means of 32 ticks"
+        _W.agent_history_features,
+        "how long the predictor remembers an agent's scores, and how many its record tells",
+        low=1,
+        high=1000,
+        unit="means of 32 ticks",
     )
 
     regime_features_dim: int = parameter(
         _W.features,
-        "features that the contextual weights read; above 50 slow averages join",
+        "features that contextual weights and predictor read; above 50 slow averages join",
         low=1,
         high=MOST,
     )

@@ -128,6 +128,7 @@ def rounds(
             for i in range(m.weights.shape[0]):
                 wanted += m.weights[i] * inputs.target[t, i]
                 trust += m.weights[i] * inputs.confidence[t, i]
+            trust /= max(1.0 - m.cash[0], 1e-12)  # of those who are believed; cash has no opinion
             if count == 0:
                 wanted = _held(a, terms, 0, mid)
             clock.f[2] = wanted

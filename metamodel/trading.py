@@ -183,6 +183,7 @@ class Trading:
         w = self.manager.learner.w
         return {
             "member_weights": self.manager.member_weights,
+            "cash": self.manager.cash,
             "member_agent_weights": {
                 member: dict(zip(self.config.agents, w[j].tolist(), strict=True))
                 for j, member in enumerate(self.manager.members)

@@ -147,7 +147,7 @@ class Decisions(Batch, frozen=True, kw_only=True):
     ts: Ints  # (n,) UNIX ns
     flags: Ints  # (n,)
     mid: Floats  # (n,) what the account is marked at
-    weights: Floats  # (n, A) on the capped simplex
+    weights: Floats  # (n, A) on the capped simplex; with the cash expert they sum to what is not cash
     members: Floats  # (n, M) Fixed-Share weight of every member
     member_targets: Floats  # (n, M) target position of every member alone
     wanted: Floats  # (n,) weighted sum of the agents' targets

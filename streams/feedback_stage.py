@@ -10,8 +10,6 @@ import msgspec
 import numpy as np
 
 from windvane.metamodel.counterfactual import Counterfactual
-from windvane.metamodel.features import NAMES
-from windvane.metamodel.members import predictor
 from windvane.metamodel.weights import WeightsError
 from windvane.streams.books import BookStage, letter
 from windvane.streams.events import BookOpened, Event, Features, LearnerUpdate, Proposals, TrainResult
@@ -26,8 +24,9 @@ class _Book:
         self.name = opened.book
         self.joint = Joint(config.agents, taken)
         self.schedule = Schedule(config.weighing, good)
-        lookback = config.weighing.meta_lookback if config.weighing.retraining else 0
-        self.scores = Counterfactual(len(config.agents), config.costs, config.capital, config.lot, lookback)
+        self.scores = Counterfactual(
+            len(config.agents), config.costs, config.capital, config.lot, config.weighing
+        )
         self.retraining = Retraining(opened.book, config) if config.weighing.retraining else None
         self.results: list[TrainResult] = []
 
@@ -123,7 +122,7 @@ def _adopt(state: _Book, retraining: Retraining, update: LearnerUpdate) -> None:
     """Take in a version that is in the log, if it can be used."""
     try:
         if update.outcome == "swapped":
-            predictor.load(weights_of(update), len(NAMES), len(state.joint.agents))
+            retraining.verify(weights_of(update))
     except WeightsError:
         update = msgspec.structs.replace(update, outcome="kept", weights="")  # as the ensemble does
     retraining.adopt(update)

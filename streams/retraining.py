@@ -13,7 +13,6 @@ import numpy as np
 
 from windvane.metamodel import weights
 from windvane.metamodel.config import TradingConfig
-from windvane.metamodel.features import NAMES
 from windvane.metamodel.members import predictor
 from windvane.metamodel.weights import WeightsError
 from windvane.streams.events import LearnerUpdate, TrainRequest, TrainResult
@@ -45,6 +44,10 @@ class Retraining:
     def idle(self) -> bool:
         """Whether no version waits for its training."""
         return not self._drafts
+
+    def verify(self, raw: bytes) -> None:
+        """Raises WeightsError where the predictor cannot use these weights."""
+        predictor.load(raw, self._config.weighing.features, len(self._config.agents))
 
     def tell(self, draft: LearnerUpdate, sampled: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
         """The rows that train a version are there; sampled: as `samples.newest` gives them."""
@@ -101,7 +104,7 @@ class Retraining:
         draft = msgspec.structs.replace(draft, score_new=new, score_old=old)
         raw = weights.to_bytes(tensors, {})
         try:
-            predictor.load(raw, len(NAMES), len(self._config.agents))
+            self.verify(raw)
         except WeightsError:
             return draft
         if new > old:

@@ -54,9 +54,9 @@ def better(version: int) -> tuple[float, float]:
 class FakeTrainer:
     """Draws the weights from a digest of the request, so the same request alone gives the same weights."""
 
-    def __init__(self, scores: Scores = better, value: float | None = None) -> None:
+    def __init__(self, scores: Scores = better, value: float | None = None, features: int = 50) -> None:
         self.asked: list[TrainRequest] = []
-        self._scores, self._value = scores, value
+        self._scores, self._value, self._features = scores, value, features
 
     def __call__(self, request: TrainRequest) -> Now:
         self.asked.append(request)
@@ -64,7 +64,7 @@ class FakeTrainer:
 
     def train(self, request: TrainRequest) -> TrainResult:
         rng = np.random.default_rng(list(hashlib.sha256(request.raw).digest()))
-        shapes = predictor.shapes(50, AGENTS)
+        shapes = predictor.shapes(self._features, AGENTS)
         made = {n: (0.1 * rng.standard_normal(shape)).astype(np.float16) for n, shape in shapes.items()}
         if self._value is not None:
             made["w1"][0, 0, 0] = self._value

@@ -1,5 +1,6 @@
 """What targets come to: one account a method, at the same prices and costs, whole lots, no limits but a least order."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -79,6 +80,24 @@ def _trade(
             before = pnl
         drawdown[k] = a.drawdown[k]
         turnover[k] += a.turnover[k]
+
+
+def yearly_volatility(rows: Rows) -> Floats:
+    """(n,) a year, as the risk gates see it when they check the order of a row."""
+    out = np.empty(len(rows.mid))
+    _volatility(rows.ts, rows.mid, out)
+    return out
+
+
+@kernel
+def _volatility(ts: Ints, mid: Floats, out: Floats) -> None:
+    market = scores.Market(np.zeros(2, np.int64), np.zeros(4))
+    spacing = 0.0
+    for t in range(mid.shape[0]):
+        scores.observe(market, mid[t], 0.0, False)
+        if t > 0:
+            spacing += max(0.01, 1.0 / t) * (ts[t] - ts[t - 1] - spacing)
+        out[t] = math.sqrt(max(market.value[1], 1e-12) * _DAY / max(spacing, 1.0) * 365.0)
 
 
 @kernel

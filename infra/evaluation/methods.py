@@ -2,20 +2,26 @@
 
 from collections.abc import Iterator
 
+import msgspec
 import numpy as np
 
 from windvane.agents.base import Floats
 from windvane.infra.calibration import oracle_weights
 from windvane.infra.evaluation import baselines
-from windvane.infra.evaluation.books import agent_scores
+from windvane.infra.evaluation.books import agent_scores, yearly_volatility
 from windvane.infra.evaluation.literal import literal
 from windvane.infra.evaluation.retrained import Swaps
 from windvane.infra.evaluation.rows import Rows
 from windvane.metamodel.config import WeighingConfig
 from windvane.metamodel.ensemble import MetaLearningEnsembleManager
 from windvane.metamodel.members import MEMBERS
+from windvane.metamodel.presets import PRESETS, made
 
 EQUAL, BEST, OURS, ORACLE = "equal weights", "best agent in hindsight", "ours", "oracle"
+VOLATILITY, CASH = "ours + volatility target", "ours + cash"
+OPTIONS = (VOLATILITY, CASH, *(f"preset {preset}" for preset in PRESETS))
+TARGET: float = PRESETS["conservative"]["volatility_target"]
+"""Volatility a year: that of the one preset which aims at any."""
 
 
 def names(simulated: bool, retraining: bool = False) -> tuple[str, ...]:
@@ -24,7 +30,7 @@ def names(simulated: bool, retraining: bool = False) -> tuple[str, ...]:
     singles = tuple(f"{m} alone" for m in taking_part if m != "equal")
     without = tuple(f"ours without {m}" for m in taking_part)
     known = ("hedge", "fixed share over agents", "ewma sharpe", "the guide, literally")
-    return (EQUAL, BEST, *known, OURS, *singles, *without, *((ORACLE,) if simulated else ()))
+    return (EQUAL, BEST, *known, OURS, *OPTIONS, *singles, *without, *((ORACLE,) if simulated else ()))
 
 
 def targets(rows: Rows, swaps: Swaps | None = None) -> Iterator[tuple[str, Floats]]:
@@ -42,7 +48,9 @@ def targets(rows: Rows, swaps: Swaps | None = None) -> Iterator[tuple[str, Float
     yield "ewma sharpe", followed(baselines.ewma_sharpe(gn))
     yield "the guide, literally", followed(literal(rows))
     prior = np.array(WeighingConfig().prior)
-    yield OURS, followed(mixture(rows, prior, swaps))
+    ours = followed(mixture(rows, prior, swaps))
+    yield OURS, ours
+    yield from _options(rows, ours, swaps)
     for j, name in enumerate(MEMBERS if swaps is not None else MEMBERS[:-1]):
         alone = np.eye(len(MEMBERS))[j]
         if name != "equal":
@@ -54,9 +62,35 @@ def targets(rows: Rows, swaps: Swaps | None = None) -> Iterator[tuple[str, Float
         yield ORACLE, followed(w[rows.regime])
 
 
+def _options(rows: Rows, ours: Floats, swaps: Swaps | None) -> Iterator[tuple[str, Floats]]:
+    """What is off in the table's own row, and the presets: how they weigh and their volatility, not their limits."""
+    year = yearly_volatility(rows)
+
+    def scaled(target: Floats, aim: float | None) -> Floats:
+        return target if aim is None else target * np.minimum(1.0, aim / year)
+
+    yield VOLATILITY, scaled(ours, TARGET)
+    plain = WeighingConfig(retraining=swaps is not None)
+    followed = {plain: ours}
+    options: list[tuple[str, WeighingConfig, float | None]] = [
+        (CASH, msgspec.structs.replace(plain, cash_expert=True), None)
+    ]
+    for preset in PRESETS:
+        config = made(preset, custom_params={"performance_prediction_enabled": swaps is not None})
+        options.append((f"preset {preset}", config.weighing(), config.volatility_target))
+    for name, weighing, aim in options:
+        if weighing not in followed:
+            followed[weighing] = (weighed(rows, weighing, swaps) * rows.target).sum(axis=1)
+        yield name, scaled(followed[weighing], aim)
+
+
 def mixture(rows: Rows, prior: Floats, swaps: Swaps | None = None) -> Floats:
     """Weights (n, N) of the shipped learner with another prior (M,) over its members."""
-    config = WeighingConfig(prior=tuple(prior.tolist()), retraining=swaps is not None)
+    return weighed(rows, WeighingConfig(prior=tuple(prior.tolist()), retraining=swaps is not None), swaps)
+
+
+def weighed(rows: Rows, config: WeighingConfig, swaps: Swaps | None = None) -> Floats:
+    """Weights (n, N) of a learner with these settings."""
     manager = MetaLearningEnsembleManager(rows.agents, config, delay=rows.costs.delay)
     cost, made, at = rows.cost, [], 0
     for start, raw in (*(swaps or ()), (len(rows.mid), b"")):

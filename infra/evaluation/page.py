@@ -39,7 +39,10 @@ MEANING = (
     "standard error, p of no gain and the least gain of any market; drawdown_ratio: max drawdown over that of equal "
     "weights; days_won: share of days with a return above 0; regret: what the best agent in hindsight earned more, in "
     "units of capital a year; oracle_gap: Sharpe missing to an oracle that knows the true regimes and their moments; "
-    "way: share of the way from equal weights to it; turnover: units of capital a day."
+    "way: share of the way from equal weights to it; turnover: units of capital a day. The volatility target shrinks "
+    "positions while the market's volatility a year is above .4, as the conservative preset does; with cash, the "
+    "mixture competes with holding nothing, which no preset has switched on. A preset's row is how it weighs and its "
+    "volatility target, without its limits; balanced and research are ours."
 )
 
 

@@ -27,7 +27,7 @@ def versions(
 ) -> Swaps:
     """Train every version that falls due on a market."""
     config = TradingConfig(agents=rows.agents, weighing=weighing, costs=rows.costs)
-    scores = Counterfactual(len(rows.agents), rows.costs, 1.0, config.lot, weighing.meta_lookback)
+    scores = Counterfactual(len(rows.agents), rows.costs, 1.0, config.lot, weighing)
     slow, flags = Retraining("evaluation", config), np.where(rows.warm != 0, 0, 8)
     bid, ask = (None, None) if np.isnan(rows.bid[0]) else (rows.bid, rows.ask)
     lag, at, found = Schedule(weighing).lag, 0, []

@@ -48,7 +48,7 @@ def train(raw: bytes) -> bytes:
 
 
 def forward(tensors: dict[str, np.ndarray], common: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Predicted mean scores (N, B) from common (B, F + 7) and own (B, N, 5), as the kernel gives them."""
+    """Predicted mean scores (N, B) from common (B, G + 7) and own (B, N, 5), as the kernel gives them."""
     x, _ = _columns({"common": common, "own": own, "y": np.zeros(own.shape[:2], np.float32)})
     with torch.no_grad():
         said = _forward([torch.from_numpy(tensors[name].astype(np.float32)) for name in PARTS], x)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
-from windvane.agents.kernel import kernel
+from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel import market, weights
 from windvane.metamodel.weights import WeightsError
 
@@ -20,6 +20,9 @@ EVERY = 8
 REGIMES = len(market.REGIMES)
 OWN = 5
 """Regressors of an agent's own: two EWMAs of its score, its target, its size, its target times the drift."""
+
+_HALF_LIVES = (96.0, 768.0)
+"""Of these EWMAs, in good rows, where `agent_history_features` is 20; they go with it."""
 
 HIDDEN = (128, 64)
 SCALE = 4.0
@@ -51,6 +54,8 @@ class Predictor(NamedTuple):
     h2: np.ndarray  # (64,) scratch
     mu: Floats  # (N,) predicted mean score of the next 32 good rows
     best: Floats  # (N,) where the member is heading
+    fast: Floats  # (N,) EWMAs of scores
+    slow: Floats  # (N,)
 
 
 def shapes(features: int, agents: int) -> dict[str, tuple[int, ...]]:
@@ -64,6 +69,11 @@ def shapes(features: int, agents: int) -> dict[str, tuple[int, ...]]:
         "w3": (agents, second),
         "b3": (agents,),
     }
+
+
+def memory(history: int) -> Floats:
+    """(2,) steps of the EWMAs of scores."""
+    return np.array([1.0 - 0.5 ** (1.0 / (half_life * history / 20.0)) for half_life in _HALF_LIVES])
 
 
 def new(features: int, agents: int, enabled: bool) -> Predictor:
@@ -80,6 +90,8 @@ def new(features: int, agents: int, enabled: bool) -> Predictor:
         np.zeros(HIDDEN[1], np.float32),
         np.zeros(agents),
         np.full(agents, 1.0 / agents),
+        np.zeros(agents),
+        np.zeros(agents),
     )
 
 
@@ -125,6 +137,15 @@ def roll_back(m: Predictor) -> bool:
     return True
 
 
+@inlined
+def remember(fast: Floats, slow: Floats, memory: Floats, gn: Floats, awake: Ints) -> None:
+    """Take in the scores gn (N,) of those awake."""
+    for i in range(gn.shape[0]):
+        if awake[i]:
+            fast[i] += memory[0] * (gn[i] - fast[i])
+            slow[i] += memory[1] * (gn[i] - slow[i])
+
+
 @kernel
 def regress(
     z: Floats,
@@ -136,7 +157,7 @@ def regress(
     common: np.ndarray,
     own: np.ndarray,
 ) -> None:
-    """Fill the regressors: z (F,) scaled features, p (7,) posterior, fast, slow, a: (N,)."""
+    """Fill the regressors: z (F,) scaled features that are read, p (7,) posterior, fast, slow, a: (N,)."""
     f = z.shape[0]
     for i in range(f):
         common[i] = 0.5 * z[i]

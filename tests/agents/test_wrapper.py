@@ -42,10 +42,10 @@ def test_what_does_not_fit_is_refused() -> None:
         (lambda: wrapper.get_action_with_confidence(X, -1.0), "needs a price"),
         (lambda: wrapper.update_with_feedback(float("nan")), "finite"),
         (lambda: AgentWrapperFactory.create_wrapper("vol_trend", "x"), "give an Agent"),  # type: ignore[arg-type]
-        (lambda: create_agent_wrappers_from_config(["dqn"], [64], 50, 3), "unknown agent 'dqn'"),
-        (lambda: create_agent_wrappers_from_config("vol_trend", [64], 50, 3), "list of names"),
-        (lambda: create_agent_wrappers_from_config(["vol_trend"], [0], 50, 3), "net_dims"),
-        (lambda: create_agent_wrappers_from_config(["vol_trend"], [64], 20, 3), "state_dim"),
+        (lambda: create_agent_wrappers_from_config(["dqn"], [], 50, 3), "unknown agent 'dqn'"),
+        (lambda: create_agent_wrappers_from_config("vol_trend", [], 50, 3), "list of names"),
+        (lambda: create_agent_wrappers_from_config(["vol_trend"], [64, 32], 50, 3), "no layers; give ..$"),
+        (lambda: create_agent_wrappers_from_config(["vol_trend"], [], 20, 3), "state_dim"),
     ]
     for call, said in refused:
         with pytest.raises(ValueError, match=said):
@@ -55,4 +55,4 @@ def test_what_does_not_fit_is_refused() -> None:
 def test_wrappers_from_names_or_under_names() -> None:
     made = create_agent_wrappers_from_config({"trend": "vol_trend", "hold": "buy_and_hold"}, [], 50, 3)
     assert {name: w.agent.name for name, w in made.items()} == {"trend": "vol_trend", "hold": "buy_and_hold"}
-    assert list(create_agent_wrappers_from_config(["vol_trend"], (64, 32), 50, 3)) == ["vol_trend"]
+    assert list(create_agent_wrappers_from_config(["vol_trend"], (), 50, 3)) == ["vol_trend"]

@@ -13,6 +13,7 @@ from windvane.infra.sessions.evaluator import MetaLearningEvaluator
 from windvane.infra.sessions.trainer import MetaLearningEnsembleTrainer
 from windvane.metamodel.config import ConfigError
 from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble
+from windvane.metamodel.market import REGIMES
 from windvane.metamodel.meta_config import PARAMETERS, MetaLearningConfig
 from windvane.metamodel.presets import made
 from windvane.metamodel.trade_simulator import Episode, TradeSimulator
@@ -26,6 +27,7 @@ DECIDE: dict[str, tuple[Any, dict[str, Any]]] = {
     "weight_temperature": (50.0, {}),
     "share_rate": (0.1, {}),
     "learning_rate": (0.5, {}),
+    "cash_expert": (True, {}),
     "regime_features_dim": (21, {}),
     "kelly_criterion_enabled": (True, {}),
     "kelly_fraction": (0.01, {"kelly_criterion_enabled": True}),
@@ -116,6 +118,13 @@ def test_how_the_predictor_is_trained_changes_it(name: str, tmp_path: Path) -> N
     assert trained_with(tmp_path / "as-ever") != trained_with(tmp_path / "else", **{name: HELD[name]})
 
 
+@pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
+def test_the_predictor_is_trained_on_the_features_that_were_asked_for(tmp_path: Path) -> None:
+    layers = trained_with(tmp_path, regime_features_dim=60, meta_batch_size=7)
+    assert len(layers["w1"]) == 4 * 6 * (60 + 7 + 5) * 128
+    assert any(layers["w1"])
+
+
 def test_the_schedule_of_versions() -> None:
     often = Schedule(made(custom_params={"meta_training_frequency": 2, "learner_lag": 5}).weighing())
     assert (often.every, often.lag) == (64, 5)
@@ -135,7 +144,17 @@ def test_how_much_is_remembered() -> None:
     for told in whole.get_performance_summary()["agents"].values():
         assert len(told["history"]) == 3
         assert told["scores"] == 2500 // 32
-    assert len(played().desk.data.market_features) == 2500 // 32
+    plain = played()
+    assert len(plain.desk.data.market_features) == 2500 // 32
+    common, own, scores = plain.desk.samples()
+    other = played(agent_history_features=3).desk.samples()  # what the predictor reads, and what it learns
+    assert (other[0].tobytes(), other[2].tobytes()) == (common.tobytes(), scores.tobytes())
+    assert other[1].tobytes() != own.tobytes()
+
+
+def test_the_predictor_reads_the_features_that_were_asked_for() -> None:
+    for features in (21, 50, 75):
+        assert played(regime_features_dim=features).desk.samples()[0].shape[1] == features + len(REGIMES)
 
 
 def test_what_counts_as_a_stable_regime() -> None:

@@ -13,7 +13,7 @@ from windvane.infra.calibration import earnings
 from windvane.infra.evaluation import baselines
 from windvane.infra.evaluation.books import books
 from windvane.infra.evaluation.literal import literal
-from windvane.infra.evaluation.methods import mixture, names, targets
+from windvane.infra.evaluation.methods import mixture, names, targets, weighed
 from windvane.infra.evaluation.retrained import versions
 from windvane.infra.evaluation.rows import WARM, Rows, simulated
 from windvane.infra.evaluation.table import Figures, figures, table
@@ -107,6 +107,30 @@ def test_every_method_gives_targets_and_ours_is_the_learner_that_ships(rows: Row
         assert np.abs(target).max() <= 1.0 + 1e-12
     w = mixture(rows, np.array(WeighingConfig().prior))
     np.testing.assert_array_equal(found["ours"], (w * rows.target).sum(axis=1))
+
+
+def test_options_and_presets_are_what_they_set(rows: Rows) -> None:
+    found = dict(targets(rows))
+    r = np.diff(np.log(rows.mid))
+    s2 = np.zeros(len(rows.mid))
+    for t in range(1, len(s2)):
+        before = max(s2[t - 1], 1e-12)
+        s2[t] = s2[t - 1] + max(2 / 129, 1 / t) * (
+            min(r[t - 1] ** 2, 36 * before if t > 1 else 9e9) - s2[t - 1]
+        )
+    shrunk = np.minimum(1.0, 0.4 / np.sqrt(np.maximum(s2, 1e-12) * 96 * 365))
+    np.testing.assert_allclose(found["ours + volatility target"][1:], (found["ours"] * shrunk)[1:], rtol=1e-9)
+    assert 0.1 < (shrunk < 1.0).mean() < 1.0
+    for preset in ("balanced", "research"):
+        assert found[f"preset {preset}"].tobytes() == found["ours"].tobytes()
+    conservative = WeighingConfig(max_agent_weight=0.4, min_diversification_agents=4, weight_temperature=1.0)
+    w = weighed(rows, conservative)
+    np.testing.assert_allclose(
+        found["preset conservative"][1:], ((w * rows.target).sum(axis=1) * shrunk)[1:], rtol=1e-9, atol=1e-15
+    )
+    w = weighed(rows, WeighingConfig(cash_expert=True))
+    np.testing.assert_array_equal(found["ours + cash"], (w * rows.target).sum(axis=1))
+    assert w.sum(axis=1).max() < 1.0
 
 
 @pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")

@@ -114,9 +114,13 @@ def test_weights_that_cannot_be_used_are_refused_and_the_old_stay(bad: bytes, re
     np.testing.assert_array_equal(m.learner.predictor.layers.w1, before)
 
 
-def manager(*, retraining: bool = True, only: bool = False) -> MetaLearningEnsembleManager:
+def manager(
+    *, retraining: bool = True, only: bool = False, features: int = FEATURES, history: int = 20
+) -> MetaLearningEnsembleManager:
     prior = tuple(float(i == LAST) for i in range(len(MEMBERS))) if only else WeighingConfig().prior
-    config = WeighingConfig(retraining=retraining, prior=prior)
+    config = WeighingConfig(
+        retraining=retraining, prior=prior, features=features, agent_history_features=history
+    )
     return MetaLearningEnsembleManager([f"a{i}" for i in range(AGENTS)], config)
 
 
@@ -156,6 +160,44 @@ def test_not_retrained_it_is_no_member_and_takes_no_room() -> None:
     assert m.learner.predictor.layers.w1.size == 0
     with pytest.raises(WeightsError, match="switch retraining on"):
         m.swap_predictor(raw(1))
+
+
+@pytest.mark.parametrize(("features", "unseen", "seen"), [(21, 21, 20), (49, 49, 48), (75, None, 49)])
+def test_it_reads_the_features_that_were_chosen(features: int, unseen: int | None, seen: int) -> None:
+    found = {}
+    for changed in (None, unseen, seen):
+        m, columns = manager(only=True, features=features), rows()
+        m.swap_predictor(weights.to_bytes(tensors(1, features=features), {}))
+        if changed is not None:
+            columns["x"][:, changed] += 1.0
+        found[changed] = m.step(**columns).tobytes()
+    assert found[seen] != found[None]
+    assert found[unseen] == found[None]
+    with pytest.raises(WeightsError, match=f"w1 of shape .*{features + 12}"):
+        manager(features=features).swap_predictor(raw(1))
+
+
+def test_above_fifty_it_reads_slow_averages_too() -> None:
+    layers = tensors(1, features=60)
+    layers["w1"][:, :50] = 0.0
+    found = []
+    for shift in (0.0, 1.0):
+        m, columns = manager(only=True, features=60), rows()
+        m.swap_predictor(weights.to_bytes(layers, {}))
+        columns["x"][:400, 5] += shift
+        found.append(m.step(**columns))
+    assert (found[0][500:] != found[1][500:]).any()  # what was there a hundred rows ago is not forgotten
+
+
+def test_how_long_it_remembers_scores() -> None:
+    usual, short = manager(only=True), manager(only=True, history=2)
+    for m in (usual, short):
+        m.swap_predictor(raw(1))
+    assert played(usual, 0, ROWS, ROWS).tobytes() != played(short, 0, ROWS, ROWS).tobytes()
+    for own, learned in zip(
+        usual.learner.predictor[-2:], (usual.learner.fast, usual.learner.slow), strict=True
+    ):
+        np.testing.assert_array_equal(own, learned)
 
 
 @pytest.mark.parametrize("step", [1, 7, 64, 333])

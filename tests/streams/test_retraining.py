@@ -72,6 +72,21 @@ def test_weights_act_from_their_row_on_and_not_before() -> None:
     assert ours.member_targets[:, others].tobytes() == without.member_targets[:, others].tobytes()
 
 
+@pytest.mark.parametrize("features", [21, 75])
+def test_another_set_of_features_is_sampled_trained_on_and_used(features: int) -> None:
+    trainer = FakeTrainer(features=features)
+    seen = run(events(features=features), trainer)
+    sampled = weights.from_bytes(trainer.asked[0].raw).tensors
+    assert sampled["common"].shape[1] == features + 7
+    assert [u.outcome for u in updates(seen)] == [u.outcome for u in updates(reference())]
+    again = run(events(features=features), FakeTrainer(features=features), wire=True)
+    same(outputs(again, *RESULTS), outputs(seen, *RESULTS))
+    ours, theirs = (decisions(s).member_targets[:, PREDICTOR] for s in (seen, reference()))
+    assert ours.tobytes() != theirs.tobytes()
+    wrong = updates(run(events(features=features)))  # a trainer that gives weights for fifty
+    assert {u.outcome for u in wrong} == {"kept"}
+
+
 @pytest.mark.parametrize("rows", [1, 7, 95, 96, 97, 500])
 def test_batches_do_not_matter(rows: int) -> None:
     same(outputs(run(cuts(rows)), *RESULTS), outputs(reference(), *RESULTS))

@@ -56,9 +56,8 @@ class WeighingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     max_agent_weight: float = 0.6  # cap of one agent's weight
     min_diversification_agents: int = 3  # so many agents have 5 % or more
-    weight_temperature: float = (
-        0.5  # aversion to variance, .5: as maximises the Sharpe ratio; lower is bolder
-    )
+    weight_temperature: float = 0.5  # aversion to variance; .5 expects the best Sharpe ratio, lower is bolder
+    no_trade_band: float = 0.15  # standard deviations of the agents' targets that are not traded for
     prior: tuple[float, ...] = (0.05, 0.02, 0.15, 0.65, 0.05, 0.08)  # of MEMBERS, in their order; normalised
     share_rate: float = 3e-5  # Fixed-Share: chance a tick that the best member changes
     learning_rate: float = 0.02  # Fixed-Share: eta
@@ -85,6 +84,7 @@ class WeighingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             0 < self.weight_temperature <= 100,
             f"weight_temperature is {self.weight_temperature}: give above 0, up to 100",
         )
+        check(0 <= self.no_trade_band <= 1, f"no_trade_band is {self.no_trade_band}: give 0 to 1")
         check(
             min(self.prior, default=-1) >= 0 and sum(self.prior) > 0,
             "prior needs a weight of 0 or more for each member, and one above 0",

@@ -28,6 +28,7 @@ class Rules(NamedTuple):
     cap: float
     minimum: int
     aversion: float  # in units of the one that maximises the Sharpe ratio a member expects
+    band: float  # of no trade, in standard deviations of the agents' targets
     eta: float
     alpha: float
     delay: int
@@ -90,6 +91,7 @@ def new_rules(config: WeighingConfig, delay: int, scaler: FeatureScaler, agents:
         config.max_agent_weight,
         config.min_diversification_agents,
         2.0 * config.weight_temperature,
+        config.no_trade_band,
         config.learning_rate,
         config.share_rate,
         delay,

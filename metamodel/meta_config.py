@@ -45,6 +45,13 @@ class MetaLearningConfig(RiskSettings):
         above=0,
         high=100,
     )
+    no_trade_band: float = parameter(
+        _W.no_trade_band,
+        "how far the target may be from what is wanted before it moves, to the edge",
+        low=0,
+        high=1,
+        unit="standard deviations of the agents' targets",
+    )
     share_rate: float = parameter(
         _W.share_rate, "chance that the best way to weigh changes", above=0, high=0.5, unit="a tick"
     )
@@ -170,7 +177,9 @@ class MetaLearningConfig(RiskSettings):
         if self.meta_learning_enabled:
             return made
         only_equal = (1.0, *(0.0 for _ in made.prior[1:]))
-        return WeighingConfig(max_agent_weight=1.0, min_diversification_agents=0, prior=only_equal)
+        return WeighingConfig(
+            max_agent_weight=1.0, min_diversification_agents=0, no_trade_band=0.0, prior=only_equal
+        )
 
     def trading(self, **others: Any) -> TradingConfig:
         """All of it, frozen; others: fields of TradingConfig that are no matter of the meta-learner, costs say."""

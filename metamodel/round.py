@@ -9,7 +9,7 @@ import math
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import inlined, kernel
-from windvane.metamodel import account, control, learner, risk
+from windvane.metamodel import account, control, learner, netting, risk
 from windvane.metamodel.round_columns import Clock, Inputs, Outputs
 
 _DAY = 86_400_000_000_000
@@ -32,11 +32,11 @@ def _holds(k: int, awake: Ints, count: int) -> bool:
 
 @inlined
 def _want(
-    k: int, wanted: float, trust: float, target: Floats, confidence: Floats, awake: Ints, count: int
+    k: int, aim: float, trust: float, target: Floats, confidence: Floats, awake: Ints, count: int
 ) -> tuple[float, float]:
     """Wanted target and confidence of account k, which does not hold."""
     if k == 0:
-        return wanted, trust
+        return aim, trust
     if k == 1:
         mean = 0.0
         sure = 0.0
@@ -124,14 +124,14 @@ def rounds(
             clock.n[6] += 1
             clock.n[7] += 1 if warm else 0
             clock.f[0] = mid
-            wanted, trust = 0.0, 0.0
-            for i in range(m.weights.shape[0]):
-                wanted += m.weights[i] * inputs.target[t, i]
-                trust += m.weights[i] * inputs.confidence[t, i]
+            trust = netting.weighted(m.weights, inputs.confidence[t])
             trust /= max(1.0 - m.cash[0], 1e-12)  # of those who are believed; cash has no opinion
             if count == 0:
-                wanted = _held(a, terms, 0, mid)
-            clock.f[2] = wanted
+                clock.f[2] = clock.f[4] = _held(a, terms, 0, mid)
+            else:
+                clock.f[2] = netting.weighted(m.weights, inputs.target[t])
+                clock.f[4] = netting.aim(m.weights, inputs.target[t], rules.band, clock.f[4])
+            aim = clock.f[4]
             view = risk.View(
                 ts=ts,
                 good=good,
@@ -150,7 +150,7 @@ def rounds(
                         want, sure = _held(a, terms, k, mid), 0.0
                     else:
                         want, sure = _want(
-                            k, wanted, trust, inputs.target[t], inputs.confidence[t], inputs.awake, count
+                            k, aim, trust, inputs.target[t], inputs.confidence[t], inputs.awake, count
                         )
                     earned = clock.wanted[(good - 1 - terms.delay) % ring, k] * r
                     st.edge[k, 0] += _EDGE * (earned - st.edge[k, 0])

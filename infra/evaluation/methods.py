@@ -15,11 +15,13 @@ from windvane.infra.evaluation.rows import Rows
 from windvane.metamodel.config import WeighingConfig
 from windvane.metamodel.ensemble import MetaLearningEnsembleManager
 from windvane.metamodel.members import MEMBERS
+from windvane.metamodel.netting import follow
 from windvane.metamodel.presets import PRESETS, made
 
 EQUAL, BEST, OURS, ORACLE = "equal weights", "best agent in hindsight", "ours", "oracle"
+EQUAL_BAND, NO_BAND = "equal weights + band", "ours without the band"
 VOLATILITY, CASH = "ours + volatility target", "ours + cash"
-OPTIONS = (VOLATILITY, CASH, *(f"preset {preset}" for preset in PRESETS))
+OPTIONS = (NO_BAND, VOLATILITY, CASH, *(f"preset {preset}" for preset in PRESETS))
 TARGET: float = PRESETS["conservative"]["volatility_target"]
 """Volatility a year: that of the one preset which aims at any."""
 
@@ -30,48 +32,64 @@ def names(simulated: bool, retraining: bool = False) -> tuple[str, ...]:
     singles = tuple(f"{m} alone" for m in taking_part if m != "equal")
     without = tuple(f"ours without {m}" for m in taking_part)
     known = ("hedge", "fixed share over agents", "ewma sharpe", "the guide, literally")
-    return (EQUAL, BEST, *known, OURS, *OPTIONS, *singles, *without, *((ORACLE,) if simulated else ()))
+    return (
+        EQUAL,
+        BEST,
+        EQUAL_BAND,
+        *known,
+        OURS,
+        *OPTIONS,
+        *singles,
+        *without,
+        *((ORACLE,) if simulated else ()),
+    )
 
 
 def targets(rows: Rows, swaps: Swaps | None = None) -> Iterator[tuple[str, Floats]]:
     """Name and targets (n,) of every method but the best agent in hindsight; swaps: None leaves the predictor out."""
     gn, s = np.zeros_like(rows.target), np.empty(len(rows.mid))
-    delay = rows.costs.delay
+    delay, plain = rows.costs.delay, WeighingConfig()
     agent_scores(delay, rows.mid, rows.cost, rows.warm, rows.target, gn, s)
 
     def followed(w: Floats) -> Floats:
         return np.asarray((w * rows.target).sum(axis=1))
 
-    yield EQUAL, rows.target.mean(axis=1)
+    def traded(w: Floats, band: float = plain.no_trade_band) -> Floats:
+        return np.asarray(follow(w, rows.target, band))
+
+    even = np.full_like(rows.target, 1.0 / len(rows.agents))
+    yield EQUAL, followed(even)
+    yield EQUAL_BAND, traded(even)
     yield "hedge", followed(baselines.hedge(gn))
     yield "fixed share over agents", followed(baselines.shared(gn))
     yield "ewma sharpe", followed(baselines.ewma_sharpe(gn))
     yield "the guide, literally", followed(literal(rows))
-    prior = np.array(WeighingConfig().prior)
-    ours = followed(mixture(rows, prior, swaps))
-    yield OURS, ours
-    yield from _options(rows, ours, swaps)
+    prior = np.array(plain.prior)
+    weights = mixture(rows, prior, swaps)
+    yield OURS, traded(weights)
+    yield NO_BAND, followed(weights)
+    yield from _options(rows, weights, swaps)
     for j, name in enumerate(MEMBERS if swaps is not None else MEMBERS[:-1]):
         alone = np.eye(len(MEMBERS))[j]
         if name != "equal":
-            yield f"{name} alone", followed(mixture(rows, alone, swaps))
-        yield f"ours without {name}", followed(mixture(rows, prior * (1.0 - alone), swaps))
+            yield f"{name} alone", traded(mixture(rows, alone, swaps))
+        yield f"ours without {name}", traded(mixture(rows, prior * (1.0 - alone), swaps))
     if rows.regime is not None:
         first = rows.first
         w = oracle_weights(gn[first:], rows.regime[first - 1 - delay : len(gn) - 1 - delay])
         yield ORACLE, followed(w[rows.regime])
 
 
-def _options(rows: Rows, ours: Floats, swaps: Swaps | None) -> Iterator[tuple[str, Floats]]:
+def _options(rows: Rows, weights: Floats, swaps: Swaps | None) -> Iterator[tuple[str, Floats]]:
     """What is off in the table's own row, and the presets: how they weigh and their volatility, not their limits."""
     year = yearly_volatility(rows)
 
     def scaled(target: Floats, aim: float | None) -> Floats:
         return target if aim is None else target * np.minimum(1.0, aim / year)
 
-    yield VOLATILITY, scaled(ours, TARGET)
     plain = WeighingConfig(retraining=swaps is not None)
-    followed = {plain: ours}
+    followed = {plain: follow(weights, rows.target, plain.no_trade_band)}
+    yield VOLATILITY, scaled(followed[plain], TARGET)
     options: list[tuple[str, WeighingConfig, float | None]] = [
         (CASH, msgspec.structs.replace(plain, cash_expert=True), None)
     ]
@@ -80,7 +98,8 @@ def _options(rows: Rows, ours: Floats, swaps: Swaps | None) -> Iterator[tuple[st
         options.append((f"preset {preset}", config.weighing(), config.volatility_target))
     for name, weighing, aim in options:
         if weighing not in followed:
-            followed[weighing] = (weighed(rows, weighing, swaps) * rows.target).sum(axis=1)
+            made_of = weighed(rows, weighing, swaps)
+            followed[weighing] = follow(made_of, rows.target, weighing.no_trade_band)
         yield name, scaled(followed[weighing], aim)
 
 

@@ -25,6 +25,7 @@ DECIDE: dict[str, tuple[Any, dict[str, Any]]] = {
     "max_agent_weight": (0.3, {}),
     "min_diversification_agents": (6, {}),
     "weight_temperature": (50.0, {}),
+    "no_trade_band": (0.0, {}),
     "share_rate": (0.1, {}),
     "learning_rate": (0.5, {}),
     "cash_expert": (True, {}),

@@ -89,9 +89,11 @@ def load(raw: bytes, features: int, agents: int) -> Layers:
     for name, shape in shapes(features, agents).items():
         if name not in tensors or tensors[name].shape != shape:
             raise WeightsError(f"the predictor needs a tensor {name} of shape {shape}")
-        if not np.isfinite(tensors[name]).all():
-            raise WeightsError(f"tensor {name} of the predictor holds NaN or inf")
-    layers = Layers(**{name: tensors[name].astype(np.float32) for name in PARTS})
+    with np.errstate(over="ignore"):
+        layers = Layers(**{name: tensors[name].astype(np.float32) for name in PARTS})
+    for name, value in layers._asdict().items():
+        if not np.isfinite(value).all():
+            raise WeightsError(f"tensor {name} of the predictor holds NaN or inf, as float32")
     _canary(layers, features, agents)
     return layers
 

@@ -12,8 +12,13 @@ from cli_harness import Ran, refusal, windvane
 from running import PARTITIONS, Inside, inside, put, records
 
 from retrained_book import FakeTrainer, events, settings
-from simulated_book import learner, same, table
+from simulated_book import config, controls, learner, opening, same, swaps, table
+from simulated_book import ticks as market
+from windvane.infra.journal import JournalWriter
+from windvane.infra.kafka.history import of_journal
+from windvane.infra.kafka.replayer import send
 from windvane.infra.kafka.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.signing import guard
 from windvane.infra.kafka.swapping import load_meta_models
 from windvane.metamodel import weights
 from windvane.metamodel.members import predictor
@@ -149,6 +154,28 @@ def test_swaps_while_the_workers_run_miss_no_row_and_are_the_same_in_every_run(
     audit = windvane("replay", *where, "--as-recorded", "--out", tmp_path / "audit")
     assert audit.code == 0, audit.err
     assert "the same to the last bit" in audit.err
+
+
+def test_a_journal_with_swaps_is_sent_signed_models_first(topics: KafkaSettings, tmp_path: Path) -> None:
+    orders = [*controls(), *swaps()]
+    folder = tmp_path / "journal"
+    with JournalWriter(folder) as writer:
+        runner = EmbeddedRunner(writer.write)
+        runner.feed([opening(config())])
+        runner.control(orders)
+        runner.feed([market(700)])
+    history = of_journal(folder, "again", lockstep=True)
+    wanted = [msgspec.structs.replace(order, book="again") for order in orders]
+    assert list(history.controls) == wanted
+    sent = send(topics, history, speed=0.0, rows=256, progress=lambda rows: None, stopping=lambda: False)
+    assert run(sent) == 700
+    believed = guard(topics)
+    for topic, kind in ((MODELS, Model), (CONTROL, Control)):
+        found = [from_json(raw) for raw in run(records(topics, topic))]
+        assert all(isinstance(e, Control | Model) and believed(e) for e in found)
+        assert [msgspec.structs.replace(e, signature="") for e in found] == [
+            e for e in wanted if isinstance(e, kind)
+        ]
 
 
 def command(kafka: KafkaSettings, *words: object) -> Ran:

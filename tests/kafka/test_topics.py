@@ -186,7 +186,7 @@ def test_more_copies_than_brokers_are_refused(settings: KafkaSettings) -> None:
 def test_every_topic_of_the_topology_has_its_place() -> None:
     assert {kept.name for kept in layout.LAYOUT} == ALL
     forever = {kept.name for kept in layout.LAYOUT if kept.retention < 0 and not kept.compacted}
-    assert forever == {"learner", "control"}
+    assert forever == {"learner", "control", "models"}
     assert {kept.name for kept in layout.LAYOUT if kept.compacted} == {"snapshots"}
 
 

@@ -276,6 +276,21 @@ def test_a_run_is_computed_again_as_recorded() -> None:
     same(table(e for e in again if isinstance(e, Decisions)), table([decisions(seen)]))
 
 
+def test_a_row_that_was_decided_after_a_swap_is_not_computed_again_without_its_model() -> None:
+    seen = once("learner")
+    model, control = swapped("learner")
+    inputs = [e for _, e in seen if isinstance(e, BookOpened | LearnerUpdate | Features | Proposals)]
+    stage = EnsembleStage(None)
+    stage.follow(decisions(seen))
+    found = stage.step([*inputs, control])
+    assert max(e.last for e in found if isinstance(e, Decisions)) == AT - 1
+    found += stage.step([model])
+    same(table(e for e in found if isinstance(e, Decisions)), table([decisions(seen)]))
+    assert stage._states["book"].models == {}  # used up
+    stage.step([model])
+    assert stage._states["book"].models == {}
+
+
 def test_a_worker_refuses_what_is_not_signed_or_too_large() -> None:
     stage = next(s for s in TOPOLOGY if s.name == "ensemble")
     worker = StageWorker(stage, "here", checks=Checks(signed=lambda said: said.signature == "good"))

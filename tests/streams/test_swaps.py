@@ -40,6 +40,7 @@ from windvane.streams.worker import MOST_MODEL_BYTES, Checks, StageWorker
 MONEY = (topics.ORDERS, topics.FILLS, topics.STATEMENTS)
 PREDICTOR = MEMBERS.index("predictor")
 AT = 800
+BACK = Control(book="book", number=2, action="roll-back", effective_from=AT + 50)
 
 
 @cache
@@ -96,6 +97,11 @@ def once(kind: str) -> Recorded:
     return run(swapped(kind))
 
 
+@cache
+def there_and_back(kind: str) -> Recorded:
+    return run([*swapped(kind), BACK])
+
+
 def decisions(seen: Recorded) -> Decisions:
     return join([e for _, e in seen if isinstance(e, Decisions)])
 
@@ -138,9 +144,10 @@ def test_slow_learning_goes_on_as_if_nothing_had_happened() -> None:
 @pytest.mark.parametrize("kind", ["predictor", "learner"])
 @pytest.mark.parametrize("rows", [7, 96, 500])
 def test_neither_batches_nor_crashes_nor_the_wire_matter(kind: str, rows: int) -> None:
-    wanted = outputs(once(kind), topics.DECISIONS, *MONEY)
-    same(outputs(run(swapped(kind), rows), topics.DECISIONS, *MONEY), wanted)
-    same(outputs(run(swapped(kind), rows, wire=rows == 96, crash=True), topics.DECISIONS, *MONEY), wanted)
+    orders = [*swapped(kind), BACK]
+    wanted = outputs(there_and_back(kind), topics.DECISIONS, *MONEY)
+    same(outputs(run(orders, rows), topics.DECISIONS, *MONEY), wanted)
+    same(outputs(run(orders, rows, wire=rows == 96, crash=True), topics.DECISIONS, *MONEY), wanted)
 
 
 def test_whether_the_model_or_the_control_is_there_first_does_not_matter() -> None:

@@ -25,6 +25,9 @@ HIDDEN = (128, 64)
 SCALE = 4.0
 """What the network says is the score times this: so large that its variance is about a half."""
 
+_LARGEST, _FLOAT32 = 1e6, 1e37
+"""No regressor is as large as the first, and what is below the second fits into float32, SCALE and all."""
+
 PARTS = ("w1", "b1", "w2", "b2", "w3", "b3")
 
 
@@ -95,6 +98,10 @@ def load(raw: bytes, features: int, agents: int) -> Layers:
         if not np.isfinite(value).all():
             raise WeightsError(f"tensor {name} of the predictor holds NaN or inf, as float32")
     _canary(layers, features, agents)
+    if not _bounded(layers):
+        raise WeightsError(
+            "the predictor's weights are so large that its sums could overflow: train them again"
+        )
     return layers
 
 
@@ -107,6 +114,15 @@ def _canary(layers: Layers, features: int, agents: int) -> None:
         forward(layers, common, own, np.zeros(HIDDEN[0], np.float32), np.zeros(HIDDEN[1], np.float32), mu)
         if not np.isfinite(mu).all():
             raise WeightsError("the predictor's weights give NaN or inf on a canary state")
+
+
+def _bounded(layers: Layers) -> bool:
+    """Whether no sum in a network can overflow, whatever the regressors; float64, in which these cannot either."""
+    w1, b1, w2, b2, w3, b3 = (np.abs(part, dtype=np.float64) for part in layers)
+    h1 = _LARGEST * w1.sum(axis=1) + b1
+    h2 = (h1[:, :, None] * w2).sum(axis=1) + b2
+    last = (h2 * w3).sum(axis=1) + b3
+    return bool(max(part.max() for part in (h1, h2, last)) < _FLOAT32)
 
 
 def swap(m: Predictor, layers: Layers) -> None:

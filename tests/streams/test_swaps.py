@@ -55,6 +55,9 @@ def raw(kind: str) -> bytes:
         made["w3"][0, 0] = np.nan
     if kind == "too large":
         return weights.to_bytes({n: np.full(v.shape, 1e300) for n, v in made.items()}, {})
+    if kind == "cancels":  # on states whose regressors are all alike
+        made["w1"] = np.zeros_like(made["w1"])
+        made["w1"][:, 0], made["w1"][:, 1] = 1e37, -1e37
     if kind == "explodes":
         made = {n: np.full(v.shape, 1e30, np.float32) for n, v in made.items()}
     if kind in ("NaN in a learner", "other members"):
@@ -162,6 +165,7 @@ def test_whether_the_model_or_the_control_is_there_first_does_not_matter() -> No
         ("other agents", r"changes nothing: the predictor needs a tensor w1 of shape \(6, "),
         ("NaN", "changes nothing: tensor w3 of the predictor holds NaN or inf"),
         ("too large", "changes nothing: tensor w1 of the predictor holds NaN or inf, as float32"),
+        ("cancels", "so large that its sums could overflow"),
         ("explodes", "give NaN or inf on a canary state"),
         ("NaN in a learner", "changes nothing: share holds NaN or inf"),
         ("other members", "changes nothing: the members of this learner are"),

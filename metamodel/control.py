@@ -8,7 +8,7 @@ CONTROLS: tuple[str, ...] = ("halt", "reduce-only", "resume", "flatten", "roll-b
 
 The last two are of what was learned, not of money or risk: back to before the last swap, and on with other weights."""
 
-HALT, CUT, RESUME, FLATTEN, ROLL_BACK, SWAP = range(1, 7)
+HALT, CUT, RESUME, FLATTEN = range(1, 5)
 
 
 @kernel

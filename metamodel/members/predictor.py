@@ -97,23 +97,24 @@ def load(raw: bytes, features: int, agents: int) -> Layers:
     for name, value in layers._asdict().items():
         if not np.isfinite(value).all():
             raise WeightsError(f"tensor {name} of the predictor holds NaN or inf, as float32")
-    _canary(layers, features, agents)
-    if not _bounded(layers):
-        raise WeightsError(
-            "the predictor's weights are so large that its sums could overflow: train them again"
-        )
+    check(layers)
     return layers
 
 
-def _canary(layers: Layers, features: int, agents: int) -> None:
-    """Refuse weights that are finite and give what is not: scaled features and scores are bounded."""
+def check(layers: Layers) -> None:
+    """Refuse weights that are finite and give what is not, or could: scaled features and scores are bounded."""
+    agents, regressors = layers.w1.shape[:2]
     for size in (0.0, 5.0, -5.0):
-        common = np.full(features + REGIMES, size, np.float32)
+        common = np.full(regressors - OWN, size, np.float32)
         own = np.full((agents, OWN), size, np.float32)
         mu = np.zeros(agents)
         forward(layers, common, own, np.zeros(HIDDEN[0], np.float32), np.zeros(HIDDEN[1], np.float32), mu)
         if not np.isfinite(mu).all():
             raise WeightsError("the predictor's weights give NaN or inf on a canary state")
+    if not _bounded(layers):
+        raise WeightsError(
+            "the predictor's weights are so large that its sums could overflow: train them again"
+        )
 
 
 def _bounded(layers: Layers) -> bool:

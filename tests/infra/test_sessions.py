@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from windvane.agents.factory import AGENTS
 from windvane.infra.sessions import checkpoints, evaluation
 from windvane.infra.sessions import trainer as home
 from windvane.infra.sessions.episodes import ensemble, environment, play
 from windvane.infra.sessions.evaluator import MetaLearningEvaluator
 from windvane.infra.sessions.trainer import MetaLearningEnsembleTrainer
-from windvane.metamodel.config import ConfigError
+from windvane.metamodel.config import ConfigError, WeighingConfig
+from windvane.metamodel.ensemble import MetaLearningEnsembleManager
 from windvane.metamodel.learned import load, to_bytes
 from windvane.metamodel.members import predictor
 from windvane.metamodel.presets import made
@@ -251,3 +253,14 @@ def test_an_environment_of_ones_own_is_used_or_refused(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_refused(tmp_path: Path, call: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         call(trainer(tmp_path))
+
+
+@pytest.mark.parametrize("use", [1, 2, -1])
+def test_a_learner_that_says_to_use_a_predictor_that_is_not_there_is_refused(use: int) -> None:
+    manager = MetaLearningEnsembleManager(tuple(AGENTS), WeighingConfig(retraining=use == 2))
+    tensors, about = read_weights(to_bytes(manager, {}))
+    tensors["predictor.use"][0] = use
+    before = to_bytes(manager, {})
+    with pytest.raises(WeightsError, match="predictor.use"):
+        load(manager, write_weights(tensors, about))
+    assert to_bytes(manager, {}) == before

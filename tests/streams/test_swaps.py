@@ -60,9 +60,11 @@ def raw(kind: str) -> bytes:
         made["w1"][:, 0], made["w1"][:, 1] = 1e37, -1e37
     if kind == "explodes":
         made = {n: np.full(v.shape, 1e30, np.float32) for n, v in made.items()}
-    if kind in ("NaN in a learner", "other members"):
+    if kind in ("NaN in a learner", "other members", "cancels in a learner"):
         tensors, about = weights.from_bytes(raw("learner"))
         tensors["share"] = tensors["share"] * (np.nan if kind == "NaN in a learner" else 1.0)
+        if kind == "cancels in a learner":
+            tensors["predictor.layers.b2"][0, :2] = 1e38, -1e38
         about |= {"members": "one,two"} if kind == "other members" else {}
         return weights.to_bytes(tensors, about)
     if kind == "not weights":
@@ -168,6 +170,7 @@ def test_whether_the_model_or_the_control_is_there_first_does_not_matter() -> No
         ("cancels", "so large that its sums could overflow"),
         ("explodes", "give NaN or inf on a canary state"),
         ("NaN in a learner", "changes nothing: share holds NaN or inf"),
+        ("cancels in a learner", "so large that its sums could overflow"),
         ("other members", "changes nothing: the members of this learner are"),
         ("not weights", "changes nothing: not safetensors"),
     ],

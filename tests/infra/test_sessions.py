@@ -261,6 +261,6 @@ def test_a_learner_that_says_to_use_a_predictor_that_is_not_there_is_refused(use
     tensors, about = read_weights(to_bytes(manager, {}))
     tensors["predictor.use"][0] = use
     before = to_bytes(manager, {})
-    with pytest.raises(WeightsError, match="predictor.use"):
+    with pytest.raises(WeightsError, match=r"predictor\.use"):
         load(manager, write_weights(tensors, about))
     assert to_bytes(manager, {}) == before

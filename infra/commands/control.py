@@ -50,6 +50,8 @@ def control(
         )
     when = f"from row {from_seq:,}" if from_seq else "at once"
     say(f"sent control {sent.control.number} to book {book}: {action}, {when}")
-    if sent.waits_for is not None:
-        early = sent.waits_for
-        say(f"it is applied after control {early.number}, which waits for row {early.effective_from:,}")
+    if sent.passes:
+        earlier = ", ".join(map(str, sent.passes))
+        say(
+            f"it passes control {earlier}, for a later row: what is not applied yet is cancelled, send it again"
+        )

@@ -23,7 +23,7 @@ class Sent(NamedTuple):
 
     control: Control
     offset: int
-    waits_for: Control | None  # an earlier one that rules from a later row: this one is applied after it
+    passes: tuple[int, ...]  # earlier ones for later rows: those that are not applied yet never will be
 
 
 async def order(
@@ -70,7 +70,7 @@ async def order(
                 record = await write(CONTROL, signed)
                 await _read(reader, place, settings, key, book, known)
                 if known.get(number) == signed:
-                    return Sent(signed, record.offset, _later(known, number, effective_from))
+                    return Sent(signed, record.offset, _passed(known, number, effective_from))
         finally:
             await producer.stop()
     finally:
@@ -114,6 +114,7 @@ def _free(known: dict[int, Control]) -> int:
     return number
 
 
-def _later(known: dict[int, Control], number: int, effective_from: int) -> Control | None:
-    before = [c for c in known.values() if c.number < number and c.effective_from > effective_from]
-    return max(before, key=lambda c: c.effective_from, default=None)
+def _passed(known: dict[int, Control], number: int, effective_from: int) -> tuple[int, ...]:
+    return tuple(
+        sorted(c.number for c in known.values() if c.number < number and c.effective_from > effective_from)
+    )

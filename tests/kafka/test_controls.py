@@ -135,7 +135,9 @@ def test_the_command_sends_what_workers_believe(
     third = command(topics, "flatten", "--book", "b")
     assert (first.code, first.out, first.err) == (0, "", "sent control 1 to book b: halt, at once\n")
     assert second.err == "sent control 2 to book b: resume, from row 5,000\n"
-    assert third.err.splitlines()[1] == "it is applied after control 2, which waits for row 5,000"
+    assert third.err.splitlines()[1] == (
+        "it passes control 2, for a later row: what is not applied yet is cancelled, send it again"
+    )
     found = run(on_topic(topics, "b"))
     assert [(c.number, c.action, c.effective_from, c.reason) for c in found] == [
         (1, "halt", 0, "news"),

@@ -9,7 +9,7 @@ from windvane.infra import journal
 from windvane.infra.recorded import RecordedChoices, untrained
 from windvane.infra.session import RUN, SNAPSHOT, SessionError, clear, story_of, write
 from windvane.streams.embedded import EmbeddedRunner
-from windvane.streams.events import BookClosed, BookOpened, Control, Event, Ticks
+from windvane.streams.events import BookClosed, BookOpened, Control, Event, Model, Ticks
 from windvane.streams.stage import Trainer
 from windvane.streams.topics import DEAD_LETTERS, FEATURES, PROPOSALS, Topic
 
@@ -26,8 +26,8 @@ def replay(
 ) -> tuple[int, float, BookOpened]:
     """Send the inputs of a journal through the pipeline again, into OUT/journal; gives rows, seconds and the book.
 
-    Inputs are what lies on ticks and control; all else is computed anew. as_recorded: with the choices that time made
-    in the run and what was learned in it, else as a backtest of the same ticks makes and learns them.
+    Inputs are what lies on ticks, models and control; all else is computed anew. as_recorded: with the choices that
+    time made in the run and what was learned in it, else as a backtest of the same ticks makes and learns them.
     """
     target = out / "journal"
     if (target / SNAPSHOT).is_file():
@@ -55,7 +55,7 @@ def replay(
                     choices.follow(event.last)
                 runner.feed([event])
                 rows += len(event) if isinstance(event, Ticks) else 0
-            elif isinstance(event, Control):
+            elif isinstance(event, Control | Model):
                 runner.control([event])
             elif topic.name == DEAD_LETTERS.name and rows == 0:
                 listen(topic, event)  # of the reader: the pipeline itself finds the others again

@@ -21,7 +21,7 @@ from windvane.infra.market import Market
 from windvane.metamodel.config import TradingConfig, digest
 from windvane.streams.codec import WireError, pack, unpack
 from windvane.streams.embedded import EmbeddedRunner
-from windvane.streams.events import BookClosed, BookOpened, Control, Event
+from windvane.streams.events import BookClosed, BookOpened, Control, Event, Model
 from windvane.streams.stage import Trainer
 from windvane.streams.topics import DEAD_LETTERS, FEATURES, PROPOSALS, Topic
 
@@ -44,7 +44,7 @@ class Plan:
     batch: int = 4096
     wire: bool = False
     full: bool = False
-    controls: tuple[Control, ...] = ()
+    controls: tuple[Control | Model, ...] = ()
     snapshot_seconds: float = SNAPSHOT_SECONDS
 
 
@@ -64,7 +64,11 @@ def identity(plan: Plan, market: Market) -> dict[str, Any]:
         "book": plan.book,
         "config": digest(plan.config),
         "ticks": market.digest(),
-        "controls": [[c.number, c.action, c.effective_from] for c in plan.controls],
+        "controls": [
+            [c.number, c.action, c.effective_from, *([c.model] if c.model else ())]
+            for c in plan.controls
+            if isinstance(c, Control)
+        ],
         "full": plan.full,
         "code": code_digest(),
     }

@@ -3,12 +3,12 @@
 from windvane.agents.kernel import kernel
 from windvane.metamodel import account, risk
 
-CONTROLS: tuple[str, ...] = ("halt", "reduce-only", "resume", "flatten", "roll-back")
+CONTROLS: tuple[str, ...] = ("halt", "reduce-only", "resume", "flatten", "roll-back", "swap")
 """What a person may order; the kernel reads the place in this list, from 1.
 
-The last is of the predictor: back to the weights from before the last swap, until the next."""
+The last two are of what was learned, not of money or risk: back to before the last swap, and on with other weights."""
 
-HALT, CUT, RESUME, FLATTEN, ROLL_BACK = range(1, 6)
+HALT, CUT, RESUME, FLATTEN = range(1, 5)
 
 
 @kernel

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from windvane.metamodel import weights
+from windvane.metamodel.members import predictor
 from windvane.metamodel.weights import WeightsError
 
 if TYPE_CHECKING:
@@ -74,6 +75,12 @@ def load(manager: "MetaLearningEnsembleManager", raw: bytes) -> dict[str, str]:
         if not np.isfinite(found[name]).all():
             raise WeightsError(f"{name} holds NaN or inf")
         value[...] = found[name]
+    used = trial.learner.predictor
+    for use, layers in zip(used.use.tolist(), (used.layers, used.before), strict=True):
+        if use not in (0, 1) or (use and not manager.rules.retraining):
+            raise WeightsError("predictor.use is neither of weights that are there nor 0: train them again")
+        if use:
+            predictor.check(layers)
     _try(trial)
     for name, value in tensors(manager.learner).items():
         if is_learned(name):

@@ -61,7 +61,7 @@ def from_bytes(raw: bytes) -> Weights:
         about = {str(key): str(text) for key, text in dict(head.pop("__metadata__", {})).items()}
         body = raw[8 + size :]
         tensors = {str(name): _tensor(body, entry) for name, entry in head.items()}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise WeightsError(f"not safetensors: {error}") from error
     return Weights(tensors, about)
 

@@ -35,6 +35,7 @@ _TYPES = (
     ev.Statements,
     ev.LearnerUpdate,
     ev.Control,
+    ev.Model,
     ev.DeadLetter,
 )
 BY_NAME: dict[str, type[ev.Event]] = {t.__name__: t for t in _TYPES}
@@ -75,6 +76,7 @@ _decoder = msgspec.json.Decoder(
     | ev.Statements
     | ev.LearnerUpdate
     | ev.Control
+    | ev.Model
     | ev.DeadLetter,
     dec_hook=_array,
 )

@@ -6,9 +6,9 @@ It has no clock and no disk: what is emitted is told to a listener.
 from collections.abc import Callable, Mapping, Sequence
 
 from windvane.streams.codec import cuts, from_json, pack, to_json, unpack
-from windvane.streams.events import Decisions, Event, TrainRequest
+from windvane.streams.events import Decisions, Event, Model, TrainRequest
 from windvane.streams.stage import Stage, StateError, Trainer, Training
-from windvane.streams.topics import CONTROL, TICKS, Topic
+from windvane.streams.topics import CONTROL, MODELS, TICKS, Topic
 from windvane.streams.topology import TOPOLOGY
 
 Listener = Callable[[Topic, Event], None]
@@ -62,9 +62,9 @@ class EmbeddedRunner:
         self.pump()
 
     def control(self, events: Sequence[Event]) -> None:
-        """Controls; in lockstep they are there before the rows that they rule."""
+        """Controls, and the models that swaps name; in lockstep they are there before the rows that they rule."""
         for event in events:
-            self.send(CONTROL, event)
+            self.send(MODELS if isinstance(event, Model) else CONTROL, event)
         self.pump()
 
     def follow(self, decisions: Decisions) -> None:

@@ -4,15 +4,18 @@ What was published with a row is chosen again for it. Otherwise a lockstep book 
 due, and a timed book takes what is there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
+import numpy as np
 
+from windvane.metamodel import swapping
 from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble
 from windvane.streams.choices import Choice, Recorded
-from windvane.streams.events import BookOpened, Control, LearnerUpdate
+from windvane.streams.events import BookOpened, Control, LearnerUpdate, Model
 from windvane.streams.joining import Joint
+from windvane.streams.models import bytes_of
 from windvane.streams.retraining import weights_of
 from windvane.streams.schedule import Schedule
 from windvane.streams.timed import TimedJoint
@@ -36,6 +39,9 @@ class EnsembleBook:
         self.control = 0  # number of the last one applied
         self.control_row = -1  # seq it was applied at
         self.ordered: Control | None = None  # to be applied at the first row of the next step
+        self.models: dict[tuple[int, str], bytes] = {}  # by number and SHA-256, for controls not applied yet
+        self.before = b""  # what a roll-back takes a swap of the whole learner back with
+        self._lacking: dict[int, int] = {}  # swaps whose model is not there, and the row when that was seen
 
     def _joint(self, taken: int = 0, saved: Mapping[str, Any] | None = None) -> Joint:
         config, saved = self.config, saved or {}
@@ -57,6 +63,8 @@ class EnsembleBook:
             "controls": [msgspec.to_builtins(c) for c in self.controls.values()],
             "control": self.control,
             "control_row": self.control_row,
+            "before": np.frombuffer(self.before, np.uint8),
+            **{f"model.{n}.{sha}": np.frombuffer(raw, np.uint8) for (n, sha), raw in self.models.items()},
             **({} if self.timed is None else {"awake": self.timed.awake, "last": self.timed.last}),
             **self.ensemble.state(),
         }
@@ -73,6 +81,10 @@ class EnsembleBook:
         controls = [msgspec.convert(c, Control) for c in saved["controls"]]
         self.controls = {c.number: c for c in controls}
         self.control, self.control_row = saved["control"], saved["control_row"]
+        self.before = saved["before"].tobytes()
+        for name in (name for name in saved if name.startswith("model.")):
+            _, number, sha256 = name.split(".")
+            self.models[int(number), sha256] = saved[name].tobytes()
         self.ensemble.restore(saved)
 
     def next_control(self) -> Control | None:
@@ -81,19 +93,48 @@ class EnsembleBook:
         What is due passes an earlier order that is for later, and cancels it: a halt must not wait behind a resume
         that was planned for tomorrow.
         """
-        numbers = sorted(self.controls)
+        numbers = sorted(n for n, c in self.controls.items() if self.ready(c))
         due = (n for n in numbers if self.controls[n].effective_from <= self.joint.taken)
         number = next(due, numbers[0] if numbers else None)
         return None if number is None else self.controls[number]
 
     def next_time(self) -> int | None:
         """The first row at which a control that is known is due, None where there is none."""
-        return min((self.control_seq(c) for c in self.controls.values()), default=None)
+        return min((self.control_seq(c) for c in self.controls.values() if self.ready(c)), default=None)
+
+    def hold(self, model: Model) -> None:
+        """Keep the weights of a control that is not applied yet; raises WeightsError where they are others."""
+        if model.number > self.control:
+            self.models.setdefault((model.number, model.sha256), bytes_of(model))
+
+    def ready(self, control: Control) -> bool:
+        """Whether a control can be applied: a swap whose model is not there yet is as if not there itself."""
+        return control.action != "swap" or (control.number, control.model) in self.models
+
+    def lacking(self) -> Iterator[Control]:
+        """Swaps that rows were decided without, since their model is not there; each once."""
+        for number, control in self.controls.items():
+            seen = self._lacking.setdefault(number, self.joint.taken) if not self.ready(control) else -1
+            if seen >= 0 and max(seen, control.effective_from) < self.joint.taken:
+                self._lacking[number] = -1
+                yield control
+
+    def swap(self, control: Control) -> None:
+        """Go on with the weights that a control names; raises WeightsError and keeps the old ones."""
+        raw = self.models[control.number, control.model]
+        self.before = swapping.swap(self.ensemble.manager, raw).before
+
+    def roll_back(self) -> bool:
+        """Go on with what was known before the last swap; gives whether there was one."""
+        before, self.before = self.before, b""
+        return swapping.take_back(self.ensemble.manager, before)
 
     def applied(self, control: Control, row: int) -> None:
         """A control rules from this row on; it and those before it are done with."""
         self.control, self.control_row = control.number, row
         self.controls = {n: c for n, c in self.controls.items() if n > control.number}
+        self.models = {key: raw for key, raw in self.models.items() if key[0] > control.number}
+        self._lacking = {n: row for n, row in self._lacking.items() if n > control.number}
         self.ordered = None
 
     def control_seq(self, control: Control) -> int:
@@ -139,6 +180,7 @@ def _use(state: EnsembleBook, update: LearnerUpdate) -> None:
     del state.updates[update.version]
     if update.outcome == "swapped":
         state.ensemble.manager.swap_predictor(weights_of(update))
+        state.before = b""
 
 
 def _control(state: EnsembleBook, choice: Choice | None, start: int, stop: int) -> int:
@@ -146,8 +188,10 @@ def _control(state: EnsembleBook, choice: Choice | None, start: int, stop: int) 
     state.ordered = None
     if choice is not None:
         if choice.control > state.control:
-            state.ordered = control = state.controls.get(choice.control)
-            return start if control is None else min(stop, choice.stop)
+            control = state.controls.get(choice.control)
+            if control is None or not state.ready(control):
+                return start
+            state.ordered = control
         return min(stop, choice.stop)
     control, at = state.next_control(), state.next_time()
     if control is None or at is None:

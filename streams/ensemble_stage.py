@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from windvane.metamodel.control import CONTROLS, ROLL_BACK
+from windvane.metamodel.control import CONTROLS
 from windvane.metamodel.ensemble import Round
 from windvane.metamodel.weights import WeightsError
 from windvane.streams.books import BookStage, letter
@@ -21,6 +21,7 @@ from windvane.streams.events import (
     Features,
     Fills,
     LearnerUpdate,
+    Model,
     Orders,
     Proposals,
     Statements,
@@ -28,13 +29,13 @@ from windvane.streams.events import (
 from windvane.streams.feedback_stage import joined
 from windvane.streams.joining import Step
 from windvane.streams.retraining import weights_of
-from windvane.streams.topics import CONTROL, LEARNER
+from windvane.streams.topics import CONTROL, LEARNER, MODELS
 
 _COLUMNS = ("pnl", "position", "turnover", "fees", "orders", "exposure", "rows", "drawdown", "halts")
 
 
 class EnsembleStage(BookStage[EnsembleBook]):
-    """Features, Proposals, LearnerUpdates and Controls in; Decisions, Orders, Fills and Statements out."""
+    """Features, Proposals, LearnerUpdates, Models and Controls in; Decisions, Orders, Fills and Statements out."""
 
     def __init__(self, snapshot: bytes | None) -> None:
         self._followed: dict[str, list[Decisions]] = {}  # of books that are not open yet
@@ -54,12 +55,17 @@ class EnsembleStage(BookStage[EnsembleBook]):
         return book
 
     def take(self, state: EnsembleBook, event: Event) -> Iterator[Event]:
-        """Hold rows, learner versions and controls; the first of every number wins."""
+        """Hold rows, learner versions, models and controls; the first of every number wins."""
         if isinstance(event, Features | Proposals):
             yield from joined(state.joint, event)
         elif isinstance(event, LearnerUpdate):
             if event.version > state.version:
                 yield from _known(state, event)
+        elif isinstance(event, Model):
+            try:
+                state.hold(event)
+            except WeightsError as error:
+                yield letter(event, f"model {event.number} of book {state.name} is left out: {error}")
         elif isinstance(event, Control):
             if event.action not in CONTROLS:
                 yield DeadLetter(
@@ -78,7 +84,7 @@ class EnsembleStage(BookStage[EnsembleBook]):
     def waits_for(self, state: EnsembleBook) -> Iterator[str]:
         """Whoever has the next row, or the learner version that it needs."""
         lacks = (state.joint.waits,) if state.timed is None else state.timed.lacks
-        yield from filter(None, lacks) if any(lacks) else (LEARNER.name, CONTROL.name)
+        yield from filter(None, lacks) if any(lacks) else (LEARNER.name, CONTROL.name, MODELS.name)
 
     def follow(self, decisions: Decisions) -> None:
         """Choices of time that were recorded: make the same again."""
@@ -112,6 +118,12 @@ class EnsembleStage(BookStage[EnsembleBook]):
         """Rounds for all rows that are there, up to the first that needs a learner version not known yet."""
         for step in state.joint.steps(lambda start, stop: barrier(state, start, stop)):
             yield from _rounds(state, step)
+        for control in state.lacking():
+            yield letter(
+                control,
+                f"control {control.number} of book {state.name} swaps to model {control.model[:16]}, which is not "
+                "there: it waits, rows do not, and a later control passes it",
+            )
 
 
 def _known(state: EnsembleBook, update: LearnerUpdate) -> Iterator[Event]:
@@ -134,9 +146,8 @@ def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
     if control is not None:
         codes = np.zeros(n, np.int64)
         codes[0] = CONTROLS.index(control.action) + 1
+        yield from _relearned(state, control)
         state.applied(control, rows.first)
-        if codes[0] == ROLL_BACK and not state.ensemble.manager.roll_back():
-            yield letter(control, f"book {state.name} has no weights to roll back to: nothing is changed")
     result = state.ensemble.step(
         rows.seq,
         rows.ts,
@@ -185,6 +196,17 @@ def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
         yield _fills(state, rows, result)
     if result.statements:
         yield _statements(state, result)
+
+
+def _relearned(state: EnsembleBook, control: Control) -> Iterator[Event]:
+    """Obey a control of what was learned; what cannot be used changes nothing, and is told of."""
+    try:
+        if control.action == "swap":
+            state.swap(control)
+        elif control.action == "roll-back" and not state.roll_back():
+            yield letter(control, f"book {state.name} has no weights to roll back to: nothing is changed")
+    except WeightsError as error:
+        yield letter(control, f"control {control.number} of book {state.name} changes nothing: {error}")
 
 
 def _orders(state: EnsembleBook, rows: Features, result: Round) -> Orders:

@@ -243,10 +243,20 @@ class Control(Event, frozen=True, kw_only=True):
     """What a person ordered."""
 
     number: int  # 1, 2, ... in the order to apply
-    action: str  # halt, reduce-only, resume, flatten, roll-back
+    action: str  # halt, reduce-only, resume, flatten, roll-back, swap
     effective_from: int  # seq of the first row it rules
     reason: str = ""
+    model: str = ""  # of a swap: SHA-256 of the safetensors, hex
     signature: str = ""  # of who ordered it, hex; what has no broker has none
+
+
+class Model(Event, frozen=True, kw_only=True):
+    """Weights for one control to swap to; they are there before it, and count for nothing without it."""
+
+    number: int  # of the control
+    sha256: str  # of the safetensors, hex
+    weights: str  # base64 of safetensors: a predictor's, or all that a learner knows
+    signature: str = ""  # as of the control
 
 
 class DeadLetter(Event, frozen=True, kw_only=True):

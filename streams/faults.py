@@ -17,7 +17,7 @@ import numpy as np
 
 from windvane.streams.round_timer import RoundTimer
 from windvane.streams.stage import Stage
-from windvane.streams.topics import CONTROL, PROPOSALS, TOPICS, Topic
+from windvane.streams.topics import CONTROL, MODELS, PROPOSALS, TOPICS, Topic
 from windvane.streams.topology import TOPOLOGY
 from windvane.streams.worker import Record, StageWorker
 
@@ -240,9 +240,9 @@ class FaultyRunner:
         """A few records of one source; controls to their end first, as a lockstep book needs them."""
         sources = {topic.name: topic for topic in instance.place.stage.reads}
         positions = instance.worker.positions
-        if CONTROL.name in sources and not self._faults.late:
-            for record in self.log.read(CONTROL.name, positions[CONTROL.name], 10**9):
-                instance.worker.receive(CONTROL, record.offset, record.raw)
+        for topic in (MODELS, CONTROL) if CONTROL.name in sources and not self._faults.late else ():
+            for record in self.log.read(topic.name, positions[topic.name], 10**9):
+                instance.worker.receive(topic, record.offset, record.raw)
         waiting = [name for name in sources if self.log.read(name, positions[name], 1)]
         if not waiting:
             return

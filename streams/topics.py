@@ -20,6 +20,7 @@ FILLS = Topic("fills", (ev.Fills,), "ensemble")
 STATEMENTS = Topic("statements", (ev.Statements,), "ensemble")
 LEARNER = Topic("learner", (ev.LearnerUpdate,), "feedback")
 CONTROL = Topic("control", (ev.Control,), "people")
+MODELS = Topic("models", (ev.Model,), "people")
 DEAD_LETTERS = Topic("dead-letters", (ev.DeadLetter,), "any stage")
 
 TOPICS = (
@@ -32,6 +33,7 @@ TOPICS = (
     STATEMENTS,
     LEARNER,
     CONTROL,
+    MODELS,
     DEAD_LETTERS,
 )
-"""Every topic. The log of inputs is ticks and control; all else follows from them."""
+"""Every topic. The log of inputs is ticks, control and models; all else follows from them."""

@@ -18,7 +18,7 @@ TOPOLOGY: tuple[Stage, ...] = (
     ),
     Stage(
         "ensemble",
-        (topics.FEATURES, topics.PROPOSALS, topics.LEARNER, topics.CONTROL),
+        (topics.FEATURES, topics.PROPOSALS, topics.LEARNER, topics.MODELS, topics.CONTROL),
         (topics.DECISIONS, topics.ORDERS, topics.FILLS, topics.STATEMENTS, topics.DEAD_LETTERS),
         EnsembleStage,
     ),

@@ -24,18 +24,22 @@ from windvane.streams.events import (
     Event,
     Features,
     Fills,
+    Model,
     Orders,
     TrainRequest,
     TrainResult,
 )
 from windvane.streams.published import Published
 from windvane.streams.stage import Stage, StateError
-from windvane.streams.topics import DEAD_LETTERS, Topic
+from windvane.streams.topics import DEAD_LETTERS, MODELS, Topic
 
 AHEAD = 64
 """Records of a source held unused before it is paused, where what is waited for comes from another."""
 
 _MOST_BYTES = 600_000
+MOST_MODEL_BYTES = 8_000_000
+"""Largest record of the topic models."""
+
 _LEAST_PRICE, _MOST_PRICE = 1e-15, 1e18
 _LONGEST_NAME = 200
 _LONGEST_REASON = 1000
@@ -54,7 +58,7 @@ class Checks(NamedTuple):
 
     partition: int = 0
     owns: Callable[[str], bool] = lambda book: True  # whether a book belongs on this partition
-    signed: Callable[[Control], bool] = lambda control: True  # whether a person who may has ordered this
+    signed: Callable[[Control | Model], bool] = lambda said: True  # whether a person who may has ordered this
 
 
 class _Held(NamedTuple):
@@ -125,7 +129,9 @@ class StageWorker:
         self._next[topic.name] = max(self._next[topic.name], offset + 1)
         source = f"{topic.name}, partition {self._checks.partition}, offset {offset}"
         try:
-            if len(raw) > _MOST_BYTES:
+            if topic is MODELS and len(raw) > MOST_MODEL_BYTES:
+                raise WireError(f"the record has {len(raw)} bytes: models have at most {MOST_MODEL_BYTES}")
+            if topic is not MODELS and len(raw) > _MOST_BYTES:
                 raise WireError(f"the record has {len(raw)} bytes: cut it to at most 256 rows")
             event = from_json(raw)
         except WireError as error:
@@ -146,8 +152,9 @@ class StageWorker:
             return f"a book's name has 1 to {_LONGEST_NAME} characters, this one {len(event.book)}"
         if not self._checks.owns(event.book):
             return f"book {event.book} belongs on another partition: give its name as the record's key"
-        if isinstance(event, Control) and not self._checks.signed(event):
-            return f"control {event.number} is not signed by who may: set the key that the workers have"
+        if isinstance(event, Control | Model) and not self._checks.signed(event):
+            what = type(event).__name__.lower()
+            return f"{what} {event.number} is not signed by who may: set the key that the workers have"
         if isinstance(event, Features) and not _priced(event):
             return "a good row has a mid that is no price"
         return self._astray(topic, event) if isinstance(event, Batch | BookClosed) else ""

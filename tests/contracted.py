@@ -6,10 +6,10 @@ from functools import cache
 import msgspec
 import numpy as np
 
-from simulated_book import Recorded, full_book, plain_run
+from simulated_book import Recorded, full_book, plain_run, swaps
 from windvane.streams import topics
 from windvane.streams.codec import from_json
-from windvane.streams.events import Batch, Control, Event, Ticks, cut
+from windvane.streams.events import Batch, Event, Ticks, cut
 from windvane.streams.records import Fill, Order, fills_of, orders_of
 from windvane.streams.topics import Topic
 
@@ -27,10 +27,10 @@ ROWS = 1300
 
 
 @cache
-def book() -> tuple[list[Event], list[Control]]:
-    """Rows that all came: bad ones, heartbeats and controls among them, columns that stop half way."""
+def book() -> tuple[list[Event], list[Event]]:
+    """Rows that all came: bad ones, heartbeats, controls and swaps among them, columns that stop half way."""
     events, orders = full_book(ROWS)
-    return events, orders
+    return events, [*orders, *swaps()]
 
 
 @cache

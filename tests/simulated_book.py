@@ -1,6 +1,7 @@
 """A small book of a simulated market, its stages run once, and what two runs of it must agree on."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 from windvane.agents.factory import AGENTS
 from windvane.metamodel.config import Costs, TradingConfig, WeighingConfig, default_stale_after, digest
+from windvane.metamodel.ensemble import MetaLearningEnsembleManager
+from windvane.metamodel.learned import to_bytes
 from windvane.metamodel.limits import RiskLimits
 from windvane.metamodel.market import BAR, simulate
 from windvane.streams.embedded import EmbeddedRunner
@@ -24,6 +27,7 @@ from windvane.streams.events import (
     Ticks,
     cut,
 )
+from windvane.streams.models import swap_to
 from windvane.streams.topics import Topic
 
 Recorded = list[tuple[Topic, Event]]
@@ -101,6 +105,31 @@ def controls(book: str = "book") -> list[Control]:
     ]
 
 
+@cache
+def learner(weighing: WeighingConfig | None = None, predictor: bytes = b"") -> bytes:
+    """What a learner knows that has seen other rows; predictor: the weights that it has predicted with."""
+    manager = MetaLearningEnsembleManager(tuple(AGENTS), weighing or config().weighing, delay=2)
+    if predictor:
+        manager.swap_predictor(predictor)
+    rng, rows = np.random.default_rng(5), 300
+    manager.step(
+        rng.normal(size=(rows, 50)),
+        100.0 * np.exp(0.003 * rng.normal(size=rows).cumsum()),
+        rng.uniform(-1.0, 1.0, size=(rows, len(AGENTS))),
+        np.full(rows, 1e-4),
+        np.ones(rows, np.int64),
+    )
+    return to_bytes(manager, {})
+
+
+def swaps(book: str = "book") -> list[Event]:
+    """After `controls`: another learner from a row on, back again, and one that cannot be used."""
+    first = swap_to(learner(), book=book, number=8, effective_from=1010)
+    back = Control(book=book, number=9, action="roll-back", effective_from=1060)
+    bad = swap_to(b"no weights", book=book, number=10, effective_from=1070)
+    return [*first, back, *bad]
+
+
 def without(rows: Ticks, missing: Iterable[int]) -> list[Ticks]:
     """The rows around those that never came, as one batch a stretch."""
     lost = set(missing)
@@ -109,7 +138,7 @@ def without(rows: Ticks, missing: Iterable[int]) -> list[Ticks]:
     return [cut(rows, kept[a], kept[b - 1] + 1) for a, b in pairwise(edges)]
 
 
-def plain_run(events: Sequence[Event], orders: Sequence[Control] = (), *, wire: bool = False) -> Recorded:
+def plain_run(events: Sequence[Event], orders: Sequence[Event] = (), *, wire: bool = False) -> Recorded:
     """Everything that was on a topic of an embedded run: opening, controls, then the rest at once."""
     seen: Recorded = []
     runner = EmbeddedRunner(lambda topic, event: seen.append((topic, event)), wire=wire)

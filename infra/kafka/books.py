@@ -46,6 +46,23 @@ async def known_books(settings: KafkaSettings, partitions: int, book: str | None
     return found
 
 
+async def opening_of(settings: KafkaSettings, partitions: int, book: str) -> BookOpened | None:
+    """How a book was opened, None where the ticks topic does not say; read no further than there."""
+    place = TopicPartition(settings.topic(TICKS), partition_of(book, partitions))
+    async with reading(settings) as reader:
+        first, ends = await ends_of(reader, [place])
+        reader.assign([place])
+        reader.seek(place, first[place])
+        while await reader.position(place) < ends[place]:
+            for record in (await reader.getmany(place, timeout_ms=500)).get(place, ()):
+                found: dict[str, Known] = {}
+                if record.key == book.encode() and b'"BookOpened"' in (record.value or b"")[:64]:
+                    _learn(found, record.key, record.value or b"")
+                if book in found:
+                    return found[book].opened
+    return None
+
+
 def last_seq(raw: bytes) -> int:
     """Seq of the last row of a batch on the wire, -1 of anything else."""
     seqs = _seqs(raw)

@@ -10,7 +10,7 @@ from aiokafka.producer import sender
 
 from windvane.infra.kafka.settings import KafkaSettings
 
-_MOST_BYTES = 1_000_000
+MOST_BYTES = 1_000_000
 _TRANSACTION_MS = 30_000
 _STOP_SECONDS = 3.0
 
@@ -29,7 +29,7 @@ def new_reader(settings: KafkaSettings, *, patient: bool = False) -> AIOKafkaCon
         isolation_level="read_committed",
         auto_offset_reset="none",
         enable_auto_commit=False,
-        max_partition_fetch_bytes=4 * _MOST_BYTES,
+        max_partition_fetch_bytes=4 * MOST_BYTES,
         **wait,
     )
 
@@ -55,15 +55,20 @@ async def close(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
         await asyncio.wait_for(client.stop(), _STOP_SECONDS)
 
 
-def new_producer(settings: KafkaSettings, transactional_id: str | None = None) -> AIOKafkaProducer:
-    """A writer that neither loses nor doubles what it sends; with an id it writes transactions. Not started."""
+def new_producer(
+    settings: KafkaSettings, transactional_id: str | None = None, *, most_bytes: int = MOST_BYTES
+) -> AIOKafkaProducer:
+    """A writer that neither loses nor doubles what it sends; with an id it writes transactions. Not started.
+
+    most_bytes: of its largest record.
+    """
     return AIOKafkaProducer(
         **settings.client(),
         acks="all",
         enable_idempotence=True,
         linger_ms=0,
-        max_request_size=_MOST_BYTES,
-        max_batch_size=_MOST_BYTES,
+        max_request_size=most_bytes,
+        max_batch_size=most_bytes,
         transactional_id=transactional_id,
         transaction_timeout_ms=_TRANSACTION_MS,
     )

@@ -22,12 +22,13 @@ from windvane.infra.kafka.columns import ColumnsFile
 from windvane.infra.kafka.settings import KafkaSettings, partition_of
 from windvane.infra.kafka.signing import guard
 from windvane.streams.codec import WireError, from_json
-from windvane.streams.events import Batch, BookClosed, BookOpened, Control, Event, cut
+from windvane.streams.events import Batch, BookClosed, BookOpened, Control, Event, Model, cut
 from windvane.streams.records import Fill, Order, fills_of, orders_of
-from windvane.streams.topics import CONTROL, FILLS, ORDERS, TICKS, TOPICS, Topic
+from windvane.streams.topics import CONTROL, FILLS, MODELS, ORDERS, TICKS, TOPICS, Topic
 
 _READ = 2000
-_ORDER = (CONTROL, *(topic for topic in TOPICS if topic != CONTROL))
+_FIRST = (MODELS, CONTROL)
+_ORDER = (*_FIRST, *(topic for topic in TOPICS if topic not in _FIRST))
 """A replay must know what people ordered before the rows that it ruled."""
 
 
@@ -119,7 +120,7 @@ async def export(
                     event = _read(topic, raw)
                     if event is None or (book is not None and event.book != book):
                         continue
-                    if isinstance(event, Control) and not believed(event):
+                    if isinstance(event, Control | Model) and not believed(event):
                         continue
                     if event.book not in books:
                         books[event.book] = _Book(out / quote(event.book or "none", safe=""), stack)

@@ -19,7 +19,7 @@ from windvane.infra.market import Market
 from windvane.infra.session import Plan, SessionError
 from windvane.metamodel.config import TradingConfig, digest
 from windvane.streams.codec import WireError, from_json
-from windvane.streams.events import BookClosed, BookOpened, Control, Ticks, cut
+from windvane.streams.events import BookClosed, BookOpened, Control, Model, Ticks, cut
 from windvane.streams.topics import TICKS
 
 _BATCH = 4096
@@ -50,13 +50,14 @@ def of_market(market: Market, plan: Plan) -> History:
 def of_journal(folder: Path, book: str, *, lockstep: bool) -> History:
     """The inputs of a journal under another name; raises SessionError where it opens no book."""
     opened: BookOpened | None = None
-    rows, closes, controls = 0, False, []
+    rows, closes = 0, False
+    controls: list[Control | Model] = []
     for _, event in journal.read(folder):
         if isinstance(event, BookOpened):
             opened = opened or event
         elif isinstance(event, Ticks):
             rows = event.last + 1
-        elif isinstance(event, Control):
+        elif isinstance(event, Control | Model):
             controls.append(msgspec.structs.replace(event, book=book))
         closes = closes or isinstance(event, BookClosed)
     if opened is None:

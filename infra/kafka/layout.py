@@ -6,18 +6,18 @@ from typing import Any, NamedTuple
 from windvane.infra.kafka.admin import Found, Setup
 from windvane.infra.kafka.settings import KafkaSettings, SettingsError
 from windvane.streams import topics
+from windvane.streams.worker import MOST_MODEL_BYTES
 
 SNAPSHOTS = "snapshots"
 """States of stages: key STAGE and agents, on the partition that they are of."""
 
-MODELS = "models"
-"""Weights to swap to: key the SHA-256 of the bytes."""
-
 MOST_BYTES = 1_048_588
 """Largest record of a topic of events; ours are cut at half of it."""
 
-MOST_STATE_BYTES = 16 * 1024 * 1024 + 64 * 1024
-"""Largest record of the compacted topics: 16 MiB, and what goes around it."""
+_AROUND = 64 * 1024
+
+MOST_STATE_BYTES = 16 * 1024 * 1024 + _AROUND
+"""Largest record of the compacted topic: 16 MiB, and what goes around it."""
 
 COMPRESSIONS = ("uncompressed", "gzip")
 """What every reader can read; the broker writes anew what comes otherwise, or one record would stop a partition."""
@@ -37,20 +37,12 @@ class Kept(NamedTuple):
     key: str  # "book": on its partition
     retention: int = _FOREVER  # ms since the broker got a record; compacted topics keep the last of every key
     compacted: bool = False
-    single: bool = False  # one partition, whatever the others have
     written_by: str = "every stage"
+    most_bytes: int = MOST_BYTES
 
     @property
     def cleanup(self) -> str:
         return "compact" if self.compacted else "delete"
-
-    @property
-    def most_bytes(self) -> int:
-        return MOST_STATE_BYTES if self.compacted else MOST_BYTES
-
-    def partitions(self, shared: int) -> int:
-        """How many it must have where the topics of the books have `shared`."""
-        return 1 if self.single else shared
 
     def config(self, replication: int) -> dict[str, str]:
         """What the broker is told; time of arrival, since event times of a replay would expire at once."""
@@ -77,13 +69,18 @@ _RETENTION = {
     topics.STATEMENTS: 365 * _DAY,
     topics.LEARNER: _FOREVER,
     topics.CONTROL: _FOREVER,  # a halt that was forgotten would not halt
+    topics.MODELS: _FOREVER,
     topics.DEAD_LETTERS: 30 * _DAY,
 }
 
+_MOST = {topics.MODELS: MOST_MODEL_BYTES + _AROUND}
+
 LAYOUT = (
-    *(Kept(t.name, "book", _RETENTION[t], written_by=t.written_by) for t in topics.TOPICS),
-    Kept(SNAPSHOTS, "stage and agents", compacted=True),
-    Kept(MODELS, "sha256", compacted=True, single=True, written_by="people"),
+    *(
+        Kept(t.name, "book", _RETENTION[t], written_by=t.written_by, most_bytes=_MOST.get(t, MOST_BYTES))
+        for t in topics.TOPICS
+    ),
+    Kept(SNAPSHOTS, "stage and agents", compacted=True, most_bytes=MOST_STATE_BYTES),
 )
 
 
@@ -110,25 +107,23 @@ async def create(settings: KafkaSettings, partitions: int = 4, replication: int 
         found = await setup.topics(_names(settings))
         done: list[str] = []
         for kept in LAYOUT:
-            name, want = f"{settings.prefix}.{kept.name}", kept.partitions(partitions)
+            name = f"{settings.prefix}.{kept.name}"
             there = found.get(name)
             if there is None:
-                await setup.create(name, want, replication, kept.config(replication))
-                done.append(f"made {name} with {_partitions(want)}, {_spoken(kept)}")
+                await setup.create(name, partitions, replication, kept.config(replication))
+                done.append(f"made {name} with {_partitions(partitions)}, {_spoken(kept)}")
                 continue
-            if there.partitions != want:
+            if there.partitions != partitions:
                 records = (await setup.ends({name: there})).get(name, 0)
-                if records or there.partitions > want:
-                    raise LayoutError(_moves(settings, name, there.partitions, want))
-                await setup.widen(name, want)
-                done.append(f"widened {name} from {there.partitions} to {_partitions(want)}")
+                if records or there.partitions > partitions:
+                    raise LayoutError(_moves(settings, name, there.partitions, partitions))
+                await setup.widen(name, partitions)
+                done.append(f"widened {name} from {there.partitions} to {_partitions(partitions)}")
             wrong = _wrong(kept, there)
             if wrong:
                 await setup.set(name, there, kept.config(replication), wrong)
                 done.append(f"set {' and '.join(wrong)} of {name}")
-        await setup.settled(
-            {f"{settings.prefix}.{kept.name}": kept.partitions(partitions) for kept in LAYOUT}
-        )
+        await setup.settled(dict.fromkeys(_names(settings), partitions))
     return done
 
 
@@ -196,11 +191,11 @@ def _faults(settings: KafkaSettings, found: Mapping[str, Found]) -> Iterator[str
             yield f"topic {name} is missing{hidden}: {mend} --partitions {widest}`"
     for kept in LAYOUT:
         name = f"{settings.prefix}.{kept.name}"
-        there, want = found[name], kept.partitions(widest)
-        if there.partitions != want:
+        there = found[name]
+        if there.partitions != widest:
             other = next(n for n, t in found.items() if t.partitions == widest)
-            against = "it must have 1" if kept.single else f"{other} has {widest}"
-            yield f"topic {name} has {_partitions(there.partitions)}, {against}: {mend} --partitions {widest}`"
+            has = _partitions(there.partitions)
+            yield f"topic {name} has {has}, {other} has {widest}: {mend} --partitions {widest}`"
         for setting in _wrong(kept, there):
             value, right = there.config.get(setting, ""), kept.config(1)[setting]
             yield (

@@ -1,16 +1,19 @@
-"""A person's order on the control topic: the next number of the book, signed, and read back."""
+"""A person's order on the control topic: the next number of the book, signed, and read back; a swap's model first."""
 
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import RecordMetadata
 
 from windvane.infra.kafka import layout
-from windvane.infra.kafka.clients import close
+from windvane.infra.kafka.clients import close, new_producer
 from windvane.infra.kafka.settings import KafkaSettings, SettingsError, partition_of
 from windvane.infra.kafka.signing import key_of, sign, verified
 from windvane.streams.codec import WireError, from_json, to_json
-from windvane.streams.events import Control
-from windvane.streams.topics import CONTROL
+from windvane.streams.events import Control, Event
+from windvane.streams.models import swap_to
+from windvane.streams.topics import CONTROL, MODELS, Topic
+from windvane.streams.worker import MOST_MODEL_BYTES
 
 _TRIES = 5
 
@@ -20,13 +23,16 @@ class Sent(NamedTuple):
 
     control: Control
     offset: int
-    waits_for: Control | None  # an earlier one that rules from a later row: this one is applied after it
+    passes: tuple[int, ...]  # earlier ones for later rows: those that are not applied yet never will be
 
 
-async def order(settings: KafkaSettings, book: str, action: str, effective_from: int, reason: str) -> Sent:
+async def order(
+    settings: KafkaSettings, book: str, action: str, effective_from: int, reason: str, weights: bytes = b""
+) -> Sent:
     """Send a control and make sure that it is the first of its number.
 
-    Two people may send at once: whose number is taken tries the next. Raises SettingsError or LayoutError.
+    weights: of a swap, the safetensors; they are on their topic, acknowledged, before the control is sent. Two people
+    may send at once: whose number is taken tries the next. Raises SettingsError or LayoutError.
     """
     key = key_of(settings)
     place = TopicPartition(settings.topic(CONTROL), partition_of(book, await layout.check(settings)))
@@ -36,11 +42,17 @@ async def order(settings: KafkaSettings, book: str, action: str, effective_from:
         enable_auto_commit=False,
         auto_offset_reset="earliest",
     )
-    producer = AIOKafkaProducer(**settings.client(), acks="all", enable_idempotence=True)
+    producer = new_producer(settings, most_bytes=MOST_MODEL_BYTES)
     await reader.start()
     try:
         await producer.start()
         try:
+
+            async def write(topic: Topic, event: Event) -> RecordMetadata:
+                return await producer.send_and_wait(
+                    settings.topic(topic), to_json(event), key=book.encode(), partition=place.partition
+                )
+
             reader.assign([place])
             known: dict[int, Control] = {}
             await _read(reader, place, settings, key, book, known)
@@ -49,13 +61,16 @@ async def order(settings: KafkaSettings, book: str, action: str, effective_from:
                 said = Control(
                     book=book, number=number, action=action, effective_from=effective_from, reason=reason
                 )
+                if weights:
+                    model, said = swap_to(
+                        weights, book=book, number=number, effective_from=effective_from, reason=reason
+                    )
+                    await write(MODELS, sign(model, key, settings.prefix))
                 signed = sign(said, key, settings.prefix)
-                record = await producer.send_and_wait(
-                    place.topic, to_json(signed), key=book.encode(), partition=place.partition
-                )
+                record = await write(CONTROL, signed)
                 await _read(reader, place, settings, key, book, known)
                 if known.get(number) == signed:
-                    return Sent(signed, record.offset, _later(known, number, effective_from))
+                    return Sent(signed, record.offset, _passed(known, number, effective_from))
         finally:
             await producer.stop()
     finally:
@@ -99,6 +114,7 @@ def _free(known: dict[int, Control]) -> int:
     return number
 
 
-def _later(known: dict[int, Control], number: int, effective_from: int) -> Control | None:
-    before = [c for c in known.values() if c.number < number and c.effective_from > effective_from]
-    return max(before, key=lambda c: c.effective_from, default=None)
+def _passed(known: dict[int, Control], number: int, effective_from: int) -> tuple[int, ...]:
+    return tuple(
+        sorted(c.number for c in known.values() if c.number < number and c.effective_from > effective_from)
+    )

@@ -23,7 +23,7 @@ from windvane.infra.kafka.trainings import Trainings
 from windvane.infra.monitoring.logs import logger
 from windvane.infra.monitoring.metrics import WorkerMetrics
 from windvane.streams.stage import StateError
-from windvane.streams.topics import CONTROL, PROPOSALS, Topic
+from windvane.streams.topics import CONTROL, MODELS, PROPOSALS, Topic
 from windvane.streams.worker import Record, StageWorker
 
 _MOST_RECORDS = 512
@@ -164,7 +164,7 @@ class PartitionHost:
     async def _read_control(
         self, reader: AIOKafkaConsumer, worker: StageWorker, first: _Offsets, ends: _Offsets
     ) -> None:
-        """Seek every source to where the state ends; control, and what this stage wrote, is read to its end first."""
+        """Seek every source to where the state ends; what people and this stage wrote is read to its end first."""
         positions = worker.positions
         at = {place: positions[self._topics[name].name] for name, place in self._places.items()}
         if any(at.values()):
@@ -173,7 +173,7 @@ class PartitionHost:
         reader.assign(tuple(at))
         for place, offset in at.items():
             reader.seek(place, offset)
-        first_read = {CONTROL, *self.plan.stage.emits}
+        first_read = {CONTROL, MODELS, *self.plan.stage.emits}
         for name, place in self._places.items():
             while self._topics[name] in first_read and at[place] < ends[place]:
                 for record in (await reader.getmany(place, timeout_ms=_RECOVERY_MS)).get(place, ()):

@@ -9,13 +9,14 @@ from aiokafka import TopicPartition
 
 from windvane.infra.kafka import layout
 from windvane.infra.kafka.books import free_name, known_books, last_seq
-from windvane.infra.kafka.clients import ends_of, new_producer, reading
+from windvane.infra.kafka.clients import MOST_BYTES, ends_of, new_producer, reading
 from windvane.infra.kafka.settings import KafkaSettings, SettingsError, partition_of
 from windvane.infra.kafka.signing import sign
 from windvane.metamodel.config import ConfigError
 from windvane.streams.codec import cuts, to_json
-from windvane.streams.events import BookClosed, BookOpened, Control, DeadLetter, Ticks, cut
-from windvane.streams.topics import CONTROL, DEAD_LETTERS, DECISIONS, TICKS
+from windvane.streams.events import BookClosed, BookOpened, Control, DeadLetter, Model, Ticks, cut
+from windvane.streams.topics import CONTROL, DEAD_LETTERS, DECISIONS, MODELS, TICKS
+from windvane.streams.worker import MOST_MODEL_BYTES
 
 _IN_FLIGHT = 64
 _QUIET_SECONDS = 60.0
@@ -28,7 +29,7 @@ class History:
     opened: BookOpened
     ticks: Callable[[], Iterator[Ticks]]
     rows: int
-    controls: tuple[Control, ...] = ()
+    controls: tuple[Control | Model, ...] = ()  # a model before the control that names it
     letters: tuple[DeadLetter, ...] = ()
     closes: bool = True
 
@@ -77,7 +78,7 @@ async def send(
         raise SettingsError("this journal holds controls, which must be signed: set WINDVANE_CONTROL_KEY")
     done = 0 if known is None else known.rows
     partition = partition_of(book, partitions)
-    producer = new_producer(settings)
+    producer = new_producer(settings, most_bytes=MOST_MODEL_BYTES if history.controls else MOST_BYTES)
     await producer.start()
     try:
 
@@ -87,7 +88,8 @@ async def send(
         if known is None:
             key = (settings.control_key or "").encode()
             for control in history.controls:
-                await (await write(settings.topic(CONTROL), to_json(sign(control, key, settings.prefix))))
+                topic = settings.topic(MODELS if isinstance(control, Model) else CONTROL)
+                await (await write(topic, to_json(sign(control, key, settings.prefix))))
             await (await write(settings.topic(TICKS), to_json(opened)))
             for letter in history.letters:
                 await write(settings.topic(DEAD_LETTERS), to_json(letter))

@@ -1,33 +1,35 @@
-"""Controls are signed: only who has the key can halt a book or let it go again.
+"""Controls are signed, and the models they name: only who has the key can halt a book or let it go again.
 
 The signature is the HMAC-SHA256, in hex, of a JSON object of action, book, effective_from, number, prefix and reason:
-keys in this order, no spaces, UTF-8. The prefix is in it, so that an order to a test never reaches what trades.
+keys in this order, no spaces, UTF-8; of a swap there is model after effective_from; of a model, of book, number, prefix
+and sha256. The prefix is in it, so that an order to a test never reaches what trades.
 """
 
 import hmac
 import json
 from collections.abc import Callable
 from hashlib import sha256
+from typing import TypeVar
 
 import msgspec
 
 from windvane.infra.kafka.settings import KafkaSettings, SettingsError
-from windvane.streams.events import Control
+from windvane.streams.events import Control, Model
+
+S = TypeVar("S", bound=Control | Model)
 
 
-def sign(control: Control, key: bytes, prefix: str) -> Control:
-    """The same control with its signature. Raises SettingsError where its texts are not UTF-8."""
+def sign(said: S, key: bytes, prefix: str) -> S:
+    """The same with its signature. Raises SettingsError where its texts are not UTF-8."""
     try:
-        return msgspec.structs.replace(control, signature=_mac(control, key, prefix))
+        return msgspec.structs.replace(said, signature=_mac(said, key, prefix))
     except UnicodeEncodeError as error:
         raise SettingsError("the book or reason is not readable text: give it in UTF-8") from error
 
 
-def verified(control: Control, key: bytes, prefix: str) -> bool:
-    """Whether who signed the control has the key, and meant this prefix."""
-    return hmac.compare_digest(
-        _mac(control, key, prefix).encode(), control.signature.encode(errors="replace")
-    )
+def verified(said: Control | Model, key: bytes, prefix: str) -> bool:
+    """Whether who signed it has the key, and meant this prefix."""
+    return hmac.compare_digest(_mac(said, key, prefix).encode(), said.signature.encode(errors="replace"))
 
 
 def key_of(settings: KafkaSettings) -> bytes:
@@ -40,22 +42,20 @@ def key_of(settings: KafkaSettings) -> bytes:
     return settings.control_key.encode()
 
 
-def guard(settings: KafkaSettings) -> Callable[[Control], bool]:
+def guard(settings: KafkaSettings) -> Callable[[Control | Model], bool]:
     """What a worker believes: nothing at all where it has no key."""
     if settings.control_key is None:
-        return lambda control: False
+        return lambda said: False
     key, prefix = settings.control_key.encode(), settings.prefix
-    return lambda control: verified(control, key, prefix)
+    return lambda said: verified(said, key, prefix)
 
 
-def _mac(control: Control, key: bytes, prefix: str) -> str:
-    said = {
-        "action": control.action,
-        "book": control.book,
-        "effective_from": control.effective_from,
-        "number": control.number,
-        "prefix": prefix,
-        "reason": control.reason,
-    }
-    text = json.dumps(said, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+def _mac(said: Control | Model, key: bytes, prefix: str) -> str:
+    signed: dict[str, object] = {"book": said.book, "number": said.number, "prefix": prefix}
+    if isinstance(said, Model):
+        signed |= {"sha256": said.sha256}
+    else:
+        signed |= {"action": said.action, "effective_from": said.effective_from, "reason": said.reason}
+        signed |= {"model": said.model} if said.model else {}
+    text = json.dumps(signed, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     return hmac.new(key, text.encode(), sha256).hexdigest()

@@ -18,12 +18,13 @@ _ABOUT = (
     "its partition is murmur2(key) modulo the number of partitions, as with any Kafka client's default partitioner, "
     "and all events of a book lie in one order. Times are UNIX nanoseconds UTC, event time. Decisions, orders and "
     "fills are written in transactions: read with isolation.level read_committed. The types of messages may get "
-    "further fields: ignore what you do not know. PREFIX.snapshots and PREFIX.models hold bytes of the program's own."
+    "further fields: ignore what you do not know. PREFIX.snapshots holds bytes of the program's own."
 )
 _SINGLE = {ORDERS.name: ("Order",), FILLS.name: ("Fill",)}
 _OTHERS = {
     "ticks": "a feed or a replay",
     "control": "people, signed",
+    "models": "people, signed",
 }
 
 

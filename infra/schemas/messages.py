@@ -30,6 +30,7 @@ _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _WIDTHS = {"x": len(NAMES), "regime": 7}
 _POSITIVE: Schema = {"type": "number", "exclusiveMinimum": 0}
 _SIDES = {"enum": ["buy", "sell"]}
+_SHA256: Schema = {"pattern": "^[0-9a-f]{64}$"}
 _CLOSER: dict[tuple[str, str], Schema] = {
     ("Order", "side"): _SIDES,
     ("Order", "qty"): _POSITIVE,
@@ -40,6 +41,9 @@ _CLOSER: dict[tuple[str, str], Schema] = {
     ("Fill", "price"): _POSITIVE,
     ("Control", "action"): {"enum": list(CONTROLS)},
     ("Control", "number"): {"minimum": 1},
+    ("Model", "number"): {"minimum": 1},
+    ("Model", "sha256"): _SHA256,
+    ("Model", "weights"): {"contentEncoding": "base64"},
     ("LearnerUpdate", "outcome"): {"enum": ["kept", "swapped"]},
     ("TradingConfig", "fills"): {"enum": list(FILLS)},
     ("TradingConfig", "closing"): {"enum": list(CLOSINGS)},

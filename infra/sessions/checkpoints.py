@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from windvane.infra.files import replace_file
-from windvane.metamodel import weights
+from windvane.metamodel import swapping, weights
 from windvane.metamodel.ensemble import MetaLearningEnsembleManager
-from windvane.metamodel.learned import load, to_bytes
+from windvane.metamodel.learned import to_bytes
 from windvane.metamodel.weights import WeightsError
 
 STORY = "checkpoint.json"
@@ -96,10 +96,11 @@ class SessionManager:
     def load_meta_models(self, path: str | Path) -> dict[str, str]:
         """Go on with the weights of a checkpoint from the next row on; gives what is said about them.
 
-        They are verified first: sha256, agents, shapes, finite numbers, a canary market. Raises WeightsError where they
-        do not pass, and then the ensemble goes on with what it had.
+        path: a checkpoint's folder, or a safetensors file of a whole learner or of the predictor alone. They are
+        verified first: sha256, agents, shapes, finite numbers, a canary market. Raises WeightsError where they do not
+        pass, and then the ensemble goes on with what it had.
         """
-        return load(self._manager, read(Path(path)).raw)
+        return swapping.swap(self._manager, read(Path(path)).raw).about
 
     def save_meta_models(self, path: str | Path) -> None:
         """Write what was learned as a checkpoint."""

@@ -28,6 +28,9 @@ HIDDEN = (128, 64)
 SCALE = 4.0
 """What the network says is the score times this: so large that its variance is about a half."""
 
+_LARGEST, _FLOAT32 = 1e6, 1e37
+"""No regressor is as large as the first, and what is below the second fits into float32, SCALE and all."""
+
 PARTS = ("w1", "b1", "w2", "b2", "w3", "b3")
 
 
@@ -101,22 +104,38 @@ def load(raw: bytes, features: int, agents: int) -> Layers:
     for name, shape in shapes(features, agents).items():
         if name not in tensors or tensors[name].shape != shape:
             raise WeightsError(f"the predictor needs a tensor {name} of shape {shape}")
-        if not np.isfinite(tensors[name]).all():
-            raise WeightsError(f"tensor {name} of the predictor holds NaN or inf")
-    layers = Layers(**{name: tensors[name].astype(np.float32) for name in PARTS})
-    _canary(layers, features, agents)
+    with np.errstate(over="ignore"):
+        layers = Layers(**{name: tensors[name].astype(np.float32) for name in PARTS})
+    for name, value in layers._asdict().items():
+        if not np.isfinite(value).all():
+            raise WeightsError(f"tensor {name} of the predictor holds NaN or inf, as float32")
+    check(layers)
     return layers
 
 
-def _canary(layers: Layers, features: int, agents: int) -> None:
-    """Refuse weights that are finite and give what is not: scaled features and scores are bounded."""
+def check(layers: Layers) -> None:
+    """Refuse weights that are finite and give what is not, or could: scaled features and scores are bounded."""
+    agents, regressors = layers.w1.shape[:2]
     for size in (0.0, 5.0, -5.0):
-        common = np.full(features + REGIMES, size, np.float32)
+        common = np.full(regressors - OWN, size, np.float32)
         own = np.full((agents, OWN), size, np.float32)
         mu = np.zeros(agents)
         forward(layers, common, own, np.zeros(HIDDEN[0], np.float32), np.zeros(HIDDEN[1], np.float32), mu)
         if not np.isfinite(mu).all():
             raise WeightsError("the predictor's weights give NaN or inf on a canary state")
+    if not _bounded(layers):
+        raise WeightsError(
+            "the predictor's weights are so large that its sums could overflow: train them again"
+        )
+
+
+def _bounded(layers: Layers) -> bool:
+    """Whether no sum in a network can overflow, whatever the regressors; float64, in which these cannot either."""
+    w1, b1, w2, b2, w3, b3 = (np.abs(part, dtype=np.float64) for part in layers)
+    h1 = _LARGEST * w1.sum(axis=1) + b1
+    h2 = (h1[:, :, None] * w2).sum(axis=1) + b2
+    last = (h2 * w3).sum(axis=1) + b3
+    return bool(max(part.max() for part in (h1, h2, last)) < _FLOAT32)
 
 
 def swap(m: Predictor, layers: Layers) -> None:

@@ -36,6 +36,7 @@ _HOMES = {
     "create_agents": "agents.factory",
     "create_meta_learning_config": "infra.configuration",
     "monitor_resources": "infra.monitoring.resources",
+    "load_meta_models": "infra.kafka.swapping",
     "run_comprehensive_tests": "testing",
     "run_integration_tests": "testing",
     "send_alert": "infra.monitoring.alerting",

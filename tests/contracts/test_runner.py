@@ -12,9 +12,9 @@ from simulated_book import Recorded, outputs, same
 from windvane.streams import topics
 from windvane.streams.codec import cuts, to_json
 from windvane.streams.embedded import EmbeddedRunner
-from windvane.streams.events import Batch, BookClosed, BookOpened, Decisions, Event, Ticks, cut
+from windvane.streams.events import Batch, BookClosed, BookOpened, Decisions, Event, Model, Ticks, cut
 from windvane.streams.faults import Log
-from windvane.streams.topics import CONTROL, TICKS, Topic
+from windvane.streams.topics import CONTROL, MODELS, TICKS, Topic
 from windvane.streams.topology import TOPOLOGY
 from windvane.streams.worker import Record, StageWorker
 
@@ -149,7 +149,8 @@ class LogRunner:
         self._put(TICKS, events)
 
     def control(self, events: Sequence[Event]) -> None:
-        self._put(CONTROL, events)
+        for event in events:
+            self._put(MODELS if isinstance(event, Model) else CONTROL, [event])
 
     def snapshot(self) -> bytes:
         ends = {topic.name: self._log.end(topic.name) for topic in topics.TOPICS}

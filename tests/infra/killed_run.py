@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simulated_book import config, controls
+from simulated_book import config, controls, swaps
 from windvane.infra.journal import FILE
 from windvane.infra.market import Market
 from windvane.infra.session import Plan, run
@@ -59,7 +59,7 @@ def plan(**changes: object) -> Plan:
         config=config(),
         preset="test",
         batch=64,
-        controls=tuple(controls()),
+        controls=(*controls(), *swaps()),
         snapshot_seconds=-1.0,
     )
     return replace(usual, **changes)

@@ -12,7 +12,7 @@ import pytest
 from cli_harness import windvane
 from jsonschema import Draft202012Validator
 
-from simulated_book import Recorded, full_book, plain_run
+from simulated_book import Recorded, full_book, plain_run, swaps
 from windvane.infra.schemas.asyncapi import document, files
 from windvane.infra.schemas.messages import MESSAGES, documents
 from windvane.streams.codec import WireError, cuts, from_json, to_json
@@ -36,7 +36,8 @@ def example(name: str) -> Any:
 @pytest.fixture(scope="module")
 def recorded() -> Recorded:
     """A run in which everything happens that can happen to a book."""
-    return plain_run(*full_book())
+    events, orders = full_book()
+    return plain_run(events, [*orders, *swaps()])
 
 
 def records(recorded: Recorded) -> Iterator[tuple[str, bytes]]:

@@ -7,17 +7,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from windvane.agents.factory import AGENTS
 from windvane.infra.sessions import checkpoints, evaluation
 from windvane.infra.sessions import trainer as home
 from windvane.infra.sessions.episodes import ensemble, environment, play
 from windvane.infra.sessions.evaluator import MetaLearningEvaluator
 from windvane.infra.sessions.trainer import MetaLearningEnsembleTrainer
-from windvane.metamodel.config import ConfigError
+from windvane.metamodel.config import ConfigError, WeighingConfig
+from windvane.metamodel.ensemble import MetaLearningEnsembleManager
 from windvane.metamodel.learned import load, to_bytes
+from windvane.metamodel.members import predictor
 from windvane.metamodel.presets import made
 from windvane.metamodel.seeds import CHOOSING, EPISODES, SESSIONS
 from windvane.metamodel.trade_simulator import TradeSimulator
 from windvane.metamodel.weights import WeightsError
+from windvane.metamodel.weights import from_bytes as read_weights
+from windvane.metamodel.weights import to_bytes as write_weights
 
 
 def trainer(folder: Path, **args: Any) -> MetaLearningEnsembleTrainer:
@@ -91,6 +96,42 @@ def test_a_session_goes_on_where_it_was(tmp_path: Path) -> None:
     again = trainer(tmp_path / "again")
     again.meta_learning_manager.load_meta_models(tmp_path / "parts" / "final_session")
     assert again.train_episode(4)["total_reward"] == parts.train_episode(4)["total_reward"]
+
+
+def test_models_are_swapped_between_two_actions_and_refused_ones_leave_no_trace(tmp_path: Path) -> None:
+    donor, one, other = (trainer(tmp_path / name) for name in ("donor", "one", "other"))
+    donor.train_episode(3)
+    good, bad = donor.save_checkpoint("good"), tmp_path / "bad"
+    tensors, about = read_weights(weights(good))
+    bad.write_bytes(write_weights({**tensors, "share": tensors["share"] * np.nan}, about))
+    alone = tmp_path / "alone"  # of the predictor, as slow learning writes them
+    rng = np.random.default_rng(2)
+    shapes = predictor.shapes(50, len(one.meta_learning_manager.weights))
+    drawn = {name: (0.1 * rng.normal(size=shape)).astype(np.float16) for name, shape in shapes.items()}
+    alone.write_bytes(write_weights(drawn, {}))
+
+    def played(rows: int) -> bool:
+        """Whether both ensembles decide the same."""
+        state = rng.normal(size=(rows, 50))
+        told = [
+            [t.meta_ensemble.get_trading_action(x, 100.0 + x[0], 1000.0) for x in state] for t in (one, other)
+        ]
+        return repr(told[0]) == repr(told[1])
+
+    assert played(530)
+    with pytest.raises(WeightsError, match="share holds NaN or inf"):
+        one.meta_learning_manager.load_meta_models(bad)
+    assert played(20)
+    one.meta_learning_manager.load_meta_models(good)
+    assert not played(20)
+    other.meta_learning_manager.load_meta_models(good)
+    for each in (one, other):
+        before = each.meta_ensemble.manager.learner.predictor.use.tolist()
+        each.meta_learning_manager.load_meta_models(alone)
+        assert each.meta_ensemble.manager.learner.predictor.use.tolist() == [1, before[0]]
+    alone.write_bytes(write_weights({}, {}))
+    with pytest.raises(WeightsError, match="neither a learner nor a predictor"):
+        one.meta_learning_manager.load_meta_models(alone)
 
 
 def test_ctrl_c_leaves_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,3 +253,14 @@ def test_an_environment_of_ones_own_is_used_or_refused(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_refused(tmp_path: Path, call: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         call(trainer(tmp_path))
+
+
+@pytest.mark.parametrize("use", [1, 2, -1])
+def test_a_learner_that_says_to_use_a_predictor_that_is_not_there_is_refused(use: int) -> None:
+    manager = MetaLearningEnsembleManager(tuple(AGENTS), WeighingConfig(retraining=use == 2))
+    tensors, about = read_weights(to_bytes(manager, {}))
+    tensors["predictor.use"][0] = use
+    before = to_bytes(manager, {})
+    with pytest.raises(WeightsError, match=r"predictor\.use"):
+        load(manager, write_weights(tensors, about))
+    assert to_bytes(manager, {}) == before

@@ -23,8 +23,18 @@ from windvane.infra.kafka.settings import KafkaSettings, partition_of
 from windvane.infra.kafka.signing import sign
 from windvane.streams import topics
 from windvane.streams.codec import cuts, to_json
-from windvane.streams.events import Batch, BookClosed, Control, DeadLetter, Event, LearnerUpdate, Ticks, cut
-from windvane.streams.topics import CONTROL, DECISIONS, TICKS, Topic
+from windvane.streams.events import (
+    Batch,
+    BookClosed,
+    Control,
+    DeadLetter,
+    Event,
+    LearnerUpdate,
+    Model,
+    Ticks,
+    cut,
+)
+from windvane.streams.topics import CONTROL, DECISIONS, MODELS, TICKS, Topic
 
 CUTS = (7, 50, 4096)
 """Rows of a record of the books that are sent whole."""
@@ -54,9 +64,11 @@ async def _run(settings: KafkaSettings, states: Path) -> Lying:
     events, orders = book()
     key, names = (settings.control_key or "").encode(), [*WHOLE, *OPEN]
     for name in names:
-        mine = [sign(msgspec.structs.replace(o, book=name), key, settings.prefix) for o in orders]
+        mine = [msgspec.structs.replace(o, book=name) for o in orders]
         await put(settings, TICKS, [to_json(msgspec.structs.replace(events[0], book=name))], name)
-        await put(settings, CONTROL, [to_json(o) for o in mine if isinstance(o, Control)], name)
+        for topic, kind in ((MODELS, Model), (CONTROL, Control)):
+            raws = [to_json(sign(o, key, settings.prefix)) for o in mine if isinstance(o, kind)]
+            await put(settings, topic, raws, name)
     for third in range(3):
         async with inside(settings, states) as stages:
             for name in names:

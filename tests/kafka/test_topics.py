@@ -15,7 +15,7 @@ from windvane.infra.kafka.admin import AIOKafkaAdminClient, Setup
 from windvane.infra.kafka.settings import KafkaSettings
 from windvane.streams.topics import TICKS, TOPICS
 
-ALL = {*(t.name for t in TOPICS), layout.SNAPSHOTS, layout.MODELS}
+ALL = {*(t.name for t in TOPICS), layout.SNAPSHOTS}
 
 
 async def listed(settings: KafkaSettings) -> set[str]:
@@ -64,7 +64,7 @@ def test_the_command_makes_them_once(settings: KafkaSettings) -> None:
     first, second = windvane(*words), windvane(*words)
     assert (first.code, second.code) == (0, 0), (first, second)
     assert f"made {settings.prefix}.ticks with 3 partitions, kept 30 days" in first.err
-    assert f"made {settings.prefix}.models with 1 partition, compacted by sha256" in first.err
+    assert f"made {settings.prefix}.models with 3 partitions, kept for ever" in first.err
     assert second.err == f"the topics of {settings.prefix} are ready: books lie on 3 partitions\n"
     assert run(listed(settings)) == ALL
     assert windvane("topics", "check", *options(settings)).code == 0
@@ -168,7 +168,7 @@ def test_describe_counts_what_is_there(topics: KafkaSettings) -> None:
     lines = {line.split()[0].removeprefix(f"{topics.prefix}."): line.split() for line in ran.out.splitlines()}
     assert ran.code == 0
     assert lines["ticks"][1:] == ["4", "1", "delete", "30", "days", "3", "book", "feed"]
-    assert lines["models"][1:] == ["1", "1", "compact", "for", "ever", "0", "sha256", "people"]
+    assert lines["models"][1:] == ["4", "1", "delete", "for", "ever", "0", "book", "people"]
     assert set(lines) == ALL | {"topic"}
 
 
@@ -186,8 +186,8 @@ def test_more_copies_than_brokers_are_refused(settings: KafkaSettings) -> None:
 def test_every_topic_of_the_topology_has_its_place() -> None:
     assert {kept.name for kept in layout.LAYOUT} == ALL
     forever = {kept.name for kept in layout.LAYOUT if kept.retention < 0 and not kept.compacted}
-    assert forever == {"learner", "control"}
-    assert {kept.name for kept in layout.LAYOUT if kept.compacted} == {"snapshots", "models"}
+    assert forever == {"learner", "control", "models"}
+    assert {kept.name for kept in layout.LAYOUT if kept.compacted} == {"snapshots"}
 
 
 def test_another_prefix_is_another_world(topics: KafkaSettings) -> None:

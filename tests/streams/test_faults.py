@@ -6,20 +6,23 @@ import msgspec
 import numpy as np
 import pytest
 
-from simulated_book import config, controls, opening, plain_run, spoil, table, ticks
+from simulated_book import config, controls, opening, plain_run, spoil, swaps, table, ticks
 from windvane.streams.codec import cuts, from_json, to_json
-from windvane.streams.events import Batch, BookClosed, Control, Event, Fills, Orders, cut
+from windvane.streams.events import Batch, BookClosed, Event, Fills, Model, Orders, cut
 from windvane.streams.faults import Faults, FaultyRunner
 from windvane.streams.records import fill_lines, order_lines, seq_of_line
-from windvane.streams.topics import CONTROL, DECISIONS, FILLS, ORDERS, STATEMENTS, TICKS
+from windvane.streams.topics import CONTROL, DECISIONS, FILLS, MODELS, ORDERS, STATEMENTS, TICKS
 
 ROWS = 1300
 BOOKS = ("book", "other")
 
 
-def book(name: str, seed: int) -> tuple[list[Event], list[Control]]:
+def book(name: str, seed: int) -> tuple[list[Event], list[Event]]:
     rows = spoil(ticks(ROWS, seed, name))
-    return [opening(config(seed=seed), name), rows, BookClosed(book=name, last=ROWS - 1)], controls(name)
+    return [opening(config(seed=seed), name), rows, BookClosed(book=name, last=ROWS - 1)], [
+        *controls(name),
+        *swaps(name),
+    ]
 
 
 def faulty(seed: int, faults: Faults) -> FaultyRunner:
@@ -30,7 +33,8 @@ def faulty(seed: int, faults: Faults) -> FaultyRunner:
     for place, name in enumerate(BOOKS):
         (start, rows, end), orders = book(name, place + 1)
         assert isinstance(rows, Batch)
-        runner.send(CONTROL, [to_json(order) for order in orders])
+        for order in orders:
+            runner.send(MODELS if isinstance(order, Model) else CONTROL, [to_json(order)])
         edges = sorted({0, ROWS, *random.integers(1, ROWS, 25).tolist()})
         pieces = [p for a, b in pairwise(edges) for p in cuts(cut(rows, a, b))]
         queues.append([start, *pieces, end])

@@ -12,7 +12,7 @@ from windvane.streams.events import (
     cut,
 )
 from windvane.streams.recorded import as_recorded
-from windvane.streams.topics import CONTROL, LEARNER, PROPOSALS
+from windvane.streams.topics import CONTROL, LEARNER, MODELS, PROPOSALS
 
 
 def recorded_run() -> tuple[Book, list[Event]]:
@@ -64,7 +64,7 @@ def test_a_version_and_a_control_that_were_used_are_waited_for() -> None:
     follower.stage.follow(run.decided)
     follower.features(0, 700).first(0, 700).second(0, 700)
     assert follower.rows == updates[0].effective_from
-    assert follower.stage.waits() == {LEARNER.name, CONTROL.name}
+    assert follower.stage.waits() == {LEARNER.name, CONTROL.name, MODELS.name}
     follower.add(*updates)
     assert follower.rows == 600
     follower.add(*controls())

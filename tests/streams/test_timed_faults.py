@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from simulated_book import config, controls, opening, same, spoil, table, ticks
+from simulated_book import config, controls, opening, same, spoil, swaps, table, ticks
 from windvane.agents.factory import AGENTS
 from windvane.streams.codec import cuts, from_json, to_json
 from windvane.streams.events import (
@@ -16,6 +16,7 @@ from windvane.streams.events import (
     Decisions,
     Event,
     Fills,
+    Model,
     Orders,
     Statements,
     cut,
@@ -32,6 +33,7 @@ from windvane.streams.topics import (
     FEATURES,
     FILLS,
     LEARNER,
+    MODELS,
     ORDERS,
     PROPOSALS,
     STATEMENTS,
@@ -80,7 +82,8 @@ def run(seed: int, faults: Faults) -> FaultyRunner:
     random = np.random.default_rng(seed)
     queues = [list(records(name, seed % 4)) for name in BOOKS]
     for name in BOOKS:
-        runner.send(CONTROL, [to_json(order) for order in controls(name)])
+        for order in (*controls(name), *swaps(name)):
+            runner.send(MODELS if isinstance(order, Model) else CONTROL, [to_json(order)])
     now = 0
     while any(queues):
         now += int(random.integers(500_000_000))
@@ -127,7 +130,7 @@ def check_positions(rows: Decisions, fills: list[bytes]) -> None:
 
 
 def check_as_recorded(runner: FaultyRunner, book: str, rows: Decisions) -> None:
-    inputs = [e for t in (CONTROL, LEARNER, PROPOSALS, FEATURES) for e in events(runner, t, book)]
+    inputs = [e for t in (MODELS, CONTROL, LEARNER, PROPOSALS, FEATURES) for e in events(runner, t, book)]
     again = list(as_recorded(opened(book), [rows], inputs))
     kept = [e for t in (DECISIONS, STATEMENTS) for e in events(runner, t, book)]
     same(table(e for e in again if isinstance(e, Decisions | Statements)), table(kept))

@@ -1,0 +1,38 @@
+"""Weights on their way to a book: a Model that carries them, and the Control that says when they are used.
+
+The model is written first. A control whose model is not there yet is not known yet: no row waits for it.
+"""
+
+import base64
+
+from windvane.metamodel.weights import WeightsError, digest
+from windvane.streams.events import Control, Model
+
+
+def swap_to(
+    raw: bytes, *, book: str, number: int, effective_from: int = 0, reason: str = ""
+) -> tuple[Model, Control]:
+    """What swaps a book to these safetensors, in the order in which to send it; number: as of any control."""
+    sha256 = digest(raw)
+    return (
+        Model(book=book, number=number, sha256=sha256, weights=base64.b64encode(raw).decode()),
+        Control(
+            book=book,
+            number=number,
+            action="swap",
+            effective_from=effective_from,
+            reason=reason,
+            model=sha256,
+        ),
+    )
+
+
+def bytes_of(model: Model) -> bytes:
+    """The safetensors of a model; raises WeightsError where they are not those that it names."""
+    try:
+        raw = base64.b64decode(model.weights, validate=True)
+    except ValueError as error:
+        raise WeightsError(f"not base64: {error}") from error
+    if digest(raw) != model.sha256:
+        raise WeightsError("its bytes have another SHA-256 than it says")
+    return raw

@@ -1,0 +1,212 @@
+"""Swaps on a broker: sent while the workers run, applied at a row that is recorded, the same in every other run."""
+
+import asyncio
+import shutil
+from asyncio import run
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from cli_harness import Ran, refusal, windvane
+from running import PARTITIONS, Inside, inside, put, records
+
+from retrained_book import FakeTrainer, events, settings
+from simulated_book import config, controls, learner, opening, same, swaps, table
+from simulated_book import ticks as market
+from windvane.infra.journal import JournalWriter
+from windvane.infra.kafka.history import of_journal
+from windvane.infra.kafka.replayer import send
+from windvane.infra.kafka.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.signing import guard
+from windvane.infra.kafka.swapping import load_meta_models
+from windvane.metamodel import weights
+from windvane.metamodel.members import predictor
+from windvane.metamodel.weights import WeightsError
+from windvane.streams.codec import from_json, to_json
+from windvane.streams.embedded import EmbeddedRunner
+from windvane.streams.events import Control, Decisions, Event, Model, Orders, Statements, Ticks, cut, join
+from windvane.streams.models import swap_to
+from windvane.streams.records import order_lines
+from windvane.streams.topics import CONTROL, DEAD_LETTERS, DECISIONS, MODELS, ORDERS, STATEMENTS, TICKS, Topic
+
+ROWS, FIRST, SECOND = 1_000, 500, 800
+
+
+def of_predictor(agents: int = 6) -> bytes:
+    rng = np.random.default_rng(3)
+    shapes = predictor.shapes(50, agents)
+    return weights.to_bytes(
+        {n: (0.1 * rng.standard_normal(s)).astype(np.float16) for n, s in shapes.items()}, {}
+    )
+
+
+def of_learner() -> bytes:
+    return learner(settings(), of_predictor())
+
+
+async def lying(kafka: KafkaSettings, topic: Topic) -> list[Event]:
+    return [from_json(raw) for raw in await records(kafka, topic, partition_of("book", PARTITIONS))]
+
+
+async def decided(kafka: KafkaSettings) -> Decisions | None:
+    found = [e for e in await lying(kafka, DECISIONS) if isinstance(e, Decisions)]
+    return join(found) if found else None
+
+
+def received(stages: Inside, topic: Topic) -> float:
+    """Records that the ensemble has read while it ran."""
+    samples = (s for family in stages.metrics["ensemble"].registry.collect() for s in family.samples)
+    return sum(
+        s.value
+        for s in samples
+        if s.name == "windvane_records_received_total" and s.labels["topic"] == topic.name
+    )
+
+
+def embedded(*orders: Event) -> list[Event]:
+    seen: list[Event] = []
+    runner = EmbeddedRunner(lambda topic, event: seen.append(event), trainer=FakeTrainer())
+    given = events(ROWS)
+    runner.feed(given[:1])
+    runner.control(orders)
+    runner.feed(given[1:])
+    return seen
+
+
+def test_swaps_while_the_workers_run_miss_no_row_and_are_the_same_in_every_run(
+    topics: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A learner's record is larger than what other topics hold. The ensemble is robbed of its state, too."""
+    monkeypatch.setenv("WINDVANE_CONTROL_KEY", topics.control_key or "")
+    for name, raw in (("learner", of_learner()), ("predictor", of_predictor())):
+        (tmp_path / name).write_bytes(raw)
+    start, ticks, end = events(ROWS)
+    assert isinstance(ticks, Ticks)
+
+    async def rows(stages: Inside, first: int, stop: int) -> None:
+        await put(topics, TICKS, [to_json(cut(ticks, at, at + 20)) for at in range(first, stop, 20)], "book")
+
+        async def done() -> bool:
+            found = await decided(topics)
+            return found is not None and found.last == stop - 1
+
+        await stages.until(f"row {stop - 1}", done, every=0.5)
+
+    async def swap(name: str, stages: Inside | None = None) -> None:
+        """Send it; returns when stages that run have read both records."""
+        before = {topic: received(stages, topic) if stages else 0 for topic in (MODELS, CONTROL)}
+        await asyncio.to_thread(
+            load_meta_models, tmp_path / name, book="book", bootstrap=topics.bootstrap, prefix=topics.prefix
+        )
+
+        async def there() -> bool:
+            return stages is not None and all(received(stages, topic) > n for topic, n in before.items())
+
+        if stages is not None:
+            await stages.until("the swap", there)
+
+    async def forged() -> None:
+        model, control = swap_to(of_predictor(), book="book", number=1)
+        await put(topics, MODELS, [to_json(model)], "book")
+        await put(topics, CONTROL, [to_json(msgspec.structs.replace(control, signature="00" * 32))], "book")
+
+    async def everything() -> float:
+        await put(topics, TICKS, [to_json(start)], "book")
+        async with inside(topics, tmp_path / "states", trainer=FakeTrainer()) as stages:
+            await forged()
+            await rows(stages, 0, FIRST)
+            await swap("learner", stages)
+            await rows(stages, FIRST, SECOND)
+        shutil.rmtree(tmp_path / "states" / topics.prefix / "ensemble")
+        await swap("predictor")
+        async with inside(topics, tmp_path / "states", trainer=FakeTrainer()) as again:
+            await rows(again, SECOND, ROWS)
+            await put(topics, TICKS, [to_json(end)], "book")
+
+            async def closed() -> bool:
+                found = await lying(topics, STATEMENTS)
+                return bool(found) and isinstance(found[-1], Statements) and found[-1].last == ROWS - 1
+
+            await again.until("the end", closed, every=0.5)
+        return stages.restarts() + again.restarts()
+
+    assert run(everything()) == 0
+    mine = run(decided(topics))
+    assert mine is not None
+    assert mine.seq.tolist() == list(range(ROWS))
+    at = [int(np.argmax(mine.controls == number)) for number in (1, 2)]
+    assert FIRST <= at[0] < SECOND <= at[1]
+    letters = [from_json(raw) for raw in run(records(topics, DEAD_LETTERS))]
+    assert {msgspec.structs.asdict(e)["reason"] for e in letters} == {
+        "model 1 is not signed by who may: set the key that the workers have",
+        "control 1 is not signed by who may: set the key that the workers have",
+    }
+    seen = embedded(
+        *swap_to(of_learner(), book="book", number=1, effective_from=at[0]),
+        *swap_to(of_predictor(), book="book", number=2, effective_from=at[1]),
+    )
+    same(table([mine]), table([join([e for e in seen if isinstance(e, Decisions)])]))
+    orders = [line for e in seen if isinstance(e, Orders) for _, line in order_lines(e, "BTCUSD")]
+    assert run(records(topics, ORDERS, partition_of("book", PARTITIONS))) == orders
+    assert orders
+    where = ("--bootstrap", topics.bootstrap, "--prefix", topics.prefix, "--book", "book")
+    audit = windvane("replay", *where, "--as-recorded", "--out", tmp_path / "audit")
+    assert audit.code == 0, audit.err
+    assert "the same to the last bit" in audit.err
+
+
+def test_a_journal_with_swaps_is_sent_signed_models_first(topics: KafkaSettings, tmp_path: Path) -> None:
+    orders = [*controls(), *swaps()]
+    folder = tmp_path / "journal"
+    with JournalWriter(folder) as writer:
+        runner = EmbeddedRunner(writer.write)
+        runner.feed([opening(config())])
+        runner.control(orders)
+        runner.feed([market(700)])
+    history = of_journal(folder, "again", lockstep=True)
+    wanted = [msgspec.structs.replace(order, book="again") for order in orders]
+    assert list(history.controls) == wanted
+    sent = send(topics, history, speed=0.0, rows=256, progress=lambda rows: None, stopping=lambda: False)
+    assert run(sent) == 700
+    believed = guard(topics)
+    for topic, kind in ((MODELS, Model), (CONTROL, Control)):
+        found = [from_json(raw) for raw in run(records(topics, topic))]
+        assert all(isinstance(e, Control | Model) and believed(e) for e in found)
+        assert [msgspec.structs.replace(e, signature="") for e in found] == [
+            e for e in wanted if isinstance(e, kind)
+        ]
+
+
+def command(kafka: KafkaSettings, *words: object) -> Ran:
+    return windvane(
+        "control", *words, "--book", "book", "--bootstrap", kafka.bootstrap, "--prefix", kafka.prefix
+    )
+
+
+def test_the_command_checks_before_it_sends(
+    topics: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WINDVANE_CONTROL_KEY", topics.control_key or "")
+    good, other, junk = tmp_path / "good", tmp_path / "other", tmp_path / "junk"
+    for path, raw in ((good, of_predictor()), (other, of_predictor(5)), (junk, b"\x80junk")):
+        path.write_bytes(raw)
+    run(put(topics, TICKS, [to_json(events(ROWS)[0])], "book"))
+    for words, says in (
+        (("swap",), "give --model FILE with swap"),
+        (("halt", "--model", good), "give --model FILE with swap"),
+        (("swap", "--model", tmp_path / "absent"), "holds no checkpoint"),
+        (("swap", "--model", junk), f"{junk}: not safetensors"),
+        (("swap", "--model", other), f"{other}: the predictor needs a tensor w1 of shape (6, 62, 128)"),
+    ):
+        assert says in refusal(command(topics, *words))
+    assert run(records(topics, MODELS)) == run(records(topics, CONTROL)) == []
+    ran = command(topics, "swap", "--model", good, "--from-seq", 700)
+    assert (ran.code, ran.err) == (0, "sent control 1 to book book: swap, from row 700\n")
+    (model,), (control,) = run(lying(topics, MODELS)), run(lying(topics, CONTROL))
+    assert isinstance(model, Model)
+    assert isinstance(control, Control)
+    assert (model.number, model.sha256, control.effective_from) == (1, control.model, 700)
+    assert model.sha256 == weights.digest(of_predictor())
+    with pytest.raises(WeightsError, match="not safetensors"):
+        load_meta_models(junk, book="elsewhere", bootstrap=topics.bootstrap, prefix=topics.prefix)

@@ -32,17 +32,8 @@ def names(simulated: bool, retraining: bool = False) -> tuple[str, ...]:
     singles = tuple(f"{m} alone" for m in taking_part if m != "equal")
     without = tuple(f"ours without {m}" for m in taking_part)
     known = ("hedge", "fixed share over agents", "ewma sharpe", "the guide, literally")
-    return (
-        EQUAL,
-        BEST,
-        EQUAL_BAND,
-        *known,
-        OURS,
-        *OPTIONS,
-        *singles,
-        *without,
-        *((ORACLE,) if simulated else ()),
-    )
+    ours = (OURS, *OPTIONS, *singles, *without)
+    return (EQUAL, BEST, *known, EQUAL_BAND, *ours, *((ORACLE,) if simulated else ()))
 
 
 def targets(rows: Rows, swaps: Swaps | None = None) -> Iterator[tuple[str, Floats]]:

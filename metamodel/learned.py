@@ -67,6 +67,9 @@ def load(manager: "MetaLearningEnsembleManager", raw: bytes) -> dict[str, str]:
     if into.keys() != found.keys():
         odd = ", ".join(sorted(into.keys() ^ found.keys())[:3])
         raise WeightsError(f"the weights are of another version of the learner: {odd} is in one of them only")
+    there, here = ("on" if part["predictor.layers.w1"].size else "off" for part in (found, into))
+    if there != here:
+        raise WeightsError(f"the weights are of a learner with retraining {there}, this one has it {here}")
     for name, value in into.items():
         if found[name].shape != value.shape or found[name].dtype != value.dtype:
             raise WeightsError(

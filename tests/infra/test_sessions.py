@@ -255,6 +255,16 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, call: Any, said: str) -> N
         call(trainer(tmp_path))
 
 
+def test_a_learner_fits_where_retraining_is_as_it_was() -> None:
+    whole, without = (
+        MetaLearningEnsembleManager(tuple(AGENTS), WeighingConfig(retraining=on)) for on in (True, False)
+    )
+    with pytest.raises(WeightsError, match="a learner with retraining on, this one has it off"):
+        load(without, to_bytes(whole, {}))
+    with pytest.raises(WeightsError, match="a learner with retraining off, this one has it on"):
+        load(whole, to_bytes(without, {}))
+
+
 @pytest.mark.parametrize("use", [1, 2, -1])
 def test_a_learner_that_says_to_use_a_predictor_that_is_not_there_is_refused(use: int) -> None:
     manager = MetaLearningEnsembleManager(tuple(AGENTS), WeighingConfig(retraining=use == 2))

@@ -96,6 +96,8 @@ SINGLES = [
         agents=("a", "b"), scores=(0.1, -1e-300), weights="QUJD",
     ),
     ev.Control(book="b", number=1, action="halt", effective_from=2**61, reason="weil \"nötig\"\n"),
+    ev.Control(book="b", number=2, action="swap", effective_from=0, model="ab" * 32),
+    ev.Model(book="b", number=2, sha256="ab" * 32, weights="QUJD", signature="cd"),
     ev.DeadLetter(book="b", source="s", reason="r", payload="\x00\x1f\u2028"),
 ]  # fmt: skip
 

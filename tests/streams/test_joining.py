@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from simulated_book import Recorded, Table, config, full_book, opening, outputs, plain_run, same, table
+from simulated_book import Recorded, Table, config, full_book, opening, outputs, plain_run, same, swaps, table
 from windvane.metamodel.config import WeighingConfig
 from windvane.streams.events import (
     Batch,
@@ -17,6 +17,7 @@ from windvane.streams.events import (
     Event,
     Features,
     LearnerUpdate,
+    Model,
     Proposals,
     Ticks,
     cut,
@@ -37,7 +38,8 @@ OVERLAPPING = (WORKERS[0], ("ema_momentum", "buy_and_hold"), WORKERS[2], ("vol_t
 
 @cache
 def recorded() -> Recorded:
-    return plain_run(*full_book())
+    events, orders = full_book()
+    return plain_run(events, [*orders, *swaps()[:3]])  # all but the one that gives a dead letter
 
 
 def named(name: str) -> Stage:
@@ -95,10 +97,10 @@ def interleaved(sources: Sequence[list[Event]], rng: np.random.Generator) -> lis
 
 
 def opened_in_time(events: list[Event], rng: np.random.Generator) -> list[Event]:
-    """Controls first, and the book opened among the first records: up to 64 are held before."""
+    """Controls and models first, and the book opened among the first records: up to 64 are held before."""
     first = next(e for e in events if isinstance(e, BookOpened))
-    rest = [e for e in events if not isinstance(e, Control | BookOpened)]
-    orders = [e for e in events if isinstance(e, Control)]
+    rest = [e for e in events if not isinstance(e, Control | Model | BookOpened)]
+    orders = [e for e in events if isinstance(e, Control | Model)]
     whole = [*moved(orders, rng, len(orders)), *rest]
     at = int(rng.integers(0, 60 - len(orders))) if rng.random() < 0.7 else 0
     return [*whole[:at], first, *whole[at:], first]
@@ -129,7 +131,7 @@ def test_the_recorded_run_is_worth_disturbing() -> None:
     assert isinstance(decisions, dict)
     assert len(updates) > 10
     assert decisions["learner"].max() == len(updates)
-    assert decisions["controls"].max() == len(inputs(named("ensemble"))[3])
+    assert decisions["controls"].max() == len(inputs(named("ensemble"))[4])
     assert set(decisions["state"].tolist()) == {0, 1, 2}
     assert {0, 1, 2, 4, 8}.issubset(decisions["flags"].tolist())
 
@@ -196,7 +198,7 @@ def test_repeated_early_records_do_not_count_as_more_rows_held() -> None:
 
 def test_a_source_that_is_waited_for_is_not_passed() -> None:
     stage = named("ensemble")
-    features, proposals, updates, _ = inputs(stage)
+    features, proposals, updates, *_ = inputs(stage)
     logic = stage.build(None)
     out = logic.step([*features[:-1], *proposals, *updates[1:]])
     first = updates[0]
@@ -212,5 +214,5 @@ def test_proposals_stage_of_no_agent_says_nothing_that_disturbs() -> None:
     out = ProposalsStage(None, ("nobody",)).step(features)
     ensemble = named("ensemble")
     sources = inputs(ensemble)
-    everything = [e for s in (sources[3], sources[0], out, *sources[1:3]) for e in s]
+    everything = [e for s in (*sources[3:], sources[0], out, *sources[1:3]) for e in s]
     same(table(ensemble.build(None).step(everything)), wanted(ensemble))

@@ -47,7 +47,7 @@ class MetaLearningConfig(RiskSettings):
     )
     no_trade_band: float = parameter(
         _W.no_trade_band,
-        "how far the target may be from what is wanted before it moves, to the edge",
+        "how far the agents' weighted sum may be from the target before that moves, to the edge",
         low=0,
         high=1,
         unit="standard deviations of the agents' targets",

@@ -24,22 +24,22 @@ def weighted(w: Floats, a: Floats) -> float:
 
 @inlined
 def aim(w: Floats, a: Floats, band: float, last: float) -> float:
-    """The target to follow: `last`, or as near to it as lies within `band` standard deviations of what is wanted.
+    """The target that is wanted: `last`, or as near to it as lies within `band` standard deviations of the sum.
 
-    Those are of the agents' targets a (N,) under the weights w (N,).
+    Both are of the agents' targets a (N,) under the weights w (N,).
     """
     mass = 0.0
     for i in range(w.shape[0]):
         mass += w[i]
-    wanted = weighted(w, a)
+    total = weighted(w, a)
     if mass <= 0.0:
-        return wanted
+        return total
     spread = 0.0
     for i in range(w.shape[0]):
-        deviation = a[i] - wanted / mass
+        deviation = a[i] - total / mass
         spread += w[i] * deviation * deviation
     width = band * math.sqrt(spread * mass)
-    return min(max(last, wanted - width), wanted + width)
+    return min(max(last, total - width), total + width)
 
 
 @kernel

@@ -32,11 +32,11 @@ def _holds(k: int, awake: Ints, count: int) -> bool:
 
 @inlined
 def _want(
-    k: int, aim: float, trust: float, target: Floats, confidence: Floats, awake: Ints, count: int
+    k: int, wanted: float, trust: float, target: Floats, confidence: Floats, awake: Ints, count: int
 ) -> tuple[float, float]:
     """Wanted target and confidence of account k, which does not hold."""
     if k == 0:
-        return aim, trust
+        return wanted, trust
     if k == 1:
         mean = 0.0
         sure = 0.0
@@ -126,12 +126,10 @@ def rounds(
             clock.f[0] = mid
             trust = netting.weighted(m.weights, inputs.confidence[t])
             trust /= max(1.0 - m.cash[0], 1e-12)  # of those who are believed; cash has no opinion
-            if count == 0:
-                clock.f[2] = clock.f[4] = _held(a, terms, 0, mid)
-            else:
-                clock.f[2] = netting.weighted(m.weights, inputs.target[t])
-                clock.f[4] = netting.aim(m.weights, inputs.target[t], rules.band, clock.f[4])
-            aim = clock.f[4]
+            wanted = _held(a, terms, 0, mid)
+            if count > 0:
+                wanted = netting.aim(m.weights, inputs.target[t], rules.band, clock.f[2])
+            clock.f[2] = wanted
             view = risk.View(
                 ts=ts,
                 good=good,
@@ -150,7 +148,7 @@ def rounds(
                         want, sure = _held(a, terms, k, mid), 0.0
                     else:
                         want, sure = _want(
-                            k, aim, trust, inputs.target[t], inputs.confidence[t], inputs.awake, count
+                            k, wanted, trust, inputs.target[t], inputs.confidence[t], inputs.awake, count
                         )
                     earned = clock.wanted[(good - 1 - terms.delay) % ring, k] * r
                     st.edge[k, 0] += _EDGE * (earned - st.edge[k, 0])

@@ -11,7 +11,7 @@ class Clock(NamedTuple):
     """What rounds remember of time."""
 
     n: Ints  # (8,) day, rows of it, seq and ts of the last row, good rows, ts of the last, in a row, warm rows
-    f: Floats  # (5,) mid of the last good row, EWMA of ns between good rows, last wanted, final target, aim
+    f: Floats  # (4,) mid of the last good row, EWMA of ns between good rows, last wanted and final target
     wanted: Floats  # (R, K) ring of every account's wanted target
 
 
@@ -56,4 +56,4 @@ class Outputs(NamedTuple):
 
 def new_clock(accounts: int, delay: int) -> Clock:
     """Nothing seen yet."""
-    return Clock(np.zeros(8, np.int64), np.zeros(5), np.zeros((delay + 3, accounts)))
+    return Clock(np.zeros(8, np.int64), np.zeros(4), np.zeros((delay + 3, accounts)))

@@ -150,7 +150,7 @@ class Decisions(Batch, frozen=True, kw_only=True):
     weights: Floats  # (n, A) on the capped simplex; with the cash expert they sum to what is not cash
     members: Floats  # (n, M) Fixed-Share weight of every member
     member_targets: Floats  # (n, M) target position of every member alone
-    wanted: Floats  # (n,) weighted sum of the agents' targets
+    wanted: Floats  # (n,) weighted sum of the agents' targets, but for moves too small to trade
     target: Floats  # (n,) after risk, in units of capital
     verdicts: Ints  # (n,) bit k: gate k of windvane.metamodel.risk.GATES acted
     state: Ints  # (n,) 0 active, 1 reduce-only, 2 halted

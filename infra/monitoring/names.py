@@ -65,7 +65,7 @@ METRICS: dict[str, Metric] = {
     "windvane_risk_state": Metric(GAUGE, "0 active, 1 reduce-only, 2 halted.", ("book",)),
     "windvane_equity": Metric(GAUGE, "Equity at the last row, currency.", ("book",)),
     "windvane_position": Metric(GAUGE, "Position at the last row, units of capital.", ("book",)),
-    "windvane_wanted": Metric(GAUGE, "Weighted sum of the agents' targets, units of capital.", ("book",)),
+    "windvane_wanted": Metric(GAUGE, "Target before risk, units of capital.", ("book",)),
     "windvane_target": Metric(GAUGE, "Target after risk, units of capital.", ("book",)),
     "windvane_drawdown_ratio": Metric(
         GAUGE, "Fall from the highest equity since this worker started, share of that.", ("book",)

@@ -103,6 +103,6 @@ def test_positions_shrink_once_and_confidence_is_that_of_the_agents() -> None:
         value = found[True, scaling][0]
         aim = netting.follow(weights, target, WeighingConfig().no_trade_band)
         sent = warm.astype(bool) & (np.abs(aim) > 0.1)
-        np.testing.assert_allclose(value[0], (weights * target).sum(axis=1), atol=1e-12)
+        np.testing.assert_allclose(value[0], aim, atol=1e-12)
         np.testing.assert_allclose(value[1, sent], factor * aim[sent], atol=2e-3)
     np.testing.assert_allclose(weights, plain * invested[:, None], atol=1e-12)

@@ -7,6 +7,7 @@ import pytest
 from timed_book import BOTH, FIRST, LOCKSTEP, NAMES, NONE, ONE, ROWS, Book, source
 
 from simulated_book import controls, same, table
+from windvane.metamodel.config import WeighingConfig
 from windvane.metamodel.risk import GATES
 from windvane.streams.events import (
     BookClosed,
@@ -88,11 +89,12 @@ def test_a_sleeper_repeats_its_last_target_without_confidence_and_weighs_nothing
     weights = book.decided.weights
     assert (weights[800:, len(FIRST) :] == 0.0).all()
     np.testing.assert_allclose(weights[800:, : len(FIRST)].sum(axis=1), 1.0, atol=1e-12)
-    wanted = book.decided.wanted[800:]
-    mine = first.target[800:900]
-    np.testing.assert_allclose(
-        wanted, (weights[800:900, : len(FIRST)] * mine).sum(axis=1), atol=1e-12, rtol=0
-    )
+    wanted = book.decided.wanted
+    for t in range(800, 900):
+        awake, mine = weights[t, : len(FIRST)], first.target[t]
+        total = awake @ mine
+        width = WeighingConfig().no_trade_band * np.sqrt(awake @ (mine - total) ** 2)
+        assert wanted[t] == pytest.approx(np.clip(wanted[t - 1], total - width, total + width), abs=1e-12)
 
 
 def test_with_nobody_awake_the_position_is_held_and_the_verdict_says_so() -> None:

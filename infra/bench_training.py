@@ -58,9 +58,8 @@ def measure() -> dict[str, float]:
     predictor_steps = steps / (time.monotonic() - began)
     trainer.close()
     with tempfile.TemporaryDirectory() as folder:
-        config = create_meta_learning_config(
-            "balanced", {"max_steps": _STEPS}
-        )  # enough to be retrained after each
+        # so many steps that the predictor is retrained after each episode
+        config = create_meta_learning_config("balanced", {"max_steps": _STEPS})
         session = MetaLearningEnsembleTrainer(config, "bench", folder)
         session.train_episode(0)  # compiles, loads torch
         before = session.training_stats["total_steps"]

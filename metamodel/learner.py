@@ -7,7 +7,7 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import inlined, kernel
-from windvane.metamodel import feature_set, fixed_share, heading, scores
+from windvane.metamodel import feature_set, fixed_share, heading, netting, scores
 from windvane.metamodel.config import WeighingConfig
 from windvane.metamodel.features import NAMES
 from windvane.metamodel.market import REGIMES
@@ -218,9 +218,7 @@ def weigh(m: Learner, rules: Rules, features: Floats, p: Floats, a: Floats, warm
         m.weights[i] *= 1.0 - m.cash[0]
         m.targets[good % ring, i] = a[i]
     for j in range(members):
-        target = 0.0
-        for i in range(n):
-            target += m.w[j, i] * a[i]
+        target = netting.weighted(m.w[j], a)
         if count == 0:  # nobody to follow: every member holds
             target = m.member_targets[(good - 1) % ring, j]
         m.member_targets[good % ring, j] = target

@@ -69,10 +69,8 @@ def regressors(agents: int) -> int:
 
 def parts(agents: int) -> Ints:
     """(D,) parts of a prediction: a feature; the posterior; a crossed feature in ranges, and elsewhere; a block."""
-    elsewhere, ranging = (
-        np.arange(len(CROSSED)) + _POSTERIOR + 1,
-        np.isin(np.arange(len(REGIMES)), (HIGH, LOW)),
-    )
+    elsewhere = np.arange(len(CROSSED)) + _POSTERIOR + 1
+    ranging = np.isin(np.arange(len(REGIMES)), (HIGH, LOW))
     crossed = elsewhere[:, None] + len(CROSSED) * ranging
     blocks = np.arange(_PARTS - BLOCKS, _PARTS).repeat(agents)
     features, posterior = np.arange(_POSTERIOR), np.full(len(REGIMES), _POSTERIOR)

@@ -124,6 +124,9 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     quorum_lag: int = 512  # timed: so many rows further, it closes with them at once
     interval: int = 0  # ns a row covers, 0 for ticks
     stale_after: int = 60 * SECOND  # ns without a good row after which the book is stale
+    most_ahead: int = (
+        60 * SECOND
+    )  # timed: ns by which a row may be dated ahead of the broker's time of its record
     agents: tuple[str, ...] = ()
     capital: float = 1_000_000.0  # currency, fixed: no compounding
     lot: float = 1e-8  # base currency
@@ -152,6 +155,7 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         )
         check(0 <= self.interval < _MOST_NS, f"interval is {self.interval}: give ns, or 0 for ticks")
         check(0 < self.stale_after < _MOST_NS, f"stale_after is {self.stale_after}: give ns above 0")
+        check(0 <= self.most_ahead < _MOST_NS, f"most_ahead is {self.most_ahead}: give ns, 0 or more")
         check(0 < len(self.agents) <= 64, "agents names no agent: give one to 64 of them")
         check(len(set(self.agents)) == len(self.agents), "agents names one agent twice: give each once")
         check(

@@ -14,7 +14,7 @@ from windvane.metamodel import round as one_round
 from windvane.metamodel.config import TradingConfig, WeighingConfig
 from windvane.metamodel.members import MEMBERS, predictor
 from windvane.metamodel.regime import shipped
-from windvane.metamodel.round_columns import Inputs, Outputs, new_clock
+from windvane.metamodel.round_columns import AT_HOME, Inputs, Outputs, new_clock
 from windvane.metamodel.scaler import FeatureScaler
 from windvane.metamodel.trading import Trading
 from windvane.metamodel.weights import WeightsError
@@ -215,6 +215,11 @@ class MetaLearningRiskManagedEnsemble(Trading):
         return Round(out, 0, 0, 1)
 
     @property
+    def away(self) -> bool:
+        """Whether the price was last seen on another level than the accounts are marked at."""
+        return int(self._clock.away[0]) != AT_HOME
+
+    @property
     def fills(self) -> int:
         """Fills of the ensemble's account so far."""
         return int(self._account.fills[0])
@@ -230,6 +235,7 @@ class MetaLearningRiskManagedEnsemble(Trading):
             equities=np.empty((n, accounts)),
             verdict=np.empty(n, np.int64),
             state=np.empty(n, np.int64),
+            away=np.empty(n, np.int64),
             counts=np.zeros(3, np.int64),
             order_row=np.empty(n, np.int64),
             order=np.empty((n, 2)),

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from windvane.agents.base import Ints
 from windvane.metamodel.control import CONTROLS
 from windvane.metamodel.ensemble import Round
 from windvane.metamodel.weights import WeightsError
@@ -164,6 +165,7 @@ def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
         awake=step.awake,
     )
     out = result.outputs
+    yield from _strays(state, rows, out.away)
     trained = state.schedule.advance(rows.seq, rows.flags)
     if state.timed is None:
         state.due.extend(seq + state.schedule.lag for _, seq in trained)
@@ -196,6 +198,22 @@ def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
         yield _fills(state, rows, result)
     if result.statements:
         yield _statements(state, result)
+
+
+def _strays(state: EnsembleBook, rows: Features, away: Ints) -> Iterator[Event]:
+    """Tell of rows at which the price went to a level that the accounts do not believe."""
+    left = np.flatnonzero(np.diff(away, prepend=int(state.away)) > 0)
+    state.away = bool(away[-1])
+    for row in left:
+        yield DeadLetter(
+            book=state.name,
+            source=f"features of {state.name}, seq {int(rows.seq[row])}",
+            reason=(
+                "price is on another level, again and again: the book is neither marked nor traded there, and only "
+                "reduces until a person resumes; to resume while the price is there is to believe it"
+            ),
+            payload=f"ts {int(rows.ts[row])}, mid {float(rows.mid[row])}",
+        )
 
 
 def _relearned(state: EnsembleBook, control: Control) -> Iterator[Event]:

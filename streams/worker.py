@@ -12,11 +12,11 @@ and goes on. Two ways to write:
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from windvane.metamodel.rows import LEAST_PRICE, MOST_PRICE, REPEATED
 from windvane.streams.books import FARTHEST_ROWS
 from windvane.streams.coalesce import coalesced
 from windvane.streams.codec import WireError, cuts, from_json, pack, to_json, unpack
 from windvane.streams.events import (
-    REPEATED,
     Batch,
     BookClosed,
     Control,
@@ -40,7 +40,6 @@ _MOST_BYTES = 600_000
 MOST_MODEL_BYTES = 8_000_000
 """Largest record of the topic models."""
 
-_LEAST_PRICE, _MOST_PRICE = 1e-15, 1e18
 _LONGEST_NAME = 200
 _LONGEST_REASON = 1000
 
@@ -124,8 +123,11 @@ class StageWorker:
         """For every topic written, the offset from which on the stored state knows nothing of it."""
         return dict(self._outputs)
 
-    def receive(self, topic: Topic, offset: int, raw: bytes) -> None:
-        """Take in a record; one that was seen before, or is no event, does no harm."""
+    def receive(self, topic: Topic, offset: int, raw: bytes, received: int | None = None) -> None:
+        """Take in a record; one that was seen before, or is no event, does no harm.
+
+        received: the broker's time of the record, UNIX ns, the same whenever the record is read.
+        """
         self._next[topic.name] = max(self._next[topic.name], offset + 1)
         source = f"{topic.name}, partition {self._checks.partition}, offset {offset}"
         try:
@@ -133,7 +135,7 @@ class StageWorker:
                 raise WireError(f"the record has {len(raw)} bytes: models have at most {MOST_MODEL_BYTES}")
             if topic is not MODELS and len(raw) > _MOST_BYTES:
                 raise WireError(f"the record has {len(raw)} bytes: cut it to at most 256 rows")
-            event = from_json(raw)
+            event = from_json(raw, received)
         except WireError as error:
             self._reject("", source, str(error), raw)
             return
@@ -278,4 +280,4 @@ def _until(event: Event) -> int:
 def _priced(rows: Features) -> bool:
     """Whether what is divided by is a price in every row that is good."""
     mid = rows.mid[(rows.flags & REPEATED) == 0]
-    return bool(((mid >= _LEAST_PRICE) & (mid <= _MOST_PRICE)).all())
+    return bool(((mid >= LEAST_PRICE) & (mid <= MOST_PRICE)).all())

@@ -13,7 +13,7 @@ from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 
 from windvane.infra.kafka.hosts import Hosts
-from windvane.infra.kafka.inlet import Delivered, DeliveredInlet
+from windvane.infra.kafka.inlet import MS, Delivered, DeliveredInlet
 from windvane.infra.kafka.plain import SESSION_MS
 from windvane.infra.kafka.plan import WorkerPlan
 from windvane.infra.kafka.settings import KafkaSettings
@@ -80,8 +80,10 @@ def build(
             message = event.message
             host = hosts[0][message.partition] if hosts else None
             if host is not None and isinstance(host.inlet, DeliveredInlet):
+                received = round(message.timestamp * 1000) * MS  # Faust makes seconds of them
                 host.inlet.deliver(
-                    TopicPartition(message.topic, message.partition), Delivered(message.offset, message.value)
+                    TopicPartition(message.topic, message.partition),
+                    Delivered(message.offset, message.value, received),
                 )
             event.ack()  # the group's offsets are for those who look at its lag
 

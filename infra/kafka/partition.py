@@ -16,7 +16,7 @@ from aiokafka.structs import RecordMetadata
 from windvane.infra.kafka.batches import batches, by_topic
 from windvane.infra.kafka.clients import close, ends_of, new_producer, new_reader
 from windvane.infra.kafka.closing import Closer
-from windvane.infra.kafka.inlet import Inlet
+from windvane.infra.kafka.inlet import MS, Inlet
 from windvane.infra.kafka.plan import WorkerPlan
 from windvane.infra.kafka.saver import Saver
 from windvane.infra.kafka.trainings import Trainings
@@ -177,7 +177,9 @@ class PartitionHost:
         for name, place in self._places.items():
             while self._topics[name] in first_read and at[place] < ends[place]:
                 for record in (await reader.getmany(place, timeout_ms=_RECOVERY_MS)).get(place, ()):
-                    worker.receive(self._topics[name], record.offset, record.value or b"")
+                    worker.receive(
+                        self._topics[name], record.offset, record.value or b"", record.timestamp * MS
+                    )
                 at[place] = await reader.position(place)
 
     async def _work_on(
@@ -228,7 +230,7 @@ class PartitionHost:
         for place, records in found.items():
             topic = self._topics[place.topic]
             for record in records:
-                worker.receive(topic, record.offset, record.value or b"")
+                worker.receive(topic, record.offset, record.value or b"", record.received)
             self._metrics.received(topic.name, self.partition, len(records))
         return bool(found)
 

@@ -116,7 +116,7 @@ class Joined:
         joined = np.empty(len(mid))
         for t in range(len(mid)):
             if flags[t] & REJOINED and not flags[t] & REPEATED and last > 0.0:
-                self.scale *= last / mid[t]
-            last = mid[t]
+                self.scale *= last / float(mid[t])
+            last = float(mid[t])
             joined[t] = mid[t] * self.scale
         return joined

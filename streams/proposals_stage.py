@@ -49,6 +49,16 @@ class ProposalsStage(BookStage[_Book]):
             agent.restore({k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)})
         return book
 
+    def knows(self, event: Event) -> bool:
+        """As of every stage; proposals of agents that run elsewhere are not its own."""
+        if (
+            isinstance(event, Proposals)
+            and self._agents is not None
+            and not set(event.agents) <= {*self._agents}
+        ):
+            return True
+        return super().knows(event)
+
     def take(self, state: _Book, event: Event) -> Iterator[Event]:
         """Hold features."""
         if isinstance(event, Features):

@@ -56,10 +56,10 @@ def upcast(
     what: str,
     writer: str,
 ) -> Saved:
-    """What was stored as this release would have stored it.
+    """What was stored, by its version as this release would have stored it.
 
     fresh: the fields of something new; what: what it is, in words; writer: the release that wrote it. Raises
-    UpgradeError where a newer release wrote it, or where fields are missing or of another shape.
+    UpgradeError where the version is not known here: a newer release wrote it.
     """
     known = version_of(upcasts)
     if not 1 <= version <= known:
@@ -70,16 +70,22 @@ def upcast(
     now, new = dict(saved), dict(fresh)
     for step in upcasts[version - 1 :]:
         now = step(now, new)
-    for name, value in new.items():
+    return now
+
+
+def check_fields(now: Mapping[str, Any], fresh: Mapping[str, Any], what: str, writer: str) -> None:
+    """Refuse what lacks a field of something new, or has an array of another shape or type, and raise UpgradeError.
+
+    Kernels do not check shapes: a field whose upcast was forgotten must not reach them.
+    """
+    why = "it is damaged, or of a development version that no upcast reads"
+    for name, value in fresh.items():
         if name not in now:
-            raise UpgradeError(
-                f"{what}, written by windvane {writer}, lacks {name}: it is damaged, or of a development version"
-            )
+            raise UpgradeError(f"{what}, written by windvane {writer}, lacks {name}: {why}")
         if isinstance(value, np.ndarray) and value.dtype != np.uint8:  # bytes may be of any length
             there = np.asarray(now[name])
             if there.shape != value.shape or there.dtype != value.dtype:
                 raise UpgradeError(
-                    f"{what}, written by windvane {writer}, has {name} as {there.dtype}{there.shape}, and windvane "
-                    f"{VERSION} has {value.dtype}{value.shape}: it is damaged, or of a development version"
+                    f"{what}, written by windvane {writer}, has {name} as {there.dtype}{there.shape}, not "
+                    f"{value.dtype}{value.shape}: {why}"
                 )
-    return now

@@ -9,7 +9,7 @@ import msgspec
 
 from windvane.agents.factory import create_agents
 from windvane.metamodel.config import digest
-from windvane.metamodel.upgrading import Upcast, UpgradeError, upcast, version_of
+from windvane.metamodel.upgrading import Upcast, UpgradeError, check_fields, upcast, version_of
 from windvane.streams.events import (
     Batch,
     BookClosed,
@@ -60,14 +60,11 @@ class BookStage(ABC, Generic[S]):
             for opened, saved in books.open:
                 book = msgspec.convert(opened, BookOpened)
                 self._opened[book.book] = book
+                fresh, what = self.open(book).save(), f"the stored state of book {book.book}"
                 now = upcast(
-                    saved,
-                    self.open(book).save(),
-                    self.upcasts,
-                    version=books.version,
-                    what=f"the stored state of book {book.book}",
-                    writer=books.writer,
+                    saved, fresh, self.upcasts, version=books.version, what=what, writer=books.writer
                 )
+                check_fields(now, fresh, what, books.writer)
                 self._states[book.book] = self.restore(book, now)
             closed = [msgspec.convert(opened, BookOpened) for opened in books.closed]
             self._closed = {book.book: book for book in closed}

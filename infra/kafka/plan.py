@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from windvane.agents.factory import create_agents
+from windvane.agents.kernel import this_program
+from windvane.agents.program import Program
 from windvane.infra.kafka.failpoints import Failpoint, failpoint
 from windvane.infra.kafka.settings import KafkaSettings, partition_of
 from windvane.infra.kafka.signing import guard
@@ -39,6 +41,7 @@ class WorkerPlan(NamedTuple):
     strike: Failpoint
     save_seconds: float = SAVE_SECONDS
     trainer: Trainer | None = None  # of the stage that asks for trainings
+    program: Program = this_program()  # stored with the states
 
     @property
     def group(self) -> str:

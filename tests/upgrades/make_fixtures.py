@@ -12,7 +12,7 @@ pipeline.tar.gz: of two books on one partition, as stages on topics run them,
     orders.jsonl, fills.jsonl, statements.jsonl, decisions.npz: what the release made of them
 backtest.tar.gz: a run of `windvane backtest` that was stopped at row STOP (stopped/), its file, and the same run
     finished (finished/)
-session.tar.gz: a checkpoint of a training session, and the weights (n, N) that its learner gave on rows of a seed
+session.tar.gz: a checkpoint of a training session, and the weights (n, N) that a learner with it gave on rows of a seed
 settings.json: every default of what decides results, and digests of some settings
 code.txt: the digest of the code that computed all this
 """
@@ -34,9 +34,12 @@ from windvane.infra import session
 from windvane.infra.kafka.plan import plan_of
 from windvane.infra.kafka.settings import KafkaSettings
 from windvane.infra.market import load_market
+from windvane.infra.sessions.checkpoints import read
 from windvane.infra.sessions.trainer import MetaLearningEnsembleTrainer
 from windvane.infra.simulated import write_market
 from windvane.metamodel.config import Costs, TradingConfig, digest
+from windvane.metamodel.ensemble import MetaLearningEnsembleManager
+from windvane.metamodel.learned import load
 from windvane.metamodel.limits import RiskLimits
 from windvane.metamodel.presets import PRESETS, made
 from windvane.streams.codec import from_json, to_json
@@ -143,7 +146,7 @@ def backtest(out: Path) -> None:
 
 
 def trained(out: Path) -> None:
-    """A checkpoint of a small training session, and what its learner gives on other rows."""
+    """A checkpoint of a small training session, and what a learner that loads it gives on other rows."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         config = made(
@@ -158,7 +161,9 @@ def trained(out: Path) -> None:
         trainer = MetaLearningEnsembleTrainer(config, "fixture", home / "session")
         trainer.train_episode(0)
         trainer.save_checkpoint("final_session")
-        manager = trainer.meta_ensemble.manager
+        weighing, delay = trainer.meta_ensemble.config.weighing, trainer.meta_ensemble.config.costs.delay
+        manager = MetaLearningEnsembleManager(config.agents, weighing, delay=delay)
+        load(manager, read(home / "session" / "final_session").raw)
         rng, rows = np.random.default_rng(7), 100
         given = manager.step(
             rng.normal(size=(rows, 50)),

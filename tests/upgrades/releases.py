@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-
 from release_books import Log, Stored
+
 from windvane.streams.codec import from_json
 from windvane.streams.events import Event
 from windvane.streams.topics import TOPICS, Topic
@@ -70,7 +70,7 @@ def of_pipeline() -> Release:
         decisions = dict(columns)
     return Release(
         records=records,
-        ends={name: 0 for name in topics} | json.loads(files["ends.json"]),
+        ends=dict.fromkeys(topics, 0) | json.loads(files["ends.json"]),
         states=states("states"),
         earlier=states("earlier"),
         coming=[(topics[told["topic"]], from_json(told["raw"].encode())) for told in coming],

@@ -1,23 +1,17 @@
-"""A release is stopped, this version starts from its states and topics, and gives the orders that it would have given."""
+"""A release is stopped, this version starts from its states and topics, and gives the orders that it would have."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from release_books import STOP, Log, Pipeline
+from release_books import Log, Pipeline
 from releases import Release, close_to, of_pipeline
 
 from windvane.agents.kernel import this_program
 from windvane.agents.program import Program
-from windvane.metamodel.upgrading import Saved, Upcast, as_new
-from windvane.streams.codec import from_json, unpack
-from windvane.streams.events import DeadLetter, Decisions, Event, join
-from windvane.streams.ensemble_stage import EnsembleStage
-from windvane.streams.features_stage import FeaturesStage
-from windvane.streams.proposals_stage import ProposalsStage, proposals_of
+from windvane.streams.codec import from_json
+from windvane.streams.events import Decisions, join
+from windvane.streams.proposals_stage import proposals_of
 from windvane.streams.stage import Stage, StateError
 from windvane.streams.stored import from_bytes
 from windvane.streams.topics import DEAD_LETTERS, DECISIONS, FILLS, ORDERS, STATEMENTS
@@ -57,6 +51,14 @@ def gone_on(release: Release, **others: type) -> Pipeline:
     return pipeline
 
 
+def tell_all(worker: StageWorker, release: Release) -> int:
+    """All records of the stage's own topics before its first step, and how many there are."""
+    told = [(topic, record.raw) for topic in worker.stage.emits for record in release.records[topic.name]]
+    for topic, raw in told:
+        worker.refuse_unclean(topic, raw)
+    return len(told)
+
+
 def after_stop(release: Release, log: Log, name: str) -> list[bytes]:
     return [record.raw for record in log.read(name, release.ends[name])]
 
@@ -92,12 +94,7 @@ class TestCleanStop:
     def test_it_knows_all_that_was_published(self, release: Release, name: str) -> None:
         """No record that lies on the topics is beyond a state that SIGTERM stored."""
         stage = next(s for s in stages() if s.name == name)
-        worker, told = make(stage, release.states[name]), 0
-        for topic in stage.emits:
-            for record in release.records[topic.name]:
-                worker.refuse_unclean(topic, record.raw)
-                told += 1
-        assert told > 5
+        assert tell_all(make(stage, release.states[name]), release) > 5
 
 
 class TestUncleanStop:
@@ -106,9 +103,7 @@ class TestUncleanStop:
         stage = next(s for s in stages() if s.name == name)
         worker = make(stage, release.earlier[name])
         with pytest.raises(StateError) as refused:
-            for topic in stage.emits:
-                for record in release.records[topic.name]:
-                    worker.refuse_unclean(topic, record.raw)
+            tell_all(worker, release)
         said = str(refused.value)
         assert said.startswith(f"windvane 0.1.0 (code {OLD.code}) was not stopped cleanly, ")
         assert said.endswith(f"stop it by SIGTERM, and then start {this_program()}")
@@ -150,23 +145,3 @@ class TestUncleanStop:
             b'"zscore_reversion"', b'"donchian_breakout"'
         )
         proposals.refuse_unclean(proposals.stage.emits[0], elsewhere)  # of agents that run in another worker
-
-
-class Remembering(FeaturesStage):
-    """The features stage of a version to come, whose books remember two things more."""
-
-    upcasts = (*FeaturesStage.upcasts, as_new("extra.ring", "extra.count"))
-
-    def open(self, opened: Any) -> Any:
-        book = super().open(opened)
-        book.extra = {"extra.ring": np.full(4, 7.0), "extra.count": 3}
-        save = book.save
-        book.save = lambda: {**save(), **book.extra}
-        return book
-
-    def restore(self, opened: Any, saved: Saved) -> Any:
-        book = super().restore(opened, saved)
-        book.extra = {name: saved[name] for name in ("extra.ring", "extra.count")}
-        save = book.save
-        book.save = lambda: {**save(), **book.extra}
-        return book

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 
 FIRST = "0.1.0"
 """The release whose states, runs and checkpoints do not name the release that wrote them."""

@@ -10,6 +10,11 @@ from windvane.streams.records import fill_lines, order_lines, seq_of_line
 from windvane.streams.stage import StateError
 from windvane.streams.topics import Topic
 
+_RECOVER = (
+    "if another version computed those, run it until it has caught up, stop it by SIGTERM and start this one then; "
+    "else the settings have changed, so start a new book"
+)
+
 
 def published(topic: Topic, raw: bytes) -> Event | None:
     """The event that a worker has written, None of garbage and of what lies on a topic as single lines."""
@@ -66,8 +71,7 @@ class Published:
                 yield raw
             elif known.pop(seq, None) != raw:
                 raise StateError(
-                    f"{topic.name} of {batch.book} at seq {seq} differ from what was published: "
-                    "the settings or the program have changed, so start a new book"
+                    f"{topic.name} of {batch.book} at seq {seq} differ from what was published: {_RECOVER}"
                 )
 
     def fresh_rows(self, topic: Topic, batch: Batch) -> Batch | None:
@@ -113,6 +117,6 @@ def _same(topic: Topic, old: Batch, new: Batch) -> None:
         was = getattr(old, name)[np.minimum(places, len(old) - 1)]
         if np.ascontiguousarray(value).tobytes() != np.ascontiguousarray(was).tobytes():
             raise StateError(
-                f"{topic.name} of {new.book} from seq {new.first} differ in column {name} from what was published: "
-                "the settings or the program have changed, so start a new book"
+                f"{topic.name} of {new.book} from seq {new.first} differ in column {name} from what was "
+                f"published: {_RECOVER}"
             )

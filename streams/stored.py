@@ -56,6 +56,6 @@ def refuse_unclean(logic: Logic, topic: Topic, event: Event, before: Program, no
     """
     if not isinstance(event, DeadLetter) and not logic.knows(event):
         raise StateError(
-            f"{before} was not stopped cleanly, {topic.name} hold more of book {event.book} than its stored state "
-            f"knows: run that version until it has caught up, stop it by SIGTERM, and then start {now}"
+            f"{before} was not stopped cleanly, topic {topic.name} holds more of book {event.book} than its stored "
+            f"state knows: run that version until it has caught up, stop it by SIGTERM, and then start {now}"
         )

@@ -112,7 +112,7 @@ class TestUncleanStop:
 
     def test_the_ensemble_refuses_when_it_follows(self, release: Release) -> None:
         states = release.states | {"ensemble": release.earlier["ensemble"]}
-        with pytest.raises(StateError, match="was not stopped cleanly, decisions hold more of book"):
+        with pytest.raises(StateError, match="was not stopped cleanly, topic decisions holds more of book"):
             Pipeline(release.log(), make, states, stages())
 
     def test_the_same_code_recovers_as_ever(self, release: Release) -> None:
@@ -136,10 +136,10 @@ class TestUncleanStop:
             make(stages()[k], release.states[n]) for k, n in enumerate(("features", "proposals"))
         )
         raw = next(r.raw for r in release.records["features"] if b'"BookOpened"' in r.raw[:30])
-        with pytest.raises(StateError, match="features hold more of book later"):
+        with pytest.raises(StateError, match="features holds more of book later"):
             features.refuse_unclean(features.stage.emits[0], raw.replace(b'"steady"', b'"later"', 1))
         raw = release.records["proposals"][-1].raw
-        with pytest.raises(StateError, match="proposals hold more of book later"):
+        with pytest.raises(StateError, match="proposals holds more of book later"):
             proposals.refuse_unclean(proposals.stage.emits[0], raw.replace(b'"clock"', b'"later"', 1))
         elsewhere = raw.replace(b'"clock"', b'"later"', 1).replace(
             b'"zscore_reversion"', b'"donchian_breakout"'

@@ -3,12 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
 from windvane.agents.factory import create_agents
 from windvane.metamodel.config import digest
+from windvane.metamodel.upgrading import Upcast, UpgradeError, check_fields, upcast, version_of
 from windvane.streams.events import (
     Batch,
     BookClosed,
@@ -17,9 +18,10 @@ from windvane.streams.events import (
     Decisions,
     Event,
     Features,
+    LearnerUpdate,
     Ticks,
 )
-from windvane.streams.stage import BookState, load_books, save_books
+from windvane.streams.stage import BookState, StateError, load_books, save_books
 from windvane.streams.topics import FEATURES
 
 S = TypeVar("S", bound=BookState)
@@ -37,6 +39,9 @@ FARTHEST_ROWS = 1 << 20
 class BookStage(ABC, Generic[S]):
     """Logic that keeps one state a book and treats books independently."""
 
+    upcasts: ClassVar[tuple[Upcast, ...]] = ()
+    """What turns a book's state of an older version into one of this: `windvane.metamodel.upgrading` says how."""
+
     def __init__(self, snapshot: bytes | None) -> None:
         self._opened: dict[str, BookOpened] = {}
         self._states: dict[str, S] = {}
@@ -46,14 +51,30 @@ class BookStage(ABC, Generic[S]):
         self._stray: dict[str, int] = {}  # how many early ones were there when last asked to give up
         self._moved: dict[str, None] = {}  # books to advance in the next step, whatever comes
         if snapshot is not None:
-            open_books, closed = load_books(snapshot)
-            for opened, saved in open_books:
+            self._load(snapshot)
+
+    def _load(self, snapshot: bytes) -> None:
+        """Raises StateError where this release cannot read what was stored."""
+        books = load_books(snapshot)
+        try:
+            for opened, saved in books.open:
                 book = msgspec.convert(opened, BookOpened)
                 self._opened[book.book] = book
-                self._states[book.book] = self.restore(book, saved)
-            for opened in closed:
-                book = msgspec.convert(opened, BookOpened)
-                self._closed[book.book] = book
+                fresh, what = self.open(book).save(), f"the stored state of book {book.book}"
+                now = upcast(
+                    saved, fresh, self.upcasts, version=books.version, what=what, writer=books.writer
+                )
+                check_fields(now, fresh, what, books.writer)
+                self._states[book.book] = self.restore(book, now)
+            closed = [msgspec.convert(opened, BookOpened) for opened in books.closed]
+            self._closed = {book.book: book for book in closed}
+        except UpgradeError as error:
+            raise StateError(str(error)) from error
+        except msgspec.ValidationError as error:
+            raise StateError(
+                f"a stored state, written by windvane {books.writer}, cannot be read ({error}): "
+                f"run windvane {books.writer} or newer"
+            ) from error
 
     @abstractmethod
     def open(self, opened: BookOpened) -> S:
@@ -175,7 +196,7 @@ class BookStage(ABC, Generic[S]):
 
     def snapshot(self) -> bytes:
         """State of every open book, and which are closed."""
-        return save_books(self._opened, self._states, self._closed)
+        return save_books(version_of(self.upcasts), self._opened, self._states, self._closed)
 
     def used(self, book: str, last: int) -> bool:
         """Whether a record of a book that ends with row `last` will never be needed again."""
@@ -219,6 +240,13 @@ class BookStage(ABC, Generic[S]):
 
     def close(self, book: str, stop: int) -> None:
         """Timed books: in the next step, close the rounds below `stop` with the agents that have answered."""
+
+    def knows(self, event: Event) -> bool:
+        """Whether an event that lies on one of the stage's topics was published before its state was stored."""
+        if event.book not in self._states:
+            return event.book in self._closed
+        row = event.trained_at if isinstance(event, LearnerUpdate) else -1
+        return self.reached(event.book) > (event.last if isinstance(event, Batch) else row)
 
 
 def letter(event: Event, reason: str) -> DeadLetter:

@@ -9,6 +9,7 @@ import numpy as np
 from windvane.agents.base import Ints
 from windvane.metamodel.control import CONTROLS
 from windvane.metamodel.ensemble import Round
+from windvane.metamodel.upgrading import as_new
 from windvane.metamodel.weights import WeightsError
 from windvane.streams.books import BookStage, letter
 from windvane.streams.ensemble_book import EnsembleBook, barrier
@@ -37,6 +38,8 @@ _COLUMNS = ("pnl", "position", "turnover", "fees", "orders", "exposure", "rows",
 
 class EnsembleStage(BookStage[EnsembleBook]):
     """Features, Proposals, LearnerUpdates, Models and Controls in; Decisions, Orders, Fills and Statements out."""
+
+    upcasts = (as_new("clock.away"),)
 
     def __init__(self, snapshot: bytes | None) -> None:
         self._followed: dict[str, list[Decisions]] = {}  # of books that are not open yet

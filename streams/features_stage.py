@@ -8,6 +8,7 @@ import numpy as np
 
 from windvane.metamodel.features import REASONS, MarketFeatureExtractor
 from windvane.metamodel.regime import MarketRegimeClassifier
+from windvane.metamodel.upgrading import as_new
 from windvane.streams.books import FARTHEST_ROWS, BookStage, letter
 from windvane.streams.events import (
     BAD,
@@ -53,6 +54,8 @@ class _Book:
 
 class FeaturesStage(BookStage[_Book]):
     """Ticks in, Features out; rows that never came are given up in the end and flagged."""
+
+    upcasts = (as_new("refused.n", "refused.price"),)
 
     def open(self, opened: BookOpened) -> _Book:
         """A new book."""

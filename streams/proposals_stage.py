@@ -8,6 +8,7 @@ import numpy as np
 
 from windvane.agents.factory import create_agents
 from windvane.metamodel.rows import Joined
+from windvane.metamodel.upgrading import as_new
 from windvane.streams.books import BookStage
 from windvane.streams.events import REPEATED, WARMUP, BookOpened, Event, Features, Proposals
 from windvane.streams.joining import Source
@@ -36,6 +37,8 @@ class _Book:
 class ProposalsStage(BookStage[_Book]):
     """Features in, Proposals out. agents: which of a book's agents run here; None: all."""
 
+    upcasts = (as_new("scale", "last"),)
+
     def __init__(self, snapshot: bytes | None, agents: tuple[str, ...] | None = None) -> None:
         self._agents = agents
         super().__init__(snapshot)
@@ -55,6 +58,16 @@ class ProposalsStage(BookStage[_Book]):
             prefix = f"{agent.name}."
             agent.restore({k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)})
         return book
+
+    def knows(self, event: Event) -> bool:
+        """As of every stage; proposals of agents that run elsewhere are not its own."""
+        if (
+            isinstance(event, Proposals)
+            and self._agents is not None
+            and not set(event.agents) <= {*self._agents}
+        ):
+            return True
+        return super().knows(event)
 
     def take(self, state: _Book, event: Event) -> Iterator[Event]:
         """Hold features."""

@@ -5,10 +5,30 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from windvane.streams.codec import from_json
-from windvane.streams.events import Batch, Decisions, Fills, Orders, Statements, cut, join
+from windvane.streams.events import Batch, Decisions, Event, Fills, Orders, Statements, cut, join
 from windvane.streams.records import fill_lines, order_lines, seq_of_line
 from windvane.streams.stage import StateError
 from windvane.streams.topics import Topic
+
+_RECOVER = (
+    "if another version computed those, run it until it has caught up, stop it by SIGTERM and start this one then; "
+    "else the settings have changed, so start a new book"
+)
+
+
+def published(topic: Topic, raw: bytes) -> Event | None:
+    """The event that a worker has written, None of garbage and of what lies on a topic as single lines."""
+    if _in_lines(topic):
+        return None
+    try:
+        event = from_json(raw)
+    except ValueError:
+        return None
+    return event if type(event) in topic.carries else None
+
+
+def _in_lines(topic: Topic) -> bool:
+    return Orders in topic.carries or Fills in topic.carries
 
 
 class Published:
@@ -21,15 +41,15 @@ class Published:
 
     def add(self, topic: Topic, raw: bytes) -> Decisions | None:
         """Take in a record, and give it if it is a decision; of garbage nothing follows."""
-        try:
-            if Orders in topic.carries or Fills in topic.carries:
+        if _in_lines(topic):
+            try:
                 book, seq = seq_of_line(raw)
-                self._lines.setdefault((topic.name, book), {})[seq] = raw
+            except ValueError:  # nothing that a worker has written
                 return None
-            event = from_json(raw)
-        except ValueError:  # nothing that a worker has written
+            self._lines.setdefault((topic.name, book), {})[seq] = raw
             return None
-        if not isinstance(event, Batch) or type(event) not in topic.carries:
+        event = published(topic, raw)
+        if not isinstance(event, Batch):
             return None
         self._rows.setdefault((topic.name, event.book), []).append(event)
         if not isinstance(event, Decisions):
@@ -51,8 +71,7 @@ class Published:
                 yield raw
             elif known.pop(seq, None) != raw:
                 raise StateError(
-                    f"{topic.name} of {batch.book} at seq {seq} differ from what was published: "
-                    "the settings or the program have changed, so start a new book"
+                    f"{topic.name} of {batch.book} at seq {seq} differ from what was published: {_RECOVER}"
                 )
 
     def fresh_rows(self, topic: Topic, batch: Batch) -> Batch | None:
@@ -98,6 +117,6 @@ def _same(topic: Topic, old: Batch, new: Batch) -> None:
         was = getattr(old, name)[np.minimum(places, len(old) - 1)]
         if np.ascontiguousarray(value).tobytes() != np.ascontiguousarray(was).tobytes():
             raise StateError(
-                f"{topic.name} of {new.book} from seq {new.first} differ in column {name} from what was published: "
-                "the settings or the program have changed, so start a new book"
+                f"{topic.name} of {new.book} from seq {new.first} differ in column {name} from what was "
+                f"published: {_RECOVER}"
             )

@@ -12,10 +12,13 @@ and goes on. Two ways to write:
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from windvane.agents.kernel import this_program
+from windvane.agents.program import Program
 from windvane.metamodel.rows import LEAST_PRICE, MOST_PRICE, REPEATED
+from windvane.streams import stored
 from windvane.streams.books import FARTHEST_ROWS
 from windvane.streams.coalesce import coalesced
-from windvane.streams.codec import WireError, cuts, from_json, pack, to_json, unpack
+from windvane.streams.codec import WireError, cuts, from_json, to_json
 from windvane.streams.events import (
     Batch,
     BookClosed,
@@ -29,7 +32,7 @@ from windvane.streams.events import (
     TrainRequest,
     TrainResult,
 )
-from windvane.streams.published import Published
+from windvane.streams.published import Published, published
 from windvane.streams.stage import Stage, StateError
 from windvane.streams.topics import DEAD_LETTERS, MODELS, Topic
 
@@ -71,7 +74,8 @@ class _Held(NamedTuple):
 class StageWorker:
     """A stage on one partition.
 
-    layout: what all workers must agree on; observe: told of every event that gives records.
+    layout: what all workers must agree on; observe: told of every event that gives records; program: which computes,
+    stored with the state.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class StageWorker:
         saved: bytes | None = None,
         checks: Checks | None = None,
         observe: Callable[[Event], None] = lambda event: None,
+        program: Program | None = None,
     ) -> None:
         self.stage = stage
         self._observe = observe
@@ -94,20 +99,22 @@ class StageWorker:
         self._reach: dict[tuple[str, str], int] = {}  # last row received of a topic and book
         self._published = Published()
         self._requests: list[TrainRequest] = []
+        self._program = program or this_program()
+        self.handed_over: Program | None = None  # which stored the state, where it was another
         state = None if saved is None else self._load(saved)
         self.logic = stage.build(state)
 
-    def _load(self, saved: bytes) -> bytes:
-        size = int.from_bytes(saved[:4], "little")
-        head = unpack(saved[4 : 4 + size])
-        if head["layout"] != self._layout:
+    def _load(self, raw: bytes) -> bytes:
+        saved = stored.from_bytes(raw)
+        if saved.layout != self._layout:
             raise StateError(
-                f"the stored state of {self.stage.name} is of another layout or version: "
-                "remove it, and the stage starts from the first record"
+                f"the stored state of {self.stage.name} is of another layout, {saved.layout}, and this worker is "
+                f"{self._layout}: remove it, and the stage starts from the first record"
             )
-        self._next = {name: int(offset) for name, offset in head["positions"].items()}
-        self._outputs = {name: int(offset) for name, offset in head["outputs"].items()}
-        return saved[4 + size :]
+        self._next |= {name: at for name, at in saved.positions.items() if name in self._next}
+        self._outputs = dict(saved.outputs)
+        self.handed_over = None if saved.program.code == self._program.code else saved.program
+        return saved.state
 
     @property
     def positions(self) -> Mapping[str, int]:
@@ -230,8 +237,17 @@ class StageWorker:
         for held in self._held.values():
             held[:] = [h for h in held if not used(h.book, h.last)]
 
+    def refuse_unclean(self, topic: Topic, raw: bytes) -> None:
+        """Told a record of the stage's own topics before the first step: raises StateError where another program
+        stored the state, and had published what the state does not know.
+        """
+        event = None if self.handed_over is None else published(topic, raw)
+        if event is not None and self.handed_over is not None:
+            stored.refuse_unclean(self.logic, topic, event, self.handed_over, self._program)
+
     def follow(self, topic: Topic, raw: bytes) -> None:
         """Tell the worker a record of its own that was committed after the stored state; of garbage nothing follows."""
+        self.refuse_unclean(topic, raw)
         decided = self._published.add(topic, raw)
         if decided is not None:
             self.logic.follow(decided)
@@ -260,14 +276,8 @@ class StageWorker:
         positions = {
             name: min((h.offset for h in held), default=self._next[name]) for name, held in self._held.items()
         }
-        head = pack(
-            {
-                "layout": self._layout,
-                "positions": positions,
-                "outputs": dict(outputs) if met else self._outputs,
-            }
-        )
-        return len(head).to_bytes(4, "little") + head + self.logic.snapshot()
+        ends = outputs if met else self._outputs
+        return stored.Stored(self._layout, self._program, positions, ends, self.logic.snapshot()).to_bytes()
 
 
 def _until(event: Event) -> int:

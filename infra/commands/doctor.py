@@ -28,9 +28,11 @@ def doctor() -> None:
     import platform
     import sys
 
+    from windvane.agents.program import VERSION
     from windvane.infra.progress import say
 
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    say(f"windvane {VERSION}")
     say(f"Python {platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores")
     if missing:
         say(f"missing: {', '.join(missing)}: run `pip install windvane` again")
@@ -44,11 +46,12 @@ def doctor() -> None:
             else f"missing {', '.join(absent)}: pip install 'windvane[{extra}]'"
         )
         say(f"{purpose}: {state}")
-    from windvane.agents.kernel import cache_folder, compiled_before
+    from windvane.agents.kernel import cache_folder, compiled_before, this_program
 
     folder = cache_folder()
     state = "compiled" if compiled_before() else "not compiled yet, the first run takes about a minute longer"
     say(f"kernels: {state} ({folder})")
+    say(f"what it computes is recorded as computed by {this_program()}")
     home = folder.parent
     while not home.exists():
         home = home.parent

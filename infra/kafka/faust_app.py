@@ -17,6 +17,7 @@ from windvane.infra.kafka.inlet import MS, Delivered, DeliveredInlet
 from windvane.infra.kafka.plain import SESSION_MS
 from windvane.infra.kafka.plan import WorkerPlan
 from windvane.infra.kafka.settings import KafkaSettings
+from windvane.infra.monitoring.groups import client_id
 from windvane.infra.monitoring.metrics import WorkerMetrics
 
 
@@ -48,6 +49,7 @@ def build(
         plan.group,
         broker=[f"kafka://{address}" for address in plan.settings.bootstrap.split(",")],
         **_login(plan.settings),
+        broker_client_id=client_id(plan.program),
         topic_allow_declare=False,
         topic_disable_leader=True,
         broker_session_timeout=SESSION_MS / 1000,

@@ -288,5 +288,5 @@ class TestFollow:
         changed = [
             (t, raw.replace(b'"buy"', b'"sell"') if t is ORDERS else raw) for t, raw in self.published(log)
         ]
-        with pytest.raises(StateError, match=r"so start a new book$"):
+        with pytest.raises(StateError, match=r"changed, so start a new book$"):
             recomputed(log, changed)

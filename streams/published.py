@@ -1,11 +1,13 @@
 """What a stage had published since its stored state: computed again it must be the same, and is not sent again."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 
 import numpy as np
 
 from windvane.streams.codec import from_json
-from windvane.streams.events import Batch, Decisions, Fills, Orders, Statements, cut, join
+from windvane.streams.events import Batch, DeadLetter, Decisions, Fills, Orders, Statements, cut, join
 from windvane.streams.records import fill_lines, order_lines, seq_of_line
 from windvane.streams.stage import StateError
 from windvane.streams.topics import Topic
@@ -18,6 +20,7 @@ class Published:
         self._rows: dict[tuple[str, str], list[Batch]] = {}
         self._lines: dict[tuple[str, str], dict[int, bytes]] = {}
         self._decided: dict[str, int] = {}
+        self._letters: Counter[bytes] = Counter()  # by digest: there may be many
 
     def add(self, topic: Topic, raw: bytes) -> Decisions | None:
         """Take in a record, and give it if it is a decision; of garbage nothing follows."""
@@ -29,6 +32,8 @@ class Published:
             event = from_json(raw)
         except ValueError:  # nothing that a worker has written
             return None
+        if isinstance(event, DeadLetter):
+            self._letters[sha256(raw).digest()] += 1
         if not isinstance(event, Batch) or type(event) not in topic.carries:
             return None
         self._rows.setdefault((topic.name, event.book), []).append(event)
@@ -40,6 +45,14 @@ class Published:
     def met(self, used: Callable[[str, int], bool]) -> bool:
         """Whether all of it has been computed again."""
         return not self._rows and all(used(*decided) for decided in self._decided.items())
+
+    def fresh_letter(self, raw: bytes) -> bool:
+        """Whether a dead letter is not published yet. Those that are need not be met again: some tell of the time."""
+        digest = sha256(raw).digest()
+        if self._letters[digest] > 0:
+            self._letters[digest] -= 1
+            return False
+        return True
 
     def fresh_lines(self, topic: Topic, batch: Orders | Fills, symbol: str) -> Iterator[bytes]:
         """The records of orders or fills that are not published yet."""

@@ -19,6 +19,10 @@ class Logic(Protocol):
         """Whether a record of a book that ends with row `last` will never be needed again."""
         ...
 
+    def knows(self, book: str) -> bool:
+        """Whether a book was ever opened."""
+        ...
+
     def reached(self, book: str) -> int:
         """Seq of the next row of a book to work off, 0 where it is not open."""
         ...

@@ -89,6 +89,7 @@ class StageWorker:
         self._checks = checks or Checks()
         self._held: dict[str, list[_Held]] = {topic.name: [] for topic in stage.reads}
         self._next = {topic.name: 0 for topic in stage.reads}
+        self._told: dict[str, int] = {}  # what lies below was received before the state was stored
         self._outputs: dict[str, int] = {}
         self._inbox: list[Event] = []
         self._letters: list[DeadLetter] = []
@@ -107,6 +108,7 @@ class StageWorker:
                 "remove it, and the stage starts from the first record"
             )
         self._next = {name: int(offset) for name, offset in head["positions"].items()}
+        self._told = {name: int(offset) for name, offset in head.get("told", {}).items()}
         self._outputs = {name: int(offset) for name, offset in head["outputs"].items()}
         return saved[4 + size :]
 
@@ -127,6 +129,7 @@ class StageWorker:
     def receive(self, topic: Topic, offset: int, raw: bytes) -> None:
         """Take in a record; one that was seen before, or is no event, does no harm."""
         self._next[topic.name] = max(self._next[topic.name], offset + 1)
+        told = offset < self._told.get(topic.name, 0)
         source = f"{topic.name}, partition {self._checks.partition}, offset {offset}"
         try:
             if topic is MODELS and len(raw) > MOST_MODEL_BYTES:
@@ -135,12 +138,14 @@ class StageWorker:
                 raise WireError(f"the record has {len(raw)} bytes: cut it to at most 256 rows")
             event = from_json(raw)
         except WireError as error:
-            self._reject("", source, str(error), raw)
+            if not told:
+                self._reject("", source, str(error), raw)
             return
         reason = self._refusal(topic, event)
-        if reason:
+        if reason and not told:
             self._reject(event.book[:_LONGEST_NAME], source, reason, raw)
-            return
+        if reason or (told and isinstance(event, Control | Model) and self.logic.knows(event.book)):
+            return  # what a person ordered is in the stored state, or done with
         self._held[topic.name].append(_Held(offset, event.book, _until(event)))
         self._inbox.append(event)
 
@@ -245,7 +250,9 @@ class StageWorker:
         fresh = self._published.fresh_rows(topic, event) if isinstance(event, Batch) else event
         if fresh is not None:
             for piece in cuts(fresh):
-                yield Record(topic, event.book, to_json(piece))
+                raw = to_json(piece)
+                if not isinstance(event, DeadLetter) or self._published.fresh_letter(raw):
+                    yield Record(topic, event.book, raw)
 
     def save(self, outputs: Mapping[str, int]) -> bytes:
         """The state to store once all that was sent is acknowledged.
@@ -262,6 +269,7 @@ class StageWorker:
             {
                 "layout": self._layout,
                 "positions": positions,
+                "told": self._next,
                 "outputs": dict(outputs) if met else self._outputs,
             }
         )

@@ -195,9 +195,9 @@ class BookStage(ABC, Generic[S]):
             return self.done(self._states[book]) > last
         return book in self._closed or book not in self._early
 
-    def knows(self, book: str) -> bool:
-        """Whether a book was ever opened."""
-        return book in self._opened or book in self._closed
+    def books(self) -> frozenset[str]:
+        """Names of all books that were ever opened."""
+        return frozenset((*self._opened, *self._closed))
 
     def reached(self, book: str) -> int:
         """Seq of the next row of a book to work off, 0 where it is not open."""

@@ -19,8 +19,8 @@ class Logic(Protocol):
         """Whether a record of a book that ends with row `last` will never be needed again."""
         ...
 
-    def knows(self, book: str) -> bool:
-        """Whether a book was ever opened."""
+    def books(self) -> frozenset[str]:
+        """Names of all books that were ever opened."""
         ...
 
     def reached(self, book: str) -> int:

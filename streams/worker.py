@@ -98,6 +98,7 @@ class StageWorker:
         self._requests: list[TrainRequest] = []
         state = None if saved is None else self._load(saved)
         self.logic = stage.build(state)
+        self._settled = self.logic.books()
 
     def _load(self, saved: bytes) -> bytes:
         size = int.from_bytes(saved[:4], "little")
@@ -109,6 +110,7 @@ class StageWorker:
             )
         self._next = {name: int(offset) for name, offset in head["positions"].items()}
         self._told = {name: int(offset) for name, offset in head.get("told", {}).items()}
+        self._published = Published(head.get("letters", ()))
         self._outputs = {name: int(offset) for name, offset in head["outputs"].items()}
         return saved[4 + size :]
 
@@ -144,7 +146,7 @@ class StageWorker:
         reason = self._refusal(topic, event)
         if reason and not told:
             self._reject(event.book[:_LONGEST_NAME], source, reason, raw)
-        if reason or (told and isinstance(event, Control | Model) and self.logic.knows(event.book)):
+        if reason or (told and isinstance(event, Control | Model) and event.book in self._settled):
             return  # what a person ordered is in the stored state, or done with
         self._held[topic.name].append(_Held(offset, event.book, _until(event)))
         self._inbox.append(event)
@@ -251,7 +253,7 @@ class StageWorker:
         if fresh is not None:
             for piece in cuts(fresh):
                 raw = to_json(piece)
-                if not isinstance(event, DeadLetter) or self._published.fresh_letter(raw):
+                if not isinstance(event, DeadLetter) or self._published.fresh_letter(event, raw):
                     yield Record(topic, event.book, raw)
 
     def save(self, outputs: Mapping[str, int]) -> bytes:
@@ -269,7 +271,8 @@ class StageWorker:
             {
                 "layout": self._layout,
                 "positions": positions,
-                "told": self._next,
+                "told": {name: max(at, self._told.get(name, 0)) for name, at in self._next.items()},
+                "letters": self._published.letters,
                 "outputs": dict(outputs) if met else self._outputs,
             }
         )

@@ -89,7 +89,7 @@ def spoil(rows: Ticks) -> Ticks:
 
 
 def controls(book: str = "book") -> list[Control]:
-    """One of each, some at one row, some before warm-up, one at a heartbeat; a halt passes what was planned for later."""
+    """One of each, some at one row, some before warm-up, one at a heartbeat; a halt passes a resume."""
     ordered = (
         ("reduce-only", 100),
         ("resume", 560),

@@ -58,7 +58,7 @@ class ControlLog:
     def passed(self, number: int) -> str:
         """Why a control is not applied any more: the first one applied with a higher number."""
         by = min((n for n in self._obeyed if n > number), default=None)
-        one = "one with a higher number" if by is None else f"control {by}"
+        one = "one with this number or a higher one" if by is None else f"control {by}"
         row = "" if by is None else f", at row {self._obeyed[by]}"
         return f"{one} was applied before it{row}, and numbers only rise: {AGAIN}"
 

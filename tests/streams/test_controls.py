@@ -62,6 +62,9 @@ def test_what_is_due_at_one_row_is_applied_in_the_order_of_its_numbers_a_row_eac
     assert rows.controls[[29, 30, 39, 40, 41]].tolist() == [0, 2, 2, 3, 3]  # 2 was due first, and passes 1
     assert len(letters(book.out)) == 1
     assert rows.state[40] == HALTED
+    book = Book().add(control(3, "resume", 40), control(2, "halt", 40), control(1, "reduce-only", 40))
+    assert upto(book, 60).decided.controls[39:44].tolist() == [0, 1, 2, 3, 3]
+    assert letters(book.out) == []
 
 
 def test_a_control_that_comes_too_late_is_told_of_once() -> None:
@@ -147,7 +150,9 @@ def test_only_so_many_numbers_are_remembered(monkeypatch: pytest.MonkeyPatch) ->
     assert [n for n, _ in saved["heard"]] == [n for n, _ in saved["obeyed"]] == [6, 7, 8]
     assert log.hear(control(8)) is None
     assert log.passed(7).startswith("control 8 was applied before it, at row 80, ")
-    assert log.passed(8).startswith("one with a higher number was applied before it, ")  # of an older state
+    assert log.passed(8).startswith(
+        "one with this number or a higher one was applied before it, "
+    )  # of an older state
 
 
 def test_a_state_without_this_memory_goes_on() -> None:
@@ -156,9 +161,9 @@ def test_a_state_without_this_memory_goes_on() -> None:
     state = book.stage._states["book"]
     saved = {k: v for k, v in state.save().items() if k not in ("heard", "obeyed", "lacking")}
     state.load(saved)
-    book.add(control(6, "resume", 700), control(5), control(2))
-    assert [letter[:10] for letter in letters(book.out)] == ["control 2 "]
-    assert "one with a higher number was applied before it" in letters(book.out)[0]
+    book.add(control(6, "resume", 700), control(5), control(2), control(4, "resume"))
+    assert [letter[:10] for letter in letters(book.out)] == ["control 2 ", "control 4 "]
+    assert "one with this number or a higher one was applied before it" in letters(book.out)[0]
     assert upto(book, 60).decided.controls[[49, 50]].tolist() == [4, 5]
 
 

@@ -130,7 +130,6 @@ class BookStage(ABC, Generic[S]):
         self._opened[event.book] = event
         self._states[event.book] = self.open(event)
         yield from self.opened(event)
-        self._awaiting.pop(event.book, None)
         for early in self._early.pop(event.book, ()):
             yield from self._take(early)
 
@@ -174,6 +173,7 @@ class BookStage(ABC, Generic[S]):
             letters += [_not_open(e) for e in orders[self._awaiting.get(book, 0) :]]
             self._awaiting[book] = len(orders)
         self._early = {book: held for book, held in early.items() if held}
+        self._awaiting = {book: told for book, told in self._awaiting.items() if book in self._early}
         self._stray = {book: len(held) for book, held in self._early.items()}
         return letters
 

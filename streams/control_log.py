@@ -66,7 +66,7 @@ class ControlLog:
 def refusal(control: Control, why: str) -> DeadLetter:
     """What tells of a control that is not applied, or came to nothing; the same wherever it is computed again."""
     return DeadLetter(
-        book=control.book, source=f"control {control.number}", reason=why, payload=said_by(control)
+        book=control.book, source=f"Control of book {control.book}", reason=why, payload=said_by(control)
     )
 
 
@@ -79,12 +79,16 @@ def unapplied(control: Control, why: str) -> DeadLetter:
 
 def said_by(control: Control) -> str:
     """The payload of the refusal of a control, by which its sender knows it."""
-    return to_json(control)[:_MOST_PAYLOAD].decode(errors="replace")
+    return _unsigned(control)[:_MOST_PAYLOAD].decode(errors="replace")
 
 
 def _identity(control: Control) -> str:
-    """The same for whoever signed it: with another key it is still the same order."""
-    return sha256(to_json(msgspec.structs.replace(control, signature=""))).hexdigest()[:16]
+    return sha256(_unsigned(control)).hexdigest()[:16]
+
+
+def _unsigned(control: Control) -> bytes:
+    """The same for whoever signed it: with another key, or none where there is no broker, it is the same order."""
+    return to_json(msgspec.structs.replace(control, signature=""))
 
 
 def _forget(by_number: dict[int, Any]) -> None:

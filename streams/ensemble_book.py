@@ -20,6 +20,7 @@ from windvane.streams.models import bytes_of
 from windvane.streams.retraining import weights_of
 from windvane.streams.schedule import Schedule
 from windvane.streams.timed import TimedJoint
+from windvane.streams.topics import CONTROL, MODELS
 
 
 class EnsembleBook:
@@ -156,10 +157,15 @@ class EnsembleBook:
         self.ordered = None
         return given
 
-    def lacks_control(self) -> bool:
-        """Whether the next row was decided with a control that is not here, or not signed by a key that is believed."""
+    def lacks(self) -> str:
+        """Topic of the control, or of its model, that the next row was decided with and that is not here; else ""."""
         choice = self.recorded.at(self.joint.taken)
-        return choice is not None and choice.control > self.control and choice.control not in self.controls
+        if choice is None or choice.control <= self.control:
+            return ""
+        control = self.controls.get(choice.control)
+        if control is None:  # or it is here, but not signed by a key that is believed
+            return CONTROL.name
+        return "" if self.ready(control) else MODELS.name
 
     def control_seq(self, control: Control) -> int:
         """The row a control is applied at: never in the past, one a row."""

@@ -78,8 +78,8 @@ class EnsembleStage(BookStage[EnsembleBook]):
 
     def waits_for(self, state: EnsembleBook) -> Iterator[str]:
         """Whoever has the next row, or the learner version or control that it needs."""
-        if state.lacks_control():
-            yield CONTROL.name
+        if state.lacks():
+            yield state.lacks()
         lacks = (state.joint.waits,) if state.timed is None else state.timed.lacks
         yield from filter(None, lacks) if any(lacks) else (LEARNER.name, CONTROL.name, MODELS.name)
 

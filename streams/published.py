@@ -12,7 +12,7 @@ from windvane.streams.records import fill_lines, order_lines, seq_of_line
 from windvane.streams.stage import StateError
 from windvane.streams.topics import Topic
 
-_OF_CONTROL = "control "
+_OF_CONTROL = "Control of book "
 
 
 class Published:

@@ -51,10 +51,8 @@ class _Watch:
         self.refusal: str | None = None
         partition = next(iter(sent.since)).partition
         self._decisions = settings.topic(DECISIONS)
-        self._sources = {
-            f"control {control.number}": said_by(control),
-            f"{CONTROL.name}, partition {partition}, offset {sent.offset}": None,
-        }
+        self._said = said_by(control)
+        self._place = f"{CONTROL.name}, partition {partition}, offset {sent.offset}"
 
     def add(self, topic: str, key: bytes | None, raw: bytes | None) -> None:
         """Take in a record of decisions or of dead letters."""
@@ -69,10 +67,10 @@ class _Watch:
             letter = from_json(raw or b"")
         except WireError:
             return
-        if isinstance(letter, DeadLetter) and letter.book == self.control.book:
-            said = self._sources.get(letter.source, "")
-            if said is None or (said and said == letter.payload):
-                self.refusal = letter.reason
+        if isinstance(letter, DeadLetter) and (
+            letter.source == self._place or (letter.book, letter.payload) == (self.control.book, self._said)
+        ):
+            self.refusal = letter.reason
 
 
 async def outcome(settings: KafkaSettings, sent: Sent, seconds: float = WAIT_SECONDS) -> Outcome:

@@ -61,7 +61,7 @@ def plain() -> dict[str, list[Event]]:
 
 def told(events: Iterable[Event]) -> list[tuple[str, str, str]]:
     """What is told of controls."""
-    letters = (e for e in events if isinstance(e, DeadLetter) and e.source.startswith("control "))
+    letters = (e for e in events if isinstance(e, DeadLetter) and e.source.startswith("Control of book "))
     return sorted((e.book, e.source, e.reason) for e in letters)
 
 

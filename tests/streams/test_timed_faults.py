@@ -133,7 +133,7 @@ def check_positions(rows: Decisions, fills: list[bytes]) -> None:
 
 def told(letters: list[Event]) -> list[str]:
     """What is told of controls, each once; that a model was not there in time is not for a replay to say."""
-    mine = [e for e in letters if isinstance(e, DeadLetter) and e.source.startswith("control ")]
+    mine = [e for e in letters if isinstance(e, DeadLetter) and e.source.startswith("Control of book ")]
     return sorted(e.reason for e in mine if "which is not there" not in e.reason)
 
 

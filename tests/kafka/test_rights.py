@@ -76,7 +76,7 @@ def grant(broker: Broker, home: Path, prefix: str, *users: str) -> None:
         "PREFIX": prefix,
     }
     script = "\n".join(["set -eu", *helpers, *chosen])
-    subprocess.run(["/bin/bash", "-c", script], env=environ, check=True, capture_output=True, timeout=120)
+    subprocess.run(["/bin/bash", "-c", script], env=environ, check=True, capture_output=True, timeout=300)
 
 
 def rights() -> dict[str, list[str]]:

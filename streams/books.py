@@ -14,6 +14,7 @@ from windvane.streams.events import (
     Batch,
     BookClosed,
     BookOpened,
+    Control,
     DeadLetter,
     Decisions,
     Event,
@@ -49,6 +50,7 @@ class BookStage(ABC, Generic[S]):
         self._last: dict[str, BookClosed] = {}
         self._early: dict[str, list[Event]] = {}
         self._stray: dict[str, int] = {}  # how many early ones were there when last asked to give up
+        self._awaiting: dict[str, int] = {}  # early controls that were told of
         self._moved: dict[str, None] = {}  # books to advance in the next step, whatever comes
         if snapshot is not None:
             self._load(snapshot)
@@ -104,6 +106,10 @@ class BookStage(ABC, Generic[S]):
         """What remains to be said of a book that is done."""
         yield from ()
 
+    def late(self, event: Event) -> Iterator[Event]:
+        """What to say of an event of a book that is closed."""
+        yield from ()
+
     def step(self, events: Sequence[Event]) -> list[Event]:
         """What follows from these events."""
         out: list[Event] = []
@@ -114,7 +120,9 @@ class BookStage(ABC, Generic[S]):
                 out.extend(self._open(event))
             elif event.book in self._states:
                 out.extend(self._take(event))
-            elif event.book not in self._closed:
+            elif event.book in self._closed:
+                out.extend(self.late(event))
+            else:
                 out.extend(self._hold(event))
         for book in touched:
             if book in self._states:
@@ -170,7 +178,7 @@ class BookStage(ABC, Generic[S]):
             yield _never_opened(event)
 
     def give_up_early(self) -> list[DeadLetter]:
-        """Reject rows of books that were not opened before them; what people ordered is kept.
+        """Reject rows of books that were not opened before them; what people ordered is kept, and told of once.
 
         Only what was there when asked the last time: an opening may be on its way while its followers are here.
         """
@@ -182,7 +190,11 @@ class BookStage(ABC, Generic[S]):
             letters += [_never_opened(e) for e in held[:old] if isinstance(e, Batch | BookClosed)]
             letters += [_never_opened(e) for e in kept[EARLY_RECORDS:]]
             early[book] = [*kept[:EARLY_RECORDS], *held[old:]]
+            orders = [e for e in early[book][: len(kept)] if isinstance(e, Control)]
+            letters += [_not_open(e) for e in orders[self._awaiting.get(book, 0) :]]
+            self._awaiting[book] = len(orders)
         self._early = {book: held for book, held in early.items() if held}
+        self._awaiting = {book: told for book, told in self._awaiting.items() if book in self._early}
         self._stray = {book: len(held) for book, held in self._early.items()}
         return letters
 
@@ -203,6 +215,10 @@ class BookStage(ABC, Generic[S]):
         if book in self._states:
             return self.done(self._states[book]) > last
         return book in self._closed or book not in self._early
+
+    def books(self) -> frozenset[str]:
+        """Names of all books that were ever opened."""
+        return frozenset((*self._opened, *self._closed))
 
     def reached(self, book: str) -> int:
         """Seq of the next row of a book to work off, 0 where it is not open."""
@@ -256,6 +272,13 @@ def letter(event: Event, reason: str) -> DeadLetter:
         source=f"{type(event).__name__} of book {event.book}",
         reason=reason,
         payload="",
+    )
+
+
+def _not_open(control: Control) -> DeadLetter:
+    return letter(
+        control,
+        f"control {control.number} of book {control.book} ({control.action}) waits: no book of that name is open",
     )
 
 

@@ -20,6 +20,10 @@ class Logic(Protocol):
         """Whether a record of a book that ends with row `last` will never be needed again."""
         ...
 
+    def books(self) -> frozenset[str]:
+        """Names of all books that were ever opened."""
+        ...
+
     def reached(self, book: str) -> int:
         """Seq of the next row of a book to work off, 0 where it is not open."""
         ...

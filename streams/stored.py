@@ -1,6 +1,6 @@
 """The stored state of a worker: where it goes on, which program stored it, and the state of its stage."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from windvane.agents.program import FIRST, Program
@@ -11,12 +11,18 @@ from windvane.streams.topics import Topic
 
 
 class Stored(NamedTuple):
-    """layout: what all workers must agree on; positions, outputs: offsets by topic, as of `StageWorker`."""
+    """The parts, by the names of `StageWorker`.
+
+    layout: what all workers must agree on; positions, outputs: offsets by topic; told: for every source the offset
+    before which dead letters were told; letters: digests of those that were published and not met again.
+    """
 
     layout: str
     program: Program
     positions: Mapping[str, int]
     outputs: Mapping[str, int]
+    told: Mapping[str, int]
+    letters: Sequence[str]
     state: bytes
 
     def to_bytes(self) -> bytes:
@@ -27,6 +33,8 @@ class Stored(NamedTuple):
                 "program": list(self.program),
                 "positions": dict(self.positions),
                 "outputs": dict(self.outputs),
+                "told": dict(self.told),
+                "letters": list(self.letters),
             }
         )
         return len(head).to_bytes(4, "little") + head + self.state
@@ -36,8 +44,10 @@ def from_bytes(raw: bytes) -> Stored:
     """What `to_bytes` gave, in this release or an older one."""
     size = int.from_bytes(raw[:4], "little")
     head = unpack(raw[4 : 4 + size])
-    positions, outputs = ({n: int(at) for n, at in head[key].items()} for key in ("positions", "outputs"))
-    return Stored(*_written_by(head), positions, outputs, raw[4 + size :])
+    positions, outputs, told = (
+        {n: int(at) for n, at in head.get(key, {}).items()} for key in ("positions", "outputs", "told")
+    )
+    return Stored(*_written_by(head), positions, outputs, told, head.get("letters", ()), raw[4 + size :])
 
 
 def _written_by(head: Mapping[str, Any]) -> tuple[str, Program]:

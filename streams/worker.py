@@ -93,6 +93,7 @@ class StageWorker:
         self._checks = checks or Checks()
         self._held: dict[str, list[_Held]] = {topic.name: [] for topic in stage.reads}
         self._next = {topic.name: 0 for topic in stage.reads}
+        self._told: dict[str, int] = {}  # what lies below was received before the state was stored
         self._outputs: dict[str, int] = {}
         self._inbox: list[Event] = []
         self._letters: list[DeadLetter] = []
@@ -103,6 +104,7 @@ class StageWorker:
         self.handed_over: Program | None = None  # which stored the state, where it was another
         state = None if saved is None else self._load(saved)
         self.logic = stage.build(state)
+        self._settled = self.logic.books()
 
     def _load(self, raw: bytes) -> bytes:
         saved = stored.from_bytes(raw)
@@ -113,6 +115,8 @@ class StageWorker:
             )
         self._next |= {name: at for name, at in saved.positions.items() if name in self._next}
         self._outputs = dict(saved.outputs)
+        self._told = dict(saved.told)
+        self._published = Published(saved.letters)
         self.handed_over = None if saved.program.code == self._program.code else saved.program
         return saved.state
 
@@ -136,6 +140,7 @@ class StageWorker:
         received: the broker's time of the record, UNIX ns, the same whenever the record is read.
         """
         self._next[topic.name] = max(self._next[topic.name], offset + 1)
+        told = offset < self._told.get(topic.name, 0)
         source = f"{topic.name}, partition {self._checks.partition}, offset {offset}"
         try:
             if topic is MODELS and len(raw) > MOST_MODEL_BYTES:
@@ -144,12 +149,14 @@ class StageWorker:
                 raise WireError(f"the record has {len(raw)} bytes: cut it to at most 256 rows")
             event = from_json(raw, received)
         except WireError as error:
-            self._reject("", source, str(error), raw)
+            if not told:
+                self._reject("", source, str(error), raw)
             return
         reason = self._refusal(topic, event)
-        if reason:
+        if reason and not told:
             self._reject(event.book[:_LONGEST_NAME], source, reason, raw)
-            return
+        if reason or (told and isinstance(event, Control | Model) and event.book in self._settled):
+            return  # what a person ordered is in the stored state, or done with
         self._held[topic.name].append(_Held(offset, event.book, _until(event)))
         self._inbox.append(event)
 
@@ -263,7 +270,9 @@ class StageWorker:
         fresh = self._published.fresh_rows(topic, event) if isinstance(event, Batch) else event
         if fresh is not None:
             for piece in cuts(fresh):
-                yield Record(topic, event.book, to_json(piece))
+                raw = to_json(piece)
+                if not isinstance(event, DeadLetter) or self._published.fresh_letter(event, raw):
+                    yield Record(topic, event.book, raw)
 
     def save(self, outputs: Mapping[str, int]) -> bytes:
         """The state to store once all that was sent is acknowledged.
@@ -276,8 +285,13 @@ class StageWorker:
         positions = {
             name: min((h.offset for h in held), default=self._next[name]) for name, held in self._held.items()
         }
+        told = {name: max(at, self._told.get(name, 0)) for name, at in self._next.items()}
         ends = outputs if met else self._outputs
-        return stored.Stored(self._layout, self._program, positions, ends, self.logic.snapshot()).to_bytes()
+        letters = self._published.letters
+        head = stored.Stored(
+            self._layout, self._program, positions, ends, told, letters, self.logic.snapshot()
+        )
+        return head.to_bytes()
 
 
 def _until(event: Event) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from windvane.agents.state import row_of
+from windvane.metamodel.config import ConfigError
 from windvane.metamodel.desk import REPEATED, WARMING, Desk, Played
 from windvane.metamodel.features import NAMES, WARMUP, FeatureRows
 from windvane.metamodel.learned import is_learned
@@ -29,6 +30,7 @@ class Trading:
     config: "TradingConfig"
     manager: "MetaLearningEnsembleManager"
     _settings: MetaLearningConfig | None = None
+    _followed: dict[str, Any] | None = None
     _desk: Desk | None = None
     _last: FeatureRows | None = None
     _good = 0
@@ -39,15 +41,34 @@ class Trading:
 
     @property
     def settings(self) -> MetaLearningConfig:
-        """What is remembered and told; set before the first row."""
+        """How it decides, and what is remembered and told: what is changed in it is in effect from the next row on.
+
+        The samples that a predictor is trained on are as many as `meta_lookback` says from the next market on. Agents
+        and what else an ensemble is made for cannot be changed: the next row raises ConfigError.
+        """
         if self._settings is None:
-            self._settings = MetaLearningConfig(agents=self.config.agents)
+            self._settings = MetaLearningConfig.of(self.config)
+            self._followed = dict(self._settings.__dict__)
         return self._settings
 
     @settings.setter
     def settings(self, settings: MetaLearningConfig) -> None:
-        self._settings = settings
-        self._desk = None
+        before, self._settings = self._settings, settings
+        try:
+            self.follow_settings()
+        except ConfigError:
+            self._settings = before
+            raise
+
+    def follow_settings(self) -> None:
+        """Take up what was changed in the settings; raises ConfigError where that cannot be."""
+        settings = self.settings
+        if settings.__dict__ != self._followed:
+            whole = _whole(self)
+            whole.reconfigure(settings.within(whole.config))
+            if self._desk is not None:
+                self._desk.follow(settings)
+            self._followed = dict(settings.__dict__)
 
     @property
     def desk(self) -> Desk:
@@ -58,6 +79,7 @@ class Trading:
 
     def new_market(self) -> None:
         """Keep what was learned, and the samples of it; start anew with account, agents and regimes."""
+        self.follow_settings()
         whole = _whole(self)
         self._trades += whole.fills
         fresh, now = type(whole)(self.config).state(), whole.state()
@@ -93,6 +115,7 @@ class Trading:
         to trade is `order_qty`. The first 512 rows warm up. A row that cannot be (NaN, price not above 0, time that
         goes back) is flagged and changes nothing; a state of another length raises ValueError.
         """
+        self.follow_settings()
         if self._used:
             self.new_market()
         rows = self._row(row_of(state), price, volume, ts, bid, ask)

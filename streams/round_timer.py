@@ -56,9 +56,8 @@ class RoundTimer:
             for mark in marks:
                 if now - mark.since >= config.round_timeout:
                     upto = max(upto, mark.stop)
-            if (
-                upto > start and book not in self._late
-            ):  # a later end would never be reached while proposals come
+            # One end at a time: where it moved on with every row, it would not be reached while proposals come.
+            if upto > start and book not in self._late:
                 self._late[book] = _Late(upto)
         return any(late.end is None for late in self._late.values())
 

@@ -103,6 +103,11 @@ def test_secrets_never_show() -> None:
         ),
         ({k: v for k, v in SASL.items() if "PROTOCOL" not in k}, "PLAINTEXT does not send it"),
         ({"WINDVANE_KAFKA_CA_FILE": "/nowhere"}, "PLAINTEXT does not use it"),
+        ({"WINDVANE_KAFKA_SASL_MECHANISM": "SCRAM-SHA-256"}, "PLAINTEXT does not use it"),
+        (
+            {"WINDVANE_KAFKA_BOOTSTRAP_SERVERS": "a:1"},
+            "unknown variable WINDVANE_KAFKA_BOOTSTRAP_SERVERS: there",
+        ),
         (
             {"WINDVANE_KAFKA_CA_FILE": "/nowhere", "WINDVANE_KAFKA_SECURITY_PROTOCOL": "SSL"},
             "there is no such file",

@@ -170,7 +170,9 @@ def test_how_the_predictor_is_trained_follows(tmp_path: Path) -> None:
     layers = trainer.meta_ensemble.manager.learner.predictor.layers
     found = {name: value.tobytes() for name, value in layers._asdict().items()}
     assert found == trained_with(tmp_path / "right", **values)
-    assert trainer.training_stats["predictor_swaps"] > 0
+    before = MetaLearningEnsembleTrainer(config, "fresh", tmp_path / "fresh").training_stats
+    told = trainer.train_full_session(1)
+    assert [name for name, value in before.items() if told[name] == value] == [], "every figure has moved"
 
 
 def test_another_environment_is_the_next_episodes(tmp_path: Path) -> None:

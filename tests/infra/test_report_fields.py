@@ -65,8 +65,13 @@ def test_every_field_of_the_metrics_moves(tmp_path: Path) -> None:
         [opening(full), *events[1:]],
         controls,
         {
-            **{"file": "b", "kind": "real", "preset": "conservative", "bars": "1 min bars"},
-            **{"rejected": {"duplicate": 3}, "notes": ["a note"], "pipeline_seconds": 2.0},
+            "file": "b",
+            "kind": "real",
+            "preset": "conservative",
+            "bars": "1 min bars",
+            "rejected": {"duplicate": 3},
+            "notes": ["a note"],
+            "pipeline_seconds": 2.0,
             "latency_us": {"p50": 1.0, "p99": 2.0},
         },
     )

@@ -104,6 +104,17 @@ def test_a_change_between_two_rows_is_in_effect_from_the_next(name: str) -> None
     assert play(whole, 1000, 2500).tobytes() != play(plain, 1000, 2500).tobytes()
 
 
+def test_who_holds_an_ensemble_and_asks_it_row_by_row_has_the_change_too() -> None:
+    whole = ensemble(config := made(), environment(config))
+    market = rows(0, 1000)
+    action = [whole.get_trading_action(x, float(p))[1] for x, p in zip(market.x, market.price, strict=True)]
+    assert abs(action[-1]["target"]) > 0.05
+    config.max_position = 0.05
+    told = whole.get_trading_action(market.x[-1], float(market.price[-1]))[1]
+    assert abs(told["target"]) <= 0.05
+    assert whole.config.limits.max_position == 0.05
+
+
 @pytest.mark.parametrize("name", sorted(FIXED))
 def test_what_an_ensemble_was_made_for_is_refused_before_anything_moves(name: str, tmp_path: Path) -> None:
     config = made(env_args={"max_steps": 50}, custom_params=others(name))

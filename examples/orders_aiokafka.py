@@ -3,7 +3,8 @@
     pip install aiokafka
     python orders_aiokafka.py --bootstrap 127.0.0.1:9092 --prefix windvane
 
-It is for books whose fills come from a venue; to see it work on a replay of history, give --history. What to copy:
+It shows how a venue is connected. No book reads its fills yet: all are filled on paper, and `fills` "venue" is refused.
+To see it work on a replay of history, give --history. What to copy:
 
 - Orders and fills are written in transactions, so both are read with isolation_level read_committed.
 - A fill's id is made of its order's. Asked twice to fill one order, the venue gives the same fill, byte for byte.

@@ -25,6 +25,7 @@ from windvane.infra.commands import (
     up,
     worker,
 )
+from windvane.infra.monitoring.logs import check_environment
 
 app = typer.Typer(
     name="windvane",
@@ -57,6 +58,7 @@ def main() -> None:
     """Run the command line; a problem of the user's is one sentence on stderr, never a traceback."""
     signal.signal(signal.SIGINT, _stop)
     try:
+        check_environment()
         code = app(_joined(sys.argv[1:]), standalone_mode=False)
     except typer.Abort as stop:
         raise SystemExit(130) from stop

@@ -9,7 +9,7 @@ from windvane.metamodel.limits import RiskLimits
 
 SECOND = 1_000_000_000
 CLOSINGS = ("lockstep", "timed")
-FILLS = ("paper", "venue")
+FILLS = ("paper",)
 ON_HALT = ("stop", "next-day", "resume-after")
 MOST_TRAINED = 12
 """Agents whose predictors' weights go into one record."""
@@ -116,7 +116,7 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """All that decides what the stages of one book compute."""
 
     symbol: str = "BTCUSD"
-    fills: str = "paper"
+    fills: str = "paper"  # on the rows that follow; a venue's fills are not read yet
     closing: str = "lockstep"
     round_timeout: int = (
         SECOND // 2
@@ -139,7 +139,11 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     weighing: WeighingConfig = msgspec.field(default_factory=WeighingConfig)
 
     def __post_init__(self) -> None:
-        check(self.fills in FILLS, f"fills is {self.fills!r}: give one of {', '.join(FILLS)}")
+        check(
+            self.fills != "venue",
+            "fills is 'venue': no stage reads a venue's fills yet, so give paper, or leave it out",
+        )
+        check(self.fills in FILLS, f"fills is {self.fills!r}: give {', '.join(FILLS)}")
         check(self.closing in CLOSINGS, f"closing is {self.closing!r}: give one of {', '.join(CLOSINGS)}")
         check(
             0 < self.round_timeout <= 3600 * SECOND,

@@ -46,7 +46,7 @@ class TrainingData(NamedTuple):
 
 
 class Desk:
-    """One market; `settings` is read as it stands for what does not decide results."""
+    """One market; what `settings` says is told as it stands, and remembered once `follow` was called."""
 
     def __init__(self, ensemble: "MetaLearningRiskManagedEnsemble", settings: MetaLearningConfig) -> None:
         self._ensemble, self.settings = ensemble, settings
@@ -72,6 +72,15 @@ class Desk:
         self._prices = Joined()
         self._warm = 0  # warm good rows
         self._open: tuple[Floats, Floats] | None = None  # features and posterior of the sample under way
+
+    def follow(self, settings: MetaLearningConfig) -> None:
+        """Remember as much as these settings say; a market's samples for training stay as many as it began with."""
+        self.settings = settings
+        self.classifier.look_back(settings.regime_history_window)
+        self.tracker.decisions = deque(self.tracker.decisions, settings.decision_history_size)
+        self.data = TrainingData(*(deque(kept, settings.meta_lookback) for kept in self.data))
+        for wrapper in self.wrappers.values():
+            wrapper.history = deque(wrapper.history, settings.agent_history_features)
 
     def play(self, rows: FeatureRows) -> Played:
         """n rows; what the extractor gave, or one row made by hand."""

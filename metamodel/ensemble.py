@@ -3,7 +3,7 @@
 Both are stepped through rows in order; neither reads a clock, a file or a random number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from windvane.agents.base import Floats, Ints
 from windvane.metamodel import account, learner, risk
 from windvane.metamodel import round as one_round
-from windvane.metamodel.config import TradingConfig, WeighingConfig
+from windvane.metamodel.config import TradingConfig, WeighingConfig, check
 from windvane.metamodel.learned import SCRATCH
 from windvane.metamodel.members import MEMBERS, predictor
 from windvane.metamodel.regime import shipped
@@ -21,6 +21,17 @@ from windvane.metamodel.trading import Trading
 from windvane.metamodel.weights import WeightsError
 
 _EMPTY = np.zeros(0)
+_FIXED: dict[str, Callable[[TradingConfig], Any]] = {
+    "agents": lambda c: c.agents,
+    "meta_learning_enabled": lambda c: c.weighing.prior[0] < sum(c.weighing.prior),
+    "performance_prediction_enabled": lambda c: c.weighing.retraining,
+    "regime_features_dim": lambda c: c.weighing.features,
+    "cash_expert": lambda c: c.weighing.cash_expert,
+    "max_orders": lambda c: c.limits.max_orders,
+    "delay": lambda c: c.costs.delay,
+    "capital": lambda c: c.capital,
+}
+"""What the arrays of an ensemble are made for, by the names that people set."""
 T = TypeVar("T")
 
 
@@ -160,6 +171,20 @@ class MetaLearningRiskManagedEnsemble(Trading):
         self._clock = new_clock(len(self.accounts), config.costs.delay)
         self._all = np.ones(len(config.agents), np.int64)
         self._resume_after = {"stop": -1, "next-day": 0, "resume-after": config.resume_after}[config.on_halt]
+
+    def reconfigure(self, config: TradingConfig) -> None:
+        """Decide with other settings from the next row on; raises ConfigError where one of them is fixed by now."""
+        if config == self.config:
+            return
+        for name, of in _FIXED.items():
+            was, now = of(self.config), of(config)
+            check(
+                was == now,
+                f"{name} was changed from {was} to {now} after this was made for it: set it back, or make another",
+            )
+        fresh = type(self)(config)
+        self.config, self.manager.rules = config, fresh.manager.rules
+        self._terms, self._gates, self._resume_after = fresh._terms, fresh._gates, fresh._resume_after
 
     def step(
         self,

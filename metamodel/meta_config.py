@@ -1,17 +1,21 @@
 """MetaLearningConfig: every setting of the meta-learner under one name each, checked when it is assigned.
 
-It is where people set things; what a pipeline is built from are the frozen settings that it converts to, so nothing
-that was built changes when it does.
+It is where people set things; what a pipeline is built from are the frozen settings that it converts to. A book on a
+log keeps those that it was opened with. Ensembles, trainers and evaluators that were made from a MetaLearningConfig
+take up what is changed in it, or refuse it.
 """
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
+import msgspec
+
 from windvane.agents.base import Agent
 from windvane.agents.factory import AGENTS, create_agents
 from windvane.metamodel.config import ConfigError, TradingConfig, WeighingConfig
 from windvane.metamodel.feature_set import MOST
+from windvane.metamodel.limits import RiskLimits
 from windvane.metamodel.market import REGIMES
 from windvane.metamodel.parameters import Parameter, checked, parameter, unknown
 from windvane.metamodel.risk_settings import RiskSettings
@@ -176,10 +180,34 @@ class MetaLearningConfig(RiskSettings):
         )
         if self.meta_learning_enabled:
             return made
-        only_equal = (1.0, *(0.0 for _ in made.prior[1:]))
         return WeighingConfig(
-            max_agent_weight=1.0, min_diversification_agents=0, no_trade_band=0.0, prior=only_equal
+            max_agent_weight=1.0, min_diversification_agents=0, no_trade_band=0.0, prior=_only_equal()
         )
+
+    @classmethod
+    def of(cls, config: TradingConfig) -> "MetaLearningConfig":
+        """What a book's settings are in these names; what has none, such as another prior, is left out."""
+        weighing, limits = config.weighing, config.limits
+        told = {name: getattr(weighing, name) for name in _WEIGHING}
+        told |= {name: getattr(limits, name) for name in RiskLimits.__struct_fields__}
+        told |= {
+            "agents": config.agents,
+            "meta_learning_enabled": _learned(weighing),
+            "performance_prediction_enabled": weighing.retraining,
+            "regime_features_dim": weighing.features,
+            "kelly_criterion_enabled": limits.kelly_fraction is not None,
+            "kelly_fraction": limits.kelly_fraction or cls().kelly_fraction,
+        }
+        made = cls()
+        made.__dict__.update(told)  # unchecked: a book may hold what nobody would set here
+        return made
+
+    def within(self, config: TradingConfig) -> TradingConfig:
+        """A book's settings with these in place of its own; what has no name here stays."""
+        weighing = self.weighing()
+        if self.meta_learning_enabled and _learned(config.weighing):
+            weighing = msgspec.structs.replace(weighing, prior=config.weighing.prior)
+        return msgspec.structs.replace(config, agents=self.agents, weighing=weighing, limits=self.limits())
 
     def trading(self, **others: Any) -> TradingConfig:
         """All of it, frozen; others: fields of TradingConfig that are no matter of the meta-learner, costs say."""
@@ -194,6 +222,16 @@ PARAMETERS: dict[str, Parameter] = {
 
 _OBJECTS = ("agent_class", "env_class", "env_args")
 _WEIGHING = tuple(name for name in WeighingConfig.__struct_fields__ if name in PARAMETERS)
+
+
+def _learned(weighing: WeighingConfig) -> bool:
+    """Whether anything but equal weights is believed."""
+    return weighing.prior[0] < sum(weighing.prior)
+
+
+def _only_equal() -> tuple[float, ...]:
+    """The prior that believes in equal weights alone."""
+    return (1.0, *(0.0 for _ in _W.prior[1:]))
 
 
 def _whole(name: str, value: Any) -> Any:

@@ -160,6 +160,20 @@ class MarketRegimeClassifier:
         seen = int(self._memory.held.sum())
         return float(self._memory.held[self._memory.seen[rk.LABEL]]) / seen if seen else 0.0
 
+    def look_back(self, window: int) -> None:
+        """Measure `stability` on another number of good rows; a longer one fills up as they come."""
+        m, before = self._memory, len(self._memory.recent)
+        if window == before:
+            return
+        recent, held = np.full(window, -1, np.int64), np.zeros_like(m.held)
+        rows = int(m.seen[rk.GOOD])
+        for k in range(max(0, rows - min(window, before)), rows):
+            label = int(m.recent[k % before])
+            if label >= 0:
+                recent[k % window] = label
+                held[label] += 1
+        self._memory = m._replace(recent=recent, held=held)
+
     @property
     def transitions(self) -> list[tuple[int, str, str]]:
         """The last hundred changes of the label, oldest first: (index of the good row, from, to)."""

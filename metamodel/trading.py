@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from windvane.agents.state import row_of
+from windvane.metamodel.config import ConfigError
 from windvane.metamodel.desk import Desk, Played
 from windvane.metamodel.features import NAMES, WARMUP, FeatureRows
 from windvane.metamodel.learned import is_learned
@@ -31,6 +32,7 @@ class Trading:
     config: "TradingConfig"
     manager: "MetaLearningEnsembleManager"
     _settings: MetaLearningConfig | None = None
+    _followed: dict[str, Any] | None = None
     _desk: Desk | None = None
     _last: FeatureRows | None = None
     _answer: dict[str, Any] | None = None
@@ -42,15 +44,34 @@ class Trading:
 
     @property
     def settings(self) -> MetaLearningConfig:
-        """What is remembered and told; set before the first row."""
+        """How it decides, and what is remembered and told: what is changed in it is in effect from the next row on.
+
+        The samples that a predictor is trained on are as many as `meta_lookback` says from the next market on. Agents
+        and what else an ensemble is made for cannot be changed: the next row raises ConfigError.
+        """
         if self._settings is None:
-            self._settings = MetaLearningConfig(agents=self.config.agents)
+            self._settings = MetaLearningConfig.of(self.config)
+            self._followed = dict(self._settings.__dict__)
         return self._settings
 
     @settings.setter
     def settings(self, settings: MetaLearningConfig) -> None:
-        self._settings = settings
-        self._desk = None
+        before, self._settings = self._settings, settings
+        try:
+            self.follow_settings()
+        except ConfigError:
+            self._settings = before
+            raise
+
+    def follow_settings(self) -> None:
+        """Take up what was changed in the settings; raises ConfigError where that cannot be."""
+        settings = self.settings
+        if settings.__dict__ != self._followed:
+            whole = _whole(self)
+            whole.reconfigure(settings.within(whole.config))
+            if self._desk is not None:
+                self._desk.follow(settings)
+            self._followed = dict(settings.__dict__)
 
     @property
     def desk(self) -> Desk:
@@ -63,6 +84,7 @@ class Trading:
         """Begin another series of prices: keep what was learned, and the samples of it; start anew with account, agents
         and regimes, and warm up again.
         """
+        self.follow_settings()
         whole = _whole(self)
         self._trades += whole.fills
         fresh, now = type(whole)(self.config).state(), whole.state()
@@ -107,6 +129,7 @@ class Trading:
         the last, however often it comes; during the warm-up it starts the series anew. A state of another length raises
         ValueError. To ask what would be done without doing it, use `preview`.
         """
+        self.follow_settings()
         if self._used:
             self.new_market()
         x, last, price, volume = row_of(state), self._last, float(price), float(volume)

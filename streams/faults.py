@@ -230,11 +230,11 @@ class FaultyRunner:
         """Close the rounds of timed books that are due; in the next step."""
         logic = instance.worker.logic
         waiting = logic.waiting()
-        if waiting:
-            configs = {book: logic.opened_as(book).config for book in waiting}
-            end, read = self.log.end(PROPOSALS.name), instance.worker.positions[PROPOSALS.name]
-            for book, stop in instance.timer.due(waiting, configs, self._now, end, read).items():
-                logic.close(book, stop)
+        configs = {book: logic.opened_as(book).config for book in waiting}
+        if instance.timer.watch(waiting, configs, self._now):
+            instance.timer.ends_at(self.log.end(PROPOSALS.name))
+        for book, stop in instance.timer.due(instance.worker.next_offset(PROPOSALS)).items():
+            logic.close(book, stop)
 
     def _read(self, instance: _Instance) -> None:
         """A few records of one source; controls to their end first, as a lockstep book needs them."""

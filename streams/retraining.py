@@ -28,7 +28,7 @@ class Retraining:
     def __init__(self, book: str, config: TradingConfig) -> None:
         self.settled = 0
         self._book = book
-        self._config = config
+        self.config = config
         self._weights = b""  # in use
         self._drafts: dict[int, LearnerUpdate] = {}  # told, not decided: as if kept
         self._data: dict[int, bytes] = {}  # of every draft, without the weights to start from
@@ -47,12 +47,12 @@ class Retraining:
 
     def verify(self, raw: bytes) -> None:
         """Raises WeightsError where the predictor cannot use these weights."""
-        predictor.load(raw, self._config.weighing.features, len(self._config.agents))
+        predictor.load(raw, self.config.weighing.features, len(self.config.agents))
 
     def tell(self, draft: LearnerUpdate, sampled: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
         """The rows that train a version are there; sampled: as `samples.newest` gives them."""
         self._drafts[draft.version] = draft
-        self._data[draft.version] = _data(self._config, draft.version, sampled)
+        self._data[draft.version] = _data(self.config, draft.version, sampled)
 
     def adopt(self, update: LearnerUpdate) -> None:
         """Take in what lies in the log: it wins over what is trained here."""

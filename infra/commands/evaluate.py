@@ -6,9 +6,13 @@ from typing import Annotated
 import typer
 
 from windvane.infra.commands import options
+from windvane.infra.commands.given import refuse_idle
+
+_SIMULATED, _FILE = {"seeds", "ticks", "jobs"}, {"bars", "fee_bp", "half_spread_bp"}
 
 
 def evaluate(
+    context: typer.Context,
     market: Annotated[
         str | None, typer.Option(help="Simulated market: standard, mild, hard, swapped or null.")
     ] = None,
@@ -40,6 +44,10 @@ def evaluate(
     from windvane.metamodel.config import Costs, check
 
     check((market is None) != (file is None), "give one of --market NAME and --file FILE")
+    if file is None:
+        refuse_idle(context, _FILE, "on a simulated market")
+    else:
+        refuse_idle(context, _SIMULATED, "on a file")
     check(jobs is None or jobs >= 1, f"--jobs is {jobs}: give 1 or more")
     check(retraining in ("on", "off"), f"--retraining is {retraining!r}: give on or off")
     late = (0 if file is None else 1) if delay is None else delay
@@ -55,7 +63,8 @@ def evaluate(
         )
     else:
         found = [compared(from_file(file, bars, costs), retraining == "on", bootstrap=True)]
-        title = f"{file.name}, {bars or 'as it is'}, fee {fee_bp:g} bp, filled {late} tick(s) late"
+        spread = f", half spread {half_spread_bp:g} bp" if half_spread_bp else ""
+        title = f"{file.name}, {bars or 'as it is'}, fee {fee_bp:g} bp{spread}, filled {late} tick(s) late"
     rows = table(found)
     out.mkdir(parents=True, exist_ok=True)
     _write(out / "table.json", title, rows)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from windvane.infra.commands.given import refuse_idle
+
 EXAMPLES = """
 Examples:\n
   windvane worker features --bootstrap 127.0.0.1:9092\n
@@ -14,6 +16,7 @@ Examples:\n
 
 
 def worker(
+    context: typer.Context,
     stage: Annotated[
         str, typer.Argument(help="features, proposals:AGENT,..., ensemble or feedback.", metavar="STAGE")
     ],
@@ -33,6 +36,8 @@ def worker(
     from windvane.infra.kafka.service import check_port, run_worker
     from windvane.infra.kafka.settings import KafkaSettings
 
+    if web_port == 0:
+        refuse_idle(context, {"web_host"}, "without --web-port")
     run_worker(
         stage,
         KafkaSettings.load(bootstrap, prefix),

@@ -35,6 +35,7 @@ _VARIABLES = {
     "control_key": "WINDVANE_CONTROL_KEY",
     "control_key_old": "WINDVANE_CONTROL_KEY_OLD",
 }
+_KAFKA, _FILE = "WINDVANE_KAFKA_", "WINDVANE_KAFKA_CONFIG"
 _PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}")
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,\[\]/]+):([0-9]{1,5})")
 
@@ -81,6 +82,11 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         _check(
             self.sasl_mechanism in MECHANISMS,
             f"the SASL mechanism is {self.sasl_mechanism!r}: give one of {', '.join(MECHANISMS)}",
+        )
+        _check(
+            self.sasl_mechanism == "PLAIN" or self.security_protocol.startswith("SASL"),
+            f"the SASL mechanism is {self.sasl_mechanism}, but {self.security_protocol} does not use it: "
+            f"set {_VARIABLES['security_protocol']} to SASL_SSL",
         )
         self._check_login()
         self._check_tls()
@@ -141,7 +147,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         """
         _check(find_spec("aiokafka") is not None, "Kafka needs more libraries: pip install 'windvane[kafka]'")
         environ = process_environment if environ is None else environ
-        values = {**_from_file(environ.get("WINDVANE_KAFKA_CONFIG")), **_from_environment(environ)}
+        values = {**_from_file(environ.get(_FILE)), **_from_environment(environ)}
         values |= {k: v for k, v in (("bootstrap", bootstrap), ("prefix", prefix)) if v is not None}
         return KafkaSettings(**values)
 
@@ -198,6 +204,12 @@ def _check_bootstrap(bootstrap: str) -> None:
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """What is set and not empty; a secret may be in a file that NAME_FILE names."""
+    known = {*_VARIABLES.values(), *(f"{_VARIABLES[field]}_FILE" for field in _SECRETS), _FILE}
+    for name in environ:
+        _check(
+            name in known or not name.startswith(_KAFKA),
+            f"unknown variable {name}: there are {', '.join(sorted(n for n in known if n.startswith(_KAFKA)))}",
+        )
     values = {field: environ[name] for field, name in _VARIABLES.items() if environ.get(name)}
     for field in _SECRETS:
         name = _VARIABLES[field]
@@ -225,7 +237,7 @@ def _from_file(path: str | None) -> dict[str, str]:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         reason = "it cannot be read" if isinstance(error, OSError) else "it is not TOML"
-        raise SettingsError(f"WINDVANE_KAFKA_CONFIG is {path!r}: {reason}") from error
+        raise SettingsError(f"{_FILE} is {path!r}: {reason}") from error
     known = (*_VARIABLES, *(f"{field}_file" for field in _SECRETS))
     values: dict[str, str] = {}
     for key, value in table.items():

@@ -16,8 +16,12 @@ from typing import Any
 
 import orjson
 
+from windvane.metamodel.config import check
+
 FORM = "WINDVANE_LOGS"
 """The variable that says which form: json or text; without it text on a terminal, else json."""
+LEAST = "WINDVANE_LOG_LEVEL"
+"""The variable that says what is not written: anything below it, info where it is not set."""
 
 REPEAT_SECONDS = 10.0
 """A library says one thing at most once in so long: a broker that is away would fill the disk."""
@@ -126,12 +130,21 @@ def _clean(text: str) -> str:
 
 
 def _plain() -> bool:
-    form = os.environ.get(FORM, "")
+    form = os.environ.get(FORM, "").lower()
     return form == "text" or (form != "json" and sys.stderr.isatty())
 
 
 def _least() -> int:
-    return _LEVELS.get(os.environ.get("WINDVANE_LOG_LEVEL", "info").lower(), logging.INFO)
+    return _LEVELS.get(os.environ.get(LEAST, "").lower(), logging.INFO)
+
+
+def check_environment() -> None:
+    """Raises ConfigError where a variable of logs says what is not known; to log with it does no harm."""
+    for name, known in ((FORM, ("json", "text")), (LEAST, tuple(_LEVELS))):
+        said = os.environ.get(name, "")
+        check(
+            not said or said.lower() in known, f"variable {name} is {said!r}: give one of {', '.join(known)}"
+        )
 
 
 class Handler(logging.Handler):

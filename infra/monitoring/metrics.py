@@ -5,7 +5,7 @@ look up is paid once.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -157,12 +157,6 @@ class WorkerMetrics:
         self._child("windvane_waiting_seconds", partition, book, topic).set(seconds)
         self._waits[partition, book, topic] = time.monotonic()
 
-    def round_late(self, book: str, agents: Iterable[str]) -> None:
-        """A round was closed without the answers of these agents."""
-        self._child("windvane_rounds_late_total", book).inc()
-        for agent in agents:
-            self._child("windvane_agent_late_total", book, agent).inc()
-
     def saved(self, partition: int, seconds: float, size: int) -> None:
         """A state of `size` bytes was stored."""
         self._child("windvane_snapshots_total", partition).inc()
@@ -223,6 +217,11 @@ class WorkerMetrics:
         child("windvane_drawdown_ratio", book).set(1.0 - float(rows.equity[-1]) / peak if peak > 0 else 0.0)
         for gate, count in verdict_counts(rows.verdicts):
             child("windvane_verdicts_total", book, gate).inc(count)
+        if rows.awake is not None:
+            asleep = rows.awake == 0
+            child("windvane_rounds_late_total", book).inc(int(asleep.any(axis=1).sum()))
+            for agent, late in zip(rows.agents, asleep.sum(axis=0).tolist(), strict=True):
+                child("windvane_agent_late_total", book, agent).inc(late)
 
     def _orders(self, orders: Orders) -> None:
         self._child("windvane_orders_total", orders.book).inc(len(orders))

@@ -42,10 +42,8 @@ METRICS: dict[str, Metric] = {
     "windvane_waiting_seconds": Metric(
         GAUGE, "How long a stage has waited for a source, above 10 s.", ("partition", "book", "topic")
     ),
-    "windvane_rounds_late_total": Metric(COUNTER, "Rounds closed before all agents had answered.", ("book",)),
-    "windvane_agent_late_total": Metric(
-        COUNTER, "Rounds closed without the answer of an agent.", ("book", "agent")
-    ),
+    "windvane_rounds_late_total": Metric(COUNTER, "Rounds decided without all agents.", ("book",)),
+    "windvane_agent_late_total": Metric(COUNTER, "Rounds decided without an agent.", ("book", "agent")),
     "windvane_snapshots_total": Metric(COUNTER, "States stored.", ("partition",)),
     "windvane_snapshot_seconds": Metric(GAUGE, "Time that storing the last state took.", ("partition",)),
     "windvane_snapshot_bytes": Metric(GAUGE, "Size of the last state stored.", ("partition",)),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
@@ -50,6 +51,42 @@ def ensemble(config: MetaLearningConfig, env: Environment) -> MetaLearningRiskMa
     )
     made.settings = config
     return made
+
+
+class Session:
+    """An ensemble in the environment of a config. What is changed in that later is in effect from the next use on.
+
+    Raises ConfigError, when it is next used, where what was changed is fixed by then: agents, delay and others.
+    """
+
+    def __init__(self, config: MetaLearningConfig) -> None:
+        self.config = config
+        self._env = environment(config)
+        self._made_of = _environment_of(config)
+        self._ensemble = ensemble(config, self._env)
+
+    @property
+    def env(self) -> Environment:
+        """The environment that the config names now."""
+        told = _environment_of(self.config)
+        if told != self._made_of:
+            env = environment(self.config)
+            self._ensemble.reconfigure(msgspec.structs.replace(self._ensemble.config, costs=env.costs))
+            self._env, self._made_of = env, told
+        return self._env
+
+    @property
+    def meta_ensemble(self) -> MetaLearningRiskManagedEnsemble:
+        """What learns, and trades row by row."""
+        _ = self.env
+        if self._ensemble.settings is not self.config:
+            self._ensemble.settings = self.config
+        self._ensemble.follow_settings()
+        return self._ensemble
+
+
+def _environment_of(config: MetaLearningConfig) -> tuple[Any, dict[str, Any]]:
+    return config.env_class, dict(config.env_args)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 from windvane.infra.files import replace_file
 from windvane.infra.progress import bar
 from windvane.infra.sessions import checkpoints, evaluation
-from windvane.infra.sessions.episodes import ensemble, environment, play
+from windvane.infra.sessions.episodes import Session, ensemble, play
 from windvane.infra.sessions.plots import page
 from windvane.metamodel.config import check
 from windvane.metamodel.learned import load
@@ -18,18 +18,17 @@ RESULTS = "evaluation_results"
 NOTICE = "it says how the program behaves where regimes have an edge by construction, not what a market pays"
 
 
-class MetaLearningEvaluator:
+class MetaLearningEvaluator(Session):
     """Loads a checkpoint, verified; `meta_ensemble` trades with it, row by row.
 
-    config: None takes the checkpoint's own. Raises WeightsError where the checkpoint is damaged, or of other agents.
+    config: None takes the checkpoint's own; what is changed in it later is in effect from then on, or refused.
+    Raises WeightsError where the checkpoint is damaged, or of other agents.
     """
 
     def __init__(self, model_path: str | Path, config: MetaLearningConfig | None = None) -> None:
         self.model_path = Path(model_path)
         self._checkpoint = checkpoints.read(self.model_path)
-        self.config = config or _config(self._checkpoint.story)
-        self.env = environment(self.config)
-        self.meta_ensemble = ensemble(self.config, self.env)
+        super().__init__(config or _config(self._checkpoint.story))
         self.meta_learning_manager = checkpoints.SessionManager(
             self.meta_ensemble.manager, self.meta_ensemble
         )

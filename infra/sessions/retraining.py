@@ -19,6 +19,7 @@ class SessionRetraining:
 
     def after_episode(self) -> bool:
         """Train on the episode's samples where they make a version; gives whether the new weights are in use."""
+        self._slow.config = self._ensemble.config
         weighing, manager = self._ensemble.config.weighing, self._ensemble.manager
         sampled = self._ensemble.desk.samples()
         rows = len(sampled[2])

@@ -15,7 +15,7 @@ from windvane.infra.monitoring.alerting import send_alert
 from windvane.infra.monitoring.resources import LARGE_MB, monitor_resources
 from windvane.infra.progress import bar
 from windvane.infra.sessions import checkpoints
-from windvane.infra.sessions.episodes import Told, ensemble, environment, play
+from windvane.infra.sessions.episodes import Session, Told, ensemble, play
 from windvane.infra.sessions.retraining import SessionRetraining
 from windvane.metamodel.config import ConfigError, check
 from windvane.metamodel.learned import load, to_bytes
@@ -29,10 +29,11 @@ _JUDGED = 4
 """Markets that an evaluation within a session plays; never learned on."""
 
 
-class MetaLearningEnsembleTrainer:
+class MetaLearningEnsembleTrainer(Session):
     """Trains the meta-learner, episode by episode; every episode is a market of its own, of 15-minute ticks.
 
-    What decides results is taken from the config when the trainer is made; what is logged and told, as it stands.
+    What is changed in the config after the trainer was made is in effect from the next episode or row on; what is fixed
+    by then (agents, regime_features_dim, max_orders, delay and a few more) is refused there by ConfigError.
     `training_stats`: episodes_completed, total_steps, best_performance (the highest mean Sharpe ratio on markets that
     are not learned on, None before the first evaluation), meta_learning_updates (versions of the learner that fell
     due: one every `meta_training_frequency` samples of 32 ticks), predictor_swaps (the predictor is retrained after an
@@ -49,9 +50,8 @@ class MetaLearningEnsembleTrainer:
         if not isinstance(config, MetaLearningConfig):
             raise ConfigError("config is no MetaLearningConfig: make one with create_meta_learning_config")
         check(bool(team_name.strip()), "team_name is empty: give a name")
-        self.config, self.team_name, self.save_dir = config, team_name, Path(save_dir)
-        self.env = environment(config)
-        self.meta_ensemble = ensemble(config, self.env)
+        super().__init__(config)
+        self.team_name, self.save_dir = team_name, Path(save_dir)
         self.meta_learning_manager = checkpoints.SessionManager(
             self.meta_ensemble.manager, self.meta_ensemble
         )

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cli_harness import refusal, windvane
 
 from windvane.infra.monitoring import logs
 
@@ -109,6 +110,16 @@ def test_what_libraries_say_comes_in_the_same_form(written: Callable[[], str]) -
     assert second["event"] == "arguments %d do not fit"
     assert third["error"] == "ConnectionError: gone"
     assert "Traceback" in third["trace"]
+
+
+@pytest.mark.parametrize(("name", "known"), [(logs.FORM, "json, text"), (logs.LEAST, "debug, info, warning")])
+def test_a_variable_that_says_what_is_not_known_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, known: str
+) -> None:
+    monkeypatch.setenv(name, "loud")
+    assert f"variable {name} is 'loud': give one of {known}" in refusal(windvane("doctor"))
+    monkeypatch.setenv(name, "")
+    assert windvane("doctor").code == 0
 
 
 def test_a_person_reads_text(written: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,6 +138,19 @@ def test_orders_fills_and_versions_are_counted(told: WorkerMetrics, events: list
     assert value(told, "windvane_retrainings_total", book="book", outcome="kept") == len(updates)
 
 
+def test_rounds_without_an_agent_are_counted(told: WorkerMetrics, events: list[Event]) -> None:
+    rows = cut(of(events, Decisions)[-1], 0, 3)
+    names = rows.agents
+    told.observe(0, rows)
+    assert value(told, "windvane_rounds_late_total", book="book") is None, "a lockstep book waits for all"
+    awake = np.ones((3, len(names)), np.int64)
+    awake[1:, 0] = awake[2, 1] = 0
+    told.observe(0, msgspec.structs.replace(rows, awake=awake))
+    assert value(told, "windvane_rounds_late_total", book="book") == 2
+    late = [value(told, "windvane_agent_late_total", book="book", agent=name) for name in names]
+    assert late == [2, 1, *(0 for _ in names[2:])]
+
+
 def test_latency_is_of_live_ticks_only(told: WorkerMetrics, events: list[Event]) -> None:
     history = of(events, Orders)[0]
     told.observe(0, history)
@@ -198,7 +211,6 @@ def test_what_the_binding_tells_is_exposed(told: WorkerMetrics) -> None:
     told.recovered(3, 1.5)
     told.restarted(3, "KafkaConnectionError: Connection at 10.0.0.1:9092 closed")
     told.restarted(3, "another worker has taken this partition over")
-    told.round_late("book", ("vol_trend", "buy_and_hold"))
     told.saved(3, 0.01, 2048)
     text = told.expose().decode()
     for line in (
@@ -208,7 +220,6 @@ def test_what_the_binding_tells_is_exposed(told: WorkerMetrics) -> None:
         'windvane_recovery_seconds{partition="3",stage="ensemble"} 1.5',
         'windvane_restarts_total{partition="3",reason="KafkaConnectionError",stage="ensemble"} 1.0',
         'windvane_restarts_total{partition="3",reason="fenced",stage="ensemble"} 1.0',
-        'windvane_agent_late_total{agent="vol_trend",book="book",stage="ensemble"} 1.0',
         'windvane_snapshot_bytes{partition="3",stage="ensemble"} 2048.0',
     ):
         assert line in text

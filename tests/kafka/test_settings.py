@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from windvane.infra.kafka.settings import KafkaSettings, SettingsError, partition_of
+from windvane.infra.kafka.settings import _VARIABLES, KafkaSettings, SettingsError, partition_of
 
 SASL = {
     "WINDVANE_KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
@@ -107,6 +107,11 @@ def test_secrets_never_show() -> None:
         ),
         ({k: v for k, v in SASL.items() if "PROTOCOL" not in k}, "PLAINTEXT does not send it"),
         ({"WINDVANE_KAFKA_CA_FILE": "/nowhere"}, "PLAINTEXT does not use it"),
+        ({"WINDVANE_KAFKA_SASL_MECHANISM": "SCRAM-SHA-256"}, "PLAINTEXT does not use it"),
+        (
+            {"WINDVANE_KAFKA_BOOTSTRAP_SERVERS": "a:1"},
+            "unknown variable WINDVANE_KAFKA_BOOTSTRAP_SERVERS: there",
+        ),
         (
             {"WINDVANE_KAFKA_CA_FILE": "/nowhere", "WINDVANE_KAFKA_SECURITY_PROTOCOL": "SSL"},
             "there is no such file",
@@ -133,6 +138,36 @@ def test_the_file_is_refused_where_it_says_what_nobody_reads(tmp_path: Path) -> 
     assert "unknown setting 'bootstrp'" in refused({"WINDVANE_KAFKA_CONFIG": str(file)})
     file.write_text("prefix = 1\n")
     assert "prefix must be a text in quotes" in refused({"WINDVANE_KAFKA_CONFIG": str(file)})
+
+
+@pytest.mark.parametrize("name", [*_VARIABLES, "password file", "control_key file", "config"])
+def test_every_variable_changes_the_settings(name: str, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("another-secret-of-16\n")
+    (tmp_path / "kafka.toml").write_text('prefix = "other"\n')
+    usual = {"WINDVANE_KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "WINDVANE_KAFKA_CERT_FILE": __file__}
+    usual |= {
+        "WINDVANE_KAFKA_KEY_FILE": __file__,
+        "WINDVANE_KAFKA_USERNAME": "a",
+        "WINDVANE_KAFKA_PASSWORD": "b",
+    }
+    others = {
+        "bootstrap": "other:1",
+        "security_protocol": "SSL",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        **dict.fromkeys(("ca_file", "cert_file", "key_file"), str(tmp_path / "secret")),
+    }
+    if name == "config":
+        changed = {"WINDVANE_KAFKA_CONFIG": str(tmp_path / "kafka.toml")}
+    elif name.endswith(" file"):
+        variable = _VARIABLES[name.removesuffix(" file")]
+        changed = {variable: "", f"{variable}_FILE": str(tmp_path / "secret")}
+    else:
+        changed = {_VARIABLES[name]: others.get(name, "another-word-of-16-letters")}
+    if name == "security_protocol":
+        changed |= {"WINDVANE_KAFKA_USERNAME": "", "WINDVANE_KAFKA_PASSWORD": ""}
+    one, other = (KafkaSettings.load(environ=e) for e in (usual, usual | changed))
+    field = "prefix" if name == "config" else name.removesuffix(" file")
+    assert getattr(one, field) != getattr(other, field)
 
 
 def test_certificates_that_are_none_are_refused() -> None:

@@ -15,9 +15,11 @@ from windvane.metamodel.config import SECOND, ConfigError, TradingConfig, digest
         ("quorum_lag", 0, "give 1 to 16384 rows"),
         ("quorum_lag", 16_385, "give 1 to 16384 rows"),
         ("closing", "soon", "give one of lockstep, timed"),
+        ("fills", "venue", "no stage reads a venue's fills yet, so give paper, or leave it out"),
+        ("fills", "", "give paper"),
     ],
 )
-def test_how_rounds_close_is_checked(setting: str, value: Any, sentence: str) -> None:
+def test_how_a_book_is_run_is_checked(setting: str, value: Any, sentence: str) -> None:
     with pytest.raises(ConfigError, match=f"^{setting} is {value!r}: {sentence}$"):
         TradingConfig(agents=("a",), **{setting: value})
 

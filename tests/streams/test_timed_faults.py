@@ -47,7 +47,7 @@ from windvane.streams.topology import TOPOLOGY
 ROWS = 1300
 BOOKS = ("book", "other")
 HALVES = (tuple(AGENTS)[:3], tuple(AGENTS)[3:])
-TIMED = {"closing": "timed", "round_timeout": 400_000_000, "quorum_lag": 150}
+TIMED = {"closing": "timed", "round_timeout": 250_000_000, "quorum_lag": 150}
 STRUCK = Faults(crash=0.01, lost_commit=0.01, zombie=0.01, away=0.04, late=True, most=40)
 
 

@@ -47,6 +47,13 @@ def test_garbage_is_a_letter_with_its_place(raw: bytes, reason: str) -> None:
     assert len(letter.payload) <= 1000
 
 
+def test_a_book_that_asks_for_fills_of_a_venue_is_not_opened() -> None:
+    raw = to_json(opening(config())).replace(b'"fills":"paper"', b'"fills":"venue"')
+    letter = event(raw)
+    assert isinstance(letter, DeadLetter)
+    assert "fills is 'venue': no stage reads a venue's fills yet, so give paper" in letter.reason
+
+
 @pytest.mark.parametrize("mid", [0.0, -1.0, 5e-324, 1e300])
 def test_features_whose_mid_is_no_price_reach_nothing_that_divides_by_it(mid: float) -> None:
     seen = plain_run([opening(config()), ticks(3)])

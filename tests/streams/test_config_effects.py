@@ -19,7 +19,7 @@ from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble
 from windvane.metamodel.limits import RiskLimits
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.ensemble_stage import EnsembleStage
-from windvane.streams.events import BookClosed, BookOpened, Event, Features, Orders, Ticks
+from windvane.streams.events import BookClosed, BookOpened, DeadLetter, Event, Features, Orders, Ticks
 from windvane.streams.records import order_lines
 from windvane.streams.round_timer import RoundTimer
 
@@ -85,6 +85,14 @@ def late(settings: TradingConfig) -> tuple[bool, bool]:
     )
 
 
+def ahead(settings: TradingConfig) -> int:
+    """Rows that are refused of a market whose rows come ten seconds before their time."""
+    seen: list[Event] = []
+    early = msgspec.structs.replace(rows(False), received=rows(False).ts - 10 * 10**9)
+    EmbeddedRunner(lambda topic, event: seen.append(event)).feed([opening(settings), early])
+    return sum(isinstance(e, DeadLetter) for e in seen)
+
+
 def next_time(settings: TradingConfig) -> int:
     """When a row is that comes after another and tells no time."""
     whole = MetaLearningRiskManagedEnsemble(settings)
@@ -105,6 +113,7 @@ EFFECTS: dict[str, tuple[Any, dict[str, Any], Witness]] = {
     "quorum_lag": (200, {"closing": "timed"}, late),
     "interval": (60_000_000_000, {}, next_time),
     "stale_after": (10**12, {}, run),
+    "most_ahead": (10**9, {"closing": "timed"}, ahead),
     "agents": (("vol_trend", "buy_and_hold"), {"weighing.retraining": False}, run),
     "capital": (2_000_000.0, {}, run),
     "lot": (0.01, {}, run),

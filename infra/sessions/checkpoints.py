@@ -62,7 +62,8 @@ def read(path: Path) -> Checkpoint:
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{path / STORY} is damaged: choose another checkpoint") from error
     if story.get("format") != _FORMAT:
-        writer = story.get("computed_by", {}).get("version", FIRST)
+        told = story.get("computed_by")
+        writer = told.get("version", FIRST) if isinstance(told, dict) else FIRST
         raise WeightsError(
             f"{path} is of format {story.get('format')}, written by windvane {writer}, and this one reads format "
             f"{_FORMAT}: run windvane {writer} or newer"

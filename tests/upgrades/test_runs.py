@@ -1,6 +1,7 @@
 """Runs and checkpoints of a release: gone on with, replayed, loaded; and by whom they were computed."""
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from windvane.infra import journal, session
 from windvane.infra.market import load_market
 from windvane.infra.sessions import checkpoints
 from windvane.infra.sessions.episodes import ensemble, environment
+from windvane.infra.sessions.evaluator import MetaLearningEvaluator
 from windvane.metamodel import learned, weights
 from windvane.metamodel.config import WeighingConfig
 from windvane.metamodel.ensemble import MetaLearningEnsembleManager
@@ -121,6 +123,22 @@ class TestCheckpoint:
         wanted = np.load(io.BytesIO(archive("session")["weights.npy"]), allow_pickle=False)
         assert np.ptp(wanted) > 0.01
         np.testing.assert_allclose(given, wanted, rtol=1e-9, atol=1e-12)
+
+    def test_it_is_evaluated_with_the_settings_that_it_was_trained_with(self, tmp_path: Path) -> None:
+        folder = unpacked("session", tmp_path) / "session" / "final_session"
+        evaluator = MetaLearningEvaluator(folder)
+        assert evaluator.config.agents == AGENTS
+        assert evaluator.evaluate_comprehensive(1, 64, False)["portfolio_metrics"]["episodes"] == 1
+
+    def test_a_checkpoint_says_which_program_wrote_it(self, tmp_path: Path) -> None:
+        checkpoints.write(tmp_path, self.manager(), {})
+        assert checkpoints.read(tmp_path).story["computed_by"] == this_program()._asdict()
+        story = {**checkpoints.read(tmp_path).story, "format": 2, "computed_by": {"version": "0.9.0"}}
+        (tmp_path / checkpoints.STORY).write_text(json.dumps(story))
+        with pytest.raises(
+            WeightsError, match=r"is of format 2, written by windvane 0\.9\.0, .*: run windvane 0\.9\.0"
+        ):
+            checkpoints.read(tmp_path)
 
     def test_what_was_scratch_is_dropped_and_the_rest_taken(self, tmp_path: Path) -> None:
         manager, raw = self.manager(), self.raw(tmp_path)

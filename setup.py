@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parent
 for name in ("agents", "infra", "metamodel", "streams"):
     if not (ROOT / "src" / "windvane" / name).is_dir():
         raise SystemExit(
-            f"windvane cannot be built: src/windvane/{name} is to be a link to the folder {name}, and is not, since git "
-            "made no symbolic links here: run `git config core.symlinks true` and `git checkout -- src/windvane` "
+            f"windvane cannot be built: src/windvane/{name} is to be a link to the folder {name}, and is not, since "
+            "git made no symbolic links here: run `git config core.symlinks true` and `git checkout -- src/windvane` "
             "(on Windows in Developer Mode), or install a wheel or an sdist"
         )
 

@@ -23,6 +23,14 @@ _NEEDED = (
 )
 
 
+def sentence_of(module: str | None) -> str | None:
+    """What to install where this module of an extra is missing; None where it is of none."""
+    for extra, (names, purpose) in _EXTRAS.items():
+        if module is not None and module.partition(".")[0] in names:
+            return f"{purpose} needs more libraries: pip install 'windvane[{extra}]'"
+    return None
+
+
 def doctor() -> None:
     """Tell what this installation can do; exit code 1 where a backtest could not run."""
     import importlib.util

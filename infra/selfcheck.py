@@ -140,7 +140,7 @@ def the_pipeline_gives_the_same_bytes() -> None:
 def a_session_trains_saves_and_is_evaluated() -> None:
     """Two episodes, checkpoints, an evaluation, and an action from what was saved; retrained where torch is there."""
     with tempfile.TemporaryDirectory() as folder:
-        config = made("balanced", {"max_steps": _STEPS, "performance_prediction_enabled": has_torch()})
+        config = made("balanced", {"max_steps": _STEPS}, {"performance_prediction_enabled": has_torch()})
         trainer = MetaLearningEnsembleTrainer(config, "selfcheck", Path(folder) / "models")
         trainer.train_full_session(2, save_interval=1)
         evaluator = MetaLearningEvaluator(Path(folder) / "models" / "final_session", config)

@@ -17,7 +17,6 @@ from installed import USER, Installed, add, install
 from windvane.infra.commands.doctor import _EXTRAS
 from windvane.infra.kafka.settings import KafkaSettings
 
-BARS = ["--bars", "15m", "--retraining", "off"]
 WARM_UP = re.search(
     r"RUN WINDVANE_CACHE=\S+ /opt/windvane/bin/(\S+ -m \S+)", (ROOT / "infra/deploy/Dockerfile").read_text()
 )
@@ -26,8 +25,6 @@ RIGHT = (  # in this order
     "windvane doctor",
     "windvane simulate --ticks 2000 --seed 7 --out market.parquet",
     "windvane backtest market.parquet --book bars --retraining off --out run",
-    "windvane replay run --out again",
-    "python -m windvane backtest --help",
     "python -c 'import windvane.testing as t; assert t.run_integration_tests()'",
 )
 KAFKA = (

@@ -19,7 +19,33 @@ from packaging.requirements import Requirement
 import windvane
 from windvane.agents.kernel import cache_folder
 
-USER = int(re.findall(r"^USER (\d+):", (ROOT / "infra/deploy/Dockerfile").read_text(), re.MULTILINE)[-1])
+DOCKERFILE = (ROOT / "infra" / "deploy" / "Dockerfile").read_text()
+(WARM_UP,) = re.findall(r"RUN WINDVANE_CACHE=\S+ /opt/windvane/bin/(\S+ -m \S+)", DOCKERFILE)
+RIGHT = (
+    WARM_UP,
+    "windvane doctor",
+    "windvane simulate --ticks 2000 --seed 7 --out market.parquet",
+    "windvane backtest market.parquet --book bars --retraining off --out run",
+    "python -c 'import windvane.testing as t; assert t.run_integration_tests()'",
+)
+"""What core requirements are enough for, in this order."""
+
+KAFKA = (
+    "windvane replay market.parquet --book bars",
+    "windvane replay --as-recorded --book bars",
+    "windvane topics check",
+    "windvane up",
+    "windvane worker features",
+    "windvane orders",
+    "windvane status",
+    "windvane control halt --book bars",
+    "windvane journal --out here",
+    "windvane schemas --out schemas",
+)
+TRAIN = ("windvane train regime --out here",)
+"""What takes an extra, and must say so."""
+
+USER = int(re.findall(r"^USER (\d+):", DOCKERFILE, re.MULTILINE)[-1])
 """Who the image's processes run as."""
 
 

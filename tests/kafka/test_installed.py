@@ -1,68 +1,17 @@
 """The installed package, away from its sources: without extras, then on a broker as the user of the image."""
 
 import os
-import re
-import shlex
 import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from broker import ROOT
-from installed import USER, Installed, add, install
+from installed import KAFKA, RIGHT, TRAIN, USER, Installed
 
 from windvane.infra.commands.doctor import _EXTRAS
 from windvane.infra.kafka.settings import KafkaSettings
-
-WARM_UP = re.search(
-    r"RUN WINDVANE_CACHE=\S+ /opt/windvane/bin/(\S+ -m \S+)", (ROOT / "infra/deploy/Dockerfile").read_text()
-)
-RIGHT = (  # in this order
-    (WARM_UP[1] if WARM_UP else "no warm-up in the Dockerfile"),
-    "windvane doctor",
-    "windvane simulate --ticks 2000 --seed 7 --out market.parquet",
-    "windvane backtest market.parquet --book bars --retraining off --out run",
-    "python -c 'import windvane.testing as t; assert t.run_integration_tests()'",
-)
-KAFKA = (
-    "windvane replay market.parquet --book bars",
-    "windvane replay --as-recorded --book bars",
-    "windvane topics check",
-    "windvane up",
-    "windvane worker features",
-    "windvane orders",
-    "windvane status",
-    "windvane control halt --book bars",
-    "windvane journal --out here",
-    "windvane schemas --out schemas",
-)
-
-
-@pytest.fixture(scope="session")
-def core(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
-    """The wheel and what it requires; the folder is for anybody to enter, since the image's user must."""
-    base = Path(tempfile.mkdtemp(prefix="windvane-"))
-    base.chmod(0o755)
-    (base / "work").mkdir()
-    yield install(base, base / "work")
-    shutil.rmtree(base)
-
-
-@pytest.fixture(scope="session")
-def alone(core: Installed) -> dict[str, subprocess.CompletedProcess[str]]:
-    """Every command with core requirements alone, before anything else is installed."""
-    return {
-        line: core.run(*shlex.split(line)) for line in (*RIGHT, *KAFKA, "windvane train regime --out here")
-    }
-
-
-@pytest.fixture(scope="session")
-def with_kafka(core: Installed, alone: object) -> Installed:
-    add(core, "kafka")
-    return core
 
 
 @pytest.mark.xdist_group("kafka")
@@ -75,7 +24,7 @@ class TestWithoutExtras:
         assert ran.returncode == 0, ran.stderr
         assert "Traceback" not in ran.stderr
 
-    @pytest.mark.parametrize("line", [*KAFKA, "windvane train regime --out here"])
+    @pytest.mark.parametrize("line", KAFKA + TRAIN)
     def test_what_needs_an_extra_says_which(
         self, line: str, alone: dict[str, subprocess.CompletedProcess[str]]
     ) -> None:

@@ -94,4 +94,4 @@ def _writable(folder: Path) -> bool:
     there = folder.absolute()
     while not there.exists():
         there = there.parent
-    return os.access(there, os.W_OK)
+    return there.is_dir() and os.access(there, os.W_OK)

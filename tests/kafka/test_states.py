@@ -9,6 +9,7 @@ import pytest
 from cli_harness import windvane
 from running import Process
 
+from windvane.agents.kernel import cache_folder
 from windvane.infra.kafka import layout
 from windvane.infra.kafka.settings import KafkaSettings
 from windvane.infra.kafka.states import check_none_left, folder_of, users_folder
@@ -18,6 +19,7 @@ from windvane.metamodel.config import ConfigError
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The home of the user, who stands in a folder of his own; gives the folder of states."""
+    monkeypatch.setenv("WINDVANE_CACHE", str(cache_folder().parent))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for name in ("XDG_STATE_HOME", "WINDVANE_STATE"):
         monkeypatch.delenv(name, raising=False)

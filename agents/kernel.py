@@ -8,11 +8,14 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 from numba.core import config
+
+from windvane.agents.program import VERSION, Program
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,8 +34,14 @@ def _digest(folders: tuple[str, ...], what: tuple[str, ...] = ("*.py",)) -> str:
 
 
 def code_digest() -> str:
-    """Digest of all that decides what a stage computes, weights too: states of other code are not gone on with."""
+    """Digest of all that decides what a stage computes, weights too."""
     return _digest(_PURE, ("*.py", "*.safetensors"))
+
+
+@cache
+def this_program() -> Program:
+    """The program that runs: stored with whatever it computes."""
+    return Program(VERSION, code_digest())
 
 
 def cache_folder() -> Path:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from windvane.agents.base import Floats, Ints
 from windvane.infra.feeds.errors import InputError
 from windvane.infra.feeds.readers import read_market_file
 from windvane.metamodel.cleaning import Cleaner
 from windvane.metamodel.columns import Columns
 from windvane.metamodel.config import default_stale_after
 from windvane.metamodel.features import WARMUP
+from windvane.metamodel.rows import level_flags
 from windvane.metamodel.sampler import BarSampler, format_interval, parse_interval
 from windvane.streams.events import DeadLetter, Ticks
 
@@ -60,7 +62,7 @@ class Market:
             book=book,
             seq=np.arange(start, stop),
             ts=c.ts[rows],
-            flags=np.zeros(stop - start, np.int64),
+            flags=self.flags(start, stop),
             price=c.price[rows],
             **{
                 name: getattr(c, name)[rows]
@@ -68,6 +70,11 @@ class Market:
                 if getattr(c, name) is not None
             },
         )
+
+    def flags(self, start: int, stop: int) -> Ints:
+        """LEVEL for the rows start <= seq < stop that are on another level of price than the row before."""
+        before = max(start - 1, 0)
+        return level_flags(_mid(self.columns, before, stop))[start - before :]
 
     def dead_letters(self, book: str) -> Iterator[DeadLetter]:
         """What was rejected, one event a row, for the first thousand; all are counted in `rejected`."""
@@ -103,6 +110,12 @@ def load_market(
     if holes:
         notes.append(
             f"{holes} holes of more than {stale_after / 60e9:g} minutes: trading only reduces for 3 rows after each"
+        )
+    levels = np.count_nonzero(level_flags(_mid(columns, 0, len(columns))))
+    if levels:
+        notes.append(
+            f"{levels} rows more than a factor of 2 from the row before: from there trading only reduces, and is "
+            "resumed as after a halt"
         )
     rejected = dict(source.rejected.counts())
     for reason, count in cleaner.counts.items():
@@ -145,6 +158,13 @@ def _bars(columns: Columns, bars: str, interval: int, spacing: int, notes: list[
     if sampler.dropped:
         notes.append("the last bar was unfinished and left out")
     return sampled, target
+
+
+def _mid(columns: Columns, start: int, stop: int) -> Floats:
+    """What accounts are marked at in rows start <= t < stop."""
+    if columns.bid is None or columns.ask is None:
+        return columns.price[start:stop]
+    return 0.5 * columns.bid[start:stop] + 0.5 * columns.ask[start:stop]
 
 
 def _spacing(columns: Columns) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from windvane.infra import journal
 from windvane.infra.recorded import RecordedChoices, untrained
-from windvane.infra.session import RUN, SNAPSHOT, SessionError, clear, story_of, write
+from windvane.infra.session import RUN, SNAPSHOT, SessionError, clear, part, story_of, write
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import BookClosed, BookOpened, Control, Event, Model, Ticks
 from windvane.streams.stage import Trainer
@@ -67,6 +67,9 @@ def replay(
     if story["finished"] and not whole:
         raise SessionError(f"{folder} is cut short: its run was finished but its log is not, so run it again")
     write(
-        target / RUN, json.dumps({**story, "seconds": seconds, "replay_of": str(folder)}, indent=2).encode()
+        target / RUN,
+        json.dumps(
+            {**story, "seconds": seconds, "replay_of": str(folder), "computed_by": [part(0)]}, indent=2
+        ).encode(),
     )
     return rows, seconds, opened

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from windvane.agents.kernel import code_digest
+from windvane.agents.kernel import this_program
+from windvane.agents.program import FIRST, Program
 from windvane.infra import journal
 from windvane.infra.market import Market
 from windvane.metamodel.config import TradingConfig, digest
@@ -50,12 +51,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of it. rows: worked off so far; seconds: spent on them; resumed: rows that were there before."""
+    """What came of it. rows: worked off so far; seconds: spent on them; resumed: rows that were there before.
+
+    before: the program that had computed those, where it was another.
+    """
 
     rows: int
     seconds: float
     resumed: int
     finished: bool
+    before: Program | None = None
 
 
 def identity(plan: Plan, market: Market) -> dict[str, Any]:
@@ -70,7 +75,6 @@ def identity(plan: Plan, market: Market) -> dict[str, Any]:
             if isinstance(c, Control)
         ],
         "full": plan.full,
-        "code": code_digest(),
     }
 
 
@@ -100,6 +104,7 @@ def run(
         write(folder / RUN, json.dumps({**key, "finished": False, **_story(plan, market)}, indent=2).encode())
     rows = len(market.columns)
     done = 0 if before is None else int(before["rows"])
+    other = None if before is None else _handed_over(folder, done)
     spent = 0.0 if before is None else float(before["seconds"])
     resumed = done
     quiet = set() if plan.full else {FEATURES.name, PROPOSALS.name}
@@ -136,7 +141,7 @@ def run(
         story = json.loads((folder / RUN).read_bytes())
         write(folder / RUN, json.dumps({**story, "finished": True, "seconds": seconds}, indent=2).encode())
         (folder / SNAPSHOT).unlink()
-    return Result(done, seconds, resumed, finished)
+    return Result(done, seconds, resumed, finished, other)
 
 
 def clear(folder: Path) -> None:
@@ -154,7 +159,33 @@ def _story(plan: Plan, market: Market) -> dict[str, Any]:
         "bars": market.bars,
         "rejected": market.rejected,
         "notes": list(market.notes),
+        "computed_by": [part(0)],
     }
+
+
+def part(row: int) -> dict[str, Any]:
+    """What run.json says of the program that computes from a row on: this one."""
+    program = this_program()
+    return {"from_row": row, "version": program.version, "code": program.code}
+
+
+def computed_by(story: dict[str, Any]) -> list[tuple[int, Program]]:
+    """(first row, program) of every part of a journal; none where topics were exported, which do not say it."""
+    if "computed_by" in story:
+        return [(p["from_row"], Program(p["version"], p["code"])) for p in story["computed_by"]]
+    return [(0, Program(FIRST, story["code"]))] if "code" in story else []  # 0.1.0 told its code alone
+
+
+def _handed_over(folder: Path, row: int) -> Program | None:
+    """The program that a run is gone on with from, where it was another; from this row on it is this one."""
+    story = story_of(folder)
+    parts = computed_by(story)
+    before = parts[-1][1] if parts else None
+    if before is None or before.code == this_program().code:
+        return None
+    told = [{"from_row": at, "version": p.version, "code": p.code} for at, p in parts if at < row]
+    write(folder / RUN, json.dumps({**story, "computed_by": [*told, part(row)]}, indent=2).encode())
+    return before
 
 
 @contextmanager

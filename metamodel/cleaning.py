@@ -8,6 +8,7 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import kernel
+from windvane.metamodel import rows
 from windvane.metamodel.columns import REAL, Columns
 
 SECOND = 1_000_000_000
@@ -16,7 +17,7 @@ BACKSTEP = 5 * SECOND
 """ns by which time may step back and is still raised to the last one."""
 MAX_HOLES = 1000
 """Holes kept one by one; the count goes on."""
-MOST = 1e18
+MOST = rows.MOST_SIZE
 """No market has a size above it, and the square of a sum of such sizes still is a number."""
 
 REASONS = (
@@ -35,13 +36,11 @@ REASONS = (
 ACCEPTED, PRICE, TIME, QUOTE, CROSSED, SIZE, DUPLICATE, BACK, AHEAD, SPIKE, FAR = range(len(REASONS))
 
 # Slots of the integer state.
-_SEEN, _HAVE, _LAST_TS, _HAVE_PREV, _PREV_TS, _HAVE_ID, _LAST_ID, _SPIKES, _SPIKE_TS, _JUMPS, _JUMP_TS = (
-    range(11)
-)
-_STEPPED, _HOLES = 11, 12
-_INTS = 13
-# Slots of the float state: last good price, two refused prices, then the 7 float columns of the previous row.
-_LAST_PRICE, _SPIKE_1, _SPIKE_2, _PREV = 0, 1, 2, 3
+_SEEN, _HAVE, _LAST_TS, _HAVE_PREV, _PREV_TS, _HAVE_ID, _LAST_ID, _JUMPS, _JUMP_TS = range(9)
+_STEPPED, _HOLES = 9, 10
+_INTS = 11
+# Slots of the float state: last good price, then the 7 float columns of the previous row.
+_LAST_PRICE, _PREV = 0, 1
 _FLOATS = _PREV + len(REAL)
 _PRICE, _SIZE, _BID, _ASK, _BID_SIZE, _ASK_SIZE, _BUY_SIZE = range(len(REAL))
 
@@ -80,9 +79,8 @@ class Cleaner:
        each within `max_jump` of the one before: one absurd time must not put all that follows in the past. A
        hole that long costs two rows; a wrong time less far ahead is believed and costs all rows up to it.
     5. A price is refused if |ln(p / last good)| > ln 2 and believed after three refused in a row that lie
-       within 10 % of each other: the third is accepted, the first two stay rejected. Only new rows count, so
-       a repeated message does not vouch for itself. The first row has no last good one and is accepted; if it
-       was absurd, the same rule recovers from it.
+       within 10 % of each other (`rows.judge`): the third is accepted, the first two stay rejected. The first row
+       has no last good one and is accepted; if it was absurd, the same rule recovers from it.
     A hole is a distance of more than `stale_after` between two accepted rows.
     """
 
@@ -98,6 +96,7 @@ class Cleaner:
         self.max_jump = max(100 * bar_interval, HOUR) if max_jump is None else max_jump
         self._ints = np.zeros(_INTS, np.int64)
         self._floats = np.zeros(_FLOATS, np.float64)
+        self._refused = rows.nothing_refused()
         self._counts = np.zeros(len(REASONS), np.int64)
         self._holes = np.zeros((MAX_HOLES, 2), np.int64)
 
@@ -117,6 +116,7 @@ class Cleaner:
             self.max_jump,
             self._ints,
             self._floats,
+            self._refused,
             self._counts,
             self._holes,
             code,
@@ -156,6 +156,8 @@ class Cleaner:
         return {
             "ints": self._ints.copy(),
             "floats": self._floats.copy(),
+            "refused.n": self._refused.n.copy(),
+            "refused.price": self._refused.price.copy(),
             "counts": self._counts.copy(),
             "holes": holes.copy(),
         }
@@ -164,6 +166,8 @@ class Cleaner:
         """Go on from what `state` returned."""
         self._ints[:] = state["ints"]
         self._floats[:] = state["floats"]
+        self._refused.n[:] = state["refused.n"]
+        self._refused.price[:] = state["refused.price"]
         self._counts[:] = state["counts"]
         self._holes[: len(state["holes"])] = state["holes"]
 
@@ -171,11 +175,6 @@ class Cleaner:
 @kernel
 def _positive(x: float) -> bool:
     return 0.0 < x < np.inf
-
-
-@kernel
-def _near(a: float, b: float) -> bool:
-    return max(a, b) <= 1.1 * min(a, b)
 
 
 @kernel
@@ -220,6 +219,7 @@ def _clean(
     max_jump: int,
     s: Ints,
     f: Floats,
+    refused: rows.Refused,
     counts: Ints,
     holes: Ints,
     out_code: Ints,
@@ -256,19 +256,11 @@ def _clean(
             else:
                 s[_JUMPS] = 0
         if code == ACCEPTED and s[_HAVE] == 1:
-            p = values[_PRICE, i]
-            if p > 2.0 * f[_LAST_PRICE] or 2.0 * p < f[_LAST_PRICE]:
-                if bars and s[_SPIKES] > 0 and now == s[_SPIKE_TS]:
-                    code = DUPLICATE
-                else:
-                    a, b = f[_SPIKE_1], f[_SPIKE_2]
-                    believed = s[_SPIKES] >= 2 and _near(a, b) and _near(a, p) and _near(b, p)
-                    if not believed:
-                        code = SPIKE
-                        f[_SPIKE_1] = b
-                        f[_SPIKE_2] = p
-                        s[_SPIKES] += 1
-                        s[_SPIKE_TS] = now
+            price, last = values[_PRICE, i], f[_LAST_PRICE]
+            if bars and refused.n[0] > 0 and now == refused.n[1] and not rows.same_level(price, last):
+                code = DUPLICATE
+            elif rows.judge(refused, now, price, last) == rows.REFUSED:
+                code = SPIKE
         out_code[i] = code
         counts[code] += 1
         s[_SEEN] += 1
@@ -286,5 +278,4 @@ def _clean(
         s[_HAVE] = 1
         s[_LAST_TS] = ts[i]
         f[_LAST_PRICE] = values[_PRICE, i]
-        s[_SPIKES] = 0
         s[_JUMPS] = 0

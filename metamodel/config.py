@@ -124,6 +124,9 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     quorum_lag: int = 512  # timed: so many rows further, it closes with them at once
     interval: int = 0  # ns a row covers, 0 for ticks
     stale_after: int = 60 * SECOND  # ns without a good row after which the book is stale
+    most_ahead: int = (
+        60 * SECOND
+    )  # timed: ns by which a row may be dated ahead of the broker's time of its record
     agents: tuple[str, ...] = ()
     capital: float = 1_000_000.0  # currency, fixed: no compounding
     lot: float = 1e-8  # base currency
@@ -152,6 +155,7 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         )
         check(0 <= self.interval < _MOST_NS, f"interval is {self.interval}: give ns, or 0 for ticks")
         check(0 < self.stale_after < _MOST_NS, f"stale_after is {self.stale_after}: give ns above 0")
+        check(0 <= self.most_ahead < _MOST_NS, f"most_ahead is {self.most_ahead}: give ns, 0 or more")
         check(0 < len(self.agents) <= 64, "agents names no agent: give one to 64 of them")
         check(len(set(self.agents)) == len(self.agents), "agents names one agent twice: give each once")
         check(
@@ -166,9 +170,38 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         check(0 <= self.min_order < 1, f"min_order is {self.min_order}: give a share of capital below 1")
 
 
+_ALWAYS = {
+    "": "symbol fills closing round_timeout quorum_lag interval stale_after agents capital lot min_order seed on_halt "
+    "resume_after costs limits weighing",
+    "costs": "fee_bp slippage_bp half_spread_bp delay participation",
+    "limits": "max_spread_bp price_collar max_position max_notional max_order_qty max_orders orders_interval "
+    "max_turnover daily_loss max_drawdown var_95 volatility_target kelly_fraction confidence_scaling flatten_on_halt",
+    "weighing": "max_agent_weight min_diversification_agents weight_temperature no_trade_band prior share_rate "
+    "learning_rate meta_training_frequency learner_lag retraining meta_lookback meta_batch_size meta_epochs "
+    "cash_expert agent_history_features features",
+}
+"""The settings of 0.1.0, which a digest holds whatever they are. This is never added to."""
+
+
 def digest(config: Any) -> str:
-    """Hex digest of a config: equal for equal settings, whatever order they were given in."""
-    return hashlib.sha256(msgspec.json.encode(config, order="sorted")).hexdigest()
+    """Hex digest of a config: equal for equal settings, whatever order they were given in.
+
+    A setting that 0.1.0 did not have is left out where it is at its default, so a book keeps its digest when a release
+    brings a new one. Therefore the default of a new setting is what was done before it existed, and no default of what
+    decides results ever changes: what new books are to have, presets set.
+    """
+    return hashlib.sha256(msgspec.json.encode(_digested(config, ""), order="sorted")).hexdigest()
+
+
+def _digested(config: Any, path: str) -> dict[str, Any]:
+    always, told = _ALWAYS.get(path, "").split(), {}
+    for field in msgspec.structs.fields(config):
+        value = getattr(config, field.name)
+        made = field.default is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT
+        if field.name not in always and value == (field.default_factory() if made else field.default):
+            continue
+        told[field.name] = _digested(value, field.name) if isinstance(value, msgspec.Struct) else value
+    return told
 
 
 def default_stale_after(interval: int) -> int:

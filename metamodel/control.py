@@ -1,6 +1,6 @@
 """What changes whether an account may trade: a person's orders, a new day, and the end of a limit's halt."""
 
-from windvane.agents.kernel import kernel
+from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel import account, risk
 
 CONTROLS: tuple[str, ...] = ("halt", "reduce-only", "resume", "flatten", "roll-back", "swap")
@@ -16,9 +16,7 @@ def order(st: risk.Standing, a: account.Accounts, terms: account.Terms, code: in
     """What a person ordered holds for every account, so that the comparison stays fair."""
     for k in range(a.lots.shape[0]):
         if code == CUT:
-            st.cut[k] = 1
-            if st.state[k] != risk.HALTED:
-                st.state[k] = risk.REDUCE_ONLY
+            cut(st, k, risk.CUT_BY_PERSON)
         elif code == RESUME:
             st.cut[k] = 0
             if st.state[k] != risk.ACTIVE:
@@ -27,6 +25,24 @@ def order(st: risk.Standing, a: account.Accounts, terms: account.Terms, code: in
             st.halts[k] += 1 if st.state[k] != risk.HALTED else 0
             st.state[k], st.halted_by[k] = risk.HALTED, risk.BY_PERSON
             st.flatten[k] = 1 if code == FLATTEN else st.flatten[k]
+
+
+@inlined
+def cut(st: risk.Standing, k: int, why: int) -> None:
+    """Let account k only reduce; what takes a person to lift is not replaced by what lifts by itself."""
+    if why != risk.CUT_BY_LEVEL or st.cut[k] == 0:
+        st.cut[k] = why
+    if st.state[k] != risk.HALTED:
+        st.state[k] = risk.REDUCE_ONLY
+
+
+@inlined
+def uncut(st: risk.Standing, k: int) -> None:
+    """Lift what a level that is vouched for has cut."""
+    if st.cut[k] == risk.CUT_BY_LEVEL:
+        st.cut[k] = 0
+        if st.state[k] == risk.REDUCE_ONLY:
+            st.state[k] = risk.ACTIVE
 
 
 @kernel
@@ -42,5 +58,7 @@ def new_day(st: risk.Standing, a: account.Accounts, terms: account.Terms, next_d
     for k in range(a.lots.shape[0]):
         st.day_turnover[k] = 0.0
         st.day_start[k] = a.equity[k] - terms.capital
+        if next_day:
+            uncut(st, k)
         if next_day and st.halted_by[k] == risk.BY_LIMIT:
             resume(st, k, st.day_start[k])

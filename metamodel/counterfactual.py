@@ -4,7 +4,7 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import kernel
-from windvane.metamodel import account, samples, scores
+from windvane.metamodel import account, rows, samples, scores
 from windvane.metamodel.config import Costs, WeighingConfig
 from windvane.metamodel.members.predictor import REGIMES
 
@@ -59,10 +59,10 @@ class Counterfactual:
 
     def harvest(self) -> tuple[int, Floats]:
         """Rows scored since the last harvest, and the mean score (N,) over them."""
-        rows = int(self._sums[-1])
-        means = self._sums[:-1] / max(rows, 1)
+        scored = int(self._sums[-1])
+        means = self._sums[:-1] / max(scored, 1)
         self._sums[:] = 0.0
-        return rows, means
+        return scored, means
 
     def samples(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The newest samples, the oldest first; as `samples.newest` gives them."""
@@ -94,18 +94,20 @@ def _score_rows(
     gn: Floats,
     sums: Floats,
     sampled: samples.Samples,
-    rows: tuple[Ints, Floats, Floats],
+    columns: tuple[Ints, Floats, Floats],
     x: Floats,
     p: Floats,
     bid: Floats,
     ask: Floats,
 ) -> None:
-    flags, mid, target = rows
+    flags, mid, target = columns
     quoted, n = bid.size > 0, target.shape[1]
     for t in range(flags.shape[0]):
-        if flags[t] & 7 != 0:
+        if flags[t] & rows.REPEATED != 0:
             continue
-        warm = flags[t] & 8 == 0
+        if flags[t] & rows.REJOINED != 0:
+            scores.rejoin(market, mid[t])
+        warm = flags[t] & rows.WARMUP == 0
         good = market.seen[0]
         cost = account.cost_per_unit(
             terms, mid[t], bid[t] if quoted else np.nan, ask[t] if quoted else np.nan

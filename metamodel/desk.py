@@ -18,12 +18,11 @@ from windvane.metamodel.market import REGIMES
 from windvane.metamodel.members.contextual import HORIZON
 from windvane.metamodel.meta_config import MetaLearningConfig
 from windvane.metamodel.regime import MarketRegimeClassifier, shown_labels
+from windvane.metamodel.rows import REPEATED, WARMUP, Joined
 from windvane.metamodel.tracker import Decided, MetaLearningTracker
 
 if TYPE_CHECKING:
     from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble, Round
-
-REPEATED, WARMING = 7, 8
 
 
 class Played(NamedTuple):
@@ -70,6 +69,7 @@ class Desk:
             config.lot,
             config.weighing,
         )
+        self._prices = Joined()
         self._warm = 0  # warm good rows
         self._open: tuple[Floats, Floats] | None = None  # features and posterior of the sample under way
 
@@ -81,9 +81,10 @@ class Desk:
         self.label = int(label[-1])
         good = ((rows.flags & REPEATED) == 0).astype(np.int64)
         target, sure = np.empty((n, len(self.wrappers))), np.empty((n, len(self.wrappers)))
+        price = self._prices.step(rows.flags, rows.mid)
         for i, wrapper in enumerate(self.wrappers.values()):
-            target[:, i], _, sure[:, i] = wrapper.propose(rows.x, rows.mid, good)
-        cold = (rows.flags & WARMING) != 0
+            target[:, i], _, sure[:, i] = wrapper.propose(rows.x, price, good)
+        cold = (rows.flags & WARMUP) != 0
         target[cold], sure[cold] = 0.0, 0.0
         quoted, sized = rows.bid.size > 0, rows.size.size > 0
         seq = np.arange(self.seq, self.seq + n)
@@ -129,7 +130,7 @@ class Desk:
 
     def _sample(self, rows: FeatureRows, played: Played, quoted: bool) -> None:
         """Score every agent on its own proposals, and keep a sample every 32 warm good rows."""
-        warm = np.flatnonzero((rows.flags & (REPEATED | WARMING)) == 0)
+        warm = np.flatnonzero((rows.flags & (REPEATED | WARMUP)) == 0)
         before, self._warm = self._warm, self._warm + len(warm)
         start = 0
         for k in range(before // HORIZON + 1, self._warm // HORIZON + 1):

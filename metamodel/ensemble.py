@@ -12,9 +12,10 @@ from windvane.agents.base import Floats, Ints
 from windvane.metamodel import account, learner, risk
 from windvane.metamodel import round as one_round
 from windvane.metamodel.config import TradingConfig, WeighingConfig
+from windvane.metamodel.learned import SCRATCH
 from windvane.metamodel.members import MEMBERS, predictor
 from windvane.metamodel.regime import shipped
-from windvane.metamodel.round_columns import Inputs, Outputs, new_clock
+from windvane.metamodel.round_columns import AT_HOME, Inputs, Outputs, new_clock
 from windvane.metamodel.scaler import FeatureScaler
 from windvane.metamodel.trading import Trading
 from windvane.metamodel.weights import WeightsError
@@ -33,8 +34,10 @@ def flatten(prefix: str, part: Any, into: dict[str, np.ndarray]) -> None:
 
 
 def restore(prefix: str, part: Any, state: dict[str, np.ndarray]) -> None:
-    """Write what `flatten` copied back into the arrays; raises ValueError where a shape differs."""
+    """Write what `flatten` copied back into the arrays but for scratch; raises ValueError where a shape differs."""
     for name, value in part._asdict().items():
+        if is_scratch(f"{prefix}.{name}"):
+            continue
         if isinstance(value, np.ndarray):
             saved = state[f"{prefix}.{name}"]
             if saved.shape != value.shape:
@@ -42,6 +45,11 @@ def restore(prefix: str, part: Any, state: dict[str, np.ndarray]) -> None:
             value[...] = saved
         else:
             restore(f"{prefix}.{name}", value, state)
+
+
+def is_scratch(name: str) -> bool:
+    """Whether an array of a state, by its dotted name, is not worth storing."""
+    return name.removeprefix("learner.") in SCRATCH
 
 
 def untold(rows: int) -> Floats:
@@ -215,6 +223,11 @@ class MetaLearningRiskManagedEnsemble(Trading):
         return Round(out, 0, 0, 1)
 
     @property
+    def away(self) -> bool:
+        """Whether the price was last seen on another level than the accounts are marked at."""
+        return int(self._clock.away[0]) != AT_HOME
+
+    @property
     def fills(self) -> int:
         """Fills of the ensemble's account so far."""
         return int(self._account.fills[0])
@@ -230,6 +243,7 @@ class MetaLearningRiskManagedEnsemble(Trading):
             equities=np.empty((n, accounts)),
             verdict=np.empty(n, np.int64),
             state=np.empty(n, np.int64),
+            away=np.empty(n, np.int64),
             counts=np.zeros(3, np.int64),
             order_row=np.empty(n, np.int64),
             order=np.empty((n, 2)),
@@ -242,11 +256,11 @@ class MetaLearningRiskManagedEnsemble(Trading):
         )
 
     def state(self) -> dict[str, np.ndarray]:
-        """Copies of all that the rounds remember, by name."""
+        """Copies of all that the rounds remember, by name; nothing that is scratch."""
         state: dict[str, np.ndarray] = {}
         for name, part in self._parts():
             flatten(name, part, state)
-        return state
+        return {name: value for name, value in state.items() if not is_scratch(name)}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go on from what `state` returned, under the same config."""

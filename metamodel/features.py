@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
-from windvane.metamodel.features_kernel import WARMUP, extract
+from windvane.metamodel import rows
+from windvane.metamodel.features_kernel import REASONS, WARMUP, extract
 from windvane.metamodel.features_memory import Memory
 
 NAMES: tuple[str, ...] = (
@@ -67,9 +68,11 @@ NAMES: tuple[str, ...] = (
 )
 """Column names of the feature matrix, in order."""
 
-__all__ = ["NAMES", "WARMUP", "FeatureRows", "MarketFeatureExtractor"]
+__all__ = ["NAMES", "REASONS", "WARMUP", "FeatureRows", "MarketFeatureExtractor"]
 
 _EMPTY = np.zeros(0)
+_NONE = np.zeros(0, np.int64)
+_MOST_AHEAD = 60_000_000_000
 
 
 class FeatureRows(NamedTuple):
@@ -77,22 +80,25 @@ class FeatureRows(NamedTuple):
 
     x: Floats  # (n, 50)
     ts: Ints  # (n,) ns, never going back
-    flags: Ints  # (n,) as given, with 2 bad, 4 gap and 8 warming up added
+    flags: Ints  # (n,) as given, with BAD, GAP, WARMUP, LEVEL and STRAY of `rows` as found
     price: Floats  # (n,)
     mid: Floats  # (n,)
     bid: Floats  # (n,) or (0,)
     ask: Floats  # (n,) or (0,)
     size: Floats  # (n,) or (0,)
+    reason: Ints = _NONE  # (n,) why it was refused, places in REASONS; (0,) where nobody asked
 
 
 class MarketFeatureExtractor:
     """Steps through ticks and gives the features of each; O(1) a tick, and the same bits for any cut.
 
-    stale_after: ns between good rows above which a row is flagged as a gap.
+    stale_after: ns between good rows above which a row is flagged as a gap; most_ahead: ns by which a row may be dated
+    ahead of the time at which it was recorded.
     """
 
-    def __init__(self, stale_after: int = 60_000_000_000) -> None:
+    def __init__(self, stale_after: int = 60_000_000_000, most_ahead: int = _MOST_AHEAD) -> None:
         self.stale_after = stale_after
+        self.most_ahead = most_ahead
         self._memory = Memory.new(len(NAMES))
 
     def step(
@@ -107,11 +113,15 @@ class MarketFeatureExtractor:
         bid_size: Floats | None = None,
         ask_size: Floats | None = None,
         buy_size: Floats | None = None,
+        received: Ints | None = None,
     ) -> FeatureRows:
-        """Features of n ticks; every column (n,), ts in ns, prices > 0, sizes in base currency."""
+        """Features of n ticks; every column (n,), ts and received in ns, prices > 0, sizes in base currency.
+
+        received: when the rows were recorded, None where nothing is said about it.
+        """
         n = len(ts)
         quoted = bid is not None and ask is not None
-        rows = FeatureRows(
+        found = FeatureRows(
             np.empty((n, len(NAMES))),
             np.empty(n, np.int64),
             np.empty(n, np.int64),
@@ -120,11 +130,12 @@ class MarketFeatureExtractor:
             np.empty(n) if quoted else _EMPTY,
             np.empty(n) if quoted else _EMPTY,
             np.empty(n) if size is not None else _EMPTY,
+            np.empty(n, np.int64),
         )
         extract(
             self._memory,
-            self.stale_after,
-            (ts, flags),
+            (self.stale_after, self.most_ahead),
+            (ts, flags, _NONE if received is None else received),
             (
                 price,
                 _EMPTY if size is None else size,
@@ -134,11 +145,11 @@ class MarketFeatureExtractor:
                 _EMPTY if bid_size is None or ask_size is None else ask_size,
                 _EMPTY if buy_size is None or size is None else buy_size,
             ),
-            rows.x,
-            (rows.ts, rows.flags),
-            (rows.price, rows.mid, rows.bid, rows.ask, rows.size),
+            found.x,
+            (found.ts, found.flags, found.reason),
+            (found.price, found.mid, found.bid, found.ask, found.size),
         )
-        return rows
+        return found
 
     @property
     def warm(self) -> bool:
@@ -147,8 +158,13 @@ class MarketFeatureExtractor:
 
     def state(self) -> dict[str, np.ndarray]:
         """Copies of all that `step` remembers, by name."""
-        return {name: value.copy() for name, value in self._memory._asdict().items()}
+        whole = self._memory._asdict()
+        refused: rows.Refused = whole.pop("refused")
+        whole |= {f"refused.{name}": value for name, value in refused._asdict().items()}
+        return {name: value.copy() for name, value in whole.items()}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go on from what `state` returned."""
-        self._memory = Memory(**{name: state[name].copy() for name in Memory._fields})
+        refused = rows.Refused(*(state[f"refused.{name}"].copy() for name in rows.Refused._fields))
+        plain = {name: state[name].copy() for name in Memory._fields if name != "refused"}
+        self._memory = Memory(**plain, refused=refused)

@@ -5,10 +5,22 @@ import math
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import kernel
 from windvane.metamodel import features_memory as at
+from windvane.metamodel import rows
 from windvane.metamodel.features_memory import RING, Memory
 
 WARMUP = 512
 """Good rows until every window is filled."""
+
+REASONS: tuple[str, ...] = (
+    "",
+    "price, size or quote is not a positive number, or the book is crossed",
+    "time goes back",
+    "time is too far ahead of the broker's time of the record",
+    "price is more than a factor of 2 from the last good one",
+)
+"""Why a row is refused."""
+
+_UNSOUND, _BACK, _AHEAD, _OFF_LEVEL = range(1, len(REASONS))
 
 _LIMIT = 20.0
 _LEVEL = math.log(25e-4)
@@ -181,18 +193,8 @@ def _clock(ts: int, x: Floats) -> None:
 
 
 @kernel
-def _amount(size: float) -> bool:
-    return 0.0 <= size <= 1e18
-
-
-@kernel
-def _valid(price: float, bid: float, ask: float) -> bool:
-    return 1e-15 <= price <= 1e18 and 0.5 * price <= bid <= ask <= 2.0 * price
-
-
-@kernel
 def _when(m: Memory, ts: int, stale_after: int) -> int:
-    """The flag that a row's time earns: 2 if it goes back, 4 if it ends a hole, else 0.
+    """The flag that a row's time earns: BAD if it goes back, GAP if it ends a hole, else 0.
 
     The time that ends a hole is believed when the next row agrees, so that one absurd time cannot make all that
     follows look late.
@@ -200,52 +202,108 @@ def _when(m: Memory, ts: int, stale_after: int) -> int:
     if m.seen[0] == 0:
         return 0
     if ts < m.seen[1]:
-        return 2
+        return rows.BAD
     if ts - m.seen[1] <= stale_after:
         return 0
     if m.seen[3] > 0 and 0 <= ts - m.seen[3] <= stale_after:
         return 0
     m.seen[3] = ts
-    return 4
+    return rows.GAP
+
+
+@kernel
+def _anew(m: Memory) -> None:
+    """Forget all but time: in the warm-up nothing was traded yet, so another level simply starts the series again."""
+    m.seen[0] = 0
+    m.e[:] = 0.0
+    m.p[:] = 0.0
+    m.cu[:] = 0.0
+    m.dq_value[:] = 0.0
+    m.dq_at[:] = 0
+    m.dq_ends[:] = 0
+    m.x[:] = 0.0
+
+
+@kernel
+def _rejoin(m: Memory, mid: float) -> None:
+    """Go on as if all prices before had been on the level of `mid`, so that no window holds a return between."""
+    if m.seen[0] <= WARMUP:
+        _anew(m)
+        return
+    shift = math.log(mid / m.last[1])
+    m.p[:] += shift
+    m.dq_value[:] += shift
+    for place in (at.P12, at.P26, at.P24, at.P96, at.P384):
+        m.e[place] += shift
+
+
+@kernel
+def _level(m: Memory, ts: int, mid: float, vouched: bool) -> int:
+    """The flag that a row's level of price earns: 0, BAD, or LEVEL or STRAY where the series is rejoined there."""
+    if m.seen[0] == 0:
+        return 0
+    if vouched:
+        m.refused.n[0] = 0
+        if rows.same_level(mid, m.last[1]):
+            return 0
+    else:
+        said = rows.judge(m.refused, ts, mid, m.last[1])
+        if said != rows.AGAIN:
+            return rows.BAD if said == rows.REFUSED else 0
+    _rejoin(m, mid)
+    return rows.LEVEL if vouched else rows.STRAY
 
 
 @kernel
 def extract(
     m: Memory,
-    stale_after: int,
-    stamps: tuple[Ints, Ints],
+    bounds: tuple[int, int],
+    stamps: tuple[Ints, Ints, Ints],
     columns: tuple[Floats, Floats, Floats, Floats, Floats, Floats, Floats],
     x: Floats,
-    stamps_out: tuple[Ints, Ints],
+    stamps_out: tuple[Ints, Ints, Ints],
     out: tuple[Floats, Floats, Floats, Floats, Floats],
 ) -> None:
     """Step through the rows.
 
-    stamps: ts and flags; columns: price, size, bid, ask, bid size, ask size, buy size, each (n,), or (0,) if
-    the source has none; stamps_out: ts, which never goes back, and flags; out: price, mid, bid, ask, size as
-    they stand after the row.
+    bounds: ns of a hole, ns that a row may be dated ahead of its record; stamps: ts, flags and the records' times;
+    columns: price, size, bid, ask, bid size, ask size, buy size, each (n,), or (0,) if the source has none;
+    stamps_out: ts, which never goes back, flags, and places in REASONS; out: price, mid, bid, ask, size as they stand
+    after the row.
     """
-    ts, flags = stamps
-    ts_out, flags_out = stamps_out
+    stale_after, most_ahead = bounds
+    ts, flags, received = stamps
+    ts_out, flags_out, reason_out = stamps_out
     price, size, bid, ask, bid_size, ask_size, buy_size = columns
     has_size, quoted, deep, sided = size.size > 0, bid.size > 0, bid_size.size > 0, buy_size.size > 0
+    recorded = received.size > 0
     for t in range(ts.shape[0]):
         b = bid[t] if quoted else price[t]
         a = ask[t] if quoted else price[t]
         n = size[t] if has_size else 1.0
         bs, sk = (bid_size[t], ask_size[t]) if deep else (0.0, 0.0)
         bought = buy_size[t] if sided else 0.0
-        flag = flags[t] & ~8
-        sizes = _amount(n) and _amount(bs) and _amount(sk) and _amount(bought)
-        if flag & 7 == 0 and not (sizes and _valid(price[t], b, a)):
-            flag |= 2
-        if flag & 7 == 0:
+        mid = 0.5 * b + 0.5 * a
+        vouched = flags[t] & rows.LEVEL != 0
+        flag = flags[t] & ~(rows.WARMUP | rows.REJOINED)
+        reason = 0
+        sizes = rows.sized(n) and rows.sized(bs) and rows.sized(sk) and rows.sized(bought)
+        if flag & rows.REPEATED == 0 and not (sizes and rows.priced(price[t], b, a)):
+            flag |= rows.BAD
+            reason = _UNSOUND
+        if flag & rows.REPEATED == 0 and recorded and ts[t] - received[t] > most_ahead:
+            flag |= rows.BAD
+            reason = _AHEAD
+        if flag & rows.REPEATED == 0:
             flag |= _when(m, ts[t], stale_after)
-        if flag & 7 == 0:
+            reason = _BACK if flag & rows.BAD else 0
+        if flag & rows.REPEATED == 0:
+            flag |= _level(m, ts[t], mid, vouched)
+            reason = _OFF_LEVEL if flag & rows.BAD else 0
+        if flag & rows.REPEATED == 0:
             m.seen[0] += 1
             m.seen[1], m.seen[3] = ts[t], 0
             k = m.seen[0]
-            mid = 0.5 * b + 0.5 * a
             p = math.log(mid)
             if k > 1:
                 u, s = _returns(m, k, p, m.x)
@@ -258,10 +316,11 @@ def extract(
             m.p[(k - 1) & (RING - 1)] = p
             m.last[0], m.last[1], m.last[2], m.last[3], m.last[4] = price[t], mid, b, a, n
         if m.seen[0] <= WARMUP:
-            flag |= 8
-        m.seen[2] = max(m.seen[2], ts[t]) if flag & 2 == 0 else m.seen[2]
+            flag |= rows.WARMUP
+        m.seen[2] = max(m.seen[2], ts[t]) if flag & rows.BAD == 0 else m.seen[2]
         ts_out[t] = m.seen[2]
         flags_out[t] = flag
+        reason_out[t] = reason
         for i in range(x.shape[1]):
             x[t, i] = min(max(m.x[i], -_LIMIT), _LIMIT)
         out[0][t] = m.last[0]

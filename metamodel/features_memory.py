@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
+from windvane.metamodel import rows
 
 RING = 512
 """Log prices and sums of u kept: a power of two, at least the longest look-back."""
@@ -75,6 +76,7 @@ class Memory(NamedTuple):
     dq_ends: Ints  # (4, 2) head and tail
     x: Floats  # (F,) last row of features
     last: Floats  # (5,) last price, mid, bid, ask, size
+    refused: rows.Refused
 
     @classmethod
     def new(cls, features: int) -> "Memory":
@@ -89,4 +91,5 @@ class Memory(NamedTuple):
             np.zeros((4, 2), np.int64),
             np.zeros(features),
             np.zeros(5),
+            rows.nothing_refused(),
         )

@@ -11,6 +11,7 @@ import numpy as np
 
 from windvane.metamodel import weights
 from windvane.metamodel.members import predictor
+from windvane.metamodel.upgrading import Saved, Upcast
 from windvane.metamodel.weights import WeightsError
 
 if TYPE_CHECKING:
@@ -20,13 +21,29 @@ _OF_THE_MARKET = {
     *("past", "posteriors", "targets", "member_targets", "cumulated", "gn", "member_score"),
     *("fast", "slow", "calm", "totals", "cash"),
 }
+SCRATCH = {
+    *("chosen", "z", "x", "y", "v", "box", "regime.mean"),
+    *("contextual.k", "pretrained.rest.k", "pretrained.strength.k", "pretrained.strength.s"),
+    *("predictor.common", "predictor.own", "predictor.h1", "predictor.h2"),
+}
+"""Arrays of a learner that every row writes before it reads them: they are stored nowhere."""
+
 _ROWS = 64
+
+
+def _without_scratch(saved: Saved, fresh: Saved) -> Saved:
+    """Version 1, of 0.1.0, held what is scratch; a name that stops to be scratch is to be written out here."""
+    return {name: value for name, value in saved.items() if name not in SCRATCH}
+
+
+UPCASTS: tuple[Upcast, ...] = (_without_scratch,)
+"""What turns what an older release had learned into what this one learns: `windvane.metamodel.upgrading` says how."""
 
 
 def is_learned(name: str) -> bool:
     """Whether an array of a learner's state, by its dotted name, says something about other markets, too."""
     parts = name.split(".")
-    return parts[0] != "market" and parts[-1] not in _OF_THE_MARKET
+    return parts[0] != "market" and parts[-1] not in _OF_THE_MARKET and name not in SCRATCH
 
 
 def tensors(part: Any, prefix: str = "") -> dict[str, np.ndarray]:
@@ -44,7 +61,7 @@ def to_bytes(manager: "MetaLearningEnsembleManager", about: dict[str, str]) -> b
     """What was learned; about: more to say of it."""
     kept = {name: value for name, value in tensors(manager.learner).items() if is_learned(name)}
     told = {"model": "learner", "agents": ",".join(manager.agents), "members": ",".join(manager.members)}
-    return weights.to_bytes(kept, {**about, **told})
+    return weights.to_bytes(kept, {**about, **told, **weights.told(UPCASTS)})
 
 
 def load(manager: "MetaLearningEnsembleManager", raw: bytes) -> dict[str, str]:
@@ -52,7 +69,8 @@ def load(manager: "MetaLearningEnsembleManager", raw: bytes) -> dict[str, str]:
 
     Raises WeightsError where it does not fit, and then the manager goes on with what it had.
     """
-    found, about = weights.from_bytes(raw)
+    given = weights.from_bytes(raw)
+    about = given.about
     if about.get("model") != "learner":
         raise WeightsError("these are not the weights of a learner: give a checkpoint of a training session")
     for name, ours in (("agents", manager.agents), ("members", manager.members)):
@@ -64,6 +82,7 @@ def load(manager: "MetaLearningEnsembleManager", raw: bytes) -> dict[str, str]:
     trial = copy.copy(manager)
     trial.learner = _copied(manager.learner)
     into = {name: value for name, value in tensors(trial.learner).items() if is_learned(name)}
+    found = weights.as_now(given, into, UPCASTS, "what a learner knows")
     if into.keys() != found.keys():
         odd = ", ".join(sorted(into.keys() ^ found.keys())[:3])
         raise WeightsError(f"the weights are of another version of the learner: {odd} is in one of them only")

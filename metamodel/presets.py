@@ -9,8 +9,8 @@ from windvane.metamodel.meta_config import PARAMETERS, MetaLearningConfig
 from windvane.metamodel.parameters import parsed, unknown
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # every optional limit off
-    "balanced": {},
+    # no limit but the collar, which no honest market meets
+    "balanced": {"price_collar": 0.5},
     # diversified, and out of the market early
     "conservative": {
         "max_agent_weight": 0.4,
@@ -36,6 +36,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # trades as balanced; keeps and tells more
     "research": {
+        "price_collar": 0.5,
         "decision_history_size": 10_000,
         "detailed_logging": True,
         "meta_learning_debug": True,

@@ -25,7 +25,7 @@ GATES: tuple[str, ...] = (
     _STATE,
     _DATA,
     _SPREAD,
-    _COLLAR,
+    COLLAR,
     _POSITION,
     _NOTIONAL,
     _ORDER_QTY,
@@ -44,6 +44,10 @@ GATES: tuple[str, ...] = (
 
 ACTIVE, REDUCE_ONLY, HALTED = 0, 1, 2
 BY_LIMIT, BY_PERSON = 1, 2
+CUT_BY_PERSON, CUT_BY_LEVEL, CUT_AWAY = 1, 2, 3
+"""Why an account only reduces: a person said so; a level of price that a file's reader vouches for, until trading is
+resumed as after a halt; or one that nobody vouches for, until a person resumes."""
+
 Z_95 = 1.6448536269514722
 """95 % quantile of the normal distribution: value at risk is parametric, as in RiskMetrics 1996."""
 
@@ -104,8 +108,8 @@ class Standing(NamedTuple):
 
     state: Ints  # (K,) ACTIVE, REDUCE_ONLY or HALTED
     halted_by: Ints  # (K,) 0, BY_LIMIT or BY_PERSON
-    halted_at: Ints  # (K,) good row of the halt
-    cut: Ints  # (K,) 1 from a person's reduce-only to a person's resume, through any halt
+    halted_at: Ints  # (K,) good row of the halt, or of the cut by a level
+    cut: Ints  # (K,) 0, or why the account only reduces, through any halt
     flatten: Ints  # (K,) 1 while an ordered flatten is not done
     halts: Ints  # (K,) times halted
     sent: Ints  # (K, Q) ring of the times of the last orders, ns
@@ -204,7 +208,7 @@ def check(
         verdict |= _SPREAD
         want = _between(want, held)
     if not view.priced and want != held:
-        verdict |= _COLLAR
+        verdict |= COLLAR
     if st.state[k] != HALTED:
         limit = _lots(g.position * unit)
         if abs(want) > limit:
@@ -257,7 +261,7 @@ def check(
         verdict |= _MIN_ORDER
         want = held
     if not view.priced and want != held:
-        verdict |= _COLLAR
+        verdict |= COLLAR
         want = held
     return want, verdict
 

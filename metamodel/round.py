@@ -9,12 +9,11 @@ import math
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import inlined, kernel
-from windvane.metamodel import account, control, learner, netting, risk
-from windvane.metamodel.round_columns import Clock, Inputs, Outputs
+from windvane.metamodel import account, control, learner, netting, risk, rows, scores
+from windvane.metamodel.round_columns import AT_HOME, AWAY, RESUMED, Clock, Inputs, Outputs
 
 _DAY = 86_400_000_000_000
 _EDGE = 1.0 - 0.5 ** (1.0 / 4000.0)
-_REPEATED, _GAP, _WARMUP = 7, 4, 8
 HEALTHY_AFTER = 3
 """Good rows after a hole until the book is healthy again."""
 
@@ -77,7 +76,7 @@ def rounds(
         count += inputs.awake[i]
     for t in range(n):
         ts, mid, flag = inputs.ts[t], inputs.mid[t], inputs.flags[t]
-        good_row, warm = flag & _REPEATED == 0, flag & _WARMUP == 0
+        good_row, warm = flag & rows.REPEATED == 0, flag & rows.WARMUP == 0
         bid = inputs.bid[t] if quoted else math.nan
         ask = inputs.ask[t] if quoted else math.nan
         day = (ts - 1) // _DAY
@@ -92,12 +91,19 @@ def rounds(
 
         if inputs.control[t] > 0:
             control.order(st, a, terms, inputs.control[t])
+            if inputs.control[t] == control.RESUME and clock.away[0] == AWAY:
+                clock.away[0] = RESUMED
         out.verdict[t] = 0
+        confirmed = False
+        if good_row:
+            confirmed, good_row = _believe(clock, m, st, mid, flag)
         if good_row:
             good = clock.n[4]
             cost = account.cost_per_unit(terms, mid, bid, ask)
             last_mid = clock.f[0] if good > 0 else mid
             priced = abs(math.log(mid / last_mid)) <= gates.collar
+            if good > 0 and not rows.same_level(mid, last_mid):
+                last_mid = mid  # believed, and no return lies between
             for k in range(accounts):
                 lots, price, fee = account.settle(
                     a, terms, k, good, mid, bid, ask, inputs.size[t] if sized else 0.0
@@ -107,6 +113,8 @@ def rounds(
                         out, t, a.pending_seq[good % a.pending.shape[1]], lots / terms.per_unit, price, fee
                     )
                 pnl = account.mark(a, terms, k, mid)
+                if confirmed and st.state[k] != risk.HALTED:
+                    control.resume(st, k, pnl)  # whoever resumed has seen what the level is worth
                 if priced:  # a price that is refused is no peak to fall from
                     st.peak[k] = max(st.peak[k], pnl)
                 if (
@@ -115,6 +123,8 @@ def rounds(
                     and good - st.halted_at[k] >= resume_after
                 ):
                     control.resume(st, k, pnl)
+                if resume_after > 0 and good - st.halted_at[k] >= resume_after:
+                    control.uncut(st, k)
             learner.learn(m, rules, mid, cost, warm, inputs.awake)
             learner.weigh(m, rules, inputs.x[t], inputs.regime[t], inputs.target[t], warm, inputs.awake)
             if good > 0:
@@ -169,9 +179,39 @@ def rounds(
                     if terms.delay == 0:
                         account.mark(a, terms, k, mid)
                     a.exposure[k] += abs(a.lots[k] / terms.per_unit * mid) / terms.capital
+        elif clock.away[0] != AT_HOME and flag & rows.REPEATED == 0:
+            clock.n[6] = 0
+            out.verdict[t] = risk.COLLAR
         else:
-            clock.n[6] = 0 if flag & _GAP else clock.n[6]
+            clock.n[6] = 0 if flag & rows.GAP else clock.n[6]
         _emit(out, t, m, a, terms, st, clock)
+
+
+@inlined
+def _believe(clock: Clock, m: learner.Learner, st: risk.Standing, mid: float, flag: int) -> tuple[bool, bool]:
+    """Whether a person's resume is why the level of a good row's mid is believed, and whether it is believed at all.
+
+    Another level than the last is believed where the reader of a file vouches for it, where a person has resumed since
+    it was seen, and before the warm-up is over, when nothing is held. Else the accounts are neither marked nor traded
+    at it, and only reduce once the price is back, until a person resumes.
+    """
+    resumed = clock.away[0] == RESUMED
+    if clock.n[4] == 0 or rows.same_level(mid, clock.f[0]):
+        clock.away[0] = AT_HOME
+        return False, True
+    held = clock.n[7] > 0
+    if held and not resumed and flag & rows.LEVEL == 0:
+        clock.away[0] = AWAY
+        for k in range(st.state.shape[0]):
+            control.cut(st, k, risk.CUT_AWAY)
+        return False, False
+    clock.away[0] = AT_HOME
+    scores.rejoin(m.market, mid)
+    if held and not resumed:
+        for k in range(st.state.shape[0]):
+            control.cut(st, k, risk.CUT_BY_LEVEL)
+            st.halted_at[k] = clock.n[4] if st.state[k] != risk.HALTED else st.halted_at[k]
+    return resumed, True
 
 
 @inlined
@@ -250,6 +290,7 @@ def _emit(
     for k in range(a.lots.shape[0]):
         out.equities[t, k] = a.equity[k]
     out.state[t] = st.state[0]
+    out.away[t] = 1 if clock.away[0] != AT_HOME else 0
 
 
 @kernel

@@ -6,6 +6,10 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 
+AT_HOME, AWAY, RESUMED = range(3)
+"""Whether the price is on the level that the accounts are marked at, or on another: one that nobody has confirmed, or
+one that a person has, so that the next good row is believed."""
+
 
 class Clock(NamedTuple):
     """What rounds remember of time."""
@@ -13,6 +17,7 @@ class Clock(NamedTuple):
     n: Ints  # (8,) day, rows of it, seq and ts of the last row, good rows, ts of the last, in a row, warm rows
     f: Floats  # (4,) mid of the last good row, EWMA of ns between good rows, last wanted and final target
     wanted: Floats  # (R, K) ring of every account's wanted target
+    away: Ints  # (1,) AT_HOME, AWAY or RESUMED
 
 
 class Inputs(NamedTuple):
@@ -43,6 +48,7 @@ class Outputs(NamedTuple):
     equities: Floats  # (n, K)
     verdict: Ints  # (n,)
     state: Ints  # (n,)
+    away: Ints  # (n,) 1 where the price is on another level than the accounts are marked at
     counts: Ints  # (3,) orders, fills, statements
     order_row: Ints  # (n,)
     order: Floats  # (n, 2) qty, target after
@@ -56,4 +62,4 @@ class Outputs(NamedTuple):
 
 def new_clock(accounts: int, delay: int) -> Clock:
     """Nothing seen yet."""
-    return Clock(np.zeros(8, np.int64), np.zeros(4), np.zeros((delay + 3, accounts)))
+    return Clock(np.zeros(8, np.int64), np.zeros(4), np.zeros((delay + 3, accounts)), np.zeros(1, np.int64))

@@ -49,6 +49,13 @@ def observe(m: Market, mid: float, cost: float, warm: bool) -> tuple[float, floa
 
 
 @inlined
+def rejoin(m: Market, mid: float) -> None:
+    """Go on from another level of price: the next good row's return is taken from `mid`."""
+    if m.seen[0] > 0:
+        m.value[0] = math.log(mid)
+
+
+@inlined
 def score(past: Floats, good: int, delay: int, r: float, s: float, cost: float, out: Floats) -> None:
     """Normalised scores (N,) of targets kept in the ring past (R, N) under good % R; R >= delay + 3."""
     ring = past.shape[0]

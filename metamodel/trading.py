@@ -1,17 +1,19 @@
 """What a person who trades asks of an ensemble: an action for one row, how it went, which regime it sees."""
 
-import math
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from windvane.agents.state import row_of
-from windvane.metamodel.desk import REPEATED, WARMING, Desk, Played
+from windvane.metamodel.desk import Desk, Played
 from windvane.metamodel.features import NAMES, WARMUP, FeatureRows
 from windvane.metamodel.learned import is_learned
 from windvane.metamodel.market import BAR, FIRST, REGIMES
 from windvane.metamodel.meta_config import MetaLearningConfig
 from windvane.metamodel.risk import GATES
+from windvane.metamodel.rows import GAP, priced, same_level, sized
+from windvane.metamodel.rows import WARMUP as WARMING
 
 if TYPE_CHECKING:
     from windvane.metamodel.config import TradingConfig
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 ACTIONS = ("sell", "hold", "buy")
 STATES = ("active", "reduce-only", "halted")
-_BAD, _GAP = 2, 4
+_HOLE = "it ends a hole in time: its values are used once the next row agrees"
 _NONE = np.zeros(0)
 
 
@@ -31,6 +33,7 @@ class Trading:
     _settings: MetaLearningConfig | None = None
     _desk: Desk | None = None
     _last: FeatureRows | None = None
+    _answer: dict[str, Any] | None = None
     _good = 0
     _hole = 0
     _good_ts = 0
@@ -57,7 +60,9 @@ class Trading:
         return self._desk
 
     def new_market(self) -> None:
-        """Keep what was learned, and the samples of it; start anew with account, agents and regimes."""
+        """Begin another series of prices: keep what was learned, and the samples of it; start anew with account, agents
+        and regimes, and warm up again.
+        """
         whole = _whole(self)
         self._trades += whole.fills
         fresh, now = type(whole)(self.config).state(), whole.state()
@@ -70,7 +75,14 @@ class Trading:
         before, self._desk = self._desk, None
         if before is not None:
             self.desk.data = before.data
-        self._last, self._good, self._hole, self._used = None, 0, 0, False
+        self._last, self._answer, self._good, self._hole, self._good_ts, self._used = (
+            None,
+            None,
+            0,
+            0,
+            0,
+            False,
+        )
 
     def rest(self) -> None:
         """The market is over: the next call of get_trading_action begins another."""
@@ -91,66 +103,109 @@ class Trading:
         state: (50,) raw features as MarketFeatureExtractor gives them (list, array or tensor); price: last price;
         volume: since the last row, base currency; ts: event time, UNIX ns, None: one bar after the last. The quantity
         to trade is `order_qty`. The first 512 rows warm up. A row that cannot be (NaN, price not above 0, time that
-        goes back) is flagged and changes nothing; a state of another length raises ValueError.
+        goes back) moves nothing: `rejected` is True and `reason` says why. So is a price more than a factor of 2 from
+        the last, however often it comes; during the warm-up it starts the series anew. A state of another length raises
+        ValueError. To ask what would be done without doing it, use `preview`.
         """
         if self._used:
             self.new_market()
-        rows = self._row(row_of(state), price, volume, ts, bid, ask)
+        x, last, price, volume = row_of(state), self._last, float(price), float(volume)
+        when = self._next_ts() if ts is None else int(ts)
+        quoted = bid is not None and ask is not None
+        b, a = (float(bid), float(ask)) if bid is not None and ask is not None else (price, price)
+        reason = self._unsound(x, price, volume, b, a)
+        if not reason and last is not None:
+            if when < self._good_ts:
+                reason = f"time goes back: ts {when} is before {self._good_ts}, that of the last row"
+            elif not same_level(0.5 * b + 0.5 * a, float(last.mid[0])):
+                if self._good > WARMUP:
+                    reason = (
+                        f"price {price:g} is more than a factor of 2 from the last, {float(last.mid[0]):g}: if this is "
+                        "another market, call new_market(); to ask without trading, use preview() at the market's price"
+                    )
+                else:
+                    self.new_market()
+                    when = self._next_ts() if ts is None else when
+        if reason:
+            return self._refused(reason)
+        rows = self._row(x, price, volume, when, b, a, quoted)
         self._last = rows
         return self._told(rows, self.desk.play(rows))
 
+    def preview(
+        self, state: Any, price: float, volume: float = 0.0, **more: Any
+    ) -> tuple[int, dict[str, Any]]:
+        """What `get_trading_action` would answer, with nothing moved: for probes, health checks and benchmarks."""
+        return copy.deepcopy(_whole(self)).get_trading_action(state, price, volume, **more)
+
+    def _next_ts(self) -> int:
+        return FIRST if self._last is None else int(self._last.ts[0]) + (self.config.interval or BAR)
+
+    @staticmethod
+    def _unsound(x: np.ndarray, price: float, volume: float, bid: float, ask: float) -> str:
+        """Why a row cannot be, by itself; empty where it can."""
+        if not np.isfinite(x).all():
+            return "the state holds a value that is no number"
+        if not sized(volume):
+            return f"volume {volume:g} is no size: give 0 or more"
+        if not priced(price, bid, ask):
+            return (
+                f"price {price:g}, bid {bid:g}, ask {ask:g} cannot be: give a price above 0, and quotes near it, the "
+                "bid not above the ask"
+            )
+        return ""
+
     def _row(
-        self, x: np.ndarray, price: float, volume: float, ts: int | None, bid: float | None, ask: float | None
+        self, x: np.ndarray, price: float, volume: float, ts: int, bid: float, ask: float, quoted: bool
     ) -> FeatureRows:
-        last = self._last
-        step = self.config.interval or BAR
-        told = (FIRST if last is None else int(last.ts[0]) + step) if ts is None else int(ts)
-        quoted = bid is not None and ask is not None
-        b, a = (float(bid), float(ask)) if bid is not None and ask is not None else (price, price)
-        sane = (
-            bool(np.isfinite(x).all())
-            and all(math.isfinite(v) for v in (price, volume, b, a))
-            and 1e-15 <= price <= 1e18
-            and 0.5 * price <= b <= a <= 2.0 * price
-            and 0.0 <= volume <= 1e18
-        )
-        flag = 0 if sane else _BAD
-        if flag == 0 and self._good > 0:
-            flag = self._when(told)
-        if flag == 0:
-            self._good += 1
-            self._hole, self._good_ts = 0, told
-        if self._good <= WARMUP:
-            flag |= WARMING
-        time = told if last is None or (flag & _BAD) == 0 else int(last.ts[0])
-        if flag & REPEATED:
-            mid = last.mid if last is not None else np.ones(1)
-            price_now = last.price if last is not None else np.ones(1)
-            x = last.x[0] if last is not None else np.zeros(len(NAMES))
-            volume = float(last.size[0]) if last is not None else 0.0
-            b, a = (float(mid[0]),) * 2
+        """A sound row as the extractor would give it; one that ends a hole repeats the last, until the next agrees."""
+        flag, mid = self._when(ts), 0.5 * bid + 0.5 * ask
+        if flag and self._last is not None:
+            x, ts = self._last.x[0], int(self._last.ts[0])
+            price = float(self._last.price[0])
+            bid = ask = mid = float(self._last.mid[0])
+            volume = float(self._last.size[0])
         else:
-            mid, price_now = np.array([0.5 * b + 0.5 * a]), np.array([float(price)])
+            self._good += 1
+            self._hole, self._good_ts = 0, ts
+        flag |= WARMING if self._good <= WARMUP else 0
         return FeatureRows(
             np.clip(x, -20.0, 20.0).reshape(1, -1),
-            np.array([time]),
+            np.array([ts]),
             np.array([flag]),
-            price_now,
-            mid,
-            np.array([b]) if quoted else _NONE,
-            np.array([a]) if quoted else _NONE,
+            np.array([float(price)]),
+            np.array([mid]),
+            np.array([bid]) if quoted else _NONE,
+            np.array([ask]) if quoted else _NONE,
             np.array([float(volume)]),
         )
 
     def _when(self, ts: int) -> int:
-        """The flag that a row's time earns, as features have it."""
+        """GAP for a row that ends a hole, 0 for one in time, as features have it."""
         stale, last = self.config.stale_after, self._good_ts
-        if ts < last:
-            return _BAD
-        if ts - last <= stale or (self._hole > 0 and 0 <= ts - self._hole <= stale):
+        if self._good == 0 or ts - last <= stale or (self._hole > 0 and 0 <= ts - self._hole <= stale):
             return 0
         self._hole = ts
-        return _GAP
+        return GAP
+
+    def _refused(self, reason: str) -> tuple[int, dict[str, Any]]:
+        """The answer to a row that moved nothing: as it stood after the last row, with nothing to trade."""
+        answer = self._answer
+        if answer is None:
+            return copy.deepcopy(_whole(self))._refused_first(reason)
+        return 1, answer | {
+            "action": ACTIONS[1],
+            "order_qty": 0.0,
+            "verdicts": [],
+            "rejected": True,
+            "reason": reason,
+        }
+
+    def _refused_first(self, reason: str) -> tuple[int, dict[str, Any]]:
+        """On a copy that may be spoiled: what is known before the first row, as a row that warms up would tell it."""
+        rows = self._row(np.zeros(len(NAMES)), 1.0, 0.0, self._next_ts(), 1.0, 1.0, False)
+        self._answer = {**self._told(rows, self.desk.play(rows))[1], "seq": -1}
+        return self._refused(reason)
 
     def _told(self, rows: FeatureRows, played: Played) -> tuple[int, dict[str, Any]]:
         out, desk = played.round.outputs, self.desk
@@ -172,10 +227,12 @@ class Trading:
             "seq": desk.seq - 1,
             "ts": int(rows.ts[0]),
             "warming_up": bool(flag & WARMING),
-            "rejected": bool(flag & REPEATED),
+            "rejected": bool(flag & GAP),
+            "reason": _HOLE if flag & GAP else "",
         }
         if self.settings.meta_learning_debug:
             told["debug"] = self.debug()
+        self._answer = told
         return action, told
 
     def debug(self) -> dict[str, Any]:

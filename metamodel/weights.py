@@ -5,10 +5,13 @@ Only what this project needs: float64, float32, float16 and int64 tensors, and t
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from windvane.agents.program import FIRST, VERSION
+from windvane.metamodel.upgrading import Upcast, UpgradeError, upcast, version_of
 
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8"}
 _NAMES = {np.dtype(code).str: name for name, code in _TYPES.items()}
@@ -29,6 +32,33 @@ class Weights(NamedTuple):
 def digest(raw: bytes) -> str:
     """sha256 of the bytes, in hex."""
     return hashlib.sha256(raw).hexdigest()
+
+
+def as_now(
+    given: Weights, fresh: Mapping[str, np.ndarray], upcasts: Sequence[Upcast], what: str
+) -> dict[str, np.ndarray]:
+    """Tensors of an older release, as this one writes them; raises WeightsError where a newer release wrote them.
+
+    fresh: the tensors of something new; a file says its version and writer since 0.2.0.
+    """
+    version = given.about.get("version", "1")
+    writer = given.about.get("writer", FIRST)
+    try:
+        return upcast(
+            given.tensors,
+            fresh,
+            upcasts,
+            version=int(version) if version.isdecimal() else 0,
+            what=what,
+            writer=writer,
+        )
+    except UpgradeError as error:
+        raise WeightsError(str(error)) from error
+
+
+def told(upcasts: Sequence[Upcast]) -> dict[str, str]:
+    """What a file says of its version and writer."""
+    return {"version": str(version_of(upcasts)), "writer": VERSION}
 
 
 def to_bytes(tensors: Mapping[str, np.ndarray], about: Mapping[str, str]) -> bytes:

@@ -3,23 +3,26 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
 from windvane.agents.factory import create_agents
 from windvane.metamodel.config import digest
+from windvane.metamodel.upgrading import Upcast, UpgradeError, check_fields, upcast, version_of
 from windvane.streams.events import (
     Batch,
     BookClosed,
     BookOpened,
+    Control,
     DeadLetter,
     Decisions,
     Event,
     Features,
+    LearnerUpdate,
     Ticks,
 )
-from windvane.streams.stage import BookState, load_books, save_books
+from windvane.streams.stage import BookState, StateError, load_books, save_books
 from windvane.streams.topics import FEATURES
 
 S = TypeVar("S", bound=BookState)
@@ -37,6 +40,9 @@ FARTHEST_ROWS = 1 << 20
 class BookStage(ABC, Generic[S]):
     """Logic that keeps one state a book and treats books independently."""
 
+    upcasts: ClassVar[tuple[Upcast, ...]] = ()
+    """What turns a book's state of an older version into one of this: `windvane.metamodel.upgrading` says how."""
+
     def __init__(self, snapshot: bytes | None) -> None:
         self._opened: dict[str, BookOpened] = {}
         self._states: dict[str, S] = {}
@@ -44,16 +50,33 @@ class BookStage(ABC, Generic[S]):
         self._last: dict[str, BookClosed] = {}
         self._early: dict[str, list[Event]] = {}
         self._stray: dict[str, int] = {}  # how many early ones were there when last asked to give up
+        self._awaiting: dict[str, int] = {}  # early controls that were told of
         self._moved: dict[str, None] = {}  # books to advance in the next step, whatever comes
         if snapshot is not None:
-            open_books, closed = load_books(snapshot)
-            for opened, saved in open_books:
+            self._load(snapshot)
+
+    def _load(self, snapshot: bytes) -> None:
+        """Raises StateError where this release cannot read what was stored."""
+        books = load_books(snapshot)
+        try:
+            for opened, saved in books.open:
                 book = msgspec.convert(opened, BookOpened)
                 self._opened[book.book] = book
-                self._states[book.book] = self.restore(book, saved)
-            for opened in closed:
-                book = msgspec.convert(opened, BookOpened)
-                self._closed[book.book] = book
+                fresh, what = self.open(book).save(), f"the stored state of book {book.book}"
+                now = upcast(
+                    saved, fresh, self.upcasts, version=books.version, what=what, writer=books.writer
+                )
+                check_fields(now, fresh, what, books.writer)
+                self._states[book.book] = self.restore(book, now)
+            closed = [msgspec.convert(opened, BookOpened) for opened in books.closed]
+            self._closed = {book.book: book for book in closed}
+        except UpgradeError as error:
+            raise StateError(str(error)) from error
+        except msgspec.ValidationError as error:
+            raise StateError(
+                f"a stored state, written by windvane {books.writer}, cannot be read ({error}): "
+                f"run windvane {books.writer} or newer"
+            ) from error
 
     @abstractmethod
     def open(self, opened: BookOpened) -> S:
@@ -83,6 +106,10 @@ class BookStage(ABC, Generic[S]):
         """What remains to be said of a book that is done."""
         yield from ()
 
+    def late(self, event: Event) -> Iterator[Event]:
+        """What to say of an event of a book that is closed."""
+        yield from ()
+
     def step(self, events: Sequence[Event]) -> list[Event]:
         """What follows from these events."""
         out: list[Event] = []
@@ -93,7 +120,9 @@ class BookStage(ABC, Generic[S]):
                 out.extend(self._open(event))
             elif event.book in self._states:
                 out.extend(self._take(event))
-            elif event.book not in self._closed:
+            elif event.book in self._closed:
+                out.extend(self.late(event))
+            else:
                 out.extend(self._hold(event))
         for book in touched:
             if book in self._states:
@@ -149,7 +178,7 @@ class BookStage(ABC, Generic[S]):
             yield _never_opened(event)
 
     def give_up_early(self) -> list[DeadLetter]:
-        """Reject rows of books that were not opened before them; what people ordered is kept.
+        """Reject rows of books that were not opened before them; what people ordered is kept, and told of once.
 
         Only what was there when asked the last time: an opening may be on its way while its followers are here.
         """
@@ -161,7 +190,11 @@ class BookStage(ABC, Generic[S]):
             letters += [_never_opened(e) for e in held[:old] if isinstance(e, Batch | BookClosed)]
             letters += [_never_opened(e) for e in kept[EARLY_RECORDS:]]
             early[book] = [*kept[:EARLY_RECORDS], *held[old:]]
+            orders = [e for e in early[book][: len(kept)] if isinstance(e, Control)]
+            letters += [_not_open(e) for e in orders[self._awaiting.get(book, 0) :]]
+            self._awaiting[book] = len(orders)
         self._early = {book: held for book, held in early.items() if held}
+        self._awaiting = {book: told for book, told in self._awaiting.items() if book in self._early}
         self._stray = {book: len(held) for book, held in self._early.items()}
         return letters
 
@@ -175,13 +208,17 @@ class BookStage(ABC, Generic[S]):
 
     def snapshot(self) -> bytes:
         """State of every open book, and which are closed."""
-        return save_books(self._opened, self._states, self._closed)
+        return save_books(version_of(self.upcasts), self._opened, self._states, self._closed)
 
     def used(self, book: str, last: int) -> bool:
         """Whether a record of a book that ends with row `last` will never be needed again."""
         if book in self._states:
             return self.done(self._states[book]) > last
         return book in self._closed or book not in self._early
+
+    def books(self) -> frozenset[str]:
+        """Names of all books that were ever opened."""
+        return frozenset((*self._opened, *self._closed))
 
     def reached(self, book: str) -> int:
         """Seq of the next row of a book to work off, 0 where it is not open."""
@@ -220,6 +257,13 @@ class BookStage(ABC, Generic[S]):
     def close(self, book: str, stop: int) -> None:
         """Timed books: in the next step, close the rounds below `stop` with the agents that have answered."""
 
+    def knows(self, event: Event) -> bool:
+        """Whether an event that lies on one of the stage's topics was published before its state was stored."""
+        if event.book not in self._states:
+            return event.book in self._closed
+        row = event.trained_at if isinstance(event, LearnerUpdate) else -1
+        return self.reached(event.book) > (event.last if isinstance(event, Batch) else row)
+
 
 def letter(event: Event, reason: str) -> DeadLetter:
     """An event that cannot be used."""
@@ -228,6 +272,13 @@ def letter(event: Event, reason: str) -> DeadLetter:
         source=f"{type(event).__name__} of book {event.book}",
         reason=reason,
         payload="",
+    )
+
+
+def _not_open(control: Control) -> DeadLetter:
+    return letter(
+        control,
+        f"control {control.number} of book {control.book} ({control.action}) waits: no book of that name is open",
     )
 
 

@@ -12,13 +12,16 @@ import numpy as np
 
 from windvane.metamodel import swapping
 from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble
+from windvane.metamodel.upgrading import Saved
 from windvane.streams.choices import Choice, Recorded
+from windvane.streams.control_log import ControlLog
 from windvane.streams.events import BookOpened, Control, LearnerUpdate, Model
 from windvane.streams.joining import Joint
 from windvane.streams.models import bytes_of
 from windvane.streams.retraining import weights_of
 from windvane.streams.schedule import Schedule
 from windvane.streams.timed import TimedJoint
+from windvane.streams.topics import CONTROL, MODELS
 
 
 class EnsembleBook:
@@ -28,6 +31,7 @@ class EnsembleBook:
         self.name = opened.book
         self.config = opened.config
         self.ensemble = MetaLearningRiskManagedEnsemble(opened.config)
+        self.away = False  # whether the price was last seen on a level that the accounts do not believe
         self.recorded = Recorded()
         self.timed: TimedJoint | None = None
         self.joint = self._joint()
@@ -38,6 +42,7 @@ class EnsembleBook:
         self.controls: dict[int, Control] = {}  # known, not applied yet
         self.control = 0  # number of the last one applied
         self.control_row = -1  # seq it was applied at
+        self.log = ControlLog()
         self.ordered: Control | None = None  # to be applied at the first row of the next step
         self.models: dict[tuple[int, str], bytes] = {}  # by number and SHA-256, for controls not applied yet
         self.before = b""  # what a roll-back takes a swap of the whole learner back with
@@ -63,6 +68,8 @@ class EnsembleBook:
             "controls": [msgspec.to_builtins(c) for c in self.controls.values()],
             "control": self.control,
             "control_row": self.control_row,
+            **self.log.save(),
+            "lacking": list(self._lacking.items()),
             "before": np.frombuffer(self.before, np.uint8),
             **{f"model.{n}.{sha}": np.frombuffer(raw, np.uint8) for (n, sha), raw in self.models.items()},
             **({} if self.timed is None else {"awake": self.timed.awake, "last": self.timed.last}),
@@ -81,11 +88,14 @@ class EnsembleBook:
         controls = [msgspec.convert(c, Control) for c in saved["controls"]]
         self.controls = {c.number: c for c in controls}
         self.control, self.control_row = saved["control"], saved["control_row"]
+        self.log = ControlLog(saved)
+        self._lacking = dict(saved["lacking"])
         self.before = saved["before"].tobytes()
         for name in (name for name in saved if name.startswith("model.")):
             _, number, sha256 = name.split(".")
             self.models[int(number), sha256] = saved[name].tobytes()
         self.ensemble.restore(saved)
+        self.away = self.ensemble.away
 
     def next_control(self) -> Control | None:
         """The control to apply next, one from one row: the first that is due, else the first there is.
@@ -101,6 +111,15 @@ class EnsembleBook:
     def next_time(self) -> int | None:
         """The first row at which a control that is known is due, None where there is none."""
         return min((self.control_seq(c) for c in self.controls.values() if self.ready(c)), default=None)
+
+    def hear(self, control: Control) -> str:
+        """Keep a control for its row; gives why it is never applied, "" where it is kept or a copy."""
+        why = self.log.hear(control)
+        if why == "" and control.number <= self.control:
+            return self.log.passed(control.number)
+        if why == "":
+            self.controls.setdefault(control.number, control)
+        return why or ""
 
     def hold(self, model: Model) -> None:
         """Keep the weights of a control that is not applied yet; raises WeightsError where they are others."""
@@ -129,17 +148,39 @@ class EnsembleBook:
         before, self.before = self.before, b""
         return swapping.take_back(self.ensemble.manager, before)
 
-    def applied(self, control: Control, row: int) -> None:
-        """A control rules from this row on; it and those before it are done with."""
+    def applied(self, control: Control, row: int) -> list[Control]:
+        """A control rules from this row on; it and those before it are done with. Gives those that it passes."""
+        passed = sorted(n for n in self.controls if n < control.number)
+        given = [self.controls[n] for n in passed]
+        self.log.obey(control.number, row)
         self.control, self.control_row = control.number, row
         self.controls = {n: c for n, c in self.controls.items() if n > control.number}
         self.models = {key: raw for key, raw in self.models.items() if key[0] > control.number}
         self._lacking = {n: row for n, row in self._lacking.items() if n > control.number}
         self.ordered = None
+        return given
+
+    def lacks(self) -> str:
+        """Topic of the control, or of its model, that the next row was decided with and that is not here; else ""."""
+        choice = self.recorded.at(self.joint.taken)
+        if choice is None or choice.control <= self.control:
+            return ""
+        control = self.controls.get(choice.control)
+        if control is None:  # or it is here, but not signed by a key that is believed
+            return CONTROL.name
+        return "" if self.ready(control) else MODELS.name
 
     def control_seq(self, control: Control) -> int:
         """The row a control is applied at: never in the past, one a row."""
         return max(control.effective_from, self.joint.taken, self.control_row + 1)
+
+
+def upcast_v1_v2(saved: Saved, fresh: Saved) -> Saved:
+    """0.2.0 knows whether the price is away from what accounts believe, and which controls it has heard of."""
+    log = ControlLog()
+    for control in saved["controls"]:
+        log.hear(msgspec.convert(control, Control))
+    return saved | {name: fresh[name] for name in ("clock.away", "lacking")} | log.save()
 
 
 def barrier(state: EnsembleBook, start: int, stop: int) -> int:

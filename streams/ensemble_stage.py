@@ -6,11 +6,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from windvane.agents.base import Ints
 from windvane.metamodel.control import CONTROLS
 from windvane.metamodel.ensemble import Round
 from windvane.metamodel.weights import WeightsError
 from windvane.streams.books import BookStage, letter
-from windvane.streams.ensemble_book import EnsembleBook, barrier
+from windvane.streams.control_log import refusal, unapplied
+from windvane.streams.ensemble_book import EnsembleBook, barrier, upcast_v1_v2
 from windvane.streams.events import (
     BookClosed,
     BookOpened,
@@ -32,10 +34,13 @@ from windvane.streams.retraining import weights_of
 from windvane.streams.topics import CONTROL, LEARNER, MODELS
 
 _COLUMNS = ("pnl", "position", "turnover", "fees", "orders", "exposure", "rows", "drawdown", "halts")
+_CLOSED = "the book is closed"
 
 
 class EnsembleStage(BookStage[EnsembleBook]):
     """Features, Proposals, LearnerUpdates, Models and Controls in; Decisions, Orders, Fills and Statements out."""
+
+    upcasts = (upcast_v1_v2,)
 
     def __init__(self, snapshot: bytes | None) -> None:
         self._followed: dict[str, list[Decisions]] = {}  # of books that are not open yet
@@ -67,22 +72,18 @@ class EnsembleStage(BookStage[EnsembleBook]):
             except WeightsError as error:
                 yield letter(event, f"model {event.number} of book {state.name} is left out: {error}")
         elif isinstance(event, Control):
-            if event.action not in CONTROLS:
-                yield DeadLetter(
-                    book=state.name,
-                    source=f"control {event.number}",
-                    reason=f"unknown control {event.action!r}: give one of {', '.join(CONTROLS)}",
-                    payload=event.reason,
-                )
-            elif event.number > state.control:
-                state.controls.setdefault(event.number, event)
+            why = state.hear(event)
+            if why:
+                yield unapplied(event, why)
 
     def done(self, state: EnsembleBook) -> int:
         """Next seq."""
         return state.joint.taken
 
     def waits_for(self, state: EnsembleBook) -> Iterator[str]:
-        """Whoever has the next row, or the learner version that it needs."""
+        """Whoever has the next row, or the learner version or control that it needs."""
+        if state.lacks():
+            yield state.lacks()
         lacks = (state.joint.waits,) if state.timed is None else state.timed.lacks
         yield from filter(None, lacks) if any(lacks) else (LEARNER.name, CONTROL.name, MODELS.name)
 
@@ -109,17 +110,24 @@ class EnsembleStage(BookStage[EnsembleBook]):
             self._moved[book] = None
 
     def closed(self, state: EnsembleBook, event: BookClosed) -> Iterator[Event]:
-        """The statement of the unfinished day."""
+        """The statement of the unfinished day, and controls for rows that the book never had."""
         last = state.ensemble.close()
         if last is not None:
             yield _statements(state, last)
+        for control in state.controls.values():
+            yield unapplied(control, _CLOSED)
+
+    def late(self, event: Event) -> Iterator[Event]:
+        """A control of a closed book is told of."""
+        if isinstance(event, Control):
+            yield unapplied(event, _CLOSED)
 
     def advance(self, state: EnsembleBook, closing: int | None) -> Iterator[Event]:
         """Rounds for all rows that are there, up to the first that needs a learner version not known yet."""
         for step in state.joint.steps(lambda start, stop: barrier(state, start, stop)):
             yield from _rounds(state, step)
         for control in state.lacking():
-            yield letter(
+            yield refusal(
                 control,
                 f"control {control.number} of book {state.name} swaps to model {control.model[:16]}, which is not "
                 "there: it waits, rows do not, and a later control passes it",
@@ -147,7 +155,8 @@ def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
         codes = np.zeros(n, np.int64)
         codes[0] = CONTROLS.index(control.action) + 1
         yield from _relearned(state, control)
-        state.applied(control, rows.first)
+        for passed in state.applied(control, rows.first):
+            yield unapplied(passed, state.log.passed(passed.number))
     result = state.ensemble.step(
         rows.seq,
         rows.ts,
@@ -164,6 +173,7 @@ def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
         awake=step.awake,
     )
     out = result.outputs
+    yield from _strays(state, rows, out.away)
     trained = state.schedule.advance(rows.seq, rows.flags)
     if state.timed is None:
         state.due.extend(seq + state.schedule.lag for _, seq in trained)
@@ -198,15 +208,31 @@ def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
         yield _statements(state, result)
 
 
+def _strays(state: EnsembleBook, rows: Features, away: Ints) -> Iterator[Event]:
+    """Tell of rows at which the price went to a level that the accounts do not believe."""
+    left = np.flatnonzero(np.diff(away, prepend=int(state.away)) > 0)
+    state.away = bool(away[-1])
+    for row in left:
+        yield DeadLetter(
+            book=state.name,
+            source=f"features of {state.name}, seq {int(rows.seq[row])}",
+            reason=(
+                "price is on another level, again and again: the book is neither marked nor traded there, and only "
+                "reduces until a person resumes; to resume while the price is there is to believe it"
+            ),
+            payload=f"ts {int(rows.ts[row])}, mid {float(rows.mid[row])}",
+        )
+
+
 def _relearned(state: EnsembleBook, control: Control) -> Iterator[Event]:
     """Obey a control of what was learned; what cannot be used changes nothing, and is told of."""
     try:
         if control.action == "swap":
             state.swap(control)
         elif control.action == "roll-back" and not state.roll_back():
-            yield letter(control, f"book {state.name} has no weights to roll back to: nothing is changed")
+            yield refusal(control, f"book {state.name} has no weights to roll back to: nothing is changed")
     except WeightsError as error:
-        yield letter(control, f"control {control.number} of book {state.name} changes nothing: {error}")
+        yield refusal(control, f"control {control.number} of book {state.name} changes nothing: {error}")
 
 
 def _orders(state: EnsembleBook, rows: Features, result: Round) -> Orders:

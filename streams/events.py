@@ -12,11 +12,9 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.metamodel.config import TradingConfig
+from windvane.metamodel.rows import BAD, BENCHED, GAP, HEARTBEAT, LEVEL, REPEATED, STRAY, WARMUP
 
-HEARTBEAT, BAD, GAP, WARMUP, BENCHED = 1, 2, 4, 8, 16
-"""Bits of `flags`. A row with one of the first three repeats the last good values: no fill, no score, no learning."""
-
-REPEATED = HEARTBEAT | BAD | GAP
+__all__ = ["BAD", "BENCHED", "GAP", "HEARTBEAT", "LEVEL", "REPEATED", "STRAY", "WARMUP"]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
@@ -90,7 +88,7 @@ class Ticks(Batch, frozen=True, kw_only=True):
     """What the market did; a bar is a row at its close."""
 
     ts: Ints  # (n,) event time, UNIX ns
-    flags: Ints  # (n,) HEARTBEAT or 0
+    flags: Ints  # (n,) 1 heartbeat, 32 where the reader of a file vouches for another level of price, or 0
     price: Floats  # (n,) last trade or close, quote currency
     size: Floats | None = None  # (n,) volume since the last row, base currency
     bid: Floats | None = None  # (n,) best bid
@@ -101,6 +99,9 @@ class Ticks(Batch, frozen=True, kw_only=True):
     regime: Ints | None = (
         None  # (n,) true label of a simulated market, -1 unknown; for scoring only, no stage reads it
     )
+    received: Ints | None = (
+        None  # (n,) broker's time of the record, UNIX ns; set by who reads it, not by who sends it
+    )
 
 
 class Features(Batch, frozen=True, kw_only=True):
@@ -109,7 +110,7 @@ class Features(Batch, frozen=True, kw_only=True):
     matrices: ClassVar[dict[str, str]] = {"x": "", "regime": ""}
 
     ts: Ints  # (n,) UNIX ns
-    flags: Ints  # (n,) bits above
+    flags: Ints  # (n,) bits of windvane.metamodel.rows
     x: Floats  # (n, 50) raw features, columns of windvane.metamodel.features.NAMES
     price: Floats  # (n,) last good price
     mid: Floats  # (n,) (bid + ask) / 2, or price where there are no quotes

@@ -6,13 +6,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from windvane.metamodel.features import MarketFeatureExtractor
+from windvane.metamodel.features import REASONS, MarketFeatureExtractor
 from windvane.metamodel.regime import MarketRegimeClassifier
+from windvane.metamodel.upgrading import as_new
 from windvane.streams.books import FARTHEST_ROWS, BookStage, letter
 from windvane.streams.events import (
     BAD,
     GAP,
     HEARTBEAT,
+    LEVEL,
     BookClosed,
     BookOpened,
     DeadLetter,
@@ -27,7 +29,8 @@ from windvane.streams.stage import StateError
 class _Book:
     def __init__(self, opened: BookOpened, taken: int = 0) -> None:
         self.name = opened.book
-        self.extractor = MarketFeatureExtractor(opened.config.stale_after)
+        self.extractor = MarketFeatureExtractor(opened.config.stale_after, opened.config.most_ahead)
+        self.live = opened.config.closing == "timed"
         self.classifier = MarketRegimeClassifier()
         self.ticks: Source[Ticks] = Source(taken)
 
@@ -51,6 +54,8 @@ class _Book:
 
 class FeaturesStage(BookStage[_Book]):
     """Ticks in, Features out; rows that never came are given up in the end and flagged."""
+
+    upcasts = (as_new("refused.n", "refused.price"),)
 
     def open(self, opened: BookOpened) -> _Book:
         """A new book."""
@@ -124,9 +129,14 @@ def _gap(like: Ticks, start: int, stop: int) -> Ticks:
 
 
 def _features(book: _Book, ticks: Ticks) -> Iterator[Event]:
+    """Features of rows, and a letter for each that is refused.
+
+    A lockstep book replays history: whoever read it vouches for its levels of price, and its rows may be of any time.
+    In a timed book nobody vouches for a feed, and no row may come from the future.
+    """
     rows = book.extractor.step(
         ticks.ts,
-        ticks.flags,
+        ticks.flags & ~LEVEL if book.live else ticks.flags,
         ticks.price,
         size=ticks.size,
         bid=ticks.bid,
@@ -134,6 +144,7 @@ def _features(book: _Book, ticks: Ticks) -> Iterator[Event]:
         bid_size=ticks.bid_size,
         ask_size=ticks.ask_size,
         buy_size=ticks.buy_size,
+        received=ticks.received if book.live else None,
     )
     yield Features(
         book=book.name,
@@ -155,6 +166,6 @@ def _features(book: _Book, ticks: Ticks) -> Iterator[Event]:
         yield DeadLetter(
             book=book.name,
             source=f"ticks of {book.name}, seq {int(ticks.seq[row])}",
-            reason="price, size or quote is not a positive number, the book is crossed, or time goes back",
+            reason=REASONS[rows.reason[row]] or "its source flags it as bad",
             payload=f"ts {int(ticks.ts[row])}, price {float(ticks.price[row])}",
         )

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from windvane.agents.factory import create_agents
+from windvane.metamodel.rows import Joined
+from windvane.metamodel.upgrading import as_new
 from windvane.streams.books import BookStage
 from windvane.streams.events import REPEATED, WARMUP, BookOpened, Event, Features, Proposals
 from windvane.streams.joining import Source
@@ -19,9 +21,14 @@ class _Book:
         self.names = tuple(names)
         self.versions = tuple(agent.version for agent in self.agents)
         self.features: Source[Features] = Source(taken)
+        self.prices = Joined()
 
     def save(self) -> dict[str, Any]:
-        saved: dict[str, Any] = {"taken": self.features.taken}
+        saved: dict[str, Any] = {
+            "taken": self.features.taken,
+            "scale": self.prices.scale,
+            "last": self.prices.last,
+        }
         for agent in self.agents:
             saved |= {f"{agent.name}.{name}": value for name, value in agent.state().items()}
         return saved
@@ -29,6 +36,8 @@ class _Book:
 
 class ProposalsStage(BookStage[_Book]):
     """Features in, Proposals out. agents: which of a book's agents run here; None: all."""
+
+    upcasts = (as_new("scale", "last"),)
 
     def __init__(self, snapshot: bytes | None, agents: tuple[str, ...] | None = None) -> None:
         self._agents = agents
@@ -44,10 +53,21 @@ class ProposalsStage(BookStage[_Book]):
     def restore(self, opened: BookOpened, saved: dict[str, Any]) -> _Book:
         """A book from its snapshot."""
         book = _Book(opened, self._names(opened), saved["taken"])
+        book.prices = Joined(saved["scale"], saved["last"])
         for agent in book.agents:
             prefix = f"{agent.name}."
             agent.restore({k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)})
         return book
+
+    def knows(self, event: Event) -> bool:
+        """As of every stage; proposals of agents that run elsewhere are not its own."""
+        if (
+            isinstance(event, Proposals)
+            and self._agents is not None
+            and not set(event.agents) <= {*self._agents}
+        ):
+            return True
+        return super().knows(event)
 
     def take(self, state: _Book, event: Event) -> Iterator[Event]:
         """Hold features."""
@@ -71,8 +91,9 @@ def _propose(book: _Book, rows: Features) -> Proposals:
     good = ((rows.flags & REPEATED) == 0).astype(np.int64)
     target, confidence = np.empty((n, count)), np.empty((n, count))
     action = np.empty((n, count), np.int64)
+    price = book.prices.step(rows.flags, rows.mid)
     for i, agent in enumerate(book.agents):
-        target[:, i], action[:, i], confidence[:, i] = agent.propose(rows.x, rows.mid, good)
+        target[:, i], action[:, i], confidence[:, i] = agent.propose(rows.x, price, good)
     if int(rows.flags[0]) & WARMUP:  # only the first rows of a book are cold
         cold = (rows.flags & WARMUP) != 0
         target[cold], action[cold], confidence[cold] = 0.0, 0, 0.0

@@ -1,35 +1,64 @@
 """What a stage had published since its stored state: computed again it must be the same, and is not sent again."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
 
 import numpy as np
 
 from windvane.streams.codec import from_json
-from windvane.streams.events import Batch, Decisions, Fills, Orders, Statements, cut, join
+from windvane.streams.events import Batch, DeadLetter, Decisions, Event, Fills, Orders, Statements, cut, join
 from windvane.streams.records import fill_lines, order_lines, seq_of_line
 from windvane.streams.stage import StateError
 from windvane.streams.topics import Topic
 
+_OF_CONTROL = "Control of book "
+_RECOVER = (
+    "if another version computed those, run it until it has caught up, stop it by SIGTERM and start this one then; "
+    "else the settings have changed, so start a new book"
+)
+
+
+def published(topic: Topic, raw: bytes) -> Event | None:
+    """The event that a worker has written, None of garbage and of what lies on a topic as single lines."""
+    if _in_lines(topic):
+        return None
+    try:
+        event = from_json(raw)
+    except ValueError:
+        return None
+    return event if type(event) in topic.carries else None
+
+
+def _in_lines(topic: Topic) -> bool:
+    return Orders in topic.carries or Fills in topic.carries
+
 
 class Published:
-    """Rows and lines of one partition's outputs that were committed after the stored state."""
+    """What was committed to one partition's outputs after the stored state.
 
-    def __init__(self) -> None:
+    letters: what the property gave when the state was stored.
+    """
+
+    def __init__(self, letters: Iterable[str] = ()) -> None:
         self._rows: dict[tuple[str, str], list[Batch]] = {}
         self._lines: dict[tuple[str, str], dict[int, bytes]] = {}
         self._decided: dict[str, int] = {}
+        self._letters = Counter(letters)  # digests of dead letters not met again: there may be many
 
     def add(self, topic: Topic, raw: bytes) -> Decisions | None:
         """Take in a record, and give it if it is a decision; of garbage nothing follows."""
-        try:
-            if Orders in topic.carries or Fills in topic.carries:
+        if _in_lines(topic):
+            try:
                 book, seq = seq_of_line(raw)
-                self._lines.setdefault((topic.name, book), {})[seq] = raw
+            except ValueError:  # nothing that a worker has written
                 return None
-            event = from_json(raw)
-        except ValueError:  # nothing that a worker has written
+            self._lines.setdefault((topic.name, book), {})[seq] = raw
             return None
-        if not isinstance(event, Batch) or type(event) not in topic.carries:
+        event = published(topic, raw)
+        if isinstance(event, DeadLetter):
+            self._letters[_digest(event, raw)] += 1
+        if not isinstance(event, Batch):
             return None
         self._rows.setdefault((topic.name, event.book), []).append(event)
         if not isinstance(event, Decisions):
@@ -41,6 +70,19 @@ class Published:
         """Whether all of it has been computed again."""
         return not self._rows and all(used(*decided) for decided in self._decided.items())
 
+    def fresh_letter(self, letter: DeadLetter, raw: bytes) -> bool:
+        """Whether a dead letter is not published yet."""
+        digest = _digest(letter, raw)
+        if self._letters[digest] > 0:
+            self._letters[digest] -= 1
+            return False
+        return True
+
+    @property
+    def letters(self) -> list[str]:
+        """Those of controls that were not met again; for the next stored state, since a book may be opened after it."""
+        return sorted({digest for digest in self._letters.elements() if digest.startswith(_OF_CONTROL)})
+
     def fresh_lines(self, topic: Topic, batch: Orders | Fills, symbol: str) -> Iterator[bytes]:
         """The records of orders or fills that are not published yet."""
         decided = self._decided.get(batch.book, -1)
@@ -51,8 +93,7 @@ class Published:
                 yield raw
             elif known.pop(seq, None) != raw:
                 raise StateError(
-                    f"{topic.name} of {batch.book} at seq {seq} differ from what was published: "
-                    "the settings or the program have changed, so start a new book"
+                    f"{topic.name} of {batch.book} at seq {seq} differ from what was published: {_RECOVER}"
                 )
 
     def fresh_rows(self, topic: Topic, batch: Batch) -> Batch | None:
@@ -88,6 +129,10 @@ class Published:
         return held[0]
 
 
+def _digest(letter: DeadLetter, raw: bytes) -> str:
+    return (_OF_CONTROL if letter.source.startswith(_OF_CONTROL) else "") + sha256(raw).hexdigest()
+
+
 def _same(topic: Topic, old: Batch, new: Batch) -> None:
     """Raises StateError unless the rows of `new` stand in `old`, in every bit."""
     places = np.searchsorted(old.seq, new.seq)
@@ -98,6 +143,6 @@ def _same(topic: Topic, old: Batch, new: Batch) -> None:
         was = getattr(old, name)[np.minimum(places, len(old) - 1)]
         if np.ascontiguousarray(value).tobytes() != np.ascontiguousarray(was).tobytes():
             raise StateError(
-                f"{topic.name} of {new.book} from seq {new.first} differ in column {name} from what was published: "
-                "the settings or the program have changed, so start a new book"
+                f"{topic.name} of {new.book} from seq {new.first} differ in column {name} from what was "
+                f"published: {_RECOVER}"
             )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from windvane.agents.program import FIRST, VERSION
 from windvane.streams.codec import pack, unpack
 from windvane.streams.events import BookOpened, DeadLetter, Decisions, Event, TrainRequest, TrainResult
 from windvane.streams.topics import Topic
@@ -17,6 +18,10 @@ class Logic(Protocol):
 
     def used(self, book: str, last: int) -> bool:
         """Whether a record of a book that ends with row `last` will never be needed again."""
+        ...
+
+    def books(self) -> frozenset[str]:
+        """Names of all books that were ever opened."""
         ...
 
     def reached(self, book: str) -> int:
@@ -53,6 +58,13 @@ class Logic(Protocol):
 
     def close(self, book: str, stop: int) -> None:
         """Timed books: in the next step, close the rounds below `stop` with the agents that have answered."""
+        ...
+
+    def knows(self, event: Event) -> bool:
+        """Whether an event that lies on one of the stage's topics was published before its state was stored.
+
+        Asked by a worker that goes on from another program's state, before its first step.
+        """
         ...
 
 
@@ -100,11 +112,24 @@ class StateError(ValueError):
     """A snapshot or an event that contradicts what is there; the message says what to do."""
 
 
+class Books(NamedTuple):
+    """A stage's snapshot as it was stored."""
+
+    version: int  # of the fields of a book's state
+    writer: str  # the release that stored it
+    open: list[tuple[dict[str, Any], dict[str, Any]]]  # how each was opened, and its state
+    closed: list[dict[str, Any]]  # how each was opened
+
+
 def save_books(
-    opened: Mapping[str, BookOpened], states: Mapping[str, BookState], closed: Mapping[str, BookOpened]
+    version: int,
+    opened: Mapping[str, BookOpened],
+    states: Mapping[str, BookState],
+    closed: Mapping[str, BookOpened],
 ) -> bytes:
     """A stage's snapshot: for every book how it was opened, and its state unless it is closed."""
-    books: dict[str, Any] = {f"closed|{name}": event for name, event in closed.items()}
+    books: dict[str, Any] = {"stage|version": version, "stage|writer": VERSION}
+    books |= {f"closed|{name}": event for name, event in closed.items()}
     for place, (book, state) in enumerate(states.items()):
         books[f"{place}|opened"] = opened[book]
         for name, value in state.save().items():
@@ -112,20 +137,21 @@ def save_books(
     return pack(books)
 
 
-def load_books(
-    snapshot: bytes,
-) -> tuple[list[tuple[dict[str, Any], dict[str, Any]]], list[dict[str, Any]]]:
-    """What `save_books` was given: (how it was opened, state) of every open book, and how closed ones were opened."""
+def load_books(snapshot: bytes) -> Books:
+    """What `save_books` was given, by this release or an older one."""
     books: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     closed: list[dict[str, Any]] = []
+    about: dict[str, Any] = {"version": 1, "writer": FIRST}  # 0.1.0 stored neither
     for name, value in unpack(snapshot).items():
         place, key = name.split("|", 1)
-        if place == "closed":
+        if place == "stage":
+            about[key] = value
+        elif place == "closed":
             closed.append(value)
-            continue
-        opened, state = books.setdefault(place, ({}, {}))
-        if key == "opened":
-            opened.update(value)
         else:
-            state[key] = value
-    return list(books.values()), closed
+            opened, state = books.setdefault(place, ({}, {}))
+            if key == "opened":
+                opened.update(value)
+            else:
+                state[key] = value
+    return Books(int(about["version"]), str(about["writer"]), list(books.values()), closed)

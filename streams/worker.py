@@ -12,11 +12,14 @@ and goes on. Two ways to write:
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from windvane.agents.kernel import this_program
+from windvane.agents.program import Program
+from windvane.metamodel.rows import LEAST_PRICE, MOST_PRICE, REPEATED
+from windvane.streams import stored
 from windvane.streams.books import FARTHEST_ROWS
 from windvane.streams.coalesce import coalesced
-from windvane.streams.codec import WireError, cuts, from_json, pack, to_json, unpack
+from windvane.streams.codec import WireError, cuts, from_json, to_json
 from windvane.streams.events import (
-    REPEATED,
     Batch,
     BookClosed,
     Control,
@@ -29,7 +32,7 @@ from windvane.streams.events import (
     TrainRequest,
     TrainResult,
 )
-from windvane.streams.published import Published
+from windvane.streams.published import Published, published
 from windvane.streams.stage import Stage, StateError
 from windvane.streams.topics import DEAD_LETTERS, MODELS, Topic
 
@@ -40,7 +43,6 @@ _MOST_BYTES = 600_000
 MOST_MODEL_BYTES = 8_000_000
 """Largest record of the topic models."""
 
-_LEAST_PRICE, _MOST_PRICE = 1e-15, 1e18
 _LONGEST_NAME = 200
 _LONGEST_REASON = 1000
 
@@ -72,7 +74,8 @@ class _Held(NamedTuple):
 class StageWorker:
     """A stage on one partition.
 
-    layout: what all workers must agree on; observe: told of every event that gives records.
+    layout: what all workers must agree on; observe: told of every event that gives records; program: which computes,
+    stored with the state.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class StageWorker:
         saved: bytes | None = None,
         checks: Checks | None = None,
         observe: Callable[[Event], None] = lambda event: None,
+        program: Program | None = None,
     ) -> None:
         self.stage = stage
         self._observe = observe
@@ -89,26 +93,32 @@ class StageWorker:
         self._checks = checks or Checks()
         self._held: dict[str, list[_Held]] = {topic.name: [] for topic in stage.reads}
         self._next = {topic.name: 0 for topic in stage.reads}
+        self._told: dict[str, int] = {}  # what lies below was received before the state was stored
         self._outputs: dict[str, int] = {}
         self._inbox: list[Event] = []
         self._letters: list[DeadLetter] = []
         self._reach: dict[tuple[str, str], int] = {}  # last row received of a topic and book
         self._published = Published()
         self._requests: list[TrainRequest] = []
+        self._program = program or this_program()
+        self.handed_over: Program | None = None  # which stored the state, where it was another
         state = None if saved is None else self._load(saved)
         self.logic = stage.build(state)
+        self._settled = self.logic.books()
 
-    def _load(self, saved: bytes) -> bytes:
-        size = int.from_bytes(saved[:4], "little")
-        head = unpack(saved[4 : 4 + size])
-        if head["layout"] != self._layout:
+    def _load(self, raw: bytes) -> bytes:
+        saved = stored.from_bytes(raw)
+        if saved.layout != self._layout:
             raise StateError(
-                f"the stored state of {self.stage.name} is of another layout or version: "
-                "remove it, and the stage starts from the first record"
+                f"the stored state of {self.stage.name} is of another layout, {saved.layout}, and this worker is "
+                f"{self._layout}: remove it, and the stage starts from the first record"
             )
-        self._next = {name: int(offset) for name, offset in head["positions"].items()}
-        self._outputs = {name: int(offset) for name, offset in head["outputs"].items()}
-        return saved[4 + size :]
+        self._next |= {name: at for name, at in saved.positions.items() if name in self._next}
+        self._outputs = dict(saved.outputs)
+        self._told = dict(saved.told)
+        self._published = Published(saved.letters)
+        self.handed_over = None if saved.program.code == self._program.code else saved.program
+        return saved.state
 
     @property
     def positions(self) -> Mapping[str, int]:
@@ -124,23 +134,29 @@ class StageWorker:
         """For every topic written, the offset from which on the stored state knows nothing of it."""
         return dict(self._outputs)
 
-    def receive(self, topic: Topic, offset: int, raw: bytes) -> None:
-        """Take in a record; one that was seen before, or is no event, does no harm."""
+    def receive(self, topic: Topic, offset: int, raw: bytes, received: int | None = None) -> None:
+        """Take in a record; one that was seen before, or is no event, does no harm.
+
+        received: the broker's time of the record, UNIX ns, the same whenever the record is read.
+        """
         self._next[topic.name] = max(self._next[topic.name], offset + 1)
+        told = offset < self._told.get(topic.name, 0)
         source = f"{topic.name}, partition {self._checks.partition}, offset {offset}"
         try:
             if topic is MODELS and len(raw) > MOST_MODEL_BYTES:
                 raise WireError(f"the record has {len(raw)} bytes: models have at most {MOST_MODEL_BYTES}")
             if topic is not MODELS and len(raw) > _MOST_BYTES:
                 raise WireError(f"the record has {len(raw)} bytes: cut it to at most 256 rows")
-            event = from_json(raw)
+            event = from_json(raw, received)
         except WireError as error:
-            self._reject("", source, str(error), raw)
+            if not told:
+                self._reject("", source, str(error), raw)
             return
         reason = self._refusal(topic, event)
-        if reason:
+        if reason and not told:
             self._reject(event.book[:_LONGEST_NAME], source, reason, raw)
-            return
+        if reason or (told and isinstance(event, Control | Model) and event.book in self._settled):
+            return  # what a person ordered is in the stored state, or done with
         self._held[topic.name].append(_Held(offset, event.book, _until(event)))
         self._inbox.append(event)
 
@@ -228,8 +244,17 @@ class StageWorker:
         for held in self._held.values():
             held[:] = [h for h in held if not used(h.book, h.last)]
 
+    def refuse_unclean(self, topic: Topic, raw: bytes) -> None:
+        """Told a record of the stage's own topics before the first step: raises StateError where another program
+        stored the state, and had published what the state does not know.
+        """
+        event = None if self.handed_over is None else published(topic, raw)
+        if event is not None and self.handed_over is not None:
+            stored.refuse_unclean(self.logic, topic, event, self.handed_over, self._program)
+
     def follow(self, topic: Topic, raw: bytes) -> None:
         """Tell the worker a record of its own that was committed after the stored state; of garbage nothing follows."""
+        self.refuse_unclean(topic, raw)
         decided = self._published.add(topic, raw)
         if decided is not None:
             self.logic.follow(decided)
@@ -245,7 +270,9 @@ class StageWorker:
         fresh = self._published.fresh_rows(topic, event) if isinstance(event, Batch) else event
         if fresh is not None:
             for piece in cuts(fresh):
-                yield Record(topic, event.book, to_json(piece))
+                raw = to_json(piece)
+                if not isinstance(event, DeadLetter) or self._published.fresh_letter(event, raw):
+                    yield Record(topic, event.book, raw)
 
     def save(self, outputs: Mapping[str, int]) -> bytes:
         """The state to store once all that was sent is acknowledged.
@@ -258,14 +285,13 @@ class StageWorker:
         positions = {
             name: min((h.offset for h in held), default=self._next[name]) for name, held in self._held.items()
         }
-        head = pack(
-            {
-                "layout": self._layout,
-                "positions": positions,
-                "outputs": dict(outputs) if met else self._outputs,
-            }
+        told = {name: max(at, self._told.get(name, 0)) for name, at in self._next.items()}
+        ends = outputs if met else self._outputs
+        letters = self._published.letters
+        head = stored.Stored(
+            self._layout, self._program, positions, ends, told, letters, self.logic.snapshot()
         )
-        return len(head).to_bytes(4, "little") + head + self.logic.snapshot()
+        return head.to_bytes()
 
 
 def _until(event: Event) -> int:
@@ -278,4 +304,4 @@ def _until(event: Event) -> int:
 def _priced(rows: Features) -> bool:
     """Whether what is divided by is a price in every row that is good."""
     mid = rows.mid[(rows.flags & REPEATED) == 0]
-    return bool(((mid >= _LEAST_PRICE) & (mid <= _MOST_PRICE)).all())
+    return bool(((mid >= LEAST_PRICE) & (mid <= MOST_PRICE)).all())

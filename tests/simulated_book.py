@@ -89,10 +89,11 @@ def spoil(rows: Ticks) -> Ticks:
 
 
 def controls(book: str = "book") -> list[Control]:
-    """One of each, some at one row, some before warm-up, one at a heartbeat."""
+    """One of each, some at one row, some before warm-up, one at a heartbeat; a halt passes a resume."""
     ordered = (
         ("reduce-only", 100),
         ("resume", 560),
+        ("resume", 1250),
         ("halt", 804),
         ("flatten", 804),
         ("resume", 860),
@@ -103,6 +104,32 @@ def controls(book: str = "book") -> list[Control]:
         Control(book=book, number=i + 1, action=action, effective_from=row)
         for i, (action, row) in enumerate(ordered)
     ]
+
+
+def crossed(book: str = "book") -> list[Control]:
+    """Numbers and rows that do not rise together, copies, and orders that are never obeyed: 1, 3 again, 0, 8, 9, 11."""
+    ordered = (
+        (2, "halt", 300),
+        (1, "resume", 900),  # planned for later: passed
+        (3, "resume", 400),
+        (3, "flatten", 500),  # a number that is taken
+        (2, "halt", 300),  # a copy
+        (0, "halt", 0),
+        (4, "reduce-only", 700),
+        (5, "halt", 700),
+        (7, "resume", 760),
+        (6, "flatten", 760),
+        (8, "freeze", 100),
+        (9, "halt", 1200),
+        (10, "reduce-only", 1000),
+        (11, "resume", 5000),  # the book has no such row
+    )
+    return [Control(book=book, number=n, action=action, effective_from=row) for n, action, row in ordered]
+
+
+def ordered(book: str = "book") -> list[Event]:
+    """What people order of each of two books."""
+    return [*crossed(book)] if book == "other" else [*controls(book), *swaps(book)]
 
 
 @cache
@@ -124,9 +151,9 @@ def learner(weighing: WeighingConfig | None = None, predictor: bytes = b"") -> b
 
 def swaps(book: str = "book") -> list[Event]:
     """After `controls`: another learner from a row on, back again, and one that cannot be used."""
-    first = swap_to(learner(), book=book, number=8, effective_from=1010)
-    back = Control(book=book, number=9, action="roll-back", effective_from=1060)
-    bad = swap_to(b"no weights", book=book, number=10, effective_from=1070)
+    first = swap_to(learner(), book=book, number=9, effective_from=1010)
+    back = Control(book=book, number=10, action="roll-back", effective_from=1060)
+    bad = swap_to(b"no weights", book=book, number=11, effective_from=1070)
     return [*first, back, *bad]
 
 

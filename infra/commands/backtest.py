@@ -76,7 +76,8 @@ def backtest(
             prepare()
             result = run(plan, market, target, trainer=trainer, progress=progress, stopping=stopping)
         if result.resumed:
-            say(f"went on from row {result.resumed:,} of an unfinished run in {target}")
+            by = "" if result.before is None else f", which {result.before} had computed up to there"
+            say(f"went on from row {result.resumed:,} of an unfinished run in {target}{by}")
         if not result.finished:
             say(
                 f"stopped at row {result.rows:,} of {len(market.columns):,}: run the same command again to go on"

@@ -38,9 +38,11 @@ def doctor() -> None:
     import platform
     import sys
 
+    from windvane.agents.program import VERSION
     from windvane.infra.progress import say
 
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    say(f"windvane {VERSION}")
     say(f"Python {platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores")
     if missing:
         say(f"missing: {', '.join(missing)}: run `pip install windvane` again")
@@ -55,11 +57,12 @@ def doctor() -> None:
         )
         say(f"{purpose}: {state}")
     say(f"states of stages: {_states()}")
-    from windvane.agents.kernel import cache_folder, compiled_before
+    from windvane.agents.kernel import cache_folder, compiled_before, this_program
 
     folder = cache_folder()
     state = "compiled" if compiled_before() else "not compiled yet, the first run takes about a minute longer"
     say(f"kernels: {state} ({folder})")
+    say(f"what it computes is recorded as computed by {this_program()}")
     if not _writable(folder):
         say(
             f"{folder} cannot be written, so every run compiles anew: set WINDVANE_CACHE to a folder that can"

@@ -8,6 +8,7 @@ import typer
 from windvane.infra.commands import options
 
 if TYPE_CHECKING:
+    from windvane.agents.program import Program
     from windvane.infra.kafka.replayer import History
     from windvane.infra.kafka.settings import KafkaSettings
 
@@ -227,11 +228,12 @@ def _through_kafka(
 
 def _embedded(journal: Path, out: Path, as_recorded: bool, wire: bool, as_json: bool) -> None:
     """The inputs of a journal through the embedded pipeline; as recorded: with the choices that time made."""
+    from windvane.agents.kernel import this_program
     from windvane.infra import journal as journals
     from windvane.infra.compare import differences
     from windvane.infra.progress import bar, say
     from windvane.infra.replaying import replay as run_again
-    from windvane.infra.session import claimed, opened_as, story_of
+    from windvane.infra.session import claimed, computed_by, opened_as, story_of
     from windvane.infra.summary import finish, prepare
     from windvane.infra.training.trainer import trainer_for
 
@@ -251,10 +253,22 @@ def _embedded(journal: Path, out: Path, as_recorded: bool, wire: bool, as_json: 
             )
         finish(out, opened.config, seconds, latency=None, as_json=as_json)
     found = differences(folder, out / "journal", whole=story["finished"])
+    others = _others(computed_by(story))
     if found is not None:
-        say(f"the replay differs: {found}")
+        why = f"; it was computed by {others}, and this is {this_program()}, which computes otherwise"
+        say(f"the replay differs: {found}{why if others else ''}")
         raise typer.Exit(1)
-    say(f"replayed {rows:,} rows: decisions, orders and fills are the same to the last bit")
+    by = f", computed by {others} then and by {this_program()} now" if others else ""
+    say(f"replayed {rows:,} rows{by}: decisions, orders and fills are the same to the last bit")
+
+
+def _others(parts: "list[tuple[int, Program]]") -> str:
+    """Who computed a journal in words, where it was not this program alone."""
+    from windvane.agents.kernel import this_program
+
+    if all(program == this_program() for _, program in parts):
+        return ""
+    return ", then ".join(f"{program}" + (f" from row {row:,} on" if row else "") for row, program in parts)
 
 
 replay.__doc__ = f"{replay.__doc__}\n\n{EXAMPLES}"

@@ -13,6 +13,7 @@ from windvane.metamodel.config import ConfigError, Costs
 from windvane.metamodel.features import WARMUP, MarketFeatureExtractor
 from windvane.metamodel.market import MARKETS
 from windvane.metamodel.regime import MarketRegimeClassifier
+from windvane.metamodel.rows import Joined
 
 WARM = 5_000
 """Simulated rows before the first that is scored."""
@@ -74,7 +75,7 @@ def from_file(path: Path, bars: str | None, costs: Costs) -> Rows:
         for name in ("size", "bid", "ask", "bid_size", "ask_size", "buy_size")
         if getattr(c, name) is not None
     }
-    found = MarketFeatureExtractor(market.stale_after).step(c.ts, np.zeros(n, np.int64), c.price, **given)
+    found = MarketFeatureExtractor(market.stale_after).step(c.ts, market.flags(0, n), c.price, **given)
     posterior = MarketRegimeClassifier().step(found.x, found.flags)
     good = found.flags & 7 == 0
     if np.count_nonzero(good) <= WARMUP + 1:
@@ -89,7 +90,7 @@ def from_file(path: Path, bars: str | None, costs: Costs) -> Rows:
         mid,
         found.bid[good] if quoted else none,
         found.ask[good] if quoted else none,
-        _targets(x, mid),
+        _targets(x, Joined().step(found.flags[good], mid)),
         (found.flags[good] & 8 == 0).astype(np.int64),
         c.regime[good] if c.regime is not None else None,
         tuple(AGENTS),

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 import msgspec
 from aiokafka import TopicPartition
 
 from windvane.infra.kafka.clients import ends_of, reading
 from windvane.infra.kafka.settings import KafkaSettings, partition_of
+from windvane.metamodel.config import TradingConfig
 from windvane.streams.codec import WireError, from_json
 from windvane.streams.events import BookClosed, BookOpened, Ticks
 from windvane.streams.topics import TICKS
@@ -98,6 +100,23 @@ def _learn(found: dict[str, Known], key: bytes, raw: bytes) -> None:
         found[event.book].closed = True
     elif event.book in found and isinstance(event, Ticks):
         found[event.book].rows = _continued(found[event.book].rows, [event.first, event.last])
+
+
+def unlike(there: TradingConfig, wanted: TradingConfig) -> str:
+    """The settings in which two books differ, with both values."""
+    told = [_flat(msgspec.to_builtins(config)) for config in (there, wanted)]
+    return ", ".join(
+        f"{name} is {told[0].get(name)!r} there and {value!r} here"
+        for name, value in told[1].items()
+        if told[0].get(name) != value
+    )
+
+
+def _flat(values: dict[str, Any], path: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= _flat(value, f"{path}{name}.") if isinstance(value, dict) else {f"{path}{name}": value}
+    return found
 
 
 def free_name(book: str, taken: dict[str, Known]) -> str:

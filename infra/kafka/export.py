@@ -19,6 +19,7 @@ from windvane.infra.journal import JournalWriter
 from windvane.infra.kafka import layout
 from windvane.infra.kafka.clients import ends_of, reading
 from windvane.infra.kafka.columns import ColumnsFile
+from windvane.infra.kafka.inlet import MS
 from windvane.infra.kafka.settings import KafkaSettings, partition_of
 from windvane.infra.kafka.signing import guard
 from windvane.streams.codec import WireError, from_json
@@ -116,8 +117,8 @@ async def export(
         for topic in _ORDER:
             places = [TopicPartition(settings.topic(topic), p) for p in chosen]
             async with reading(settings) as reader:
-                async for raw in _records(reader, places, start, end):
-                    event = _read(topic, raw)
+                async for raw, received in _records(reader, places, start, end):
+                    event = _read(topic, raw, received)
                     if event is None or (book is not None and event.book != book):
                         continue
                     if isinstance(event, Control | Model) and not believed(event):
@@ -139,13 +140,13 @@ async def export(
     return rows
 
 
-def _read(topic: Topic, raw: bytes) -> Event | Order | Fill | None:
+def _read(topic: Topic, raw: bytes, received: int) -> Event | Order | Fill | None:
     try:
         if topic == ORDERS:
             return msgspec.json.decode(raw, type=Order)
         if topic == FILLS:
             return msgspec.json.decode(raw, type=Fill)
-        event = from_json(raw)
+        event = from_json(raw, received)
     except (WireError, msgspec.DecodeError):
         return None  # the workers told of it in dead letters
     return event if type(event) in topic.carries else None
@@ -153,8 +154,8 @@ def _read(topic: Topic, raw: bytes) -> Event | Order | Fill | None:
 
 async def _records(
     reader: AIOKafkaConsumer, places: list[TopicPartition], start: int | None, end: int | None
-) -> AsyncIterator[bytes]:
-    """Committed records of places between two times of arrival."""
+) -> AsyncIterator[tuple[bytes, int]]:
+    """Committed records of places between two times of arrival, and when each arrived, UNIX ns."""
     first, ends = await ends_of(reader, places)
     if start is not None:
         found = await reader.offsets_for_times(dict.fromkeys(places, start // 10**6))
@@ -170,7 +171,7 @@ async def _records(
         for place, records in (await reader.getmany(timeout_ms=500, max_records=_READ)).items():
             for record in records:
                 if record.offset < ends[place]:
-                    yield record.value or b""
+                    yield record.value or b"", record.timestamp * MS
         at = {place: await reader.position(place) for place in places}
 
 

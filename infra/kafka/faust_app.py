@@ -13,10 +13,11 @@ from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 
 from windvane.infra.kafka.hosts import Hosts
-from windvane.infra.kafka.inlet import Delivered, DeliveredInlet
+from windvane.infra.kafka.inlet import MS, Delivered, DeliveredInlet
 from windvane.infra.kafka.plain import SESSION_MS
 from windvane.infra.kafka.plan import WorkerPlan
 from windvane.infra.kafka.settings import KafkaSettings
+from windvane.infra.monitoring.groups import client_id
 from windvane.infra.monitoring.metrics import WorkerMetrics
 
 
@@ -53,6 +54,7 @@ def build(
         plan.group,
         broker=[f"kafka://{address}" for address in plan.settings.bootstrap.split(",")],
         **_login(plan.settings),
+        broker_client_id=client_id(plan.program),
         topic_allow_declare=False,
         topic_disable_leader=True,
         broker_session_timeout=SESSION_MS / 1000,
@@ -84,8 +86,10 @@ def build(
             message = event.message
             host = hosts[0][message.partition] if hosts else None
             if host is not None and isinstance(host.inlet, DeliveredInlet):
+                received = round(message.timestamp * 1000) * MS  # Faust makes seconds of them
                 host.inlet.deliver(
-                    TopicPartition(message.topic, message.partition), Delivered(message.offset, message.value)
+                    TopicPartition(message.topic, message.partition),
+                    Delivered(message.offset, message.value, received),
                 )
             event.ack()  # the group's offsets are for those who look at its lag
 

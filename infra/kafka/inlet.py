@@ -10,6 +10,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 _MOST_WAITING = 4096
 _LOOK_SECONDS = 2.0
+MS = 1_000_000
+"""A broker's times are in ms."""
 
 
 class Delivered(NamedTuple):
@@ -17,6 +19,7 @@ class Delivered(NamedTuple):
 
     offset: int
     value: bytes | None
+    received: int  # broker's time, UNIX ns
 
 
 class Inlet:
@@ -28,7 +31,10 @@ class Inlet:
     async def read(self, wait: float, most: int) -> Mapping[TopicPartition, Sequence[Delivered]]:
         """What has come, of each place in order and without a gap; waits at most `wait` seconds for it."""
         found = await self.reader.getmany(timeout_ms=int(wait * 1000), max_records=most)
-        return {place: [Delivered(r.offset, r.value) for r in records] for place, records in found.items()}
+        return {
+            place: [Delivered(r.offset, r.value, r.timestamp * MS) for r in records]
+            for place, records in found.items()
+        }
 
     async def behind(self, place: TopicPartition) -> int | None:
         """Committed records between what was read and what is known to be there; None before anything is known."""

@@ -6,7 +6,7 @@ partition starts again from the stored one.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -16,28 +16,23 @@ from aiokafka.structs import RecordMetadata
 from windvane.infra.kafka.batches import batches, by_topic
 from windvane.infra.kafka.clients import close, ends_of, new_producer, new_reader
 from windvane.infra.kafka.closing import Closer
-from windvane.infra.kafka.inlet import Inlet
+from windvane.infra.kafka.inlet import MS, Inlet
 from windvane.infra.kafka.plan import WorkerPlan
+from windvane.infra.kafka.recovery import RECOVERY_MS, Offsets, check_handover, follow, refuse_gaps
 from windvane.infra.kafka.saver import Saver
 from windvane.infra.kafka.trainings import Trainings
 from windvane.infra.monitoring.logs import logger
 from windvane.infra.monitoring.metrics import WorkerMetrics
-from windvane.streams.stage import StateError
-from windvane.streams.topics import CONTROL, MODELS, PROPOSALS, Topic
+from windvane.streams.topics import CONTROL, DEAD_LETTERS, MODELS, PROPOSALS, Topic
 from windvane.streams.worker import Record, StageWorker
 
 _MOST_RECORDS = 512
 """Records worked off in one step; what a fetch may bring bounds their bytes, so that no step holds up heartbeats."""
 
 _IDLE_SECONDS = 0.25
-_RECOVERY_MS = 50
-"""A position also moves over markers of transactions, which wake nobody up: look again so often."""
-
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 _FENCED_SECONDS = 3.0
 _LONG_SECONDS = 10.0
-
-_Offsets = Mapping[TopicPartition, int]
 
 
 class PartitionHost:
@@ -116,13 +111,23 @@ class PartitionHost:
             await reader.start()
             saved = await plan.store.load(plan.name, self.partition)
             observe = partial(self._metrics.observe, self.partition)
-            worker = StageWorker(plan.stage, plan.layout, saved, plan.checks(self.partition), observe)
-            self._worker, self._ends = worker, {}
-            written = self._written() if plan.transactional else {}
+            worker = StageWorker(
+                plan.stage, plan.layout, saved, plan.checks(self.partition), observe, plan.program
+            )
+            self._worker, self._ends = worker, dict(worker.outputs)
+            if worker.handed_over is not None:
+                self._log.warning(
+                    "another version goes on", before=str(worker.handed_over), now=str(plan.program)
+                )
+            written = self._written(worker)
             first, ends = await ends_of(
                 reader, (*written, *self._places.values())
             )  # an answer waits behind fetches
-            await self._follow(reader, worker, written, first, ends)
+            if plan.transactional:
+                await follow(reader, worker, written, first, ends, plan.strike)
+                self._ends = {topic.name: ends[place] for place, topic in written.items()}
+            elif written:
+                await check_handover(reader, worker, written, first, ends, plan.strike)
             await self._read_control(reader, worker, first, ends)
             self.inlet = self._new_inlet(reader)
             await self._work_on(producer, self.inlet, worker, began)
@@ -132,43 +137,20 @@ class PartitionHost:
             await close(reader)
             await close(producer)
 
-    def _written(self) -> dict[TopicPartition, Topic]:
-        prefix = self.plan.settings.prefix
-        return {TopicPartition(f"{prefix}.{t.name}", self.partition): t for t in self.plan.stage.emits}
-
-    async def _follow(
-        self,
-        reader: AIOKafkaConsumer,
-        worker: StageWorker,
-        topics: Mapping[TopicPartition, Topic],
-        first: _Offsets,
-        ends: _Offsets,
-    ) -> None:
-        """Tell the worker what was committed to its topics since the stored state."""
-        at = {place: worker.outputs.get(topic.name, first[place]) for place, topic in topics.items()}
-        _refuse_gaps(first, ends, at)
-        if not topics:
-            return
-        reader.assign(tuple(topics))
-        for place, offset in at.items():
-            reader.seek(place, offset)
-        while any(at[place] < ends[place] for place in topics):
-            self.plan.strike("recovering")
-            for place, records in (await reader.getmany(timeout_ms=_RECOVERY_MS)).items():
-                for record in records:
-                    if record.offset < ends[place]:
-                        worker.follow(topics[place], record.value or b"")
-            at = {place: await reader.position(place) for place in topics}
-        self._ends = {topic.name: ends[place] for place, topic in topics.items()}
+    def _written(self, worker: StageWorker) -> dict[TopicPartition, Topic]:
+        """The stage's own topics, where what it had written matters before it goes on."""
+        emits = self.plan.stage.emits if self.plan.transactional or worker.handed_over is not None else ()
+        topics = [t for t in emits if self.plan.transactional or t is not DEAD_LETTERS]
+        return {TopicPartition(f"{self.plan.settings.prefix}.{t.name}", self.partition): t for t in topics}
 
     async def _read_control(
-        self, reader: AIOKafkaConsumer, worker: StageWorker, first: _Offsets, ends: _Offsets
+        self, reader: AIOKafkaConsumer, worker: StageWorker, first: Offsets, ends: Offsets
     ) -> None:
         """Seek every source to where the state ends; what people and this stage wrote is read to its end first."""
         positions = worker.positions
         at = {place: positions[self._topics[name].name] for name, place in self._places.items()}
         if any(at.values()):
-            _refuse_gaps(first, ends, at)
+            refuse_gaps(first, ends, at)
         at = {place: max(offset, first[place]) for place, offset in at.items()}
         reader.assign(tuple(at))
         for place, offset in at.items():
@@ -176,8 +158,10 @@ class PartitionHost:
         first_read = {CONTROL, MODELS, *self.plan.stage.emits}
         for name, place in self._places.items():
             while self._topics[name] in first_read and at[place] < ends[place]:
-                for record in (await reader.getmany(place, timeout_ms=_RECOVERY_MS)).get(place, ()):
-                    worker.receive(self._topics[name], record.offset, record.value or b"")
+                for record in (await reader.getmany(place, timeout_ms=RECOVERY_MS)).get(place, ()):
+                    worker.receive(
+                        self._topics[name], record.offset, record.value or b"", record.timestamp * MS
+                    )
                 at[place] = await reader.position(place)
 
     async def _work_on(
@@ -193,8 +177,9 @@ class PartitionHost:
             moved = await self._read(inlet, worker, wait) or moved
             plan.strike("read")
             await closer.close_due(worker.next_offset(PROPOSALS))
-            due = time.monotonic() - saved > plan.save_seconds or self._stopping
-            if due and ready and not self._stopping and await self._caught_up(inlet):
+            stopping = self._stopping  # looked at once: the last turn of the loop stores what it did
+            due = time.monotonic() - saved > plan.save_seconds or stopping
+            if due and ready and not stopping and await self._caught_up(inlet):
                 worker.give_up_early()  # before the step that tells of it, and the state that forgets it
             began_step = time.perf_counter()
             records = worker.step()
@@ -213,11 +198,11 @@ class PartitionHost:
                 inlet.throttle(ahead, paused)
                 paused = ahead
             if due:
-                if moved or self._stopping:  # an idle partition's state is stored already
-                    moved = not await self._saver.save(lambda: worker.save(self._ends), last=self._stopping)
+                if moved or stopping:  # an idle partition's state is stored already
+                    moved = not await self._saver.save(lambda: worker.save(self._ends), last=stopping)
                 await self._report(inlet, worker)
                 saved = time.monotonic()
-                if self._stopping:
+                if stopping:
                     return
 
     async def _read(self, inlet: Inlet, worker: StageWorker, wait: float) -> bool:
@@ -228,7 +213,7 @@ class PartitionHost:
         for place, records in found.items():
             topic = self._topics[place.topic]
             for record in records:
-                worker.receive(topic, record.offset, record.value or b"")
+                worker.receive(topic, record.offset, record.value or b"", record.received)
             self._metrics.received(topic.name, self.partition, len(records))
         return bool(found)
 
@@ -282,18 +267,3 @@ class PartitionHost:
             return {}
         positions = self._worker.positions
         return {place: positions[self._topics[name].name] for name, place in self._places.items()}
-
-
-def _refuse_gaps(first: _Offsets, ends: _Offsets, at: _Offsets) -> None:
-    """Raises StateError where the log does not hold what the stored state goes on from."""
-    for place, offset in at.items():
-        if offset < first[place]:
-            raise StateError(
-                f"{place.topic} begins at offset {first[place]}, the stored state needs {offset}: "
-                "it was kept too short for this worker's pause, so start new books"
-            )
-        if offset > ends[place]:
-            raise StateError(
-                f"{place.topic} ends at offset {ends[place]}, the stored state is at {offset}: "
-                "the topic was made anew, so remove the stored states of its prefix"
-            )

@@ -13,6 +13,7 @@ from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
 from windvane.infra.kafka.clients import close
 from windvane.infra.kafka.hosts import Hosts
 from windvane.infra.kafka.plan import WorkerPlan
+from windvane.infra.monitoring.groups import client_id
 from windvane.infra.monitoring.metrics import WorkerMetrics
 
 SESSION_MS = 6000
@@ -71,6 +72,7 @@ async def _joined(
     while not stopping.is_set():
         consumer = AIOKafkaConsumer(
             **settings.client(),
+            client_id=client_id(plan.program),
             group_id=plan.group,
             group_instance_id=instance,
             partition_assignment_strategy=(RangePartitionAssignor,),

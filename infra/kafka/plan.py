@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from windvane.agents.factory import create_agents
-from windvane.agents.kernel import code_digest
+from windvane.agents.kernel import this_program
+from windvane.agents.program import Program
 from windvane.infra.kafka.failpoints import Failpoint, failpoint
 from windvane.infra.kafka.settings import KafkaSettings, partition_of
 from windvane.infra.kafka.signing import guard
@@ -40,6 +41,7 @@ class WorkerPlan(NamedTuple):
     strike: Failpoint
     save_seconds: float = SAVE_SECONDS
     trainer: Trainer | None = None  # of the stage that asks for trainings
+    program: Program = this_program()  # stored with the states
 
     @property
     def group(self) -> str:
@@ -59,7 +61,7 @@ class WorkerPlan(NamedTuple):
     @property
     def layout(self) -> str:
         """What a stored state must agree on."""
-        return f"{self.group} of {self.partitions}, {code_digest()}"
+        return f"{self.group} of {self.partitions}"
 
     def checks(self, partition: int) -> Checks:
         """What this place knows of a record."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aiokafka import TopicPartition
 
 from windvane.infra.kafka import layout
-from windvane.infra.kafka.books import free_name, known_books, last_seq
+from windvane.infra.kafka.books import free_name, known_books, last_seq, unlike
 from windvane.infra.kafka.clients import MOST_BYTES, ends_of, new_producer, reading
 from windvane.infra.kafka.settings import KafkaSettings, SettingsError, partition_of
 from windvane.infra.kafka.signing import sign
@@ -72,7 +72,8 @@ async def send(
     known = there.get(book)
     if known is not None and known.opened.digest != opened.digest:
         raise SettingsError(
-            f"book {book} was opened with other settings: give --book {free_name(book, there)}, or the same settings"
+            f"book {book} was opened with other settings ({unlike(known.opened.config, opened.config)}): "
+            f"give --book {free_name(book, there)}, or the same settings"
         )
     if history.controls and settings.control_key is None:
         raise SettingsError("this journal holds controls, which must be signed: set WINDVANE_CONTROL_KEY")

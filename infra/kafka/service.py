@@ -84,7 +84,9 @@ async def _run_plain(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     async with serving(metrics, web_host, web_port):
-        logger(stage=plan.name).info("worker started", group=plan.group, partitions=plan.partitions)
+        logger(stage=plan.name).info(
+            "worker started", group=plan.group, partitions=plan.partitions, program=str(plan.program)
+        )
         await run_plain(plan, metrics, stopping, instance)
     logger(stage=plan.name).info("worker stopped")
 

@@ -19,7 +19,7 @@ MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 ANSWER_SECONDS = 8.0
 """So long a broker has to answer before a person is told that there is none."""
 
-_SECRETS = ("password", "control_key")
+_SECRETS = ("password", "control_key", "control_key_old")
 _LEAST_KEY = 16
 _AWAY = "no broker answers at"
 _VARIABLES = {
@@ -33,6 +33,7 @@ _VARIABLES = {
     "cert_file": "WINDVANE_KAFKA_CERT_FILE",
     "key_file": "WINDVANE_KAFKA_KEY_FILE",
     "control_key": "WINDVANE_CONTROL_KEY",
+    "control_key_old": "WINDVANE_CONTROL_KEY_OLD",
 }
 _PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}")
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,\[\]/]+):([0-9]{1,5})")
@@ -64,6 +65,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     cert_file: str | None = None  # PEM, where the broker wants one of clients
     key_file: str | None = None  # PEM, unencrypted
     control_key: str | None = None  # what controls are signed with
+    control_key_old: str | None = None  # believed too, while the key is changed
 
     def __post_init__(self) -> None:
         _check_bootstrap(self.bootstrap)
@@ -82,11 +84,20 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         )
         self._check_login()
         self._check_tls()
-        _check(
-            self.control_key is None or len(self.control_key) >= _LEAST_KEY,
-            f"the control key has fewer than {_LEAST_KEY} characters: "
-            "make one with `openssl rand -hex 32` and give it to all workers",
-        )
+        self._check_keys()
+
+    def _check_keys(self) -> None:
+        for key in (self.control_key, self.control_key_old):
+            _check(
+                key is None or len(key) >= _LEAST_KEY,
+                f"the control key has fewer than {_LEAST_KEY} characters: "
+                "make one with `openssl rand -hex 32` and give it to all workers",
+            )
+        if self.control_key_old is not None:
+            old = _VARIABLES["control_key_old"]
+            new = _VARIABLES["control_key"]
+            _check(self.control_key is not None, f"{old} is given without {new}: set that to the new key")
+            _check(self.control_key != self.control_key_old, f"{old} and {new} are the same: leave {old} out")
 
     def _check_login(self) -> None:
         protocol = self.security_protocol

@@ -43,11 +43,9 @@ def key_of(settings: KafkaSettings) -> bytes:
 
 
 def guard(settings: KafkaSettings) -> Callable[[Control | Model], bool]:
-    """What a worker believes: nothing at all where it has no key."""
-    if settings.control_key is None:
-        return lambda said: False
-    key, prefix = settings.control_key.encode(), settings.prefix
-    return lambda said: verified(said, key, prefix)
+    """What a worker believes: the key, and while it is changed the old one; nothing at all where it has no key."""
+    keys = [key.encode() for key in (settings.control_key, settings.control_key_old) if key is not None]
+    return lambda said: any(verified(said, key, settings.prefix) for key in keys)
 
 
 def _mac(said: Control | Model, key: bytes, prefix: str) -> str:

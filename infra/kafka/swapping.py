@@ -5,6 +5,7 @@ from pathlib import Path
 
 from windvane.infra.kafka import layout
 from windvane.infra.kafka.books import opening_of
+from windvane.infra.kafka.obeying import WAIT_SECONDS, NotObeyedError, Outcome, outcome
 from windvane.infra.kafka.ordering import Sent, order
 from windvane.infra.kafka.settings import KafkaSettings
 from windvane.infra.sessions.checkpoints import read
@@ -26,13 +27,26 @@ def load_meta_models(
     prefix: str | None = None,
     from_seq: int = 0,
     reason: str = "",
-) -> Sent:
-    """Go on in a running book with other weights, from row `from_seq` on, 0: at once; returns when that is ordered.
+    wait: float | None = WAIT_SECONDS,
+) -> Outcome:
+    """Go on in a running book with other weights, from row `from_seq` on, 0: at once; returns when the book obeys.
 
-    path: a checkpoint's folder, or a safetensors file of a whole learner or of the predictor alone. Raises WeightsError
-    where the book would not use them. The rest is as with `windvane control`.
+    path: a checkpoint's folder, or a safetensors file of a whole learner or of the predictor alone. wait: seconds; None
+    returns when the order is sent, whatever becomes of it. Raises WeightsError where the book would not use the
+    weights, NotObeyedError where it does not within `wait`. The rest is as with `windvane control`.
     """
     settings = KafkaSettings.load(bootstrap, prefix)
+    sent = send_swap(settings, path, book, from_seq, reason)
+    if wait is None:
+        return Outcome(sent, False, None, f"control {sent.control.number} of book {book} (swap) is sent")
+    found = asyncio.run(outcome(settings, sent, wait))
+    if not found.obeyed:
+        raise NotObeyedError(found.sentence)
+    return found
+
+
+def send_swap(settings: KafkaSettings, path: str | Path, book: str, from_seq: int, reason: str) -> Sent:
+    """Check weights and send them with the control that names them; raises WeightsError where they cannot be used."""
     raw = read(Path(path)).raw
     check(len(raw) <= _MOST_BYTES, f"{path} has {len(raw):,} bytes: a swap takes at most {_MOST_BYTES:,}")
     try:
@@ -44,7 +58,7 @@ def load_meta_models(
 async def _swap(settings: KafkaSettings, book: str, raw: bytes, from_seq: int, reason: str) -> Sent:
     opened = await opening_of(settings, await layout.check(settings), book)
     if opened is None:
-        weights.from_bytes(raw)  # of a book that is not open yet no more can be said
+        weights.from_bytes(raw)  # where the opening is not kept any more, no more can be said
     else:
         config = opened.config
         trial = MetaLearningEnsembleManager(config.agents, config.weighing, delay=config.costs.delay)

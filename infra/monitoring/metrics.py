@@ -6,7 +6,6 @@ look up is paid once.
 
 import time
 from collections.abc import Callable, Iterable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from windvane.agents.program import VERSION
 from windvane.infra.monitoring.names import (
     COUNTER,
     GAUGE,
@@ -93,7 +93,7 @@ class WorkerMetrics:
             BookOpened: self._opened,
             BookClosed: self._closed,
         }
-        self._child("windvane_build_info", _version()).set(1)
+        self._child("windvane_build_info", VERSION).set(1)
         for reason in REASON_CLASSES:
             self._child(
                 "windvane_dead_letters_total", reason
@@ -270,10 +270,3 @@ def verdict_counts(verdicts: Any) -> list[tuple[str, int]]:
         return []
     counts = (verdicts[:, None] >> _BITS & 1).sum(axis=0)
     return [(GATES[k], int(counts[k])) for k in np.flatnonzero(counts).tolist()]
-
-
-def _version() -> str:
-    try:
-        return version("windvane")
-    except PackageNotFoundError:
-        return "unknown"

@@ -75,9 +75,11 @@ def _groups(status: Status) -> RenderableType:
     table = Table(title="workers", title_justify="left")
     table.add_column("group", no_wrap=True)
     table.add_column("members", justify="right")
+    table.add_column("version", no_wrap=True)
     table.add_column("records not acknowledged", justify="right")
     for group in status.groups:
-        table.add_row(group.name, str(group.members), f"{group.lag:,}")
+        versions = ", ".join(group.programs) or "-"
+        table.add_row(group.name, str(group.members), versions, f"{group.lag:,}")
     return table
 
 

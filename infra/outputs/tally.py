@@ -20,6 +20,8 @@ FLAGS = {
     "gap": ev.GAP,
     "warming_up": ev.WARMUP,
     "benched": ev.BENCHED,
+    "other_level": ev.LEVEL,
+    "stray_level": ev.STRAY,
 }
 STATES = ("active", "reduce_only", "halted")
 KEPT = 1_000

@@ -1,10 +1,10 @@
 """An AsyncAPI 3 document of all topics: who writes what where, who reads it, under which key, and how long it stays."""
 
-from importlib.metadata import version
 from typing import Any
 
 import msgspec
 
+from windvane.agents.program import VERSION
 from windvane.infra.kafka.layout import LAYOUT, Kept
 from windvane.infra.schemas.examples import example
 from windvane.infra.schemas.messages import MESSAGES, components
@@ -32,7 +32,7 @@ def document() -> Document:
     """The whole document; it refers to nothing outside."""
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": "Windvane", "version": version("windvane"), "description": _ABOUT},
+        "info": {"title": "Windvane", "version": VERSION, "description": _ABOUT},
         "defaultContentType": "application/json",
         "servers": {
             "kafka": {

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from windvane.agents.kernel import this_program
+from windvane.agents.program import FIRST
 from windvane.infra.files import replace_file
 from windvane.metamodel import swapping, weights
 from windvane.metamodel.ensemble import MetaLearningEnsembleManager
@@ -39,6 +41,7 @@ def write(folder: Path, manager: MetaLearningEnsembleManager, story: dict[str, A
         "sha256": weights.digest(raw),
         "trained": SCOPE,
         "data": "SIMULATED markets",
+        "computed_by": this_program()._asdict(),
         **story,
     }
     replace_file(folder / STORY, (json.dumps(told, indent=2) + "\n").encode())
@@ -59,7 +62,11 @@ def read(path: Path) -> Checkpoint:
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{path / STORY} is damaged: choose another checkpoint") from error
     if story.get("format") != _FORMAT:
-        raise WeightsError(f"{path} is of format {story.get('format')}, this program reads {_FORMAT}")
+        writer = story.get("computed_by", {}).get("version", FIRST)
+        raise WeightsError(
+            f"{path} is of format {story.get('format')}, written by windvane {writer}, and this one reads format "
+            f"{_FORMAT}: run windvane {writer} or newer"
+        )
     if Path(name).name != name or not (path / name).is_file():
         raise WeightsError(f"{path} lacks its weights {name!r}: choose another checkpoint")
     raw = (path / name).read_bytes()

@@ -7,10 +7,10 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.metamodel.config import ConfigError, Costs, default_stale_after
-from windvane.metamodel.desk import REPEATED, WARMING
 from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble
 from windvane.metamodel.market import BAR, REGIMES
 from windvane.metamodel.meta_config import MetaLearningConfig
+from windvane.metamodel.rows import REPEATED, WARMUP
 from windvane.metamodel.tracker import yearly_sharpe
 from windvane.metamodel.trade_simulator import Episode
 
@@ -110,7 +110,7 @@ def play(
     played = whole.desk.play(episode.rows)
     whole.rest()
     out, capital = played.round.outputs, whole.config.capital
-    warm = (episode.rows.flags & WARMING) == 0
+    warm = (episode.rows.flags & WARMUP) == 0
     if not (warm & ((episode.rows.flags & REPEATED) == 0)).any():
         raise ConfigError(f"the market of seed {seed} has no row past the warm-up: give more max_steps")
     pnl = (out.equities - capital) / capital

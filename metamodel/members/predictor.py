@@ -12,6 +12,7 @@ import numpy as np
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel import market, weights
+from windvane.metamodel.upgrading import Upcast
 from windvane.metamodel.weights import WeightsError
 
 EVERY = 8
@@ -98,9 +99,13 @@ def new(features: int, agents: int, enabled: bool) -> Predictor:
     )
 
 
+UPCASTS: tuple[Upcast, ...] = ()
+"""What turns weights of an older release into weights of this one: `windvane.metamodel.upgrading` says how."""
+
+
 def load(raw: bytes, features: int, agents: int) -> Layers:
     """Layers from safetensors; raises WeightsError where they are not N networks of F features, or not finite."""
-    tensors = weights.from_bytes(raw).tensors
+    tensors = weights.as_now(weights.from_bytes(raw), {}, UPCASTS, "a predictor")
     for name, shape in shapes(features, agents).items():
         if name not in tensors or tensors[name].shape != shape:
             raise WeightsError(f"the predictor needs a tensor {name} of shape {shape}")

@@ -6,7 +6,9 @@ The public names are imported when they are first used, so that `import windvane
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+from windvane.agents import program
+
+__version__ = program.VERSION
 
 _HOMES = {
     "AGENTS": "agents.factory",

@@ -67,11 +67,12 @@ async def inside(
     stages: Sequence[str] = STAGES,
     save_seconds: float = 0.5,
     trainer: Trainer | None = None,
+    partitions: int = PARTITIONS,
 ) -> AsyncIterator[Inside]:
     """Run stages until the block ends, then stop them as SIGTERM would; what ends one of them is raised."""
     running, stopping = Inside(), asyncio.Event()
     for spec in stages:
-        plan = plan_of(spec, settings, PARTITIONS, states, save_seconds)._replace(trainer=trainer)
+        plan = plan_of(spec, settings, partitions, states, save_seconds)._replace(trainer=trainer)
         metrics = running.metrics[spec] = WorkerMetrics(plan.stage.name)
         running.tasks.append(asyncio.create_task(run_plain(plan, metrics, stopping)))
     try:

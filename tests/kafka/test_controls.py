@@ -1,96 +1,29 @@
-"""Controls: signed by who has the key, numbered without gaps, refused otherwise."""
+"""Controls: signed by who has the key, numbered upwards, in effect or said not to be."""
 
 import asyncio
-import hmac
-import json
+import sys
 from asyncio import run
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from cli_harness import Ran, refusal, windvane
-from hypothesis import given
-from hypothesis import strategies as st
+from running import inside, records
+from running import put as write
 
+from simulated_book import config, opening, plain_run, ticks
+from windvane.infra.kafka.obeying import Outcome, outcome
 from windvane.infra.kafka.ordering import order
 from windvane.infra.kafka.settings import KafkaSettings, partition_of
 from windvane.infra.kafka.signing import sign, verified
-from windvane.streams.codec import WireError, from_json, to_json
-from windvane.streams.events import Control, Model
-from windvane.streams.topics import CONTROL
+from windvane.streams.codec import from_json, to_json
+from windvane.streams.events import Control, DeadLetter, Decisions, cut
+from windvane.streams.topics import CONTROL, DEAD_LETTERS, DECISIONS, TICKS
 
 KEY = b"the key of the tests, not a secret"
-
-texts = st.text(st.characters(exclude_categories=["Cs"]))
-controls = st.builds(
-    Control,
-    book=texts,
-    number=st.integers(1, 2**40),
-    action=st.sampled_from(["halt", "resume"]),
-    effective_from=st.integers(0, 2**62),
-    reason=texts,
-    model=texts,
-)
-models = st.builds(Model, book=texts, number=st.integers(1, 2**40), sha256=texts, weights=st.just(""))
-said = st.one_of(controls, models)
-
-
-@given(said, texts)
-def test_what_is_signed_is_believed_after_its_way_over_the_wire(
-    control: Control | Model, prefix: str
-) -> None:
-    signed = sign(control, KEY, prefix)
-    read = from_json(to_json(signed))
-    assert isinstance(read, Control | Model)
-    assert verified(read, KEY, prefix)
-    assert msgspec.structs.replace(signed, signature="") == control
-
-
-@given(said, texts, st.data())
-def test_whatever_is_changed_is_not_believed(
-    control: Control | Model, prefix: str, data: st.DataObject
-) -> None:
-    signed = sign(control, KEY, prefix)
-    other = data.draw(controls if isinstance(control, Control) else models)
-    unsigned = ("signature", "weights")  # the weights are those of the SHA-256, or left out
-    name = data.draw(st.sampled_from([n for n in control.__struct_fields__ if n not in unsigned]))
-    forged = msgspec.structs.replace(signed, **{name: getattr(other, name)})
-    assert verified(forged, KEY, prefix) == (forged == signed)
-    assert not verified(signed, KEY, f"{prefix}x")
-    assert not verified(signed, KEY + b"x", prefix)
-    assert not verified(control, KEY, prefix)
-
-
-def test_fields_cannot_flow_into_each_other() -> None:
-    one = Control(book="a", number=1, action="halt", effective_from=0, reason='x","z":"')
-    two = Control(book='a","number":1', number=1, action="halt", effective_from=0)
-    assert len({sign(c, KEY, p).signature for c in (one, two) for p in ("", "p", 'p","reason":"x')}) == 6
-
-
-def test_others_can_sign_by_what_is_written() -> None:
-    said = {"action": "halt", "book": "b", "effective_from": 0, "number": 1, "prefix": "p", "reason": "nötig"}
-    text = json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()
-    control = Control(book="b", number=1, action="halt", effective_from=0, reason="nötig")
-    assert sign(control, KEY, "p").signature == hmac.digest(KEY, text, "sha256").hex()
-    swap = msgspec.structs.replace(control, action="swap", model="ab")
-    text = text.replace(b'"halt"', b'"swap"').replace(b'"number"', b'"model":"ab","number"')
-    assert sign(swap, KEY, "p").signature == hmac.digest(KEY, text, "sha256").hex()
-    model = Model(book="b", number=1, sha256="ab", weights="")
-    text = b'{"book":"b","number":1,"prefix":"p","sha256":"ab"}'
-    assert sign(model, KEY, "p").signature == hmac.digest(KEY, text, "sha256").hex()
-
-
-def test_what_is_hostile_is_not_believed_and_breaks_nothing() -> None:
-    event = from_json(
-        b'{"type":"Control","book":"b","number":1,"action":"halt","effective_from":0,"signature":"\\u00e4\\u0000"}'
-    )
-    assert isinstance(event, Control)
-    assert not verified(event, KEY, "p")
-    with pytest.raises(WireError, match="64-bit"):
-        from_json(
-            b'{"type":"Control","book":"b","number":99999999999999999999999,"action":"halt","effective_from":0}'
-        )
 
 
 async def on_topic(settings: KafkaSettings, book: str) -> list[Control]:
@@ -126,47 +59,210 @@ def command(settings: KafkaSettings, *words: object) -> Ran:
     return windvane("control", *words, "--bootstrap", settings.bootstrap, "--prefix", settings.prefix)
 
 
-def test_the_command_sends_what_workers_believe(
-    topics: KafkaSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def opened(topics: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> KafkaSettings:
+    """Topics with the book b, that no worker has seen."""
     monkeypatch.setenv("WINDVANE_CONTROL_KEY", KEY.decode())
-    first = command(topics, "halt", "--book", "b", "--reason", "news")
-    second = command(topics, "resume", "--book", "b", "--from-seq", 5000)
-    third = command(topics, "flatten", "--book", "b")
-    assert (first.code, first.out, first.err) == (0, "", "sent control 1 to book b: halt, at once\n")
-    assert second.err == "sent control 2 to book b: resume, from row 5,000\n"
+    run(write(topics, TICKS, [to_json(opening(config(), "b"))], "b"))
+    return topics
+
+
+NOBODY = "no worker of the ensemble is known to have read it (0 rows are decided)"
+
+
+def test_the_command_sends_what_workers_believe_and_says_loudly_that_nobody_obeys(
+    opened: KafkaSettings,
+) -> None:
+    first = command(opened, "halt", "--book", "b", "--reason", "news", "--wait", 0)
+    second = command(opened, "resume", "--book", "b", "--from-seq", 5000, "--wait", 0)
+    third = command(opened, "flatten", "--book", "b", "--wait", 0)
+    assert (first.code, second.code, third.code, first.out) == (1, 1, 1, "")
+    written, loud = first.err.splitlines()
+    assert written == "control 1 of book b is written: halt, at once"
+    assert loud.startswith(
+        f"control 1 of book b (halt) is NOT IN EFFECT after 0 s: {NOBODY}: it stands on the topic"
+    )
+    assert "obeys it. See whether one runs and has the key (`windvane status" in loud
+    assert second.err.splitlines()[0] == "control 2 of book b is written: resume, from row 5,000"
     assert third.err.splitlines()[1] == (
         "it passes control 2, for a later row: what is not applied yet is cancelled, send it again"
     )
-    found = run(on_topic(topics, "b"))
+    found = run(on_topic(opened, "b"))
     assert [(c.number, c.action, c.effective_from, c.reason) for c in found] == [
         (1, "halt", 0, "news"),
         (2, "resume", 5000, ""),
         (3, "flatten", 0, ""),
     ]
-    assert all(verified(c, KEY, topics.prefix) for c in found)
+    assert all(verified(c, KEY, opened.prefix) for c in found)
 
 
-def test_only_signed_ones_count_and_a_missing_number_is_filled(topics: KafkaSettings) -> None:
+def test_a_book_that_is_not_there_is_refused_at_once_with_those_that_are(opened: KafkaSettings) -> None:
+    run(write(opened, TICKS, [to_json(opening(config(), "live"))], "live"))
+    ran = command(opened, "halt", "--book", "liev")
+    said = f"windvane: prefix {opened.prefix} has no book liev, so nothing is sent: there are b, live\n"
+    assert (ran.code, ran.err) == (1, said)
+    assert run(on_topic(opened, "liev")) == []
+
+
+def test_a_number_is_above_all_that_were_sent_also_with_another_key(opened: KafkaSettings) -> None:
     said = [Control(book="b", number=n, action="halt", effective_from=0) for n in (1, 2, 3, 7)]
-    good = [sign(c, KEY, topics.prefix) for c in said]
-    foreign = sign(said[1], KEY, "another-prefix")
-    forged = sign(said[2], b"another key of somebody", topics.prefix)
-    run(put(topics, good[0], foreign, forged, said[2], good[3]))
-    assert run(order(topics, "b", "resume", 0, "")).control.number == 2
-    assert run(order(topics, "b", "resume", 0, "")).control.number == 3
+    good = [sign(c, KEY, opened.prefix) for c in said]
+    forged = sign(said[3], b"another key of somebody", opened.prefix)
+    run(put(opened, good[2], forged, good[0]))
+    assert run(order(opened, "b", "resume", 0, "")).control.number == 8
+    absurd = msgspec.structs.replace(said[0], number=2**62)
+    run(put(opened, absurd, msgspec.structs.replace(said[0], book="c", number=90)))
+    assert run(order(opened, "b", "resume", 0, "")).control.number == 9
 
 
-def test_people_who_send_at_once_get_numbers_of_their_own(topics: KafkaSettings) -> None:
+def test_a_number_is_above_all_that_were_applied_though_the_topic_knows_none(opened: KafkaSettings) -> None:
+    seen = plain_run([opening(config(), "b"), ticks(40, book="b")])
+    (rows,) = [e for _, e in seen if isinstance(e, Decisions)]
+    raws = [to_json(msgspec.structs.replace(rows, controls=np.arange(2, 42)))]
+    run(write(opened, DECISIONS, raws, "b"))
+    beside = next(name for k in range(99) if partition_of(name := f"beside{k}", 4) == partition_of("b", 4))
+    run(write(opened, DECISIONS, [raw.replace(b'"b"', f'"{beside}"'.encode()) for raw in raws] * 50, beside))
+    sent = run(order(opened, "b", "halt", 0, ""))
+    assert (sent.control.number, sent.standing) == (42, (40, 41))
+
+
+def test_people_who_send_at_once_get_numbers_of_their_own(opened: KafkaSettings) -> None:
     async def together() -> list[int]:
-        sent = await asyncio.gather(*(order(topics, "b", "halt", 0, f"person {i}") for i in range(3)))
+        sent = await asyncio.gather(*(order(opened, "b", "halt", 0, f"person {i}") for i in range(3)))
         return [s.control.number for s in sent]
 
-    assert sorted(run(together())) == [1, 2, 3]
+    numbers = run(together())
+    assert len(set(numbers)) == 3
     first: dict[int, str] = {}
-    for control in run(on_topic(topics, "b")):
+    for control in run(on_topic(opened, "b")):
         first.setdefault(control.number, control.reason)
-    assert sorted(first.values()) == ["person 0", "person 1", "person 2"]
+    assert [first[n] for n in numbers] == ["person 0", "person 1", "person 2"]
+
+
+class Live:
+    """The stages inside this process, and a book whose rows come while somebody waits."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self.settings = settings
+        self.rows = ticks(2000, book="b")
+        self.sent = 0
+
+    async def feed(self, rows: int = 20) -> None:
+        batch = cut(self.rows, self.sent, self.sent + rows)
+        await write(self.settings, TICKS, [to_json(batch)], "b")
+        self.sent += rows
+
+    async def order(self, action: str, row: int = 0, seconds: float = 30.0, flow: bool = True) -> Outcome:
+        """Order, and wait while rows flow."""
+        sent = await order(self.settings, "b", action, row, "")
+        waiting = asyncio.create_task(outcome(self.settings, sent, seconds))
+        while not waiting.done():
+            if flow:
+                await self.feed()
+            await asyncio.wait([waiting], timeout=0.3)
+        return waiting.result()
+
+
+def test_what_becomes_of_a_control_is_said(opened: KafkaSettings, tmp_path: Path) -> None:
+    """In effect, idle, planned, passed, come to nothing, too late: one book through all of it."""
+    live = Live(opened)
+
+    async def everything() -> None:
+        async with inside(opened, None):
+            halted = await live.order("halt")
+            assert halted.obeyed
+            assert halted.row is not None
+            assert halted.sentence == f"control 1 of book b (halt) is in effect from row {halted.row:,}"
+            planned = await live.order("resume", 1900)
+            assert (planned.obeyed, planned.row) == (True, None)
+            assert "control 2 of book b (resume) is planned: the workers have read it, " in planned.sentence
+            assert planned.sentence.endswith("and it is in effect from row 1,900")
+            nothing = await live.order("roll-back")
+            assert (nothing.obeyed, nothing.row is None) == (False, False)
+            assert "came to nothing: book b has no weights to roll back to" in nothing.sentence
+            idle = await live.order("reduce-only", seconds=6.0, flow=False)
+            assert (idle.obeyed, idle.row) == (False, None)
+            assert "(reduce-only) is NOT IN EFFECT after 6 s: the workers have read it" in idle.sentence
+            assert "it is in effect from the next row that comes" in idle.sentence
+            by_command = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "windvane", "control", "flatten", "--book", "b"),
+                *("--bootstrap", opened.bootstrap, "--prefix", opened.prefix),
+                stderr=asyncio.subprocess.PIPE,
+            )
+            waiting = asyncio.create_task(by_command.communicate())
+            while not waiting.done():
+                await live.feed()
+                await asyncio.wait([waiting], timeout=0.3)
+            assert by_command.returncode == 0
+            assert b"control 5 of book b (flatten) is in effect from row " in waiting.result()[1]
+            late = sign(Control(book="b", number=4, action="halt", effective_from=7), KEY, opened.prefix)
+            copy = await on_topic(opened, "b")
+            await put(opened, late, *copy)
+
+            async def told() -> bool:
+                return len(await letters(opened)) == 3
+
+            async with asyncio.timeout(30):
+                while not await told():
+                    await asyncio.sleep(0.2)
+
+    run(everything())
+    nothing, passed, late = run(letters(opened))
+    assert passed.startswith(
+        "control 2 of book b (resume, from row 1900) is not applied: control 3 was applied"
+    )
+    assert nothing == "book b has no weights to roll back to: nothing is changed"
+    assert late.startswith(
+        "control 4 of book b (halt, from row 7) is not applied: another control had that number"
+    )
+
+
+async def letters(settings: KafkaSettings) -> list[str]:
+    found = [from_json(raw) for raw in await records(settings, DEAD_LETTERS)]
+    return [e.reason for e in found if isinstance(e, DeadLetter)]
+
+
+def test_the_key_is_changed_while_a_book_runs_and_no_halt_is_lost(
+    opened: KafkaSettings, tmp_path: Path
+) -> None:
+    """Workers learn the new key first and believe both; then people sign with it; then the old one goes."""
+    new = "another key of the tests, no secret"
+    both = msgspec.structs.replace(opened, control_key=new, control_key_old=opened.control_key)
+    only = msgspec.structs.replace(opened, control_key=new)
+    live, rows = Live(opened), list[int]()
+
+    async def ordered(person: KafkaSettings, *actions: str) -> None:
+        live.settings = person
+        for action in actions:
+            found = await live.order(action)
+            assert found.obeyed, found.sentence
+            assert found.row is not None
+            rows.append(found.row)
+
+    async def everything() -> None:
+        async with inside(opened, tmp_path):
+            await ordered(opened, "halt", "resume", "halt", "resume", "reduce-only")
+        async with inside(both, tmp_path):
+            await ordered(opened, "resume")
+            await ordered(only, "halt", "resume")
+        async with inside(only, tmp_path):
+            await ordered(only, "halt")
+            live.settings = opened  # one who was forgotten
+            found = await live.order("resume")
+            assert (found.obeyed, found.row) == (False, None)
+            said = (
+                "control 10 of book b (resume) is REFUSED by the workers: control 10 is not signed by who may"
+            )
+            assert found.sentence.startswith(said)
+            assert found.sentence.endswith("(they have another key, or none)")
+            await ordered(only, "flatten")
+
+    run(everything())
+    assert rows == sorted(set(rows))
+    decided = [from_json(raw) for raw in run(records(opened, DECISIONS))]
+    numbers = np.concatenate([e.controls for e in decided if isinstance(e, Decisions)])
+    assert set(numbers.tolist()) - {0} == {*range(1, 10), 11}
+    assert [int(np.argmax(numbers == n)) for n in (*range(1, 10), 11)] == rows
 
 
 def test_without_a_key_nothing_is_sent(topics: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,6 +279,7 @@ def test_without_a_key_nothing_is_sent(topics: KafkaSettings, monkeypatch: pytes
         (("halt", "--book", "a/b"), "give a name without slashes"),
         (("halt", "--book", "b", "--from-seq", -1), "--from-seq is -1"),
         (("halt", "--book", "b", "--reason", "x" * 1001), "at most 1000"),
+        (("halt", "--book", "b", "--wait", -1), "--wait is -1: give 0 to 3600 seconds"),
         (("halt",), "Missing option '--book'"),
     ],
 )

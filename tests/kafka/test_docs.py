@@ -4,9 +4,11 @@
 what follows, as it does in a shell.
 """
 
+import asyncio
 import re
 import signal
 import subprocess
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ import numpy as np
 from broker import ROOT
 from installed import Installed
 
+from windvane.infra.kafka.books import known_books
 from windvane.infra.kafka.settings import KafkaSettings
 
 PAGES = ("README.md", "docs/kafka.md", "docs/subscribers.md", "docs/operations.md")
@@ -99,6 +102,7 @@ class Shell:
             with (self._folder / f"beside{len(self._beside)}.log").open("w") as log:
                 process = self._start(f"exec {command[:-1]}", log)
             self._beside.append((f"{where}: {command}", process))
+            self._until_open(command)
             return
         exported = re.match(r"export (\w+)=", command)
         if exported:
@@ -109,6 +113,14 @@ class Shell:
         assert process.returncode in right, f"{where}: {command}\n{out[-500:]}\n{err[-2000:]}\n{self._logs()}"
         if exported:
             self._environment[exported[1]] = out
+
+    def _until_open(self, command: str) -> None:
+        """A person types slower than a book that is sent beside takes to be there."""
+        book = re.search(r" replay .*--book (\w+)", command)
+        deadline = time.monotonic() + 60
+        while book and book[1] not in asyncio.run(known_books(self._settings, 4)):
+            assert time.monotonic() < deadline, f"{command}\n{self._logs()}"
+            time.sleep(0.2)
 
     def close(self) -> None:
         """What still runs must still be well, and end when it is told to."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from aiokafka import TopicPartition
@@ -64,11 +64,19 @@ class FakeReader:
                 continue
             self._known[place] = self.end[place]
             some = [o for o in self.log[place] if o >= self._at[place]][:max_records]
-            found[place] = [Delivered(o, b"%d" % o) for o in some]
+            found[place] = [Fetched(o, b"%d" % o) for o in some]
             more = some and some[-1] < self.log[place][-1]
             self._at[place] = some[-1] + 1 if more else self.end[place]
         await asyncio.sleep(0)
         return {place: records for place, records in found.items() if records}
+
+
+class Fetched(NamedTuple):
+    """A record as aiokafka gives it."""
+
+    offset: int
+    value: bytes
+    timestamp: int = 0  # ms
 
 
 class World:
@@ -119,12 +127,12 @@ async def _play(steps: Sequence[tuple[Any, ...]], slow: int) -> World:
                 world.append(place, number, marker)
             case ("deliver", place, start, number):  # any stretch of what there is, again or out of order
                 for offset in world.reader.log[place][start : start + number]:
-                    world.inlet.deliver(place, Delivered(offset, b"%d" % offset))
+                    world.inlet.deliver(place, Delivered(offset, b"%d" % offset, 0))
             case ("follow", place, lost):  # what is new, but for some that are lost
                 new = world.reader.log[place][told[place] :]
                 told[place] += len(new)
                 for offset in new[lost:]:
-                    world.inlet.deliver(place, Delivered(offset, b"%d" % offset))
+                    world.inlet.deliver(place, Delivered(offset, b"%d" % offset, 0))
             case ("read",):
                 await world.read()
             case ("throttle", ahead):
@@ -169,7 +177,7 @@ def test_while_all_is_delivered_the_reader_rests(lost: int) -> None:
             world.append(ONE, 5, marker=False)
             for offset in range(start, start + 5):
                 if offset != lost:
-                    world.inlet.deliver(ONE, Delivered(offset, b"%d" % offset))
+                    world.inlet.deliver(ONE, Delivered(offset, b"%d" % offset, 0))
             await world.read()
         reads = 0
         while not world.whole() and reads < 50:
@@ -192,7 +200,7 @@ def test_what_is_ahead_is_not_read_until_it_is_not() -> None:
         world.inlet.throttle({ONE}, ())
         for place in PLACES:
             for offset in world.reader.log[place]:
-                world.inlet.deliver(place, Delivered(offset, b"%d" % offset))
+                world.inlet.deliver(place, Delivered(offset, b"%d" % offset, 0))
         for _ in range(10):
             await world.read()
         assert world.out[ONE] == []
@@ -213,7 +221,7 @@ def test_a_reader_that_knows_of_the_end_late_still_fills_a_hole() -> None:
         for _ in range(10):
             await world.read()
         world.append(ONE, 10, marker=False)
-        world.inlet.deliver(ONE, Delivered(9, b"9"))
+        world.inlet.deliver(ONE, Delivered(9, b"9", 0))
         for _ in range(40):
             await world.read()
         return world

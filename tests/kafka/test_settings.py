@@ -49,14 +49,17 @@ def test_flags_beat_the_environment_which_beats_the_file(tmp_path: Path) -> None
 def test_secrets_come_from_files_as_containers_give_them(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("open-sesame\n")
     (tmp_path / "key").write_text(f"{KEY}\n")
+    (tmp_path / "old").write_text(f"{KEY}, once\n")
     (tmp_path / "kafka.toml").write_text(f'control_key_file = "{tmp_path / "key"}"\n')
     environ = {k: v for k, v in SASL.items() if not k.endswith("PASSWORD")}
     environ |= {
         "WINDVANE_KAFKA_PASSWORD_FILE": str(tmp_path / "password"),
+        "WINDVANE_CONTROL_KEY_OLD_FILE": str(tmp_path / "old"),
         "WINDVANE_KAFKA_CONFIG": str(tmp_path / "kafka.toml"),
     }
     settings = KafkaSettings.load(environ=environ)
     assert (settings.password, settings.control_key) == ("open-sesame", KEY)
+    assert settings.control_key_old == f"{KEY}, once"
     assert settings.client()["sasl_plain_password"] == "open-sesame"  # noqa: S105
     assert "both set" in refused(environ | {"WINDVANE_KAFKA_PASSWORD": "x"})
 
@@ -70,7 +73,8 @@ def test_a_secret_that_is_refused_is_not_told(tmp_path: Path, written: bytes) ->
 
 
 def test_secrets_never_show() -> None:
-    settings = KafkaSettings.load(environ=SASL | {"WINDVANE_CONTROL_KEY": KEY})
+    keys = {"WINDVANE_CONTROL_KEY": KEY, "WINDVANE_CONTROL_KEY_OLD": f"{KEY}, once"}
+    settings = KafkaSettings.load(environ=SASL | keys)
     out = io.StringIO()
     Console(file=out, width=400).print(settings)
     shown = [repr(settings), str(settings), f"{settings}", f"{settings!s:>9}", out.getvalue()]
@@ -113,6 +117,9 @@ def test_secrets_never_show() -> None:
         ),
         ({"WINDVANE_CONTROL_KEY": "short"}, "fewer than 16 characters"),
         ({"WINDVANE_CONTROL_KEY_FILE": "/nowhere"}, "cannot be read"),
+        ({"WINDVANE_CONTROL_KEY": KEY, "WINDVANE_CONTROL_KEY_OLD": "short"}, "fewer than 16 characters"),
+        ({"WINDVANE_CONTROL_KEY_OLD": KEY}, "KEY_OLD is given without WINDVANE_CONTROL_KEY: set that to"),
+        ({"WINDVANE_CONTROL_KEY": KEY, "WINDVANE_CONTROL_KEY_OLD": KEY}, "are the same: leave"),
         ({"WINDVANE_KAFKA_CONFIG": "/nowhere.toml"}, "cannot be read"),
     ],
 )

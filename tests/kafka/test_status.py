@@ -12,8 +12,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from cli_harness import refusal, windvane
 
 from simulated_book import Recorded, config, opening, plain_run, ticks
+from windvane.agents.program import Program
 from windvane.infra.kafka.clients import new_producer, reading
 from windvane.infra.kafka.settings import KafkaSettings, partition_of
+from windvane.infra.monitoring.groups import client_id
 from windvane.infra.monitoring.status import Limits, watching
 from windvane.infra.monitoring.tails import FIRST_WINDOW, read_tails, spans
 from windvane.streams import topics as names
@@ -158,13 +160,18 @@ def test_groups_show_members_and_what_they_have_not_acknowledged(
 ) -> None:
     written(topics, run)
     place = TopicPartition(topics.topic(names.TICKS), partition_of("book", PARTITIONS))
+    program = Program("0.9.0", "0123456789abcdef")
 
     async def joined() -> dict[str, Any]:
         workers = [
             AIOKafkaConsumer(
-                place.topic, **topics.client(), group_id=f"{topics.prefix}.features", enable_auto_commit=False
+                place.topic,
+                **topics.client(),
+                client_id=name,
+                group_id=f"{topics.prefix}.features",
+                enable_auto_commit=False,
             )
-            for _ in range(2)
+            for name in (client_id(program), "somebody")
         ]
         for worker in workers:
             await worker.start()
@@ -184,7 +191,13 @@ def test_groups_show_members_and_what_they_have_not_acknowledged(
     page = asyncio.run(joined())
     (group,) = page["groups"]
     ends = sum(len(lines(topic, event)) for topic, event in run if topic is names.TICKS)
-    assert group == {"name": f"{topics.prefix}.features", "stage": "features", "members": 2, "lag": ends - 1}
+    assert group == {
+        "name": f"{topics.prefix}.features",
+        "stage": "features",
+        "members": 2,
+        "programs": ["0.9.0 (code 0123456789abcdef)"],
+        "lag": ends - 1,
+    }
     assert not any("stage features" in sentence for sentence in page["troubles"])
     assert any("stage ensemble" in sentence for sentence in page["troubles"])
 

@@ -16,9 +16,11 @@ from simulated_book import config, controls, learner, opening, same, swaps, tabl
 from simulated_book import ticks as market
 from windvane.infra.journal import JournalWriter
 from windvane.infra.kafka.history import of_journal
+from windvane.infra.kafka.obeying import NotObeyedError, Outcome
 from windvane.infra.kafka.replayer import send
 from windvane.infra.kafka.settings import KafkaSettings, partition_of
 from windvane.infra.kafka.signing import guard
+from windvane.infra.kafka.standing import UnknownBookError
 from windvane.infra.kafka.swapping import load_meta_models
 from windvane.metamodel import weights
 from windvane.metamodel.members import predictor
@@ -93,31 +95,41 @@ def test_swaps_while_the_workers_run_miss_no_row_and_are_the_same_in_every_run(
 
         await stages.until(f"row {stop - 1}", done, every=0.5)
 
-    async def swap(name: str, stages: Inside | None = None) -> None:
-        """Send it; returns when stages that run have read both records."""
+    async def swap(name: str, stages: Inside | None = None) -> "asyncio.Task[Outcome]":
+        """Send it; returns when stages that run have read both records, with what waits for the book to obey."""
         before = {topic: received(stages, topic) if stages else 0 for topic in (MODELS, CONTROL)}
-        await asyncio.to_thread(
-            load_meta_models, tmp_path / name, book="book", bootstrap=topics.bootstrap, prefix=topics.prefix
+        ordered = asyncio.to_thread(
+            load_meta_models,
+            tmp_path / name,
+            book="book",
+            bootstrap=topics.bootstrap,
+            prefix=topics.prefix,
+            wait=60.0 if stages else None,
         )
+        waiting = asyncio.create_task(ordered)
 
         async def there() -> bool:
             return stages is not None and all(received(stages, topic) > n for topic, n in before.items())
 
         if stages is not None:
             await stages.until("the swap", there)
+        else:
+            await waiting
+        return waiting
 
     async def forged() -> None:
         model, control = swap_to(of_predictor(), book="book", number=1)
         await put(topics, MODELS, [to_json(model)], "book")
         await put(topics, CONTROL, [to_json(msgspec.structs.replace(control, signature="00" * 32))], "book")
 
-    async def everything() -> float:
+    async def everything() -> tuple[float, Outcome]:
         await put(topics, TICKS, [to_json(start)], "book")
         async with inside(topics, tmp_path / "states", trainer=FakeTrainer()) as stages:
             await forged()
             await rows(stages, 0, FIRST)
-            await swap("learner", stages)
+            obeyed = await swap("learner", stages)
             await rows(stages, FIRST, SECOND)
+            outcome = await obeyed
         shutil.rmtree(tmp_path / "states" / topics.prefix / "ensemble")
         await swap("predictor")
         async with inside(topics, tmp_path / "states", trainer=FakeTrainer()) as again:
@@ -129,22 +141,24 @@ def test_swaps_while_the_workers_run_miss_no_row_and_are_the_same_in_every_run(
                 return bool(found) and isinstance(found[-1], Statements) and found[-1].last == ROWS - 1
 
             await again.until("the end", closed, every=0.5)
-        return stages.restarts() + again.restarts()
+        return stages.restarts() + again.restarts(), outcome
 
-    assert run(everything()) == 0
+    restarts, outcome = run(everything())
+    assert restarts == 0
     mine = run(decided(topics))
     assert mine is not None
     assert mine.seq.tolist() == list(range(ROWS))
-    at = [int(np.argmax(mine.controls == number)) for number in (1, 2)]
+    at = [int(np.argmax(mine.controls == number)) for number in (2, 3)]  # above the forged one
     assert FIRST <= at[0] < SECOND <= at[1]
+    assert (outcome.obeyed, outcome.row) == (True, at[0])
     letters = [from_json(raw) for raw in run(records(topics, DEAD_LETTERS))]
     assert {msgspec.structs.asdict(e)["reason"] for e in letters} == {
         "model 1 is not signed by who may: set the key that the workers have",
         "control 1 is not signed by who may: set the key that the workers have",
     }
     seen = embedded(
-        *swap_to(of_learner(), book="book", number=1, effective_from=at[0]),
-        *swap_to(of_predictor(), book="book", number=2, effective_from=at[1]),
+        *swap_to(of_learner(), book="book", number=2, effective_from=at[0]),
+        *swap_to(of_predictor(), book="book", number=3, effective_from=at[1]),
     )
     same(table([mine]), table([join([e for e in seen if isinstance(e, Decisions)])]))
     orders = [line for e in seen if isinstance(e, Orders) for _, line in order_lines(e, "BTCUSD")]
@@ -201,8 +215,10 @@ def test_the_command_checks_before_it_sends(
     ):
         assert says in refusal(command(topics, *words))
     assert run(records(topics, MODELS)) == run(records(topics, CONTROL)) == []
-    ran = command(topics, "swap", "--model", good, "--from-seq", 700)
-    assert (ran.code, ran.err) == (0, "sent control 1 to book book: swap, from row 700\n")
+    ran = command(topics, "swap", "--model", good, "--from-seq", 700, "--wait", 0)
+    written, loud = ran.err.splitlines()
+    assert (ran.code, written) == (1, "control 1 of book book is written: swap, from row 700")
+    assert "control 1 of book book (swap) is NOT IN EFFECT after 0 s: no worker" in loud
     (model,), (control,) = run(lying(topics, MODELS)), run(lying(topics, CONTROL))
     assert isinstance(model, Model)
     assert isinstance(control, Control)
@@ -210,3 +226,9 @@ def test_the_command_checks_before_it_sends(
     assert model.sha256 == weights.digest(of_predictor())
     with pytest.raises(WeightsError, match="not safetensors"):
         load_meta_models(junk, book="elsewhere", bootstrap=topics.bootstrap, prefix=topics.prefix)
+    where = {"bootstrap": topics.bootstrap, "prefix": topics.prefix}
+    with pytest.raises(UnknownBookError, match="has no book elsewhere, so nothing is sent: there are book"):
+        load_meta_models(good, book="elsewhere", **where)
+    with pytest.raises(NotObeyedError, match=r"control 2 of book book \(swap\) is NOT IN EFFECT after 0.1 s"):
+        load_meta_models(good, book="book", wait=0.1, **where)
+    assert len(run(lying(topics, CONTROL))) == 2

@@ -11,6 +11,7 @@ DAY = 86_400 * SECOND
 MIDNIGHT = 11_600 * DAY
 ACTIVE, REDUCE_ONLY, HALTED = 0, 1, 2
 HALT, CUT, RESUME, FLATTEN = 1, 2, 3, 4
+LEVEL = 32
 
 
 class Row(NamedTuple):
@@ -38,6 +39,7 @@ class Seen(NamedTuple):
     aim: int
     lots: int
     equity: Fraction
+    mid: float  # what it is marked at
 
 
 def exact(value: float) -> Fraction:
@@ -50,6 +52,11 @@ def reduction(want: int, held: int) -> int:
     if held >= 0:
         return max(0, min(want, held))
     return min(0, max(want, held))
+
+
+def near(mid: float, last: float) -> bool:
+    """Whether two mids are on one level."""
+    return max(exact(mid), exact(last)) <= 2 * min(exact(mid), exact(last))
 
 
 class Reference:
@@ -69,7 +76,11 @@ class Reference:
         self.streak, self.day, self.mean, self.square, self.variance, self.gap = 0, -1, 0.0, 0.0, 0.0, 0.0
         self.turnover = self.fees = self.high = self.drawdown = Fraction(0)
         self.fills, self.warm, self.exposure = 0, 0, 0.0
-        self.aim, self.cut = 0, False
+        self.aim, self.cut = (
+            0,
+            "",
+        )  # why it only reduces: "person", "level" that is vouched for, or "away" from one
+        self.away, self.resumed = False, False
         self.statements: list[list[float]] = []
         self.last: tuple[int, int] = (0, 0)
 
@@ -89,11 +100,21 @@ class Reference:
         order, fill = 0, None
         if row.flag & 7:
             self.streak = 0 if row.flag & 4 else self.streak
+        elif not self._believed(row):
+            self.away, self.streak, said = True, 0, {"collar"}
+            self._cut("away")
         else:
             good = len(self.mids)
+            before = self.mids[-1] if good else row.mid
+            level = not near(row.mid, before)
+            if level and self.warm and not self.resumed:
+                self._cut("level")
+                self.halted_at = self.halted_at if self.state == HALTED else good
             fill = self._fill(row, good)
             self._mark(row.mid)
-            before = self.mids[-1] if good else row.mid
+            if level and self.resumed and self.state != HALTED:
+                self._resume()
+            self.away, self.resumed = False, False
             if not self._collared(row, before):
                 self.peak = max(self.peak, self.pnl)
             if (
@@ -102,18 +123,29 @@ class Reference:
                 and good >= self.halted_at + self.config.resume_after
             ):
                 self._resume()
-            self._estimate(row, good, before)
+            if self.config.on_halt == "resume-after" and good >= self.halted_at + self.config.resume_after:
+                self._uncut()
+            self._estimate(row, good, row.mid if level else before)
             self.streak += 1
             if not row.flag & 8:
                 self.warm += 1
-                self._judge(row, good, before)
+                self._judge(row, good, row.mid if level else before)
                 order, said = self._decide(row, good, before)
                 self.aim = self.held
                 if self.costs.delay == 0:
                     fill = self._fill(row, good)
                     self._mark(row.mid)
                 self.exposure += abs(float(self.lots * self.lot) * row.mid) / float(self.capital)
-        return Seen(frozenset(said), self.state, order, fill, self.aim, self.lots, self.equity)
+        return Seen(
+            frozenset(said),
+            self.state,
+            order,
+            fill,
+            self.aim,
+            self.lots,
+            self.equity,
+            self.mids[-1] if self.mids else 0.0,
+        )
 
     def statement(self) -> list[float]:
         mid = exact(self.mids[-1]) if self.mids else Fraction(0)
@@ -127,22 +159,37 @@ class Reference:
         if self.day >= 0 and day > self.day:
             self.statements.append(self.statement())
             self.day_turnover, self.day_start = Fraction(0), self.pnl
-            if self.config.on_halt == "next-day" and self.halter == "limit":
-                self._resume()
+            if self.config.on_halt == "next-day":
+                self._uncut()
+                if self.halter == "limit":
+                    self._resume()
         self.day, self.last = day, (row.seq, row.ts)
 
     def _control(self, code: int) -> None:
         if code == CUT:
-            self.cut = True
-            self.state = HALTED if self.state == HALTED else REDUCE_ONLY
+            self._cut("person")
         elif code == RESUME:
-            self.cut = False
+            self.cut, self.resumed = "", self.resumed or self.away
             if self.state != ACTIVE:
                 self._resume()
         elif code in (HALT, FLATTEN):
             self.halts += self.state != HALTED
             self.state, self.halter = HALTED, "person"
             self.flatten = self.flatten or code == FLATTEN
+
+    def _believed(self, row: Row) -> bool:
+        """Whether a good row's level is the last one, vouched for, confirmed by a person, or of no consequence yet."""
+        known = not self.mids or near(row.mid, self.mids[-1])
+        return known or bool(row.flag & LEVEL) or self.resumed or not self.warm
+
+    def _cut(self, why: str) -> None:
+        self.cut = why if why != "level" or not self.cut else self.cut
+        self.state = HALTED if self.state == HALTED else REDUCE_ONLY
+
+    def _uncut(self) -> None:
+        if self.cut == "level":
+            self.cut = ""
+            self.state = ACTIVE if self.state == REDUCE_ONLY else self.state
 
     def _resume(self) -> None:
         self.state, self.halter, self.flatten = REDUCE_ONLY if self.cut else ACTIVE, "", False

@@ -34,7 +34,7 @@ def path(rng: np.random.Generator, n: int, kind: str) -> Floats:
     if kind == "alternating":
         return 0.01 * (np.arange(n) % 2)
     if kind == "jumps":
-        return np.where(rng.random(n) < 0.02, np.log(1e9), 0.0) + 1e-3 * rng.standard_normal(n)
+        return np.where(rng.random(n) < 0.02, 0.69, 0.0) + 1e-3 * rng.standard_normal(n)
     if kind == "stairs":
         return np.cumsum(np.where(rng.random(n) < 0.03, 0.02 * rng.standard_normal(n), 0.0))
     vol = (1e-6 if kind == "quiet" else 2e-3) * np.exp(np.cumsum(rng.normal(0.0, 0.05, n)))

@@ -15,6 +15,7 @@ from round_trace import (
     GAP,
     HALT,
     HEARTBEAT,
+    LEVEL,
     MIDNIGHT,
     RESUME,
     SECOND,
@@ -29,8 +30,9 @@ from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble, Round
 
 NOISE = {"calm": 2e-4, "wild": 0.02, "steady": 0.0}
 SCENES = ("calm", "wild", "steady", "jump", "wide", "dry", "heartbeat", "bad", "gap", "tomorrow", "weekend")
+LEVELS = ("stray", "vouched")
 scene = some.tuples(
-    some.sampled_from(SCENES),
+    some.sampled_from((*SCENES, *LEVELS)),
     some.integers(1, 12),
     some.sampled_from([*[0] * 12, HALT, CUT, RESUME, RESUME, FLATTEN]),
 )
@@ -82,7 +84,10 @@ def tape(scenes: list[tuple[str, int, int]], warmup: int, quoted: bool, sized: b
         for i in range(length):
             flag = {"heartbeat": HEARTBEAT, "bad": BAD, "gap": GAP}.get(kind, 0)
             ts += {"tomorrow": DAY // 3, "weekend": 2 * DAY}.get(kind, SECOND) if i == 0 else SECOND
-            if flag == 0:
+            if kind in LEVELS and i == 0:
+                price *= 3.0 if price < 170.0 else 0.3
+                flag = LEVEL if kind == "vouched" else 0
+            if flag in (0, LEVEL):
                 price *= np.exp(
                     rng.normal() * NOISE.get(kind, 2e-4) + (0.03 if kind == "jump" and i == 0 else 0)
                 )
@@ -91,7 +96,7 @@ def tape(scenes: list[tuple[str, int, int]], warmup: int, quoted: bool, sized: b
                 size = 0.0 if kind == "dry" else float(rng.exponential(30.0))
                 target = float(rng.uniform(-1, 1)) if rng.random() < 0.6 else target
                 target = float(np.sign(target)) if rng.random() < 0.1 else target
-            sure = float(rng.uniform()) if flag == 0 else 0.0
+            sure = float(rng.uniform()) if flag in (0, LEVEL) else 0.0
             flag |= WARMUP if len(rows) < warmup else 0
             quotes = (float(bid), float(ask)) if quoted else (None, None)
             volume = size if sized else None
@@ -124,9 +129,7 @@ def compare(e: MetaLearningRiskManagedEnsemble, got: Round, rows: list[Row], see
     o, capital, lot = got.outputs, e.config.capital, e.config.lot
     orders = {int(r): i for i, r in enumerate(o.order_row[: got.orders])}
     fills = {int(r): i for i, r in enumerate(o.fill_row[: got.fills])}
-    last = 0.0
     for t, (row, want) in enumerate(zip(rows, seen, strict=True)):
-        last = last if row.flag & 7 else row.mid
         said = names(int(o.verdict[t]))
         assert (t, int(o.state[t]), said) == (t, want.state, set(want.verdict))
         qty = o.order[orders[t], 0] if t in orders else 0.0
@@ -143,7 +146,7 @@ def compare(e: MetaLearningRiskManagedEnsemble, got: Round, rows: list[Row], see
             held = want.aim - want.order
             reduces = 0 <= want.aim < held or held < want.aim <= 0
             assert o.order_kind[orders[t], 0] == reduces
-        assert o.value[2, t] == pytest.approx(want.lots * lot * last / capital, rel=1e-11)
+        assert o.value[2, t] == pytest.approx(want.lots * lot * want.mid / capital, rel=1e-11)
         assert o.value[3, t] == pytest.approx(float(want.equity), rel=1e-11)
 
 

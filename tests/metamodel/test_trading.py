@@ -184,3 +184,98 @@ def test_samples_and_records_do_not_depend_on_the_cut(cuts: list[int]) -> None:
     assert whole.desk.tracker.decisions == parts.desk.tracker.decisions
     assert list(whole.desk.tracker.daily) == list(parts.desk.tracker.daily)
     assert whole.get_performance_summary() == parts.get_performance_summary()
+
+
+def warm(rows: int = 800, level: float = 9000.0) -> tuple[MetaLearningRiskManagedEnsemble, Any]:
+    """An ensemble that trades at 9,000 after so many rows, and the rows of its market."""
+    found = TradeSimulator().episode(2).rows
+    factor = level / found.mid[0]
+    whole = MetaLearningRiskManagedEnsemble(CONFIG)
+    for t in range(rows):
+        whole.get_trading_action(found.x[t], found.price[t] * factor, found.size[t], ts=int(found.ts[t]))
+    return whole, found._replace(price=found.price * factor)
+
+
+def known(whole: MetaLearningRiskManagedEnsemble) -> dict[str, bytes]:
+    """All that may move, as bytes."""
+    state = {name: value.tobytes() for name, value in whole.state().items()}
+    state |= {f"regime.{n}": v.tobytes() for n, v in whole.desk.classifier.state().items()}
+    return state | {"summary": repr(whole.get_performance_summary()).encode()}
+
+
+def test_probes_at_another_level_move_nothing() -> None:
+    probed, rows = warm()
+    plain, _ = warm()
+    before = known(probed)
+    draw = np.random.default_rng(1)
+    for _ in range(100):
+        action, why = probed.get_trading_action(draw.normal(size=50), 100.0, 1000.0)
+        assert (action, why["rejected"], why["order_qty"]) == (1, True, 0.0)
+        assert "new_market()" in why["reason"]
+        assert why["equity"] > 5e5
+    assert known(probed) == before
+    for t in range(800, 1000):
+        row = rows.x[t], rows.price[t], rows.size[t]
+        assert probed.get_trading_action(*row) == plain.get_trading_action(*row)
+    assert known(probed) == known(plain)
+
+
+def test_new_market_is_how_another_series_begins() -> None:
+    whole, rows = warm()
+    learnt = whole.manager.learner.contextual.B.copy()
+    whole.new_market()
+    action, why = whole.get_trading_action(rows.x[0], 100.0, 1.0)
+    assert (action, why["rejected"], why["reason"], why["warming_up"]) == (1, False, "", True)
+    assert why["equity"] == CONFIG.capital
+    assert (learnt == whole.manager.learner.contextual.B).all()
+
+
+def test_during_the_warm_up_another_level_starts_the_series_anew() -> None:
+    whole, rows = warm(300)
+    for t in range(WARMUP + 1):
+        _, why = whole.get_trading_action(rows.x[t], rows.price[t] / 90.0, rows.size[t])
+        assert not why["rejected"]
+        assert why["warming_up"] == (t < WARMUP)
+        assert why["seq"] == t
+
+
+def test_a_preview_is_what_would_be_done_and_does_nothing() -> None:
+    whole, rows = warm()
+    before = known(whole)
+    for t in range(800, 830):
+        row = rows.x[t], rows.price[t], rows.size[t]
+        asked = whole.preview(*row)
+        assert known(whole) == before
+        assert whole.preview(rows.x[t], 1.0)[1]["rejected"]
+        assert asked == whole.get_trading_action(*row)
+        before = known(whole)
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"price": float("nan")}, "cannot be"),
+        ({"bid": 9001.0, "ask": 9000.0}, "the bid not above the ask"),
+        ({"volume": -1.0}, "is no size"),
+        ({"ts": 5}, "time goes back"),
+    ],
+)
+def test_why_a_row_is_rejected(more: dict[str, Any], reason: str) -> None:
+    whole, rows = warm(20)
+    row = {"price": rows.price[20], "volume": 1.0} | more
+    assert reason in whole.get_trading_action(rows.x[20], **row)[1]["reason"]
+    why = MetaLearningRiskManagedEnsemble(CONFIG).get_trading_action([float("nan")] * 50, 100.0)[1]
+    assert "no number" in why["reason"]
+    assert why["equity"] == CONFIG.capital
+    assert why["seq"] == -1
+
+
+def test_a_row_from_the_future_does_not_stop_the_clock() -> None:
+    whole, rows = warm()
+    now = int(rows.ts[799])
+    why = whole.get_trading_action(rows.x[800], rows.price[800], ts=now + 365 * 86_400 * 10**9)[1]
+    assert "hole" in why["reason"]
+    assert why["ts"] == now
+    assert (
+        whole.get_trading_action(rows.x[800], rows.price[800], ts=int(rows.ts[800]))[1]["ts"] == rows.ts[800]
+    )

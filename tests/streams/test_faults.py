@@ -1,17 +1,18 @@
 """Whatever crashes, doubles or moves: every row is decided once, and the log says what an undisturbed run says."""
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 import msgspec
 import numpy as np
 import pytest
 
-from simulated_book import config, controls, opening, plain_run, spoil, swaps, table, ticks
+from simulated_book import config, opening, ordered, plain_run, spoil, table, ticks
 from windvane.streams.codec import cuts, from_json, to_json
-from windvane.streams.events import Batch, BookClosed, Event, Fills, Model, Orders, cut
+from windvane.streams.events import Batch, BookClosed, DeadLetter, Event, Fills, Model, Orders, cut
 from windvane.streams.faults import Faults, FaultyRunner
 from windvane.streams.records import fill_lines, order_lines, seq_of_line
-from windvane.streams.topics import CONTROL, DECISIONS, FILLS, MODELS, ORDERS, STATEMENTS, TICKS
+from windvane.streams.topics import CONTROL, DEAD_LETTERS, DECISIONS, FILLS, MODELS, ORDERS, STATEMENTS, TICKS
 
 ROWS = 1300
 BOOKS = ("book", "other")
@@ -19,10 +20,7 @@ BOOKS = ("book", "other")
 
 def book(name: str, seed: int) -> tuple[list[Event], list[Event]]:
     rows = spoil(ticks(ROWS, seed, name))
-    return [opening(config(seed=seed), name), rows, BookClosed(book=name, last=ROWS - 1)], [
-        *controls(name),
-        *swaps(name),
-    ]
+    return [opening(config(seed=seed), name), rows, BookClosed(book=name, last=ROWS - 1)], ordered(name)
 
 
 def faulty(seed: int, faults: Faults) -> FaultyRunner:
@@ -61,8 +59,17 @@ def plain() -> dict[str, list[Event]]:
     return wanted()
 
 
+def told(events: Iterable[Event]) -> list[tuple[str, str, str]]:
+    """What is told of controls."""
+    letters = (e for e in events if isinstance(e, DeadLetter) and e.source.startswith("Control of book "))
+    return sorted((e.book, e.source, e.reason) for e in letters)
+
+
 def check(runner: FaultyRunner, plain: dict[str, list[Event]]) -> None:
     symbol = config().symbol
+    letters = told(map(from_json, runner.log.raws(DEAD_LETTERS)))
+    assert letters == told(plain[DEAD_LETTERS.name])
+    assert len(letters) == 8
     for topic, lines, kind in ((ORDERS, order_lines, Orders), (FILLS, fill_lines, Fills)):
         theirs = [line for e in plain[topic.name] if isinstance(e, kind) for _, line in lines(e, symbol)]
         mine = list(runner.log.raws(topic))

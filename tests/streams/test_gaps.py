@@ -177,7 +177,7 @@ def test_a_row_or_a_closing_far_ahead_is_a_mistake_and_no_hole() -> None:
     assert "seq 1000000000000000 is too far ahead" in str(letters[0])
 
 
-def test_a_closed_book_is_dropped_and_says_no_more() -> None:
+def test_a_closed_book_is_dropped_and_only_tells_of_what_people_order() -> None:
     whole = ticks(700)
     seen: list[Event] = []
     runner = EmbeddedRunner(lambda topic, event: seen.append(event))
@@ -189,7 +189,8 @@ def test_a_closed_book_is_dropped_and_says_no_more() -> None:
     halt = Control(book="book", number=1, action="halt", effective_from=0)
     runner.control([halt])
     runner.feed([cut(whole, 300, 700), BookClosed(book="book", last=699)])
-    assert [type(e) for e in seen[told:]] == [Control, Ticks, BookClosed]  # only what was sent
+    assert [type(e) for e in seen[told:]] == [Control, DeadLetter, Ticks, BookClosed]  # beside what was sent
+    assert "control 1 of book book (halt, at once) is not applied: the book is closed" in str(seen[told + 1])
 
 
 def test_books_side_by_side_are_what_each_is_alone() -> None:

@@ -13,6 +13,7 @@ from windvane.streams.events import (
     BookClosed,
     BookOpened,
     Control,
+    DeadLetter,
     Decisions,
     Event,
     Features,
@@ -52,10 +53,13 @@ def inputs(stage: Stage) -> list[list[Event]]:
 
 
 def wanted(stage: Stage) -> Table:
-    said = (
-        stage.emits if stage.name == "features" else stage.emits[:-1]
-    )  # all others send no dead letters here
-    return outputs(recorded(), *said)
+    mine = [(t, e) for t, e in recorded() if not isinstance(e, DeadLetter) or _sender(e) == stage.name]
+    return outputs(mine, *stage.emits)
+
+
+def _sender(letter: DeadLetter) -> str:
+    """Bad rows are told of by features, controls by the ensemble; no other stage has to tell of anything here."""
+    return "ensemble" if letter.source.startswith("Control of book ") else "features"
 
 
 def pieces(batch: Batch, rng: np.random.Generator) -> Iterator[Batch]:

@@ -56,13 +56,28 @@ if not os.environ.get("NUMBA_CACHE_DIR"):
     setattr(config, "CACHE_DIR", str(cache_folder()))  # noqa: B010 (numba makes its settings at run time)
 
 
+def _can_write(folder: str) -> bool:
+    """Whether a folder is there, or can be made, and takes files."""
+    if folder.startswith("~"):  # what is left of the name where a user has no home
+        return False
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
+# Where nothing can be kept, every run compiles anew: numba would refuse to, or cache beside the sources by their times.
+_CACHED = _can_write(str(getattr(config, "CACHE_DIR")))  # noqa: B009 (a setting made at run time)
+
+
 def kernel(function: F, forceinline: bool = False) -> F:
     """Compile `function` on its first call and cache it on disk.
 
     No fastmath and no parallel loops: sums keep their order, so results are the same to the last bit for any cut of
     the input. Division follows IEEE 754 instead of raising.
     """
-    compiled = numba.njit(cache=True, error_model="numpy", nogil=True, forceinline=forceinline)(function)
+    compiled = numba.njit(cache=_CACHED, error_model="numpy", nogil=True, forceinline=forceinline)(function)
     return cast(F, compiled)
 
 

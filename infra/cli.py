@@ -65,6 +65,12 @@ def main() -> None:
     except _USAGE as error:
         sys.stderr.write(f"windvane: {_usage(error)}\n")
         raise SystemExit(2) from error
+    except ModuleNotFoundError as error:
+        missing = doctor.sentence_of(error.name)
+        if missing is None:
+            raise
+        sys.stderr.write(f"windvane: {missing}\n")
+        raise SystemExit(2) from error
     except (ValueError, OSError) as error:
         if not _expected(error):
             raise

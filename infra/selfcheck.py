@@ -14,6 +14,7 @@ from windvane.infra.configuration import MetaLearningConfigManager
 from windvane.infra.progress import say
 from windvane.infra.sessions.evaluator import MetaLearningEvaluator
 from windvane.infra.sessions.trainer import MetaLearningEnsembleTrainer
+from windvane.infra.training.trainer import has_torch
 from windvane.metamodel.config import ConfigError, TradingConfig, default_stale_after, digest
 from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble
 from windvane.metamodel.features import WARMUP
@@ -137,9 +138,9 @@ def the_pipeline_gives_the_same_bytes() -> None:
 
 
 def a_session_trains_saves_and_is_evaluated() -> None:
-    """Two episodes, checkpoints, an evaluation, and an action from what was saved."""
+    """Two episodes, checkpoints, an evaluation, and an action from what was saved; retrained where torch is there."""
     with tempfile.TemporaryDirectory() as folder:
-        config = made("balanced", {"max_steps": _STEPS})
+        config = made("balanced", {"max_steps": _STEPS}, {"performance_prediction_enabled": has_torch()})
         trainer = MetaLearningEnsembleTrainer(config, "selfcheck", Path(folder) / "models")
         trainer.train_full_session(2, save_interval=1)
         evaluator = MetaLearningEvaluator(Path(folder) / "models" / "final_session", config)

@@ -1,5 +1,6 @@
 """The options that say what is traded and how: the same for a backtest and for a replay through Kafka."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,6 +30,14 @@ OnHalt = Annotated[
 Retraining = Annotated[
     str | None,
     typer.Option(help="on: retrain the predictor, needs windvane[train]; off. Default: the preset's, on."),
+]
+
+State = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="WINDVANE_STATE",
+        help="Folder of the stages' states; `topic` keeps them on Kafka. Default: the one that doctor names.",
+    ),
 ]
 
 

@@ -1,7 +1,7 @@
 """windvane replay: history through the pipeline again, embedded from a journal, or through Kafka from a file."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -16,13 +16,39 @@ EXAMPLES = """
 Examples:\n
   windvane replay runs/bars --out runs/again\n
   windvane replay bars.csv --bootstrap 127.0.0.1:9092 --prefix history --book bars --lockstep --speed max\n
+  windvane replay --as-recorded --book bars\n
   windvane replay --from-topic ticks --from-book btc --bootstrap 127.0.0.1:9092 --book again --lockstep
 """
 
 
+_BROKER = {"bootstrap", "prefix"}
+_RESULTS = {"out", "wire", "as_json"}
+_SENT = {*_BROKER, "book", "lockstep", "speed", "records", "wait"}
+_PLAN = {"symbol", "agents", "preset", "fee_bp", "slippage_bp", "half_spread_bp", "participation", "delay"}
+
+_WAYS = {
+    "run": {"source", "as_recorded", *_RESULTS},
+    "audit": {"as_recorded", "book", *_BROKER, *_RESULTS},
+    "run through Kafka": {"source", *_SENT},
+    "topic": {"from_topic", "from_book", "from_prefix", "start", "end", *_SENT},
+    "file": {"source", "bars", "start", "end", "capital", "seed", "on_halt", "retraining", *_PLAN, *_SENT},
+}
+"""What is replayed, and the parameters that each way takes."""
+
+_TOLD = {
+    "run": "a run, embedded",
+    "audit": "a book on the topics, as recorded",
+    "run through Kafka": "a run through Kafka, with the settings that it had",
+    "topic": "a book of the topic, with the settings that it had",
+    "file": "a market file through Kafka",
+}
+
+
 def replay(
+    context: typer.Context,
     source: Annotated[
-        Path | None, typer.Argument(help="A run's folder or journal, or with --bootstrap also a market file.")
+        Path | None,
+        typer.Argument(help="A run's folder or journal; or a market file, which goes through Kafka."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("runs/replay"),
     as_recorded: Annotated[
@@ -30,7 +56,7 @@ def replay(
     ] = False,
     wire: Annotated[bool, typer.Option("--wire", help="Send every event through its bytes.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json on stdout.")] = False,
-    bootstrap: Annotated[str | None, typer.Option(help="HOST:PORT of a broker: replay through it.")] = None,
+    bootstrap: Annotated[str | None, typer.Option(help="HOST:PORT of a broker to replay through.")] = None,
     prefix: Annotated[str | None, typer.Option(help="Of all topics and groups.")] = None,
     from_topic: Annotated[str | None, typer.Option(help="ticks: replay what lies there.")] = None,
     from_book: Annotated[str | None, typer.Option(help="Book to take from that topic.")] = None,
@@ -58,45 +84,45 @@ def replay(
     on_halt: options.OnHalt = "next-day",
     retraining: options.Retraining = None,
 ) -> None:
-    """Replay a journal embedded: the same to the last bit, or exit code 1. With --bootstrap: through Kafka.
+    """Replay a run: the same to the last bit, or exit code 1. A market file is sent through Kafka.
 
     What is replayed is what a backtest of the same ticks gives, which waits for every agent. A live run in which one
-    was late differs from that: --as-recorded follows the choices that it recorded, and must equal it; with
-    --bootstrap and --book it audits what lies on the topics.
+    was late differs from that: --as-recorded follows the choices that it recorded, and must equal it; without a run
+    it audits --book as it lies on the topics. With --bootstrap or --prefix a run is sent through Kafka, too.
     """
     from windvane.infra import journal as journals
-    from windvane.metamodel.config import ConfigError, check
+    from windvane.infra.kafka.settings import KafkaSettings
+    from windvane.metamodel.config import check
 
-    if bootstrap is None and prefix is None and from_topic is None:
-        if source is None:
-            raise ConfigError("nothing to replay: name the folder of a run, or a file and --bootstrap")
-        _embedded(source, out, as_recorded, wire, as_json)
+    way = _way(source, as_recorded, from_topic, bootstrap is not None or prefix is not None)
+    _check_given(context, way)
+    if way == "run":
+        _embedded(cast(Path, source), out, as_recorded, wire, as_json)
+        return
+    options.check_book(book)
+    settings = KafkaSettings.load(bootstrap, prefix)
+    if way == "audit":
+        _embedded(_from_topics(settings, book, out), out, True, wire, as_json)
         return
     from windvane.infra.kafka import history as histories
     from windvane.infra.kafka.replayer import speed_of
-    from windvane.infra.kafka.settings import KafkaSettings
 
-    options.check_book(book)
     check(1 <= records <= 256, f"--records is {records}: give 1 to 256 rows")
-    settings = KafkaSettings.load(bootstrap, prefix)
-    if as_recorded:
-        check(
-            source is None and from_topic is None, "--as-recorded audits --book on the topics: name no file"
-        )
-        _embedded(_from_topics(settings, book, out), out, True, wire, as_json)
-        return
     pace = speed_of(speed)
-    if from_topic is not None or source is None:
-        check(source is None, "give a file or --from-topic, not both")
+    if way == "topic":
         check(from_topic == "ticks", f"--from-topic is {from_topic!r}: give ticks, the input of all the rest")
         origin = KafkaSettings.load(bootstrap, from_prefix or prefix)
         found = histories.of_topic(origin, from_book, book, start, end, lockstep=lockstep)
-    elif source.is_dir() or source.name == journals.FILE:
-        found = histories.of_journal(journals.find(source), book, lockstep=lockstep)
+    elif way == "run through Kafka":
+        found = histories.of_journal(journals.find(cast(Path, source)), book, lockstep=lockstep)
     else:
+        import asyncio
+
+        from windvane.infra.kafka import layout
         from windvane.infra.market import load_market
 
-        market = load_market(source, bars=bars, start=start, end=end)
+        asyncio.run(layout.check(settings))  # before a large file is read for nothing
+        market = load_market(cast(Path, source), bars=bars, start=start, end=end)
         plan = options.plan_for(
             market,
             book=book,
@@ -112,6 +138,42 @@ def replay(
         )
         found = histories.of_market(market, plan)
     _through_kafka(settings, found, pace, records, wait)
+
+
+def _way(source: Path | None, as_recorded: bool, from_topic: str | None, broker: bool) -> str:
+    """Which of _WAYS is meant: by what is named, not by whether a broker is configured."""
+    from windvane.infra import journal as journals
+    from windvane.metamodel.config import ConfigError, check
+
+    if from_topic is not None:
+        check(source is None, "give a file or --from-topic, not both")
+        check(not as_recorded, "--as-recorded audits --book, or a run that is named: leave out --from-topic")
+        return "topic"
+    if source is None:
+        if as_recorded:
+            return "audit"
+        raise ConfigError("nothing to replay: name a run's folder, a market file, or --from-topic ticks")
+    check(source.exists(), f"{source} does not exist: check the path")
+    if source.is_dir() or source.name == journals.FILE:
+        check(not (broker and as_recorded), "--as-recorded audits --book on the topics: name no file")
+        return "run through Kafka" if broker else "run"
+    check(
+        not as_recorded, f"--as-recorded follows what a run recorded, and {source} is none: name its folder"
+    )
+    return "file"
+
+
+def _check_given(context: typer.Context, way: str) -> None:
+    """Refuse what is given and would have no effect."""
+    from windvane.metamodel.config import check
+
+    idle = [
+        max(p.opts, key=len)
+        for p in context.command.params
+        if p.name not in _WAYS[way]
+        and getattr(context.get_parameter_source(str(p.name)), "name", "") == "COMMANDLINE"
+    ]
+    check(not idle, f"{' and '.join(idle)} would have no effect here: this replays {_TOLD[way]}")
 
 
 def _from_topics(settings: "KafkaSettings", book: str, out: Path) -> Path:

@@ -1,18 +1,17 @@
 """windvane up: the whole pipeline on one machine, a process a stage."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from windvane.infra.commands import options
 
 
 def up(
     bootstrap: Annotated[str | None, typer.Option(help="HOST:PORT of a broker.")] = None,
     prefix: Annotated[str | None, typer.Option(help="Of all topics and groups.")] = None,
     agents: Annotated[str | None, typer.Option(help="Agents, separated by commas. Default: all.")] = None,
-    state: Annotated[
-        Path, typer.Option(help="Folder of the stages' states; `topic` keeps them on Kafka.")
-    ] = Path("states"),
+    state: options.State = None,
     binding: Annotated[str, typer.Option(help="aiokafka or faust.")] = "aiokafka",
     web_port: Annotated[int, typer.Option(help="First of four ports for metrics, on loopback; 0: none.")] = 0,
 ) -> None:
@@ -38,7 +37,8 @@ def up(
     asyncio.run(layout.check(settings))
     prepare()  # once, so that four processes do not compile the same
     stages = ("features", f"proposals:{names}", "feedback", "ensemble")
-    options = ["--bootstrap", settings.bootstrap, "--prefix", settings.prefix, "--state", str(state)]
-    supervisor = Supervisor(stages, [*options, "--binding", binding], port)
+    words = ["--bootstrap", settings.bootstrap, "--prefix", settings.prefix, "--binding", binding]
+    words += [] if state is None else ["--state", str(state)]
+    supervisor = Supervisor(stages, words, port)
     with interruptible() as stopping:
         raise typer.Exit(supervisor.run(stopping))

@@ -1,10 +1,10 @@
 """windvane worker: one stage as a process of its group."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from windvane.infra.commands import options
 from windvane.infra.commands.given import refuse_idle
 
 EXAMPLES = """
@@ -22,9 +22,7 @@ def worker(
     ],
     bootstrap: Annotated[str | None, typer.Option(help="HOST:PORT of a broker.")] = None,
     prefix: Annotated[str | None, typer.Option(help="Of all topics and groups.")] = None,
-    state: Annotated[
-        Path, typer.Option(help="Folder of the stage's states; `topic` keeps them on Kafka.")
-    ] = Path("states"),
+    state: options.State = None,
     binding: Annotated[str, typer.Option(help="aiokafka or faust.")] = "aiokafka",
     web_host: Annotated[str, typer.Option(help="Address that metrics are served on.")] = "127.0.0.1",
     web_port: Annotated[int, typer.Option(help="Port of /metrics and /health; 0: none.")] = 0,
@@ -42,7 +40,7 @@ def worker(
         stage,
         KafkaSettings.load(bootstrap, prefix),
         binding=binding,
-        states=None if str(state) == "topic" else state,
+        state=state,
         web_host=web_host,
         web_port=check_port(web_port),
         instance=instance,

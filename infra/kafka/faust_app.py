@@ -41,11 +41,16 @@ class _Transport(driver.Transport):
     Consumer = _Consumer
 
 
+class _App(faust.App):
+    def _create_directories(self) -> None:
+        """Nothing: only tables would need a folder, and a worker may be run by a user who can write to none."""
+
+
 def build(
     plan: WorkerPlan, metrics: WorkerMetrics, *, web_host: str, web_port: int | None, instance: str | None
 ) -> faust.App:
     """An app that runs the plan's stage; web_port None: no web server."""
-    app = faust.App(
+    app = _App(
         plan.group,
         broker=[f"kafka://{address}" for address in plan.settings.bootstrap.split(",")],
         **_login(plan.settings),
@@ -66,7 +71,6 @@ def build(
         web_host=web_host,
         web_port=web_port or 6066,
         web_in_thread=False,
-        datadir="/nonexistent",
     )
     app.transport = _Transport([*app.conf.broker_consumer], app)
     names = [plan.settings.topic(topic) for topic in plan.stage.reads]

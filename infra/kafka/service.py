@@ -11,6 +11,7 @@ from windvane.infra.kafka import layout
 from windvane.infra.kafka.plain import run_plain
 from windvane.infra.kafka.plan import TRAINS, WorkerPlan, plan_of
 from windvane.infra.kafka.settings import AwayError, KafkaSettings, SettingsError
+from windvane.infra.kafka.states import check_none_left, folder_of
 from windvane.infra.monitoring.logs import config, logger, route
 from windvane.infra.monitoring.metrics import WorkerMetrics
 from windvane.infra.training.trainer import ChildTrainer, has_torch
@@ -28,22 +29,25 @@ def run_worker(
     settings: KafkaSettings,
     *,
     binding: str,
-    states: Path | None,
+    state: Path | None,
     web_host: str,
     web_port: int | None,
     instance: str | None,
 ) -> None:
-    """Run a stage until SIGTERM or SIGINT.
+    """Run a stage until SIGTERM or SIGINT. state: as the option says, None is the user's folder.
 
     Raises LayoutError, SettingsError, ConfigError or StateError for what no restart can mend.
     """
     if binding not in BINDINGS:
         raise ConfigError(f"--binding is {binding!r}: give one of {', '.join(BINDINGS)}")
     route(stage=spec.partition(":")[0])
+    states = folder_of(state)
     partitions = asyncio.run(_layout(settings, spec.partition(":")[0]))
     if states is not None:
         states /= asyncio.run(layout.cluster(settings))  # offsets of one cluster mean nothing on another
     plan = plan_of(spec, settings, partitions, states)
+    if state is None and states is not None:
+        check_none_left(states.parent, Path(states.name, settings.prefix, plan.name))
     warm_up()  # a compile would hold up heartbeats
     gc.freeze()  # nor is all that was imported to be gone through while rows wait
     metrics = WorkerMetrics(plan.stage.name)

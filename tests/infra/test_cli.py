@@ -237,3 +237,16 @@ def test_ctrl_c_while_kernels_load_is_not_lost(
 
     monkeypatch.setattr("windvane.infra.summary.prepare", loading)
     assert windvane("backtest", market, "--out", tmp_path).code == 130
+
+
+def test_where_kernels_cannot_be_kept_every_run_compiles_anew() -> None:
+    code = (
+        "from numba.core.caching import NullCache\nfrom windvane.agents.kernel import kernel\n"
+        "@kernel\ndef one_more(x):\n    return x + 1\n"
+        "assert one_more(1) == 2 and isinstance(one_more._cache, NullCache)"
+    )
+    nowhere = {**os.environ, "WINDVANE_CACHE": "/dev/null/kernels"}
+    nowhere.pop("NUMBA_CACHE_DIR", None)
+    subprocess.run([sys.executable, "-c", code], env=nowhere, check=True)
+    told = subprocess.run([SCRIPT, "doctor"], env=nowhere, capture_output=True, text=True)
+    assert (told.returncode, "set WINDVANE_CACHE" in told.stderr) == (1, True)

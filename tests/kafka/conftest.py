@@ -2,14 +2,17 @@
 
 import asyncio
 import os
+import shlex
 import shutil
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from broker import Broker, distribution
+from installed import KAFKA, RIGHT, TRAIN, Installed, add, install
 
 from windvane.infra.kafka import layout
 from windvane.infra.kafka.settings import KafkaSettings
@@ -101,3 +104,25 @@ def topics(settings: KafkaSettings) -> KafkaSettings:
     """The same with all topics, four partitions each."""
     asyncio.run(layout.create(settings, partitions=4))
     return settings
+
+
+@pytest.fixture(scope="session")
+def core(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
+    """The wheel and what it requires; the folder is for anybody to enter, since the image's user must."""
+    base = Path(tempfile.mkdtemp(prefix="windvane-"))
+    base.chmod(0o755)
+    (base / "work").mkdir()
+    yield install(base, base / "work")
+    shutil.rmtree(base)
+
+
+@pytest.fixture(scope="session")
+def alone(core: Installed) -> dict[str, subprocess.CompletedProcess[str]]:
+    """Every command with core requirements alone, before anything else is installed."""
+    return {line: core.run(*shlex.split(line)) for line in RIGHT + KAFKA + TRAIN}
+
+
+@pytest.fixture(scope="session")
+def with_kafka(core: Installed, alone: object) -> Installed:
+    add(core, "kafka")
+    return core

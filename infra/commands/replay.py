@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from windvane.infra.commands import options
+from windvane.infra.commands.given import refuse_idle
 
 if TYPE_CHECKING:
     from windvane.agents.program import Program
@@ -95,7 +96,8 @@ def replay(
     from windvane.metamodel.config import check
 
     way = _way(source, as_recorded, from_topic, bootstrap is not None or prefix is not None)
-    _check_given(context, way)
+    idle = [str(p.name) for p in context.command.params if p.name not in _WAYS[way]]
+    refuse_idle(context, idle, f"where this replays {_TOLD[way]}")
     if way == "run":
         _embedded(cast(Path, source), out, as_recorded, wire, as_json)
         return
@@ -161,19 +163,6 @@ def _way(source: Path | None, as_recorded: bool, from_topic: str | None, broker:
         not as_recorded, f"--as-recorded follows what a run recorded, and {source} is none: name its folder"
     )
     return "file"
-
-
-def _check_given(context: typer.Context, way: str) -> None:
-    """Refuse what is given and would have no effect."""
-    from windvane.metamodel.config import check
-
-    idle = [
-        max(p.opts, key=len)
-        for p in context.command.params
-        if p.name not in _WAYS[way]
-        and getattr(context.get_parameter_source(str(p.name)), "name", "") == "COMMANDLINE"
-    ]
-    check(not idle, f"{' and '.join(idle)} would have no effect here: this replays {_TOLD[way]}")
 
 
 def _from_topics(settings: "KafkaSettings", book: str, out: Path) -> Path:

@@ -72,7 +72,7 @@ def test_an_option_without_effect_is_refused(
 ) -> None:
     (tmp_path / "run").mkdir()
     said = refusal(windvane("replay", *(w.format(run=tmp_path / "run", bars=bars) for w in words)))
-    assert said.startswith(f"{idle} would have no effect here: this replays ")
+    assert said.startswith(f"{idle} would have no effect where this replays ")
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,9 @@ class TestPositions:
 
     def test_a_state_of_another_layout_is_refused_with_what_to_do(self) -> None:
         saved = StageWorker(named("features"), "here").save({})
-        with pytest.raises(StateError, match="is of another layout, here, and this worker is elsewhere: remove it"):
+        with pytest.raises(
+            StateError, match="is of another layout, here, and this worker is elsewhere: remove it"
+        ):
             StageWorker(named("features"), "elsewhere", saved)
 
 

@@ -1,7 +1,9 @@
 """A release is stopped, this version starts from its states and topics, and gives the orders that it would have."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from release_books import Log, Pipeline
@@ -9,8 +11,8 @@ from releases import Release, close_to, of_pipeline
 
 from windvane.agents.kernel import this_program
 from windvane.agents.program import Program
-from windvane.streams.codec import from_json
-from windvane.streams.events import Decisions, join
+from windvane.streams.codec import from_json, to_json
+from windvane.streams.events import Batch, Decisions, cut, join
 from windvane.streams.proposals_stage import proposals_of
 from windvane.streams.stage import Stage, StateError
 from windvane.streams.stored import from_bytes
@@ -122,6 +124,18 @@ class TestUncleanStop:
         for _ in range(4):
             pipeline.pump()
         assert_as_the_release(release, pipeline.log)
+
+    @pytest.mark.parametrize("name", ["features", "proposals", "ensemble"])
+    def test_one_row_more_than_the_state_knows_is_too_many(self, release: Release, name: str) -> None:
+        worker = make(next(s for s in stages() if s.name == name), release.states[name])
+        topic = worker.stage.emits[0]
+        last = from_json(release.records[topic.name][-1].raw)
+        assert isinstance(last, Batch)
+        done = worker.logic.reached(last.book)
+        for row in (done - 1, done):
+            one = msgspec.structs.replace(cut(last, 0, 1), seq=np.array([row]))
+            with pytest.raises(StateError) if row == done else nullcontext():
+                worker.refuse_unclean(topic, to_json(one))
 
     def test_dead_letters_of_other_stages_are_no_matter(self, release: Release) -> None:
         worker = make(stages()[3], release.states["ensemble"])

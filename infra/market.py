@@ -113,10 +113,7 @@ def load_market(
         )
     levels = np.count_nonzero(level_flags(_mid(columns, 0, len(columns))))
     if levels:
-        notes.append(
-            f"{levels} rows more than a factor of 2 from the row before: from there trading only reduces, and is "
-            "resumed as after a halt"
-        )
+        notes.append(f"{levels} rows more than a factor of 2 from the row before, which were believed")
     rejected = dict(source.rejected.counts())
     for reason, count in cleaner.counts.items():
         if count and reason != "accepted":

@@ -29,8 +29,8 @@ def order(st: risk.Standing, a: account.Accounts, terms: account.Terms, code: in
 
 @inlined
 def cut(st: risk.Standing, k: int, why: int) -> None:
-    """Let account k only reduce; what takes a person to lift is not replaced by what lifts by itself."""
-    if why != risk.CUT_BY_LEVEL or st.cut[k] == 0:
+    """Let account k only reduce; what a person said is not replaced by what may lift by itself."""
+    if why == risk.CUT_BY_PERSON or st.cut[k] == 0:
         st.cut[k] = why
     if st.state[k] != risk.HALTED:
         st.state[k] = risk.REDUCE_ONLY
@@ -38,7 +38,7 @@ def cut(st: risk.Standing, k: int, why: int) -> None:
 
 @inlined
 def uncut(st: risk.Standing, k: int) -> None:
-    """Lift what a level that is vouched for has cut."""
+    """Lift what a level of price has cut."""
     if st.cut[k] == risk.CUT_BY_LEVEL:
         st.cut[k] = 0
         if st.state[k] == risk.REDUCE_ONLY:
@@ -58,7 +58,5 @@ def new_day(st: risk.Standing, a: account.Accounts, terms: account.Terms, next_d
     for k in range(a.lots.shape[0]):
         st.day_turnover[k] = 0.0
         st.day_start[k] = a.equity[k] - terms.capital
-        if next_day:
-            uncut(st, k)
         if next_day and st.halted_by[k] == risk.BY_LIMIT:
             resume(st, k, st.day_start[k])

@@ -105,7 +105,7 @@ def _score_rows(
     for t in range(flags.shape[0]):
         if flags[t] & rows.REPEATED != 0:
             continue
-        if flags[t] & rows.REJOINED != 0:
+        if flags[t] & rows.STRAY != 0:
             scores.rejoin(market, mid[t])
         warm = flags[t] & rows.WARMUP == 0
         good = market.seen[0]

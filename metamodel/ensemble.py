@@ -15,7 +15,7 @@ from windvane.metamodel.config import TradingConfig, WeighingConfig, check
 from windvane.metamodel.learned import SCRATCH
 from windvane.metamodel.members import MEMBERS, predictor
 from windvane.metamodel.regime import shipped
-from windvane.metamodel.round_columns import AT_HOME, Inputs, Outputs, new_clock
+from windvane.metamodel.round_columns import AT_HOME, Inputs, Outputs, Resumption, new_clock
 from windvane.metamodel.scaler import FeatureScaler
 from windvane.metamodel.trading import Trading
 from windvane.metamodel.weights import WeightsError
@@ -157,6 +157,12 @@ class Round(NamedTuple):
     statements: int
 
 
+def _resumption(config: TradingConfig) -> Resumption:
+    """What `on_halt` says; a timed book is live, and there a level that nobody vouches for waits for a person."""
+    after = {"stop": -1, "next-day": 0, "resume-after": config.resume_after}[config.on_halt]
+    return Resumption(after, -1 if config.closing == "timed" else after)
+
+
 class MetaLearningRiskManagedEnsemble(Trading):
     """The whole of a round: account, scores, learning, weights, risk, order; and the baselines beside it."""
 
@@ -170,7 +176,7 @@ class MetaLearningRiskManagedEnsemble(Trading):
         self._standing = risk.new_standing(len(self.accounts), config.limits)
         self._clock = new_clock(len(self.accounts), config.costs.delay)
         self._all = np.ones(len(config.agents), np.int64)
-        self._resume_after = {"stop": -1, "next-day": 0, "resume-after": config.resume_after}[config.on_halt]
+        self._resumption = _resumption(config)
 
     def reconfigure(self, config: TradingConfig) -> None:
         """Decide with other settings from the next row on; raises ConfigError where one of them is fixed by now."""
@@ -184,7 +190,7 @@ class MetaLearningRiskManagedEnsemble(Trading):
             )
         fresh = type(self)(config)
         self.config, self.manager.rules = config, fresh.manager.rules
-        self._terms, self._gates, self._resume_after = fresh._terms, fresh._gates, fresh._resume_after
+        self._terms, self._gates, self._resumption = fresh._terms, fresh._gates, fresh._resumption
 
     def step(
         self,
@@ -218,7 +224,7 @@ class MetaLearningRiskManagedEnsemble(Trading):
             self._terms,
             self._standing,
             self._gates,
-            self._resume_after,
+            self._resumption,
             Inputs(
                 seq,
                 ts,

@@ -239,19 +239,17 @@ def _rejoin(m: Memory, mid: float) -> None:
 
 @kernel
 def _level(m: Memory, ts: int, mid: float, vouched: bool) -> int:
-    """The flag that a row's level of price earns: 0, BAD, or LEVEL or STRAY where the series is rejoined there."""
+    """The flag that a row's level of price earns: 0, BAD, LEVEL, or STRAY where the series is rejoined there."""
     if m.seen[0] == 0:
         return 0
     if vouched:
         m.refused.n[0] = 0
-        if rows.same_level(mid, m.last[1]):
-            return 0
-    else:
-        said = rows.judge(m.refused, ts, mid, m.last[1])
-        if said != rows.AGAIN:
-            return rows.BAD if said == rows.REFUSED else 0
+        return 0 if rows.same_level(mid, m.last[1]) else rows.LEVEL
+    said = rows.judge(m.refused, ts, mid, m.last[1])
+    if said != rows.AGAIN:
+        return rows.BAD if said == rows.REFUSED else 0
     _rejoin(m, mid)
-    return rows.LEVEL if vouched else rows.STRAY
+    return rows.STRAY
 
 
 @kernel
@@ -285,7 +283,7 @@ def extract(
         bought = buy_size[t] if sided else 0.0
         mid = 0.5 * b + 0.5 * a
         vouched = flags[t] & rows.LEVEL != 0
-        flag = flags[t] & ~(rows.WARMUP | rows.REJOINED)
+        flag = flags[t] & ~(rows.WARMUP | rows.LEVEL | rows.STRAY)
         reason = 0
         sizes = rows.sized(n) and rows.sized(bs) and rows.sized(sk) and rows.sized(bought)
         if flag & rows.REPEATED == 0 and not (sizes and rows.priced(price[t], b, a)):

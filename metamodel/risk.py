@@ -44,9 +44,8 @@ GATES: tuple[str, ...] = (
 
 ACTIVE, REDUCE_ONLY, HALTED = 0, 1, 2
 BY_LIMIT, BY_PERSON = 1, 2
-CUT_BY_PERSON, CUT_BY_LEVEL, CUT_AWAY = 1, 2, 3
-"""Why an account only reduces: a person said so; a level of price that a file's reader vouches for, until trading is
-resumed as after a halt; or one that nobody vouches for, until a person resumes."""
+CUT_BY_PERSON, CUT_BY_LEVEL = 1, 2
+"""Why an account only reduces: a person said so, or the price was on a level that nobody vouches for."""
 
 Z_95 = 1.6448536269514722
 """95 % quantile of the normal distribution: value at risk is parametric, as in RiskMetrics 1996."""
@@ -108,7 +107,7 @@ class Standing(NamedTuple):
 
     state: Ints  # (K,) ACTIVE, REDUCE_ONLY or HALTED
     halted_by: Ints  # (K,) 0, BY_LIMIT or BY_PERSON
-    halted_at: Ints  # (K,) good row of the halt, or of the cut by a level
+    halted_at: Ints  # (K,) good row of the halt
     cut: Ints  # (K,) 0, or why the account only reduces, through any halt
     flatten: Ints  # (K,) 1 while an ordered flatten is not done
     halts: Ints  # (K,) times halted

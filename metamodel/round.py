@@ -10,10 +10,11 @@ import math
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel import account, control, learner, netting, risk, rows, scores
-from windvane.metamodel.round_columns import AT_HOME, AWAY, RESUMED, Clock, Inputs, Outputs
+from windvane.metamodel.round_columns import AT_HOME, AWAY, RESUMED, Clock, Inputs, Outputs, Resumption
 
 _DAY = 86_400_000_000_000
 _EDGE = 1.0 - 0.5 ** (1.0 / 4000.0)
+_NOT_BELIEVED, _BELIEVED, _REJOINED, _CONFIRMED = range(4)
 HEALTHY_AFTER = 3
 """Good rows after a hole until the book is healthy again."""
 
@@ -63,11 +64,11 @@ def rounds(
     terms: account.Terms,
     st: risk.Standing,
     gates: risk.Gates,
-    resume_after: int,
+    resumption: Resumption,
     inputs: Inputs,
     out: Outputs,
 ) -> None:
-    """Step through the rows; resume_after: -1 never, 0 at the next UTC day, else good rows after a limit's halt."""
+    """Step through the rows."""
     n, accounts = inputs.ts.shape[0], a.lots.shape[0]
     quoted, sized = inputs.bid.size > 0, inputs.size.size > 0
     ring = clock.wanted.shape[0]
@@ -83,7 +84,9 @@ def rounds(
         if clock.n[1] > 0 and day > clock.n[0]:
             state_account(out, clock, a, st, terms)
             clock.n[1] = 0
-            control.new_day(st, a, terms, resume_after == 0)
+            control.new_day(st, a, terms, resumption.halt == 0)
+            if resumption.level == 0 and clock.away[1] > 0:
+                _lift(clock, st)
         clock.n[0] = day if clock.n[1] == 0 else clock.n[0]
         if good_row or clock.n[4] > 0:  # a bad first row has no day
             clock.n[1] += 1
@@ -91,19 +94,20 @@ def rounds(
 
         if inputs.control[t] > 0:
             control.order(st, a, terms, inputs.control[t])
-            if inputs.control[t] == control.RESUME and clock.away[0] == AWAY:
-                clock.away[0] = RESUMED
+            if inputs.control[t] == control.RESUME:
+                _lift(clock, st)
         out.verdict[t] = 0
-        confirmed = False
+        belief = _NOT_BELIEVED
         if good_row:
-            confirmed, good_row = _believe(clock, m, st, mid, flag)
+            belief = _believe(clock, m, st, resumption.level, mid, flag)
+            good_row = belief != _NOT_BELIEVED
         if good_row:
             good = clock.n[4]
             cost = account.cost_per_unit(terms, mid, bid, ask)
             last_mid = clock.f[0] if good > 0 else mid
             priced = abs(math.log(mid / last_mid)) <= gates.collar
-            if good > 0 and not rows.same_level(mid, last_mid):
-                last_mid = mid  # believed, and no return lies between
+            if belief != _BELIEVED:
+                last_mid = mid  # on another level, and no return lies between
             for k in range(accounts):
                 lots, price, fee = account.settle(
                     a, terms, k, good, mid, bid, ask, inputs.size[t] if sized else 0.0
@@ -113,18 +117,18 @@ def rounds(
                         out, t, a.pending_seq[good % a.pending.shape[1]], lots / terms.per_unit, price, fee
                     )
                 pnl = account.mark(a, terms, k, mid)
-                if confirmed and st.state[k] != risk.HALTED:
-                    control.resume(st, k, pnl)  # whoever resumed has seen what the level is worth
+                if belief == _CONFIRMED and st.state[k] != risk.HALTED:
+                    control.resume(
+                        st, k, pnl
+                    )  # what the level is worth counts neither as a loss nor as a gain
                 if priced:  # a price that is refused is no peak to fall from
                     st.peak[k] = max(st.peak[k], pnl)
                 if (
-                    resume_after > 0
+                    resumption.halt > 0
                     and st.halted_by[k] == risk.BY_LIMIT
-                    and good - st.halted_at[k] >= resume_after
+                    and good - st.halted_at[k] >= resumption.halt
                 ):
                     control.resume(st, k, pnl)
-                if resume_after > 0 and good - st.halted_at[k] >= resume_after:
-                    control.uncut(st, k)
             learner.learn(m, rules, mid, cost, warm, inputs.awake)
             learner.weigh(m, rules, inputs.x[t], inputs.regime[t], inputs.target[t], warm, inputs.awake)
             if good > 0:
@@ -188,30 +192,43 @@ def rounds(
 
 
 @inlined
-def _believe(clock: Clock, m: learner.Learner, st: risk.Standing, mid: float, flag: int) -> tuple[bool, bool]:
-    """Whether a person's resume is why the level of a good row's mid is believed, and whether it is believed at all.
+def _lift(clock: Clock, st: risk.Standing) -> None:
+    """Resume after the price went to another level: where it still is there, the next good row is believed."""
+    if clock.away[0] == AWAY:
+        clock.away[0] = RESUMED
+    clock.away[1] = 0
+    for k in range(st.state.shape[0]):
+        control.uncut(st, k)
 
-    Another level than the last is believed where the reader of a file vouches for it, where a person has resumed since
-    it was seen, and before the warm-up is over, when nothing is held. Else the accounts are neither marked nor traded
-    at it, and only reduce once the price is back, until a person resumes.
+
+@inlined
+def _believe(
+    clock: Clock, m: learner.Learner, st: risk.Standing, resume_after: int, mid: float, flag: int
+) -> int:
+    """Whether a good row's mid is believed, and whether it begins another level, or one that was confirmed just now.
+
+    Another level than the last is believed where the reader of a file vouches for it, where it was confirmed since it
+    was seen, and before the warm-up is over, when nothing is held. Else accounts are neither marked nor traded at it,
+    and only reduce once the price is back, until it is confirmed: by a person's resume or as `Resumption` says.
     """
-    resumed = clock.away[0] == RESUMED
-    if clock.n[4] == 0 or rows.same_level(mid, clock.f[0]):
+    if clock.away[1] > 0:
+        clock.away[1] += 1
+        if 0 < resume_after < clock.away[1]:
+            _lift(clock, st)
+    confirmed = clock.away[0] == RESUMED
+    vouched = flag & rows.LEVEL != 0
+    same = clock.n[4] == 0 or rows.same_level(mid, clock.f[0])
+    if same or (vouched and clock.away[0] == AT_HOME):
         clock.away[0] = AT_HOME
-        return False, True
-    held = clock.n[7] > 0
-    if held and not resumed and flag & rows.LEVEL == 0:
-        clock.away[0] = AWAY
-        for k in range(st.state.shape[0]):
-            control.cut(st, k, risk.CUT_AWAY)
-        return False, False
-    clock.away[0] = AT_HOME
-    scores.rejoin(m.market, mid)
-    if held and not resumed:
+        return _BELIEVED
+    if clock.n[7] > 0 and not confirmed and not vouched:
+        clock.away[0], clock.away[1] = AWAY, max(clock.away[1], 1)
         for k in range(st.state.shape[0]):
             control.cut(st, k, risk.CUT_BY_LEVEL)
-            st.halted_at[k] = clock.n[4] if st.state[k] != risk.HALTED else st.halted_at[k]
-    return resumed, True
+        return _NOT_BELIEVED
+    clock.away[0] = AT_HOME
+    scores.rejoin(m.market, mid)
+    return _CONFIRMED if confirmed else _REJOINED
 
 
 @inlined

@@ -7,8 +7,15 @@ import numpy as np
 from windvane.agents.base import Floats, Ints
 
 AT_HOME, AWAY, RESUMED = range(3)
-"""Whether the price is on the level that the accounts are marked at, or on another: one that nobody has confirmed, or
-one that a person has, so that the next good row is believed."""
+"""Whether the price is on the level that the accounts are marked at, or on another: one that is not confirmed, or one
+that is, so that the next good row is believed."""
+
+
+class Resumption(NamedTuple):
+    """When trading resumes by itself: -1 never, 0 at the next UTC day, else after so many good rows."""
+
+    halt: int  # after a halt by a limit
+    level: int  # after the price went to another level, which is then believed
 
 
 class Clock(NamedTuple):
@@ -17,7 +24,9 @@ class Clock(NamedTuple):
     n: Ints  # (8,) day, rows of it, seq and ts of the last row, good rows, ts of the last, in a row, warm rows
     f: Floats  # (4,) mid of the last good row, EWMA of ns between good rows, last wanted and final target
     wanted: Floats  # (R, K) ring of every account's wanted target
-    away: Ints  # (1,) AT_HOME, AWAY or RESUMED
+    away: (
+        Ints  # (2,) AT_HOME, AWAY or RESUMED; good rows since the price went away, 0 once trading has resumed
+    )
 
 
 class Inputs(NamedTuple):
@@ -62,4 +71,4 @@ class Outputs(NamedTuple):
 
 def new_clock(accounts: int, delay: int) -> Clock:
     """Nothing seen yet."""
-    return Clock(np.zeros(8, np.int64), np.zeros(4), np.zeros((delay + 3, accounts)), np.zeros(1, np.int64))
+    return Clock(np.zeros(8, np.int64), np.zeros(4), np.zeros((delay + 3, accounts)), np.zeros(2, np.int64))

@@ -15,13 +15,12 @@ from windvane.agents.kernel import inlined
 HEARTBEAT, BAD, GAP, WARMUP, BENCHED, LEVEL, STRAY = (1 << k for k in range(7))
 """Bits of `flags`. A row with one of the first three repeats the last good values: no fill, no score, no learning.
 
-LEVEL: from this row on the price is on another level, which the reader of a file vouches for. STRAY: so it seems to
-the features, which saw that level again and again; accounts believe it once a person resumes. No return lies between
-either row and the good one before it.
+LEVEL: from this row on the price is on another level, which the reader of a file vouches for, so it is a price like any
+other. STRAY: so it seems to the features, which saw that level again and again, and nobody vouches for it: no return
+lies between this row and the good one before it, and accounts do not believe it yet.
 """
 
 REPEATED = HEARTBEAT | BAD | GAP
-REJOINED = LEVEL | STRAY
 
 LEAST_PRICE, MOST_PRICE, MOST_SIZE = 1e-15, 1e18, 1e18
 """No market has a price or size beyond; squares and products of such numbers still are numbers."""
@@ -102,7 +101,7 @@ def level_flags(mid: Floats) -> Ints:
 
 
 class Joined:
-    """Prices joined where the level changes, as a series is adjusted for a split, so agents see no return there."""
+    """Prices joined where they go astray, as a series is adjusted for a split, so agents see no return there."""
 
     def __init__(self, scale: float = 1.0, last: float = 0.0) -> None:
         self.scale = scale
@@ -111,11 +110,11 @@ class Joined:
     def step(self, flags: Ints, mid: Floats) -> Floats:
         """(n,) mids, in units of the level that the first rows had."""
         last, self.last = self.last, float(mid[-1])
-        if not int(np.bitwise_or.reduce(flags)) & REJOINED:
+        if not int(np.bitwise_or.reduce(flags)) & STRAY:
             return mid if self.scale == 1.0 else mid * self.scale
         joined = np.empty(len(mid))
         for t in range(len(mid)):
-            if flags[t] & REJOINED and not flags[t] & REPEATED and last > 0.0:
+            if flags[t] & STRAY and not flags[t] & REPEATED and last > 0.0:
                 self.scale *= last / float(mid[t])
             last = float(mid[t])
             joined[t] = mid[t] * self.scale

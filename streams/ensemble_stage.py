@@ -35,6 +35,7 @@ from windvane.streams.topics import CONTROL, LEARNER, MODELS
 
 _COLUMNS = ("pnl", "position", "turnover", "fees", "orders", "exposure", "rows", "drawdown", "halts")
 _CLOSED = "the book is closed"
+_RESUMED_BY = {"timed": "a person resumes", "lockstep": "a person resumes, or as on_halt says"}
 
 
 class EnsembleStage(BookStage[EnsembleBook]):
@@ -218,7 +219,7 @@ def _strays(state: EnsembleBook, rows: Features, away: Ints) -> Iterator[Event]:
             source=f"features of {state.name}, seq {int(rows.seq[row])}",
             reason=(
                 "price is on another level, again and again: the book is neither marked nor traded there, and only "
-                "reduces until a person resumes; to resume while the price is there is to believe it"
+                f"reduces until {_RESUMED_BY[state.config.closing]}; to resume while it is there is to believe it"
             ),
             payload=f"ts {int(rows.ts[row])}, mid {float(rows.mid[row])}",
         )

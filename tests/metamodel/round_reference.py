@@ -76,11 +76,8 @@ class Reference:
         self.streak, self.day, self.mean, self.square, self.variance, self.gap = 0, -1, 0.0, 0.0, 0.0, 0.0
         self.turnover = self.fees = self.high = self.drawdown = Fraction(0)
         self.fills, self.warm, self.exposure = 0, 0, 0.0
-        self.aim, self.cut = (
-            0,
-            "",
-        )  # why it only reduces: "person", "level" that is vouched for, or "away" from one
-        self.away, self.resumed = False, False
+        self.aim, self.cut = 0, ""  # why it only reduces: "person", or "level"
+        self.away, self.resumed, self.since = False, False, 0  # since: good rows since the price went away
         self.statements: list[list[float]] = []
         self.last: tuple[int, int] = (0, 0)
 
@@ -102,17 +99,16 @@ class Reference:
             self.streak = 0 if row.flag & 4 else self.streak
         elif not self._believed(row):
             self.away, self.streak, said = True, 0, {"collar"}
-            self._cut("away")
+            self.since = max(self.since, 1)
+            self._cut("level")
         else:
             good = len(self.mids)
             before = self.mids[-1] if good else row.mid
-            level = not near(row.mid, before)
-            if level and self.warm and not self.resumed:
-                self._cut("level")
-                self.halted_at = self.halted_at if self.state == HALTED else good
+            level = not near(row.mid, before) and (self.away or not row.flag & LEVEL)
+            confirmed = self.resumed and not near(row.mid, before)
             fill = self._fill(row, good)
             self._mark(row.mid)
-            if level and self.resumed and self.state != HALTED:
+            if confirmed and self.state != HALTED:
                 self._resume()
             self.away, self.resumed = False, False
             if not self._collared(row, before):
@@ -123,8 +119,6 @@ class Reference:
                 and good >= self.halted_at + self.config.resume_after
             ):
                 self._resume()
-            if self.config.on_halt == "resume-after" and good >= self.halted_at + self.config.resume_after:
-                self._uncut()
             self._estimate(row, good, row.mid if level else before)
             self.streak += 1
             if not row.flag & 8:
@@ -159,17 +153,18 @@ class Reference:
         if self.day >= 0 and day > self.day:
             self.statements.append(self.statement())
             self.day_turnover, self.day_start = Fraction(0), self.pnl
-            if self.config.on_halt == "next-day":
-                self._uncut()
-                if self.halter == "limit":
-                    self._resume()
+            if self.config.on_halt == "next-day" and self.halter == "limit":
+                self._resume()
+            if self.config.on_halt == "next-day" and self.since:
+                self._lift()
         self.day, self.last = day, (row.seq, row.ts)
 
     def _control(self, code: int) -> None:
         if code == CUT:
             self._cut("person")
         elif code == RESUME:
-            self.cut, self.resumed = "", self.resumed or self.away
+            self.cut = ""
+            self._lift()
             if self.state != ACTIVE:
                 self._resume()
         elif code in (HALT, FLATTEN):
@@ -178,15 +173,20 @@ class Reference:
             self.flatten = self.flatten or code == FLATTEN
 
     def _believed(self, row: Row) -> bool:
-        """Whether a good row's level is the last one, vouched for, confirmed by a person, or of no consequence yet."""
+        """Whether a good row's level is the last one, vouched for, confirmed, or of no consequence yet."""
+        self.since += self.since > 0
+        if self.config.on_halt == "resume-after" and self.since > self.config.resume_after:
+            self._lift()
         known = not self.mids or near(row.mid, self.mids[-1])
         return known or bool(row.flag & LEVEL) or self.resumed or not self.warm
 
     def _cut(self, why: str) -> None:
-        self.cut = why if why != "level" or not self.cut else self.cut
+        self.cut = why if why == "person" or not self.cut else self.cut
         self.state = HALTED if self.state == HALTED else REDUCE_ONLY
 
-    def _uncut(self) -> None:
+    def _lift(self) -> None:
+        """Resume after the price went to another level."""
+        self.resumed, self.since = self.resumed or self.away, 0
         if self.cut == "level":
             self.cut = ""
             self.state = ACTIVE if self.state == REDUCE_ONLY else self.state

@@ -178,20 +178,33 @@ def test_agents_see_no_return_where_a_level_is_believed() -> None:
         assert ours.target == pytest.approx(theirs.target, abs=1e-5)
 
 
-@pytest.mark.parametrize(("on_halt", "after"), [("stop", -1), ("resume-after", 50)])
-def test_a_level_that_a_reader_vouches_for_is_marked_and_resumed_as_after_a_halt(
-    on_halt: str, after: int
-) -> None:
-    opened = opening(config(limits=RiskLimits(), on_halt=on_halt, resume_after=max(after, 0)))
-    run = Run(moved(ticks(ROWS), 600, ROWS, 2.5, LEVEL), opened=opened)
+def test_what_a_reader_vouches_for_is_a_price_like_any_other() -> None:
+    run = Run(moved(ticks(ROWS), 600, ROWS, 2.5, LEVEL))
     d = run.decisions
     assert not run.letters
     assert not (run.features.flags[600:] & BAD).any()
     lots = d.position[599] * 1e6 / d.mid[599]
     assert d.equity[600] - d.equity[599] == pytest.approx(lots * (d.mid[600] - d.mid[599]), abs=2e3)
-    stop = ROWS if after < 0 else 600 + after
-    assert (d.state[600:stop] == REDUCE_ONLY).all()
-    assert (d.state[stop:] == ACTIVE).all()
+    assert (d.state == ACTIVE).all()
+    assert run.features.x[600, 21] == 6.0  # its return, clipped
+
+
+@pytest.mark.parametrize(("on_halt", "after"), [("next-day", 0), ("resume-after", 50)])
+@pytest.mark.parametrize("stop", [650, ROWS])
+def test_history_goes_on_as_after_a_halt_and_a_live_book_does_not(
+    on_halt: str, after: int, stop: int
+) -> None:
+    rows = moved(ticks(ROWS), 600, stop, 2.5)
+    chosen: dict[str, Any] = {"limits": RiskLimits(), "on_halt": on_halt, "resume_after": after}
+    run = Run(rows, opened=opening(config(**chosen)))
+    day = (rows.ts - 1) // (86_400 * 10**9)
+    again = 602 + after if after else 602 + int(np.argmax(day[602:] > day[602]))
+    skipped = 2 if after and stop < again else 0  # the way back is refused twice
+    assert (run.decisions.state[602 : again + skipped] == REDUCE_ONLY).all()
+    assert (run.decisions.state[again + skipped :] == ACTIVE).all()
+    assert run.ordered(again + 5)
+    live = Run(rows, opened=opening(config(closing="timed", **chosen)))
+    assert (live.decisions.state[602:] == REDUCE_ONLY).all()
 
 
 def test_in_a_timed_book_no_reader_vouches() -> None:

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 SEED ?= 1
 
-.PHONY: demo test lint slow bench bench-kafka soak chaos clean
+.PHONY: demo test lint warm-up slow bench bench-kafka soak chaos clean
 
 $(BIN)/windvane: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -26,9 +26,12 @@ lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-## test: every check that CI runs
-test: lint
+warm-up: $(VENV)/dev
 	$(BIN)/python -m windvane.infra.warmup
+
+## test: every check that CI runs; kernels are compiled on one core while the other reads the sources
+test: $(VENV)/dev
+	$(MAKE) --jobs=2 lint warm-up
 	$(BIN)/pytest -n 2 --dist loadgroup -m 'not slow'
 
 ## slow: the long suites, about half an hour

@@ -4,7 +4,9 @@ import numpy as np
 
 from windvane.agents.factory import AGENTS
 from windvane.agents.kernel import mark_compiled
+from windvane.agents.state import FEATURES
 from windvane.metamodel.config import TradingConfig, digest
+from windvane.metamodel.ensemble import MetaLearningEnsembleManager
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import BookClosed, BookOpened, Ticks
 
@@ -27,6 +29,11 @@ def warm_up() -> None:
             ),
             BookClosed(book="warm-up", last=_ROWS - 1),
         ]
+    )
+    # The weighing alone: how a swap of weights is tried, which no book may wait for.
+    empty = np.zeros((_ROWS, len(AGENTS)))
+    MetaLearningEnsembleManager(tuple(AGENTS)).step(
+        np.zeros((_ROWS, FEATURES)), np.ones(_ROWS), empty, np.zeros(_ROWS), np.ones(_ROWS, np.int64)
     )
     mark_compiled()
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from windvane.agents.factory import AGENTS
+from windvane.infra.selfcheck import a_session_trains_saves_and_is_evaluated
 from windvane.infra.sessions import checkpoints, evaluation
 from windvane.infra.sessions import trainer as home
 from windvane.infra.sessions.episodes import ensemble, environment, play
@@ -274,3 +275,9 @@ def test_a_learner_that_says_to_use_a_predictor_that_is_not_there_is_refused(use
     with pytest.raises(WeightsError, match=r"predictor\.use"):
         load(manager, write_weights(tensors, about))
     assert to_bytes(manager, {}) == before
+
+
+def test_the_self_check_passes_where_torch_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("selfcheck", "training.trainer"):
+        monkeypatch.setattr(f"windvane.infra.{module}.has_torch", lambda: False)
+    a_session_trains_saves_and_is_evaluated()

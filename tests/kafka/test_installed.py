@@ -1,5 +1,6 @@
 """The installed package, away from its sources: without extras, then on a broker as the user of the image."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -11,7 +12,10 @@ import pytest
 from installed import KAFKA, RIGHT, TRAIN, USER, Installed
 
 from windvane.infra.commands.doctor import _EXTRAS
+from windvane.infra.kafka.faust_app import build
+from windvane.infra.kafka.plan import plan_of
 from windvane.infra.kafka.settings import KafkaSettings
+from windvane.infra.monitoring.metrics import WorkerMetrics
 
 
 @pytest.mark.xdist_group("kafka")
@@ -43,6 +47,19 @@ class TestWithoutExtras:
     def test_its_sources_are_its_own(self, core: Installed) -> None:
         told = core.run("python", "-c", "import windvane.metamodel.members as m; print(m.__file__)").stdout
         assert told.startswith(str(core.venv))
+
+
+def test_the_faust_binding_makes_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs it may be able to write nowhere; run by root once, it would have made it for all."""
+
+    def refused(path: Path, *args: object, **options: object) -> None:
+        pytest.fail(f"it makes {path}")
+
+    plan = plan_of("features", KafkaSettings(), 1, tmp_path)
+    app = build(plan, WorkerMetrics("features"), web_host="127.0.0.1", web_port=None, instance=None)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "mkdir", refused)
+        asyncio.run(app.on_first_start())
 
 
 def test_all_stages_run_in_the_faust_binding_as_the_user_of_the_image(

@@ -11,8 +11,9 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.metamodel import rows
-from windvane.metamodel.features_kernel import REASONS, WARMUP, extract
+from windvane.metamodel.features_kernel import extract
 from windvane.metamodel.features_memory import Memory
+from windvane.metamodel.features_rows import REASONS, WARMUP
 
 NAMES: tuple[str, ...] = (
     "trend_8",  # EWMA of u, times the root of its span

@@ -7,20 +7,7 @@ from windvane.agents.kernel import kernel
 from windvane.metamodel import features_memory as at
 from windvane.metamodel import rows
 from windvane.metamodel.features_memory import RING, Memory
-
-WARMUP = 512
-"""Good rows until every window is filled."""
-
-REASONS: tuple[str, ...] = (
-    "",
-    "price, size or quote is not a positive number, or the book is crossed",
-    "time goes back",
-    "time is too far ahead of the broker's time of the record",
-    "price is more than a factor of 2 from the last good one",
-)
-"""Why a row is refused."""
-
-_UNSOUND, _BACK, _AHEAD, _OFF_LEVEL = range(1, len(REASONS))
+from windvane.metamodel.features_rows import AHEAD, BACK, OFF_LEVEL, UNSOUND, WARMUP, level, when
 
 _LIMIT = 20.0
 _LEVEL = math.log(25e-4)
@@ -193,66 +180,6 @@ def _clock(ts: int, x: Floats) -> None:
 
 
 @kernel
-def _when(m: Memory, ts: int, stale_after: int) -> int:
-    """The flag that a row's time earns: BAD if it goes back, GAP if it ends a hole, else 0.
-
-    The time that ends a hole is believed when the next row agrees, so that one absurd time cannot make all that
-    follows look late.
-    """
-    if m.seen[0] == 0:
-        return 0
-    if ts < m.seen[1]:
-        return rows.BAD
-    if ts - m.seen[1] <= stale_after:
-        return 0
-    if m.seen[3] > 0 and 0 <= ts - m.seen[3] <= stale_after:
-        return 0
-    m.seen[3] = ts
-    return rows.GAP
-
-
-@kernel
-def _anew(m: Memory) -> None:
-    """Forget all but time: in the warm-up nothing was traded yet, so another level simply starts the series again."""
-    m.seen[0] = 0
-    m.e[:] = 0.0
-    m.p[:] = 0.0
-    m.cu[:] = 0.0
-    m.dq_value[:] = 0.0
-    m.dq_at[:] = 0
-    m.dq_ends[:] = 0
-    m.x[:] = 0.0
-
-
-@kernel
-def _rejoin(m: Memory, mid: float) -> None:
-    """Go on as if all prices before had been on the level of `mid`, so that no window holds a return between."""
-    if m.seen[0] <= WARMUP:
-        _anew(m)
-        return
-    shift = math.log(mid / m.last[1])
-    m.p[:] += shift
-    m.dq_value[:] += shift
-    for place in (at.P12, at.P26, at.P24, at.P96, at.P384):
-        m.e[place] += shift
-
-
-@kernel
-def _level(m: Memory, ts: int, mid: float, vouched: bool) -> int:
-    """The flag that a row's level of price earns: 0, BAD, LEVEL, or STRAY where the series is rejoined there."""
-    if m.seen[0] == 0:
-        return 0
-    if vouched:
-        m.refused.n[0] = 0
-        return 0 if rows.same_level(mid, m.last[1]) else rows.LEVEL
-    said = rows.judge(m.refused, ts, mid, m.last[1])
-    if said != rows.AGAIN:
-        return rows.BAD if said == rows.REFUSED else 0
-    _rejoin(m, mid)
-    return rows.STRAY
-
-
-@kernel
 def extract(
     m: Memory,
     bounds: tuple[int, int],
@@ -288,16 +215,16 @@ def extract(
         sizes = rows.sized(n) and rows.sized(bs) and rows.sized(sk) and rows.sized(bought)
         if flag & rows.REPEATED == 0 and not (sizes and rows.priced(price[t], b, a)):
             flag |= rows.BAD
-            reason = _UNSOUND
+            reason = UNSOUND
         if flag & rows.REPEATED == 0 and recorded and ts[t] - received[t] > most_ahead:
             flag |= rows.BAD
-            reason = _AHEAD
+            reason = AHEAD
         if flag & rows.REPEATED == 0:
-            flag |= _when(m, ts[t], stale_after)
-            reason = _BACK if flag & rows.BAD else 0
+            flag |= when(m, ts[t], stale_after)
+            reason = BACK if flag & rows.BAD else 0
         if flag & rows.REPEATED == 0:
-            flag |= _level(m, ts[t], mid, vouched)
-            reason = _OFF_LEVEL if flag & rows.BAD else 0
+            flag |= level(m, ts[t], mid, vouched)
+            reason = OFF_LEVEL if flag & rows.BAD else 0
         if flag & rows.REPEATED == 0:
             m.seen[0] += 1
             m.seen[1], m.seen[3] = ts[t], 0

@@ -9,12 +9,11 @@ import math
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import inlined, kernel
-from windvane.metamodel import account, control, learner, netting, risk, rows, scores
-from windvane.metamodel.round_columns import AT_HOME, AWAY, RESUMED, Clock, Inputs, Outputs, Resumption
+from windvane.metamodel import account, belief, control, learner, netting, risk, rows
+from windvane.metamodel.round_columns import AT_HOME, Clock, Inputs, Outputs, Resumption
 
 _DAY = 86_400_000_000_000
 _EDGE = 1.0 - 0.5 ** (1.0 / 4000.0)
-_NOT_BELIEVED, _BELIEVED, _REJOINED, _CONFIRMED = range(4)
 HEALTHY_AFTER = 3
 """Good rows after a hole until the book is healthy again."""
 
@@ -86,7 +85,7 @@ def rounds(
             clock.n[1] = 0
             control.new_day(st, a, terms, resumption.halt == 0)
             if resumption.level == 0 and clock.away[1] > 0:
-                _lift(clock, st)
+                belief.lift(clock, st)
         clock.n[0] = day if clock.n[1] == 0 else clock.n[0]
         if good_row or clock.n[4] > 0:  # a bad first row has no day
             clock.n[1] += 1
@@ -95,18 +94,18 @@ def rounds(
         if inputs.control[t] > 0:
             control.order(st, a, terms, inputs.control[t])
             if inputs.control[t] == control.RESUME:
-                _lift(clock, st)
+                belief.lift(clock, st)
         out.verdict[t] = 0
-        belief = _NOT_BELIEVED
+        said = belief.NOT_BELIEVED
         if good_row:
-            belief = _believe(clock, m, st, resumption.level, mid, flag)
-            good_row = belief != _NOT_BELIEVED
+            said = belief.believe(clock, m, st, resumption.level, mid, flag)
+            good_row = said != belief.NOT_BELIEVED
         if good_row:
             good = clock.n[4]
             cost = account.cost_per_unit(terms, mid, bid, ask)
             last_mid = clock.f[0] if good > 0 else mid
             priced = abs(math.log(mid / last_mid)) <= gates.collar
-            if belief != _BELIEVED:
+            if said != belief.BELIEVED:
                 last_mid = mid  # on another level, and no return lies between
             for k in range(accounts):
                 lots, price, fee = account.settle(
@@ -117,10 +116,8 @@ def rounds(
                         out, t, a.pending_seq[good % a.pending.shape[1]], lots / terms.per_unit, price, fee
                     )
                 pnl = account.mark(a, terms, k, mid)
-                if belief == _CONFIRMED and st.state[k] != risk.HALTED:
-                    control.resume(
-                        st, k, pnl
-                    )  # what the level is worth counts neither as a loss nor as a gain
+                if said == belief.CONFIRMED and st.state[k] != risk.HALTED:
+                    control.resume(st, k, pnl)  # what it is worth there is no loss or gain of the day
                 if priced:  # a price that is refused is no peak to fall from
                     st.peak[k] = max(st.peak[k], pnl)
                 if (
@@ -189,46 +186,6 @@ def rounds(
         else:
             clock.n[6] = 0 if flag & rows.GAP else clock.n[6]
         _emit(out, t, m, a, terms, st, clock)
-
-
-@inlined
-def _lift(clock: Clock, st: risk.Standing) -> None:
-    """Resume after the price went to another level: where it still is there, the next good row is believed."""
-    if clock.away[0] == AWAY:
-        clock.away[0] = RESUMED
-    clock.away[1] = 0
-    for k in range(st.state.shape[0]):
-        control.uncut(st, k)
-
-
-@inlined
-def _believe(
-    clock: Clock, m: learner.Learner, st: risk.Standing, resume_after: int, mid: float, flag: int
-) -> int:
-    """Whether a good row's mid is believed, and whether it begins another level, or one that was confirmed just now.
-
-    Another level than the last is believed where the reader of a file vouches for it, where it was confirmed since it
-    was seen, and before the warm-up is over, when nothing is held. Else accounts are neither marked nor traded at it,
-    and only reduce once the price is back, until it is confirmed: by a person's resume or as `Resumption` says.
-    """
-    if clock.away[1] > 0:
-        clock.away[1] += 1
-        if 0 < resume_after < clock.away[1]:
-            _lift(clock, st)
-    confirmed = clock.away[0] == RESUMED
-    vouched = flag & rows.LEVEL != 0
-    same = clock.n[4] == 0 or rows.same_level(mid, clock.f[0])
-    if same or (vouched and clock.away[0] == AT_HOME):
-        clock.away[0] = AT_HOME
-        return _BELIEVED
-    if clock.n[7] > 0 and not confirmed and not vouched:
-        clock.away[0], clock.away[1] = AWAY, max(clock.away[1], 1)
-        for k in range(st.state.shape[0]):
-            control.cut(st, k, risk.CUT_BY_LEVEL)
-        return _NOT_BELIEVED
-    clock.away[0] = AT_HOME
-    scores.rejoin(m.market, mid)
-    return _CONFIRMED if confirmed else _REJOINED
 
 
 @inlined

@@ -225,6 +225,10 @@ def extract(
         if flag & rows.REPEATED == 0:
             flag |= level(m, ts[t], mid, vouched)
             reason = OFF_LEVEL if flag & rows.BAD else 0
+        elif vouched:
+            m.refused.n[0] = (
+                rows.VOUCHED
+            )  # as where a hole ends: who cleaned the rows vouches for the next one, too
         if flag & rows.REPEATED == 0:
             m.seen[0] += 1
             m.seen[1], m.seen[3] = ts[t], 0

@@ -72,7 +72,7 @@ def level(m: Memory, ts: int, mid: float, vouched: bool) -> int:
     """The flag that a row's level of price earns: 0, BAD, LEVEL, or STRAY where the series is rejoined there."""
     if m.seen[0] == 0:
         return 0
-    if vouched:
+    if vouched or m.refused.n[0] == rows.VOUCHED:
         m.refused.n[0] = 0
         return 0 if rows.same_level(mid, m.last[1]) else rows.LEVEL
     said = rows.judge(m.refused, ts, mid, m.last[1])

@@ -35,10 +35,14 @@ SAME, REFUSED, AGAIN = range(3)
 """What `judge` says of a price: on the level that is believed, on another, on another for the third time in a row."""
 
 
+VOUCHED = -1
+"""A row that vouched for a level was not used, so the next good row is on it."""
+
+
 class Refused(NamedTuple):
     """The prices on another level that were refused since the last good one."""
 
-    n: Ints  # (2,) how many, event time of the newest in ns
+    n: Ints  # (2,) how many, or VOUCHED; event time of the newest in ns
     price: Floats  # (2,) the newest two, the newest last
 
 

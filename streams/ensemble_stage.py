@@ -216,7 +216,7 @@ def _strays(state: EnsembleBook, rows: Features, away: Ints) -> Iterator[Event]:
     for row in left:
         yield DeadLetter(
             book=state.name,
-            source=f"features of {state.name}, seq {int(rows.seq[row])}",
+            source=f"decisions of {state.name}, seq {int(rows.seq[row])}",
             reason=(
                 "price is on another level, again and again: the book is neither marked nor traded there, and only "
                 f"reduces until {_RESUMED_BY[state.config.closing]}; to resume while it is there is to believe it"

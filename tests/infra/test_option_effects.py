@@ -72,7 +72,7 @@ SHOWN: dict[str, dict[str, str]] = {
     )
     | {"--web-host": "infra/test_option_effects.py", "--instance": "chaos/cluster.py"},
     "control": dict.fromkeys(
-        ("--book", "--reason", "--from-seq", "--bootstrap", "--prefix"), "kafka/test_controls.py"
+        ("--book", "--reason", "--from-seq", "--wait", "--bootstrap", "--prefix"), "kafka/test_controls.py"
     )
     | {"--model": "kafka/test_swapping.py"},
     "status": dict.fromkeys(

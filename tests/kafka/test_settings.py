@@ -150,6 +150,8 @@ def test_every_variable_changes_the_settings(name: str, tmp_path: Path) -> None:
         "WINDVANE_KAFKA_USERNAME": "a",
         "WINDVANE_KAFKA_PASSWORD": "b",
     }
+    if name == "control_key_old":
+        usual["WINDVANE_CONTROL_KEY"] = KEY
     others = {
         "bootstrap": "other:1",
         "security_protocol": "SSL",

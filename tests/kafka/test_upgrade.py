@@ -95,17 +95,21 @@ def test_a_stop_in_the_midst_of_work_is_clean(single: KafkaSettings, tmp_path: P
     rows, agents = ticks(8000), tuple(AGENTS.partition(":")[2].split(","))
     pieces = [to_json(cut(rows, at, at + 20)) for at in range(0, len(rows), 20)]
 
-    async def feed() -> None:
+    async def feed(over: asyncio.Event) -> None:
         await put(single, TICKS, [to_json(opening(config(agents=agents)))], "book", partition=0)
         for at in range(0, len(pieces), 5):
+            if over.is_set():
+                return
             await put(single, TICKS, pieces[at : at + 5], "book", partition=0)
 
     async def run() -> dict[str, int]:
         async with inside(single, tmp_path, STAGES, save_seconds=600.0, partitions=1) as running:
-            feeding = asyncio.create_task(feed())
+            over = asyncio.Event()
+            feeding = asyncio.create_task(feed(over))
             await running.until("some decisions", lambda: decided(single, 600))
         assert not feeding.done(), "rows came to an end before the stop"
-        feeding.cancel()
+        over.set()
+        await feeding
         known: dict[str, int] = {}
         for spec in STAGES:
             plan = plan_of(spec, single, 1, tmp_path)._replace(program=Program("9.0.0", "another"))

@@ -89,7 +89,9 @@ def ahead(settings: TradingConfig) -> int:
     """Rows that are refused of a market whose rows come ten seconds before their time."""
     seen: list[Event] = []
     early = msgspec.structs.replace(rows(False), received=rows(False).ts - 10 * 10**9)
-    EmbeddedRunner(lambda topic, event: seen.append(event)).feed([opening(settings), early])
+    trainer = FakeTrainer(features=settings.weighing.features)
+    runner = EmbeddedRunner(lambda topic, event: seen.append(event), trainer=trainer)
+    runner.feed([opening(settings), early])
     return sum(isinstance(e, DeadLetter) for e in seen)
 
 

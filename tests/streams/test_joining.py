@@ -58,8 +58,8 @@ def wanted(stage: Stage) -> Table:
 
 
 def _sender(letter: DeadLetter) -> str:
-    """Bad rows are told of by features, controls by the ensemble; no other stage has to tell of anything here."""
-    return "ensemble" if letter.source.startswith("Control of book ") else "features"
+    """Bad rows are told of by features, controls and levels by the ensemble; no other stage tells of anything here."""
+    return "ensemble" if letter.source.startswith(("Control of book ", "decisions of ")) else "features"
 
 
 def pieces(batch: Batch, rng: np.random.Generator) -> Iterator[Batch]:

@@ -124,7 +124,7 @@ def test_a_level_that_nobody_vouches_for_moves_no_money(factor: float) -> None:
     held = np.abs(d.position[back + 2 :])
     assert (held[1:] <= held[:-1] * 1.1 + 1e-9).all()  # price moves it, orders only lower it
     away = [letter for letter in run.letters if "until a person resumes" in letter.reason]
-    assert [letter.source for letter in away] == [f"features of book, seq {start + 2}"]
+    assert [letter.source for letter in away] == [f"decisions of book, seq {start + 2}"]
     assert np.abs(d.equity - 1e6).max() < 2e5
 
 
@@ -187,6 +187,15 @@ def test_what_a_reader_vouches_for_is_a_price_like_any_other() -> None:
     assert d.equity[600] - d.equity[599] == pytest.approx(lots * (d.mid[600] - d.mid[599]), abs=2e3)
     assert (d.state == ACTIVE).all()
     assert run.features.x[600, 21] == 6.0  # its return, clipped
+
+
+def test_who_vouches_for_a_row_that_ends_a_hole_vouches_for_the_next() -> None:
+    rows = moved(ticks(ROWS), 600, ROWS, 2.5, LEVEL)
+    rows.ts[600:] += 100 * 3600 * 10**9
+    run = Run(rows)
+    assert not run.letters
+    assert not (run.features.flags & BAD).any()
+    assert (run.decisions.state == ACTIVE).all()
 
 
 @pytest.mark.parametrize(("on_halt", "after"), [("next-day", 0), ("resume-after", 50)])

@@ -121,12 +121,16 @@ def check(runner: FaultyRunner) -> None:
 
 
 def check_positions(rows: Decisions, fills: list[bytes]) -> None:
-    """The position after every row is the sum of the fills up to it."""
+    """The position after every row is the sum of the fills up to it, marked at the last mid that is believed."""
     qty = np.zeros(ROWS)
     for fill in map(msgspec.json.decode, fills):
         qty[fill["seq"]] += fill["qty"] if fill["side"] == "buy" else -fill["qty"]
-    good = np.maximum.accumulate(np.where(rows.flags & 7 == 0, np.arange(ROWS), 0))
-    held = np.cumsum(qty) * rows.mid[good] / config().capital
+    mid, last = np.empty(ROWS), float(rows.mid[int(np.argmax(rows.flags & 7 == 0))])
+    for t in range(ROWS):
+        if rows.flags[t] & 7 == 0 and 0.5 <= rows.mid[t] / last <= 2.0:
+            last = float(rows.mid[t])
+        mid[t] = last
+    held = np.cumsum(qty) * mid / config().capital
     warm = rows.flags & 8 == 0
     np.testing.assert_allclose(rows.position[warm], held[warm], atol=1e-9)
 

@@ -21,16 +21,21 @@ _HOW_TO_GET_ONE = (
     "no Kafka: set KAFKA_BOOTSTRAP=HOST:PORT to a broker that may be written to, start a Docker engine, "
     "or unpack https://kafka.apache.org/downloads and set KAFKA_HOME to its folder"
 )
+_SECOND = {
+    *("test_controls", "test_docs", "test_installed", "test_rights"),
+    *("test_states", "test_timed_books", "test_tls", "test_upgrade"),
+}
+"""Half of the time. Tests with a broker wait for other processes more than they compute, so two run at once."""
 _IMAGE = "confluentinc/cp-kafka:7.9.0"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever takes a broker is marked `kafka`, and runs in one process, which starts one broker."""
+    """Whatever takes a broker is marked `kafka`, and runs in one of two processes, each of which starts one broker."""
     for item in items:
         if {"kafka", "kafka_home"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.kafka)
-            item.add_marker(pytest.mark.xdist_group("kafka"))
+            item.add_marker(pytest.mark.xdist_group("kafka-2" if item.path.stem in _SECOND else "kafka"))
 
 
 def _none() -> None:

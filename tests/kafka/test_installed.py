@@ -18,7 +18,7 @@ from windvane.infra.kafka.settings import KafkaSettings
 from windvane.infra.monitoring.metrics import WorkerMetrics
 
 
-@pytest.mark.xdist_group("kafka")
+@pytest.mark.xdist_group("kafka-2")
 class TestWithoutExtras:
     @pytest.mark.parametrize("line", RIGHT)
     def test_core_requirements_are_enough(

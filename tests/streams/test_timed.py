@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from timed_book import BOTH, FIRST, LOCKSTEP, NAMES, NONE, ONE, ROWS, Book, source
 
-from simulated_book import controls, same, table
+from simulated_book import config, controls, opening, same, table
 from windvane.metamodel.config import WeighingConfig
 from windvane.metamodel.risk import GATES
 from windvane.streams.events import (
@@ -22,7 +22,9 @@ from windvane.streams.topics import FEATURES, PROPOSALS
 def test_with_every_answer_in_it_is_the_lockstep_book() -> None:
     features, first, second, updates = source()
     inputs = [*controls(), *updates, features, first, second, BookClosed(book="book", last=ROWS - 1)]
-    timed, lockstep = Book().add(*inputs).results(), Book(LOCKSTEP).add(*inputs).results()
+    # where the price leaves its level, history may go on by itself, and a live book waits for a person
+    chosen = [opening(config(closing=c, quorum_lag=100, on_halt="stop")) for c in ("timed", "lockstep")]
+    timed, lockstep = (Book(opened).add(*inputs).results() for opened in chosen)
     rows = timed["book Decisions"]
     assert isinstance(rows, dict)
     assert rows.pop("awake").tolist() == [[1] * len(NAMES)] * ROWS

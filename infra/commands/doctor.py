@@ -31,9 +31,13 @@ def sentence_of(module: str | None) -> str | None:
     return None
 
 
+def _there(name: str) -> bool:
+    """Whether a module can be imported; some replace themselves on import, and have no spec then."""
+    return name in sys.modules or importlib.util.find_spec(name) is not None
+
+
 def doctor() -> None:
     """Tell what this installation can do; exit code 1 where a backtest could not run."""
-    import importlib.util
     import os
     import platform
     import sys
@@ -41,7 +45,7 @@ def doctor() -> None:
     from windvane.agents.program import VERSION
     from windvane.infra.progress import say
 
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    missing = [name for name in _NEEDED if not _there(name)]
     say(f"windvane {VERSION}")
     say(f"Python {platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores")
     if missing:
@@ -49,7 +53,7 @@ def doctor() -> None:
         raise typer.Exit(1)
     say("backtest, replay, simulate: ready")
     for extra, (names, purpose) in _EXTRAS.items():
-        absent = [name for name in names if importlib.util.find_spec(name) is None]
+        absent = [name for name in names if not _there(name)]
         state = (
             "libraries installed"
             if not absent

@@ -38,7 +38,7 @@ def path(rng: np.random.Generator, n: int, kind: str) -> Floats:
     if kind == "stairs":
         return np.cumsum(np.where(rng.random(n) < 0.03, 0.02 * rng.standard_normal(n), 0.0))
     vol = (1e-6 if kind == "quiet" else 2e-3) * np.exp(np.cumsum(rng.normal(0.0, 0.05, n)))
-    return np.cumsum(np.clip(vol * rng.standard_t(3, n), -0.5, 0.5))
+    return np.cumsum(np.clip(vol * rng.standard_t(3, n), -0.02, 0.02))  # a hole of some rows stays on a level
 
 
 def columns(

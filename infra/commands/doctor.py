@@ -33,6 +33,9 @@ def sentence_of(module: str | None) -> str | None:
 
 def _there(name: str) -> bool:
     """Whether a module can be imported; some replace themselves on import, and have no spec then."""
+    import importlib.util
+    import sys
+
     return name in sys.modules or importlib.util.find_spec(name) is not None
 
 

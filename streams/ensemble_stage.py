@@ -211,6 +211,9 @@ def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
 
 def _strays(state: EnsembleBook, rows: Features, away: Ints) -> Iterator[Event]:
     """Tell of rows at which the price went to a level that the accounts do not believe."""
+    if not away.any():  # nearly always, and a live feed comes here for every row
+        state.away = False
+        return
     left = np.flatnonzero(np.diff(away, prepend=int(state.away)) > 0)
     state.away = bool(away[-1])
     for row in left:

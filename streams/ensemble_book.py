@@ -31,7 +31,6 @@ class EnsembleBook:
         self.name = opened.book
         self.config = opened.config
         self.ensemble = MetaLearningRiskManagedEnsemble(opened.config)
-        self.away = False  # whether the price was last seen on a level that the accounts do not believe
         self.recorded = Recorded()
         self.timed: TimedJoint | None = None
         self.joint = self._joint()
@@ -95,7 +94,6 @@ class EnsembleBook:
             _, number, sha256 = name.split(".")
             self.models[int(number), sha256] = saved[name].tobytes()
         self.ensemble.restore(saved)
-        self.away = self.ensemble.away
 
     def next_control(self) -> Control | None:
         """The control to apply next, one from one row: the first that is due, else the first there is.

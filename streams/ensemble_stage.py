@@ -158,6 +158,7 @@ def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
         yield from _relearned(state, control)
         for passed in state.applied(control, rows.first):
             yield unapplied(passed, state.log.passed(passed.number))
+    before = state.ensemble.away
     result = state.ensemble.step(
         rows.seq,
         rows.ts,
@@ -174,7 +175,7 @@ def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
         awake=step.awake,
     )
     out = result.outputs
-    yield from _strays(state, rows, out.away)
+    yield from _strays(state, rows, before, out.away)
     trained = state.schedule.advance(rows.seq, rows.flags)
     if state.timed is None:
         state.due.extend(seq + state.schedule.lag for _, seq in trained)
@@ -209,13 +210,11 @@ def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
         yield _statements(state, result)
 
 
-def _strays(state: EnsembleBook, rows: Features, away: Ints) -> Iterator[Event]:
-    """Tell of rows at which the price went to a level that the accounts do not believe."""
+def _strays(state: EnsembleBook, rows: Features, before: bool, away: Ints) -> Iterator[Event]:
+    """Tell of rows at which the price went to a level that accounts do not believe; before: it was there already."""
     if not away.any():  # nearly always, and a live feed comes here for every row
-        state.away = False
         return
-    left = np.flatnonzero(np.diff(away, prepend=int(state.away)) > 0)
-    state.away = bool(away[-1])
+    left = np.flatnonzero(np.diff(away, prepend=int(before)) > 0)
     for row in left:
         yield DeadLetter(
             book=state.name,

@@ -134,6 +134,10 @@ class StageWorker:
         """For every topic written, the offset from which on the stored state knows nothing of it."""
         return dict(self._outputs)
 
+    def begin_at(self, topic: Topic, offset: int) -> None:
+        """The log of a source begins there: what was before is gone, and the next start must not ask for it."""
+        self._next[topic.name] = max(self._next[topic.name], offset)
+
     def receive(self, topic: Topic, offset: int, raw: bytes, received: int | None = None) -> None:
         """Take in a record; one that was seen before, or is no event, does no harm.
 

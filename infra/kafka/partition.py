@@ -152,6 +152,8 @@ class PartitionHost:
         if any(at.values()):
             refuse_gaps(first, ends, at)
         at = {place: max(offset, first[place]) for place, offset in at.items()}
+        for name, place in self._places.items():
+            worker.begin_at(self._topics[name], at[place])
         reader.assign(tuple(at))
         for place, offset in at.items():
             reader.seek(place, offset)

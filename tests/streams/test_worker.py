@@ -222,6 +222,16 @@ class TestPositions:
         assert StageWorker(features.stage, "here", features.save({})).positions == {TICKS.name: 11}
         assert StageWorker(ensemble.stage, "here", ensemble.save({})).positions[FEATURES.name] == 1
 
+    def test_a_source_that_begins_later_is_not_asked_for_what_is_gone(self) -> None:
+        """Also where it gives no record before the state is stored."""
+        worker = StageWorker(named("ensemble"), "here")
+        worker.begin_at(CONTROL, 7)
+        worker.begin_at(FEATURES, 0)
+        again = StageWorker(named("ensemble"), "here", worker.save({}))
+        assert (again.positions[CONTROL.name], again.positions[FEATURES.name]) == (7, 0)
+        again.begin_at(CONTROL, 3)
+        assert again.positions[CONTROL.name] == 7
+
     def test_an_older_offset_never_moves_them_back(self) -> None:
         worker = StageWorker(named("features"), "here")
         raw = to_json(opening(config()))

@@ -9,7 +9,9 @@ from chaos.markets import market
 from chaos.report import say
 from windvane.metamodel.market import BAR
 
-_TICKS_A_SECOND = 120
+_TICKS_A_SECOND = 60
+"""Slow enough that rows still come when the last stage is killed, also where every restart takes ten seconds."""
+
 _FAILPOINT = "ensemble:transaction:3"
 
 

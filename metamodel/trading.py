@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ACTIONS = ("sell", "hold", "buy")
 STATES = ("active", "reduce-only", "halted")
 _HOLE = "it ends a hole in time: its values are used once the next row agrees"
+_ANEW = "the price is on another level than before: the series starts anew, and warms up again"
 _NONE = np.zeros(0)
 
 
@@ -97,14 +98,8 @@ class Trading:
         before, self._desk = self._desk, None
         if before is not None:
             self.desk.data = before.data
-        self._last, self._answer, self._good, self._hole, self._good_ts, self._used = (
-            None,
-            None,
-            0,
-            0,
-            0,
-            False,
-        )
+        self._last, self._answer, self._used = None, None, False
+        self._good, self._hole, self._good_ts = 0, 0, 0
 
     def rest(self) -> None:
         """The market is over: the next call of get_trading_action begins another."""
@@ -126,8 +121,8 @@ class Trading:
         volume: since the last row, base currency; ts: event time, UNIX ns, None: one bar after the last. The quantity
         to trade is `order_qty`. The first 512 rows warm up. A row that cannot be (NaN, price not above 0, time that
         goes back) moves nothing: `rejected` is True and `reason` says why. So is a price more than a factor of 2 from
-        the last, however often it comes; during the warm-up it starts the series anew. A state of another length raises
-        ValueError. To ask what would be done without doing it, use `preview`.
+        the last, however often it comes; during the warm-up it starts the series anew, and `reason` says so. A state of
+        another length raises ValueError. To ask what would be done without doing it, use `preview`.
         """
         self.follow_settings()
         if self._used:
@@ -136,7 +131,7 @@ class Trading:
         when = self._next_ts() if ts is None else int(ts)
         quoted = bid is not None and ask is not None
         b, a = (float(bid), float(ask)) if bid is not None and ask is not None else (price, price)
-        reason = self._unsound(x, price, volume, b, a)
+        reason, began = self._unsound(x, price, volume, b, a), ""
         if not reason and last is not None:
             if when < self._good_ts:
                 reason = f"time goes back: ts {when} is before {self._good_ts}, that of the last row"
@@ -149,11 +144,13 @@ class Trading:
                 else:
                     self.new_market()
                     when = self._next_ts() if ts is None else when
+                    began = _ANEW
         if reason:
             return self._refused(reason)
         rows = self._row(x, price, volume, when, b, a, quoted)
         self._last = rows
-        return self._told(rows, self.desk.play(rows))
+        action, told = self._told(rows, self.desk.play(rows))
+        return action, told | {"reason": began or told["reason"]}
 
     def preview(
         self, state: Any, price: float, volume: float = 0.0, **more: Any
@@ -255,7 +252,7 @@ class Trading:
         }
         if self.settings.meta_learning_debug:
             told["debug"] = self.debug()
-        self._answer = told
+        self._answer = dict(told)
         return action, told
 
     def debug(self) -> dict[str, Any]:

@@ -237,6 +237,7 @@ def test_during_the_warm_up_another_level_starts_the_series_anew() -> None:
         assert not why["rejected"]
         assert why["warming_up"] == (t < WARMUP)
         assert why["seq"] == t
+        assert ("starts anew" in why["reason"]) == (t == 0)
 
 
 def test_a_preview_is_what_would_be_done_and_does_nothing() -> None:

@@ -27,7 +27,7 @@ lint: $(VENV)/dev
 	$(BIN)/mypy
 
 warm-up: $(VENV)/dev
-	$(BIN)/python -m windvane.infra.warmup
+	$(BIN)/python -m windvane.infra.runs.warmup
 
 ## test: every check that CI runs; kernels are compiled on one core while the other reads the sources
 test: $(VENV)/dev
@@ -40,7 +40,7 @@ slow: $(VENV)/dev
 
 ## bench: speed, latency, memory and start-up, printed as a table
 bench: $(VENV)/dev
-	$(BIN)/python -m windvane.infra.bench
+	$(BIN)/python -m windvane.infra.dev.bench
 
 ## bench-kafka: throughput, one hop beside others (QUIX=PYTHON of a venv that has quixstreams) and latency on a real broker
 bench-kafka: $(VENV)/dev

@@ -35,9 +35,9 @@ class Agent(ABC):
     def propose(self, x: Floats, price: Floats, good: Ints) -> Proposal:
         """Step through n ticks.
 
-        x: (n, 50) raw features, columns in the order of `windvane.metamodel.features.NAMES`; price: (n,) last good
-        price; good: (n,) 1 where the row carries new information, 0 where it repeats the last (then the last target
-        is repeated with confidence 0 and no state moves).
+        x: (n, 50) raw features, columns in the order of `windvane.metamodel.features.extractor.NAMES`; price: (n,) last
+        good price; good: (n,) 1 where the row carries new information, 0 where it repeats the last (then the last
+        target is repeated with confidence 0 and no state moves).
         """
 
     @abstractmethod

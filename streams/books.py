@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 import msgspec
 
 from windvane.agents.factory import create_agents
-from windvane.metamodel.config import digest
-from windvane.metamodel.upgrading import Upcast, UpgradeError, check_fields, upcast, version_of
+from windvane.metamodel.base.config import digest
+from windvane.metamodel.base.upgrading import Upcast, UpgradeError, check_fields, upcast, version_of
 from windvane.streams.events import (
     Batch,
     BookClosed,
@@ -41,7 +41,7 @@ class BookStage(ABC, Generic[S]):
     """Logic that keeps one state a book and treats books independently."""
 
     upcasts: ClassVar[tuple[Upcast, ...]] = ()
-    """What turns a book's state of an older version into one of this: `windvane.metamodel.upgrading` says how."""
+    """What turns a book's state of an older version into one of this: `windvane.metamodel.base.upgrading` says how."""
 
     def __init__(self, snapshot: bytes | None) -> None:
         self._opened: dict[str, BookOpened] = {}

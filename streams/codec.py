@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from windvane.agents.base import Floats, Ints
-from windvane.metamodel.features import NAMES
+from windvane.metamodel.features.extractor import NAMES
 from windvane.streams import events as ev
 
 MAX_ROWS = 256

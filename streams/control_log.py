@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from windvane.metamodel.control import CONTROLS
+from windvane.metamodel.trading.control import CONTROLS
 from windvane.streams.codec import to_json
 from windvane.streams.events import Control, DeadLetter
 

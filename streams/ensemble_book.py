@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from windvane.metamodel import swapping
-from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble
-from windvane.metamodel.upgrading import Saved
+from windvane.metamodel.base.upgrading import Saved
+from windvane.metamodel.learning import swapping
+from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
 from windvane.streams.choices import Choice, Recorded
 from windvane.streams.control_log import ControlLog
 from windvane.streams.events import BookOpened, Control, LearnerUpdate, Model

@@ -7,9 +7,9 @@ import msgspec
 import numpy as np
 
 from windvane.agents.base import Ints
-from windvane.metamodel.control import CONTROLS
-from windvane.metamodel.ensemble import Round
-from windvane.metamodel.weights import WeightsError
+from windvane.metamodel.base.weights import WeightsError
+from windvane.metamodel.trading.control import CONTROLS
+from windvane.metamodel.trading.ensemble import Round
 from windvane.streams.books import BookStage, letter
 from windvane.streams.control_log import refusal, unapplied
 from windvane.streams.ensemble_book import EnsembleBook, barrier, upcast_v1_v2

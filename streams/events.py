@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
-from windvane.metamodel.config import TradingConfig
-from windvane.metamodel.rows import BAD, BENCHED, GAP, HEARTBEAT, LEVEL, REPEATED, STRAY, WARMUP
+from windvane.metamodel.base.config import TradingConfig
+from windvane.metamodel.base.rows import BAD, BENCHED, GAP, HEARTBEAT, LEVEL, REPEATED, STRAY, WARMUP
 
 __all__ = ["BAD", "BENCHED", "GAP", "HEARTBEAT", "LEVEL", "REPEATED", "STRAY", "WARMUP"]
 
@@ -110,8 +110,8 @@ class Features(Batch, frozen=True, kw_only=True):
     matrices: ClassVar[dict[str, str]] = {"x": "", "regime": ""}
 
     ts: Ints  # (n,) UNIX ns
-    flags: Ints  # (n,) bits of windvane.metamodel.rows
-    x: Floats  # (n, 50) raw features, columns of windvane.metamodel.features.NAMES
+    flags: Ints  # (n,) bits of windvane.metamodel.base.rows
+    x: Floats  # (n, 50) raw features, columns of windvane.metamodel.features.extractor.NAMES
     price: Floats  # (n,) last good price
     mid: Floats  # (n,) (bid + ask) / 2, or price where there are no quotes
     bid: Floats | None = None  # (n,)
@@ -153,7 +153,7 @@ class Decisions(Batch, frozen=True, kw_only=True):
     member_targets: Floats  # (n, M) target position of every member alone
     wanted: Floats  # (n,) weighted sum of the agents' targets, but for moves too small to trade
     target: Floats  # (n,) after risk, in units of capital
-    verdicts: Ints  # (n,) bit k: gate k of windvane.metamodel.risk.GATES acted
+    verdicts: Ints  # (n,) bit k: gate k of windvane.metamodel.trading.risk.GATES acted
     state: Ints  # (n,) 0 active, 1 reduce-only, 2 halted
     position: Floats  # (n,) qty x mid / capital
     equity: Floats  # (n,) currency
@@ -177,7 +177,7 @@ class Orders(Batch, frozen=True, kw_only=True):
     reduce_only: Ints  # (n,) 1 if it may only reduce
     valid_until: Ints  # (n,) UNIX ns
     target_after: Floats  # (n,) position once it and all in flight are filled, in units of capital
-    reason: Ints  # (n,) index of windvane.metamodel.account.REASONS
+    reason: Ints  # (n,) index of windvane.metamodel.base.account.REASONS
 
 
 class Fills(Batch, frozen=True, kw_only=True):

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from windvane.metamodel.features import REASONS, MarketFeatureExtractor
-from windvane.metamodel.regime import MarketRegimeClassifier
-from windvane.metamodel.upgrading import as_new
+from windvane.metamodel.base.upgrading import as_new
+from windvane.metamodel.features.extractor import REASONS, MarketFeatureExtractor
+from windvane.metamodel.regimes.classifier import MarketRegimeClassifier
 from windvane.streams.books import FARTHEST_ROWS, BookStage, letter
 from windvane.streams.events import (
     BAD,

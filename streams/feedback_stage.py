@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from windvane.metamodel.counterfactual import Counterfactual
-from windvane.metamodel.weights import WeightsError
+from windvane.metamodel.base.weights import WeightsError
+from windvane.metamodel.learning.counterfactual import Counterfactual
 from windvane.streams.books import BookStage, letter
 from windvane.streams.events import BookOpened, Event, Features, LearnerUpdate, Proposals, TrainResult
 from windvane.streams.joining import Joint, Step

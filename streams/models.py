@@ -5,7 +5,7 @@ The model is written first. A control whose model is not there yet is not known 
 
 import base64
 
-from windvane.metamodel.weights import WeightsError, digest
+from windvane.metamodel.base.weights import WeightsError, digest
 from windvane.streams.events import Control, Model
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from windvane.agents.factory import create_agents
-from windvane.metamodel.rows import Joined
-from windvane.metamodel.upgrading import as_new
+from windvane.metamodel.base.rows import Joined
+from windvane.metamodel.base.upgrading import as_new
 from windvane.streams.books import BookStage
 from windvane.streams.events import REPEATED, WARMUP, BookOpened, Event, Features, Proposals
 from windvane.streams.joining import Source

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from windvane.agents.base import Ints
-from windvane.metamodel.account import REASONS
+from windvane.metamodel.base.account import REASONS
 from windvane.streams.events import Fills, Orders
 
 
@@ -29,7 +29,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     reduce_only: bool
     valid_until: int  # UNIX ns
     target_after: float  # position once it and all in flight are filled, units of capital
-    reason: str  # one of windvane.metamodel.account.REASONS
+    reason: str  # one of windvane.metamodel.base.account.REASONS
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from windvane.metamodel import weights
-from windvane.metamodel.config import TradingConfig
-from windvane.metamodel.members import predictor
-from windvane.metamodel.weights import WeightsError
+from windvane.metamodel.base import weights
+from windvane.metamodel.base.config import TradingConfig
+from windvane.metamodel.base.weights import WeightsError
+from windvane.metamodel.learning.members import predictor
 from windvane.streams.events import LearnerUpdate, TrainRequest, TrainResult
 from windvane.streams.stage import Trainer
 

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from windvane.metamodel.config import TradingConfig
+from windvane.metamodel.base.config import TradingConfig
 
 
 class _Mark(NamedTuple):

@@ -6,8 +6,8 @@ Every stage finds these rows by counting good rows itself, so the schedule needs
 import numpy as np
 
 from windvane.agents.base import Ints
-from windvane.metamodel.config import WeighingConfig
-from windvane.metamodel.members.contextual import HORIZON
+from windvane.metamodel.base.config import WeighingConfig
+from windvane.metamodel.learning.members.contextual import HORIZON
 from windvane.streams.events import REPEATED
 
 

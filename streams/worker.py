@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from windvane.agents.kernel import this_program
 from windvane.agents.program import Program
-from windvane.metamodel.rows import LEAST_PRICE, MOST_PRICE, REPEATED
+from windvane.metamodel.base.rows import LEAST_PRICE, MOST_PRICE, REPEATED
 from windvane.streams import stored
 from windvane.streams.books import FARTHEST_ROWS
 from windvane.streams.coalesce import coalesced

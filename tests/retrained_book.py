@@ -7,9 +7,9 @@ from functools import cache
 import numpy as np
 
 from simulated_book import Recorded, config, opening, ticks
-from windvane.metamodel import weights
-from windvane.metamodel.config import WeighingConfig
-from windvane.metamodel.members import predictor
+from windvane.metamodel.base import weights
+from windvane.metamodel.base.config import WeighingConfig
+from windvane.metamodel.learning.members import predictor
 from windvane.streams import topics
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import (

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from windvane.agents.factory import AGENTS
-from windvane.metamodel.config import Costs, TradingConfig, WeighingConfig, default_stale_after, digest
-from windvane.metamodel.ensemble import MetaLearningEnsembleManager
-from windvane.metamodel.learned import to_bytes
-from windvane.metamodel.limits import RiskLimits
-from windvane.metamodel.market import BAR, simulate
+from windvane.metamodel.base.config import Costs, TradingConfig, WeighingConfig, default_stale_after, digest
+from windvane.metamodel.base.limits import RiskLimits
+from windvane.metamodel.learning.learned import to_bytes
+from windvane.metamodel.simulation.market import BAR, simulate
+from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import (
     HEARTBEAT,

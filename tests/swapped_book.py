@@ -8,8 +8,8 @@ import numpy as np
 
 from retrained_book import AGENTS, ROWS, FakeTrainer, events, settings
 from simulated_book import Recorded, learner, outputs, same, table
-from windvane.metamodel import weights
-from windvane.metamodel.members import predictor
+from windvane.metamodel.base import weights
+from windvane.metamodel.learning.members import predictor
 from windvane.streams import topics
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import Control, DeadLetter, Decisions, Event, Model, Ticks, cut, join

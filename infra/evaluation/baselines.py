@@ -9,7 +9,7 @@ import numpy as np
 
 from windvane.agents.base import Floats
 from windvane.agents.kernel import kernel
-from windvane.metamodel import fixed_share
+from windvane.metamodel.learning import fixed_share
 
 _RANGE = 8.0  # two normalised scores differ by at most this
 

@@ -8,8 +8,9 @@ import numpy as np
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import kernel
 from windvane.infra.evaluation.rows import Rows
-from windvane.infra.outputs.significance import annual
-from windvane.metamodel import account, scores
+from windvane.infra.report.significance import annual
+from windvane.metamodel.base import account
+from windvane.metamodel.learning import scores
 
 _CAPITAL, _LOT, _LEAST = 1e6, 1e-8, 1e-3
 _DAY = 86_400_000_000_000

@@ -9,7 +9,7 @@ import numpy as np
 
 from windvane.agents.base import Floats
 from windvane.infra.evaluation.rows import Rows
-from windvane.metamodel.scaler import FeatureScaler
+from windvane.metamodel.features.scaler import FeatureScaler
 
 _HORIZON, _EVERY, _LOOKBACK, _BATCH, _EPOCHS = 32, 50, 1000, 32, 10
 _HIDDEN, _REGIMES, _RATE = 64, 7, 1e-3

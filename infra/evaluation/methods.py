@@ -6,17 +6,17 @@ import msgspec
 import numpy as np
 
 from windvane.agents.base import Floats
-from windvane.infra.calibration import oracle_weights
 from windvane.infra.evaluation import baselines
 from windvane.infra.evaluation.books import agent_scores, yearly_volatility
+from windvane.infra.evaluation.calibration import oracle_weights
 from windvane.infra.evaluation.literal import literal
 from windvane.infra.evaluation.retrained import Swaps
 from windvane.infra.evaluation.rows import Rows
-from windvane.metamodel.config import WeighingConfig
-from windvane.metamodel.ensemble import MetaLearningEnsembleManager
-from windvane.metamodel.members import MEMBERS
-from windvane.metamodel.netting import follow
-from windvane.metamodel.presets import PRESETS, made
+from windvane.metamodel.base.config import WeighingConfig
+from windvane.metamodel.learning.members import MEMBERS
+from windvane.metamodel.learning.netting import follow
+from windvane.metamodel.settings.presets import PRESETS, made
+from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
 
 EQUAL, BEST, OURS, ORACLE = "equal weights", "best agent in hindsight", "ours", "oracle"
 EQUAL_BAND, NO_BAND = "equal weights + band", "ours without the band"

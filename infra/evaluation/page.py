@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from windvane.infra.evaluation.methods import EQUAL, OURS
-from windvane.infra.outputs.palette import ENSEMBLE, HOLD
-from windvane.infra.outputs.palette import EQUAL as SAND
+from windvane.infra.report.palette import ENSEMBLE, HOLD
+from windvane.infra.report.palette import EQUAL as SAND
 
 COLUMNS = {
     "sharpe": "{:.2f}",

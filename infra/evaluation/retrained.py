@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from windvane.infra.evaluation.rows import Rows
-from windvane.metamodel.config import TradingConfig, WeighingConfig
-from windvane.metamodel.counterfactual import Counterfactual
+from windvane.metamodel.base.config import TradingConfig, WeighingConfig
+from windvane.metamodel.learning.counterfactual import Counterfactual
 from windvane.streams.events import LearnerUpdate
 from windvane.streams.retraining import Retraining, weights_of
 from windvane.streams.schedule import Schedule

@@ -7,13 +7,13 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.factory import AGENTS, create_agents
-from windvane.infra.market import load_market
+from windvane.infra.files.market_data import load_market
 from windvane.infra.training.samples import seen
-from windvane.metamodel.config import ConfigError, Costs
-from windvane.metamodel.features import WARMUP, MarketFeatureExtractor
-from windvane.metamodel.market import MARKETS
-from windvane.metamodel.regime import MarketRegimeClassifier
-from windvane.metamodel.rows import Joined
+from windvane.metamodel.base.config import ConfigError, Costs
+from windvane.metamodel.base.rows import Joined
+from windvane.metamodel.features.extractor import WARMUP, MarketFeatureExtractor
+from windvane.metamodel.regimes.classifier import MarketRegimeClassifier
+from windvane.metamodel.simulation.market import MARKETS
 
 WARM = 5_000
 """Simulated rows before the first that is scored."""

@@ -9,8 +9,8 @@ from windvane.infra.evaluation.retrained import versions
 from windvane.infra.evaluation.rows import WARM, Rows, simulated
 from windvane.infra.evaluation.table import Figures, figures
 from windvane.infra.training.trainer import trainer_for
-from windvane.metamodel.config import TradingConfig, WeighingConfig, check
-from windvane.metamodel.market import BAR, MARKETS
+from windvane.metamodel.base.config import TradingConfig, WeighingConfig, check
+from windvane.metamodel.simulation.market import BAR, MARKETS
 
 _TWO_DAYS = 2 * 86_400_000_000_000 // BAR
 

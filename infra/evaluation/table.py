@@ -10,7 +10,7 @@ from windvane.infra.evaluation.books import Books, books
 from windvane.infra.evaluation.methods import BEST, EQUAL, ORACLE, names, targets
 from windvane.infra.evaluation.retrained import Swaps
 from windvane.infra.evaluation.rows import Rows
-from windvane.infra.outputs.significance import YEAR, gain
+from windvane.infra.report.significance import YEAR, gain
 
 
 class Figures(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from windvane.agents.program import VERSION
-from windvane.infra.kafka.layout import LAYOUT, Kept
+from windvane.infra.kafka.broker.layout import LAYOUT, Kept
 from windvane.infra.schemas.examples import example
 from windvane.infra.schemas.messages import MESSAGES, components
 from windvane.streams.topics import FILLS, ORDERS, TOPICS, Topic

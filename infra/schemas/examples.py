@@ -10,9 +10,9 @@ import orjson
 
 from windvane.agents.base import Ints
 from windvane.infra.schemas.comments import notes_of
-from windvane.metamodel.config import TradingConfig, digest
-from windvane.metamodel.features import NAMES
-from windvane.metamodel.members import MEMBERS
+from windvane.metamodel.base.config import TradingConfig, digest
+from windvane.metamodel.features.extractor import NAMES
+from windvane.metamodel.learning.members import MEMBERS
 from windvane.streams.codec import to_json
 from windvane.streams.events import Event
 

@@ -7,11 +7,11 @@ import msgspec
 from windvane.agents.base import Ints
 from windvane.infra.schemas.comments import Note, notes_of
 from windvane.infra.schemas.examples import example
-from windvane.metamodel.account import REASONS
-from windvane.metamodel.config import CLOSINGS, FILLS, ON_HALT, Costs, TradingConfig, WeighingConfig
-from windvane.metamodel.control import CONTROLS
-from windvane.metamodel.features import NAMES
-from windvane.metamodel.limits import RiskLimits
+from windvane.metamodel.base.account import REASONS
+from windvane.metamodel.base.config import CLOSINGS, FILLS, ON_HALT, Costs, TradingConfig, WeighingConfig
+from windvane.metamodel.base.limits import RiskLimits
+from windvane.metamodel.features.extractor import NAMES
+from windvane.metamodel.trading.control import CONTROLS
 from windvane.streams.codec import BY_NAME, MAX_ROWS
 from windvane.streams.events import Batch
 from windvane.streams.records import Fill, Order

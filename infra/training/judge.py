@@ -11,14 +11,21 @@ from rich.console import Console
 from rich.table import Table
 
 from windvane.agents.base import Ints
-from windvane.infra.progress import bar
+from windvane.infra.runs.progress import bar
 from windvane.infra.training.samples import labelled
-from windvane.metamodel import weights
-from windvane.metamodel.features import WARMUP
-from windvane.metamodel.market import MARKETS, REGIMES
-from windvane.metamodel.regime import MarketRegimeClassifier, RegimeModel, load_model, shipped, shown_labels
-from windvane.metamodel.regime_scores import RegimeScores
-from windvane.metamodel.seeds import ALL
+from windvane.metamodel.base import weights
+from windvane.metamodel.base.regimes import REGIMES
+from windvane.metamodel.features.extractor import WARMUP
+from windvane.metamodel.regimes.classifier import (
+    MarketRegimeClassifier,
+    RegimeModel,
+    load_model,
+    shipped,
+    shown_labels,
+)
+from windvane.metamodel.regimes.scores import RegimeScores
+from windvane.metamodel.simulation.market import MARKETS
+from windvane.metamodel.simulation.seeds import ALL
 
 TICKS, WARM = 110_000, 5_000
 COLUMNS = ("accuracy", "macro_f1", "median_delay", "switches_per_1000")
@@ -77,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--markets", nargs="+", choices=list(MARKETS), default=list(MARKETS))
     parser.add_argument(
-        "--seeds", choices=list(ALL), default="validation", help="a set of metamodel/seeds.py"
+        "--seeds", choices=list(ALL), default="validation", help="a set of metamodel/simulation/seeds.py"
     )
     parser.add_argument("--ticks", type=int, default=TICKS)
     parser.add_argument("--model", type=Path, help="safetensors to judge instead of those shipped")

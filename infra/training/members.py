@@ -6,13 +6,14 @@ import numpy as np
 
 from windvane.agents.factory import AGENTS, create_agents
 from windvane.infra.training.samples import seen
-from windvane.metamodel import regime, weights
-from windvane.metamodel.features import NAMES
-from windvane.metamodel.market import REGIMES
-from windvane.metamodel.members import pretrained
-from windvane.metamodel.members.fitting import Scaling, Sums, collect
-from windvane.metamodel.scaler import FeatureScaler
-from windvane.metamodel.seeds import TRAINING
+from windvane.metamodel.base import weights
+from windvane.metamodel.base.regimes import REGIMES
+from windvane.metamodel.features.extractor import NAMES
+from windvane.metamodel.features.scaler import FeatureScaler
+from windvane.metamodel.learning.members import pretrained
+from windvane.metamodel.learning.members.fitting import Scaling, Sums, collect
+from windvane.metamodel.regimes import classifier as regime
+from windvane.metamodel.simulation.seeds import TRAINING
 
 TICKS = 64_512
 

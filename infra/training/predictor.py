@@ -9,8 +9,8 @@ import math
 import numpy as np
 import torch
 
-from windvane.metamodel import weights
-from windvane.metamodel.members.predictor import HIDDEN, PARTS, SCALE
+from windvane.metamodel.base import weights
+from windvane.metamodel.learning.members.predictor import HIDDEN, PARTS, SCALE
 
 RATE = 3e-4
 DECAY = 0.03

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from windvane.infra.training.samples import sequences
-from windvane.metamodel import weights
-from windvane.metamodel.features import NAMES
-from windvane.metamodel.market import REGIMES
-from windvane.metamodel.scaler import CLIP, FeatureScaler
-from windvane.metamodel.seeds import TRAINING
+from windvane.metamodel.base import weights
+from windvane.metamodel.base.regimes import REGIMES
+from windvane.metamodel.features.extractor import NAMES
+from windvane.metamodel.features.scaler import CLIP, FeatureScaler
+from windvane.metamodel.simulation.seeds import TRAINING
 
 if TYPE_CHECKING:
     import torch

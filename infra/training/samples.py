@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from windvane.agents.base import Floats, Ints
-from windvane.metamodel.features import NAMES, WARMUP, MarketFeatureExtractor
-from windvane.metamodel.market import simulate
-from windvane.metamodel.regime_kernel import EVERY
-from windvane.metamodel.scaler import FeatureScaler
+from windvane.metamodel.features.extractor import NAMES, WARMUP, MarketFeatureExtractor
+from windvane.metamodel.features.scaler import FeatureScaler
+from windvane.metamodel.regimes.kernel import EVERY
+from windvane.metamodel.simulation.market import simulate
 
 
 class Labelled(NamedTuple):

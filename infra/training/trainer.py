@@ -11,7 +11,7 @@ from functools import cache
 from importlib.util import find_spec
 
 from windvane.infra.training.child import read_frame, write_frame
-from windvane.metamodel.config import TradingConfig
+from windvane.metamodel.base.config import TradingConfig
 from windvane.streams.events import TrainRequest, TrainResult
 from windvane.streams.stage import StateError
 

@@ -1,6 +1,6 @@
 """`python -m windvane` is `windvane`."""
 
-from windvane.infra.cli import main
+from windvane.infra.cli.main import main
 
 if __name__ == "__main__":
     main()

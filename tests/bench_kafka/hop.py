@@ -13,12 +13,12 @@ from rig import Processes, cpu_seconds, new_prefix, windvane
 from seen import rows_in
 from sender import opening, rows_of
 
-from windvane.infra.kafka.admin import Setup
-from windvane.infra.kafka.clients import ends_of, reading
-from windvane.infra.kafka.layout import MOST_BYTES
-from windvane.infra.kafka.replayer import History, send
-from windvane.infra.kafka.settings import KafkaSettings
-from windvane.metamodel.market import simulate
+from windvane.infra.kafka.broker.admin import Setup
+from windvane.infra.kafka.broker.clients import ends_of, reading
+from windvane.infra.kafka.broker.layout import MOST_BYTES
+from windvane.infra.kafka.broker.settings import KafkaSettings
+from windvane.infra.kafka.tools.replayer import History, send
+from windvane.metamodel.simulation.market import simulate
 from windvane.streams.events import Ticks
 from windvane.streams.topics import FEATURES, TICKS
 

@@ -14,9 +14,9 @@ from rig import PARTITIONS, STAGES, Pipeline, Processes, books_apart, new_prefix
 from seen import Times, Watch, appended, blank, places_of
 from sender import HISTORY, Load
 
-from windvane.infra.kafka.admin import Setup
-from windvane.infra.kafka.clients import reading
-from windvane.infra.kafka.settings import KafkaSettings
+from windvane.infra.kafka.broker.admin import Setup
+from windvane.infra.kafka.broker.clients import reading
+from windvane.infra.kafka.broker.settings import KafkaSettings
 from windvane.streams.topics import DECISIONS, FEATURES, ORDERS, PROPOSALS, TICKS
 
 _QUIET_SECONDS = 15.0
@@ -108,7 +108,7 @@ async def _sender(load: Load) -> asyncio.subprocess.Process:
 
 async def _due(settings: KafkaSettings, load: Load) -> Times:
     """Event time of every row after the history: when it was due."""
-    from windvane.infra.kafka.history import ticks_of
+    from windvane.infra.kafka.tools.history import ticks_of
 
     due = np.full((len(load.books), load.rows), np.nan)
     for k, book in enumerate(load.books):
@@ -186,7 +186,7 @@ async def _alone(settings: KafkaSettings, source: str, target: str, rate: float,
 
     from aiokafka import TopicPartition
 
-    from windvane.infra.kafka.clients import new_producer
+    from windvane.infra.kafka.broker.clients import new_producer
 
     rows, warm = int(rate * (seconds + 3)), int(rate * 3)
     filler = "x" * 900

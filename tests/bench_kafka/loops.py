@@ -6,8 +6,8 @@ import time
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 
-from windvane.infra.kafka.clients import new_producer
-from windvane.infra.kafka.settings import KafkaSettings
+from windvane.infra.kafka.broker.clients import new_producer
+from windvane.infra.kafka.broker.settings import KafkaSettings
 
 _COMMIT_SECONDS = 5.0
 _MOST_RECORDS = 500

@@ -20,8 +20,8 @@ from typing import Self
 
 from broker import Broker, distribution
 
-from windvane.infra.kafka import layout
-from windvane.infra.kafka.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.broker import layout
+from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 
 STAGES = ("features", "proposals", "feedback", "ensemble")
 PARTITIONS = 4

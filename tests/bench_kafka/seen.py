@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from windvane.infra.kafka.clients import ends_of, reading
-from windvane.infra.kafka.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.broker.clients import ends_of, reading
+from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.streams.topics import Topic
 
 Times = np.ndarray

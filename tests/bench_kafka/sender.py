@@ -9,12 +9,12 @@ import msgspec
 import numpy as np
 
 from windvane.agents.factory import AGENTS
-from windvane.infra.kafka import layout
-from windvane.infra.kafka.clients import new_producer
-from windvane.infra.kafka.replayer import decided
-from windvane.infra.kafka.settings import KafkaSettings, partition_of
-from windvane.metamodel.config import TradingConfig, digest
-from windvane.metamodel.market import Market, simulate
+from windvane.infra.kafka.broker import layout
+from windvane.infra.kafka.broker.clients import new_producer
+from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.tools.replayer import decided
+from windvane.metamodel.base.config import TradingConfig, digest
+from windvane.metamodel.simulation.market import Market, simulate
 from windvane.streams.codec import cuts, to_json
 from windvane.streams.events import BookClosed, BookOpened, Event, Ticks
 from windvane.streams.topics import TICKS

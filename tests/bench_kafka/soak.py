@@ -14,8 +14,8 @@ from rig import PARTITIONS, Pipeline, books_apart, new_prefix
 from seen import rows_in
 from sender import Load
 
-from windvane.infra.kafka.clients import ends_of, reading
-from windvane.infra.kafka.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.broker.clients import ends_of, reading
+from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.streams.topics import DECISIONS, TICKS
 
 EVERY_SECONDS = 5.0

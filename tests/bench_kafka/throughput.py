@@ -12,8 +12,8 @@ from aiokafka import TopicPartition
 from rig import PARTITIONS, Pipeline, books_apart, new_prefix, windvane
 from seen import Watch, blank, places_of
 
-from windvane.infra.kafka.clients import reading
-from windvane.infra.kafka.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.broker.clients import reading
+from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.streams.topics import DECISIONS, TICKS
 
 _QUIET_SECONDS = 90.0

@@ -13,8 +13,8 @@ from chaos import compare, failpoints, moving, random_kills, short, timed
 from chaos.cluster import ChaosError, Cluster, Kill
 from chaos.compare import Verdict
 from chaos.report import say
-from windvane.infra.kafka.settings import KafkaSettings
-from windvane.infra.warmup import warm_up
+from windvane.infra.kafka.broker.settings import KafkaSettings
+from windvane.infra.runs.warmup import warm_up
 
 
 class Asked(NamedTuple):

@@ -14,8 +14,8 @@ from chaos.processes import Process
 from chaos.report import say
 from chaos.watch import Watch
 from windvane.agents.factory import AGENTS
-from windvane.infra.kafka import layout
-from windvane.infra.kafka.settings import KafkaSettings
+from windvane.infra.kafka.broker import layout
+from windvane.infra.kafka.broker.settings import KafkaSettings
 
 STAGES = ("features", "proposals", "feedback", "ensemble")
 _POLL_SECONDS = 0.02

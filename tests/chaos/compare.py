@@ -10,12 +10,12 @@ import msgspec
 import numpy as np
 from aiokafka import TopicPartition
 
-from windvane.infra import journal
-from windvane.infra.commands.options import plan_for
-from windvane.infra.kafka.clients import ends_of, reading
-from windvane.infra.kafka.settings import KafkaSettings, partition_of
-from windvane.infra.market import load_market
-from windvane.infra.session import run
+from windvane.infra.cli.options import plan_for
+from windvane.infra.files.market_data import load_market
+from windvane.infra.kafka.broker.clients import ends_of, reading
+from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
+from windvane.infra.runs import journal
+from windvane.infra.runs.backtest import run
 from windvane.streams.codec import from_json
 from windvane.streams.events import Batch, Decisions, Event, Fills, Orders, Statements, join
 from windvane.streams.records import fill_lines, order_lines

@@ -10,9 +10,9 @@ from chaos.cluster import STAGES, ChaosError, Cluster
 from chaos.compare import Verdict, compare, embedded, on_topics
 from chaos.markets import market
 from chaos.report import say
-from windvane.infra.kafka.failpoints import POINTS
-from windvane.infra.kafka.plan import TRANSACTIONAL
-from windvane.metamodel.market import BAR
+from windvane.infra.kafka.worker.failpoints import POINTS
+from windvane.infra.kafka.worker.plan import TRANSACTIONAL
+from windvane.metamodel.simulation.market import BAR
 
 _TICKS_A_SECOND = 250
 _OF_TRANSACTIONS = ("transaction", "recovering")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from windvane.infra.simulated import write_market
+from windvane.infra.training.simulated import write_market
 
 
 def market(folder: Path, rows: int, seed: int) -> Path:

@@ -7,7 +7,7 @@ from chaos.cluster import STAGES, Cluster
 from chaos.compare import Verdict, compare, embedded, on_topics
 from chaos.markets import market
 from chaos.report import say
-from windvane.metamodel.market import BAR
+from windvane.metamodel.simulation.market import BAR
 
 _TICKS_A_SECOND = 150
 

@@ -13,8 +13,8 @@ from chaos.cluster import ChaosError, Cluster
 from chaos.compare import Found, Verdict, compare, embedded, on_topics
 from chaos.markets import market
 from chaos.report import say
-from windvane.infra.kafka.settings import partition_of
-from windvane.metamodel.market import BAR
+from windvane.infra.kafka.broker.settings import partition_of
+from windvane.metamodel.simulation.market import BAR
 
 PARTITIONS = 3
 _PACED = 0.6

@@ -12,12 +12,12 @@ from chaos.cluster import Cluster
 from chaos.compare import Found, Verdict, compare, found_in, on_topics, records
 from chaos.markets import market
 from chaos.report import say
-from windvane.infra.kafka.settings import partition_of
-from windvane.metamodel.config import TradingConfig
-from windvane.metamodel.market import BAR
+from windvane.infra.kafka.broker.settings import partition_of
+from windvane.metamodel.base.config import TradingConfig
+from windvane.metamodel.simulation.market import BAR
 from windvane.streams.codec import from_json
 from windvane.streams.events import BookOpened, Decisions, Event
-from windvane.streams.recorded import as_recorded
+from windvane.streams.testing.recorded import as_recorded
 from windvane.streams.topics import CONTROL, FEATURES, LEARNER, PROPOSALS
 
 _TICKS_A_SECOND = 100

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from windvane.infra.kafka.books import last_seq
-from windvane.infra.kafka.clients import reading
-from windvane.infra.kafka.settings import KafkaSettings
+from windvane.infra.kafka.broker.clients import reading
+from windvane.infra.kafka.broker.settings import KafkaSettings
+from windvane.infra.kafka.tools.books import last_seq
 from windvane.streams.topics import DECISIONS, FEATURES, PROPOSALS, STATEMENTS, TICKS
 
 _TOPICS = (TICKS, FEATURES, PROPOSALS, DECISIONS, STATEMENTS)

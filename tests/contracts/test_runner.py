@@ -13,7 +13,7 @@ from windvane.streams import topics
 from windvane.streams.codec import cuts, to_json
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import Batch, BookClosed, BookOpened, Decisions, Event, Model, Ticks, cut
-from windvane.streams.faults import Log
+from windvane.streams.testing.faults import Log
 from windvane.streams.topics import CONTROL, MODELS, TICKS, Topic
 from windvane.streams.topology import TOPOLOGY
 from windvane.streams.worker import Record, StageWorker

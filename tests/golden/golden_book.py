@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from windvane.agents.factory import AGENTS
-from windvane.metamodel.account import REASONS
-from windvane.metamodel.config import Costs, TradingConfig, WeighingConfig, digest
-from windvane.metamodel.limits import RiskLimits
-from windvane.metamodel.market import BAR, simulate
+from windvane.metamodel.base.account import REASONS
+from windvane.metamodel.base.config import Costs, TradingConfig, WeighingConfig, digest
+from windvane.metamodel.base.limits import RiskLimits
+from windvane.metamodel.simulation.market import BAR, simulate
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import (
     Batch,

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from test_effects import DECIDE, ELSEWHERE, HELD, episode, trained_with
 
-from windvane.infra.sessions.episodes import ensemble, environment
-from windvane.infra.sessions.evaluator import MetaLearningEvaluator
-from windvane.infra.sessions.trainer import MetaLearningEnsembleTrainer
-from windvane.metamodel.config import ConfigError, Costs, TradingConfig, WeighingConfig
-from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble
-from windvane.metamodel.features import FeatureRows
-from windvane.metamodel.limits import RiskLimits
-from windvane.metamodel.meta_config import PARAMETERS, MetaLearningConfig
-from windvane.metamodel.presets import made
+from windvane.infra.training_sessions.episodes import ensemble, environment
+from windvane.infra.training_sessions.evaluator import MetaLearningEvaluator
+from windvane.infra.training_sessions.trainer import MetaLearningEnsembleTrainer
+from windvane.metamodel.base.config import ConfigError, Costs, TradingConfig, WeighingConfig
+from windvane.metamodel.base.limits import RiskLimits
+from windvane.metamodel.features.extractor import FeatureRows
+from windvane.metamodel.settings.meta_config import PARAMETERS, MetaLearningConfig
+from windvane.metamodel.settings.presets import made
+from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
 
 FIXED = {
     "agents",

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from windvane.infra.sessions.episodes import ensemble, environment
-from windvane.infra.sessions.evaluator import MetaLearningEvaluator
-from windvane.infra.sessions.trainer import MetaLearningEnsembleTrainer
-from windvane.metamodel.config import ConfigError
-from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble
-from windvane.metamodel.market import REGIMES
-from windvane.metamodel.meta_config import PARAMETERS, MetaLearningConfig
-from windvane.metamodel.presets import made
-from windvane.metamodel.trade_simulator import Episode, TradeSimulator
+from windvane.infra.training_sessions.episodes import ensemble, environment
+from windvane.infra.training_sessions.evaluator import MetaLearningEvaluator
+from windvane.infra.training_sessions.trainer import MetaLearningEnsembleTrainer
+from windvane.metamodel.base.config import ConfigError
+from windvane.metamodel.base.regimes import REGIMES
+from windvane.metamodel.settings.meta_config import PARAMETERS, MetaLearningConfig
+from windvane.metamodel.settings.presets import made
+from windvane.metamodel.simulation.trade_simulator import Episode, TradeSimulator
+from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
 from windvane.streams.schedule import Schedule
 
 DECIDE: dict[str, tuple[Any, dict[str, Any]]] = {

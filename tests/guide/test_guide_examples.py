@@ -13,7 +13,7 @@ from known_examples import BLOCKS, SIGNATURES, imported
 
 import windvane
 from windvane.agents.rules import VolTrend
-from windvane.infra.sessions.trainer import MetaLearningEnsembleTrainer
+from windvane.infra.training_sessions.trainer import MetaLearningEnsembleTrainer
 
 pytest.importorskip("torch", reason="the examples make states with torch, which is not installed")
 pytestmark = pytest.mark.xdist_group("guide")

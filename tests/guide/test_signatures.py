@@ -10,7 +10,7 @@ import pytest
 from known_examples import BLOCKS, SIGNATURES
 
 import windvane
-from windvane.metamodel.meta_config import MetaLearningConfig
+from windvane.metamodel.settings.meta_config import MetaLearningConfig
 
 
 def _found(name: str) -> Callable[..., Any]:

@@ -12,7 +12,7 @@ from unittest import mock
 import pandas as pd
 import pyarrow.parquet as pq
 
-from windvane.infra.cli import main
+from windvane.infra.cli.main import main
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from simulated_book import config, controls, swaps
-from windvane.infra.journal import FILE
-from windvane.infra.market import Market
-from windvane.infra.session import Plan, run
-from windvane.infra.warmup import warm_up
-from windvane.metamodel.columns import Columns
-from windvane.metamodel.market import BAR, simulate
+from windvane.infra.files.market_data import Market
+from windvane.infra.runs.backtest import Plan, run
+from windvane.infra.runs.journal import FILE
+from windvane.infra.runs.warmup import warm_up
+from windvane.metamodel.data.columns import Columns
+from windvane.metamodel.simulation.market import BAR, simulate
 
 ROWS = 6000
 DEADLINE = 60.0

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from windvane.infra.outputs import Facts
-from windvane.metamodel.config import TradingConfig
+from windvane.infra.report import Facts
+from windvane.metamodel.base.config import TradingConfig
 from windvane.streams import events as ev
 
 DAY = 86_400_000_000_000

@@ -8,8 +8,8 @@ import numpy as np
 from running import PARTITIONS
 
 from simulated_book import config, opening, ticks
-from windvane.infra.kafka.settings import partition_of
-from windvane.infra.kafka.signing import sign
+from windvane.infra.kafka.broker.settings import partition_of
+from windvane.infra.kafka.broker.signing import sign
 from windvane.streams.codec import from_json, to_json
 from windvane.streams.events import BookClosed, BookOpened, Control, Proposals, Ticks, cut
 from windvane.streams.topics import (

@@ -14,8 +14,8 @@ import pytest
 from broker import Broker, distribution
 from installed import KAFKA, RIGHT, TRAIN, Installed, add, install
 
-from windvane.infra.kafka import layout
-from windvane.infra.kafka.settings import KafkaSettings
+from windvane.infra.kafka.broker import layout
+from windvane.infra.kafka.broker.settings import KafkaSettings
 
 _HOW_TO_GET_ONE = (
     "no Kafka: set KAFKA_BOOTSTRAP=HOST:PORT to a broker that may be written to, start a Docker engine, "

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from simulated_book import config, opening, plain_run, ticks
-from windvane.infra.kafka.clients import new_producer
-from windvane.infra.kafka.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.broker.clients import new_producer
+from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.streams.events import Orders
 from windvane.streams.records import order_lines
 from windvane.streams.topics import ORDERS, Topic

@@ -6,7 +6,7 @@ import numpy as np
 from running import PARTITIONS, put, records
 
 from simulated_book import config, opening, plain_run, ticks
-from windvane.infra.kafka.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.streams.codec import from_json, to_json
 from windvane.streams.events import BookClosed, Decisions, Orders, cut
 from windvane.streams.records import order_lines

@@ -16,11 +16,11 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from windvane.agents.factory import AGENTS
-from windvane.infra.kafka.clients import ends_of, new_producer, reading
-from windvane.infra.kafka.plain import run_plain
-from windvane.infra.kafka.plan import plan_of
-from windvane.infra.kafka.settings import KafkaSettings, partition_of
-from windvane.infra.monitoring.metrics import WorkerMetrics
+from windvane.infra.kafka.broker.clients import ends_of, new_producer, reading
+from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.worker.plain import run_plain
+from windvane.infra.kafka.worker.plan import plan_of
+from windvane.infra.telemetry.metrics import WorkerMetrics
 from windvane.streams.stage import Trainer
 from windvane.streams.topics import Topic
 

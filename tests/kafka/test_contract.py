@@ -18,9 +18,9 @@ from running import PARTITIONS, inside, put, records
 
 from contracted import RESULTS, batches, book, events_of, reference, until
 from simulated_book import outputs, same
-from windvane.infra.kafka import layout
-from windvane.infra.kafka.settings import KafkaSettings, partition_of
-from windvane.infra.kafka.signing import sign
+from windvane.infra.kafka.broker import layout
+from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.broker.signing import sign
 from windvane.streams import topics
 from windvane.streams.codec import cuts, to_json
 from windvane.streams.events import (

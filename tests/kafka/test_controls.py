@@ -15,10 +15,10 @@ from running import inside, records
 from running import put as write
 
 from simulated_book import config, opening, plain_run, ticks
-from windvane.infra.kafka.obeying import Outcome, outcome
-from windvane.infra.kafka.ordering import order
-from windvane.infra.kafka.settings import KafkaSettings, partition_of
-from windvane.infra.kafka.signing import sign, verified
+from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.broker.signing import sign, verified
+from windvane.infra.kafka.tools.controls import order
+from windvane.infra.kafka.tools.obeying import Outcome, outcome
 from windvane.streams.codec import from_json, to_json
 from windvane.streams.events import Control, DeadLetter, Decisions, cut
 from windvane.streams.topics import CONTROL, DEAD_LETTERS, DECISIONS, TICKS

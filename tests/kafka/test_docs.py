@@ -18,8 +18,8 @@ import numpy as np
 from broker import ROOT
 from installed import Installed
 
-from windvane.infra.kafka.books import known_books
-from windvane.infra.kafka.settings import KafkaSettings
+from windvane.infra.kafka.broker.settings import KafkaSettings
+from windvane.infra.kafka.tools.books import known_books
 
 PAGES = ("README.md", "docs/kafka.md", "docs/subscribers.md", "docs/operations.md")
 OTHERS = {"python", "json", "javascript"}

@@ -15,8 +15,8 @@ from aiokafka import TopicPartition
 from jsonschema import Draft202012Validator
 from order_log import lines, many, write
 
-from windvane.infra.kafka.clients import ends_of, new_reader
-from windvane.infra.kafka.settings import KafkaSettings
+from windvane.infra.kafka.broker.clients import ends_of, new_reader
+from windvane.infra.kafka.broker.settings import KafkaSettings
 from windvane.infra.schemas.messages import documents
 from windvane.streams.records import Fill
 from windvane.streams.topics import FILLS

@@ -12,9 +12,9 @@ from bad_records import BAD, BOOK, HERE, Bad
 from running import PARTITIONS, STAGES, inside, put, records
 
 from simulated_book import config, controls, opening, plain_run, ticks
-from windvane.infra.kafka import layout
-from windvane.infra.kafka.settings import KafkaSettings
-from windvane.infra.kafka.signing import sign
+from windvane.infra.kafka.broker import layout
+from windvane.infra.kafka.broker.settings import KafkaSettings
+from windvane.infra.kafka.broker.signing import sign
 from windvane.streams import topics
 from windvane.streams.codec import from_json, to_json
 from windvane.streams.events import (

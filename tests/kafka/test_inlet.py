@@ -10,8 +10,8 @@ from aiokafka import TopicPartition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from windvane.infra.kafka import inlet as inlets
-from windvane.infra.kafka.inlet import Delivered, DeliveredInlet
+from windvane.infra.kafka.worker import inlet as inlets
+from windvane.infra.kafka.worker.inlet import Delivered, DeliveredInlet
 
 ONE, OTHER = TopicPartition("ticks", 0), TopicPartition("features", 0)
 PLACES = (ONE, OTHER)

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from installed import KAFKA, RIGHT, TRAIN, USER, Installed
 
-from windvane.infra.commands.doctor import _EXTRAS
-from windvane.infra.kafka.faust_app import build
-from windvane.infra.kafka.plan import plan_of
-from windvane.infra.kafka.settings import KafkaSettings
-from windvane.infra.monitoring.metrics import WorkerMetrics
+from windvane.infra.cli.doctor import _EXTRAS
+from windvane.infra.kafka.broker.settings import KafkaSettings
+from windvane.infra.kafka.worker.faust_app import build
+from windvane.infra.kafka.worker.plan import plan_of
+from windvane.infra.telemetry.metrics import WorkerMetrics
 
 
 @pytest.mark.xdist_group("kafka-2")
@@ -45,7 +45,9 @@ class TestWithoutExtras:
         assert f"none yet in {core.work / '.local/state/windvane/stages'}\n" in told
 
     def test_its_sources_are_its_own(self, core: Installed) -> None:
-        told = core.run("python", "-c", "import windvane.metamodel.members as m; print(m.__file__)").stdout
+        told = core.run(
+            "python", "-c", "import windvane.metamodel.learning.members as m; print(m.__file__)"
+        ).stdout
         assert told.startswith(str(core.venv))
 
 

@@ -9,8 +9,8 @@ from broker import Broker
 from plain_books import BOOKS, ROWS, decided, orders_are_right, send
 from running import PARTITIONS, inside
 
-from windvane.infra.kafka import layout
-from windvane.infra.kafka.settings import KafkaSettings
+from windvane.infra.kafka.broker import layout
+from windvane.infra.kafka.broker.settings import KafkaSettings
 
 
 def _outage(home: Path, folder: Path, seconds: float) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from chaos import short
 from chaos.cluster import Cluster, table
-from windvane.infra.kafka.settings import KafkaSettings
-from windvane.infra.warmup import warm_up
+from windvane.infra.kafka.broker.settings import KafkaSettings
+from windvane.infra.runs.warmup import warm_up
 
 
 @pytest.fixture

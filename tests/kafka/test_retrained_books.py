@@ -8,7 +8,7 @@ import numpy as np
 from running import PARTITIONS, inside, put, records
 
 from retrained_book import EVERY, LAG, FakeTrainer, Now, events
-from windvane.infra.kafka.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.streams.codec import from_json, to_json
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import (

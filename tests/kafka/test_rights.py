@@ -15,10 +15,10 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from broker import ROOT, Broker
 
 from simulated_book import config, opening
-from windvane.infra.kafka import layout
-from windvane.infra.kafka.obeying import outcome
-from windvane.infra.kafka.ordering import order
-from windvane.infra.kafka.settings import KafkaSettings, SettingsError, partition_of, reachable
+from windvane.infra.kafka.broker import layout
+from windvane.infra.kafka.broker.settings import KafkaSettings, SettingsError, partition_of, reachable
+from windvane.infra.kafka.tools.controls import order
+from windvane.infra.kafka.tools.obeying import outcome
 from windvane.streams.codec import to_json
 from windvane.streams.topics import DEAD_LETTERS
 from windvane.streams.topology import TOPOLOGY

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from windvane.infra.kafka.settings import _VARIABLES, KafkaSettings, SettingsError, partition_of
+from windvane.infra.kafka.broker.settings import _VARIABLES, KafkaSettings, SettingsError, partition_of
 
 SASL = {
     "WINDVANE_KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from windvane.infra.kafka.settings import KafkaSettings
-from windvane.infra.kafka.signing import guard, sign, verified
+from windvane.infra.kafka.broker.settings import KafkaSettings
+from windvane.infra.kafka.broker.signing import guard, sign, verified
 from windvane.streams.codec import WireError, from_json, to_json
 from windvane.streams.events import Control, Model
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from running import PARTITIONS, put, records
 
-from windvane.infra.kafka import layout
-from windvane.infra.kafka.layout import SNAPSHOTS
-from windvane.infra.kafka.settings import KafkaSettings
-from windvane.infra.kafka.snapshots import FolderStore, SnapshotStore, TopicStore
+from windvane.infra.kafka.broker import layout
+from windvane.infra.kafka.broker.layout import SNAPSHOTS
+from windvane.infra.kafka.broker.settings import KafkaSettings
+from windvane.infra.kafka.broker.snapshots import FolderStore, SnapshotStore, TopicStore
 from windvane.streams.stage import StateError
 
 T = TypeVar("T")

@@ -10,10 +10,10 @@ from cli_harness import windvane
 from running import Process
 
 from windvane.agents.kernel import cache_folder
-from windvane.infra.kafka import layout
-from windvane.infra.kafka.settings import KafkaSettings
-from windvane.infra.kafka.states import check_none_left, folder_of, users_folder
-from windvane.metamodel.config import ConfigError
+from windvane.infra.kafka.broker import layout
+from windvane.infra.kafka.broker.settings import KafkaSettings
+from windvane.infra.kafka.broker.states import check_none_left, folder_of, users_folder
+from windvane.metamodel.base.config import ConfigError
 
 
 @pytest.fixture
@@ -48,7 +48,9 @@ def test_doctor_names_it(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_who_has_no_home_is_asked_for_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("windvane.infra.kafka.states.user_state_path", lambda *a, **k: Path("~/.local/state"))
+    monkeypatch.setattr(
+        "windvane.infra.kafka.broker.states.user_state_path", lambda *a, **k: Path("~/.local/state")
+    )
     with pytest.raises(ConfigError, match=r"no home folder .* give --state FOLDER, or set WINDVANE_STATE$"):
         folder_of(None)
 

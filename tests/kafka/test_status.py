@@ -13,11 +13,11 @@ from cli_harness import refusal, windvane
 
 from simulated_book import Recorded, config, opening, plain_run, ticks
 from windvane.agents.program import Program
-from windvane.infra.kafka.clients import new_producer, reading
-from windvane.infra.kafka.settings import KafkaSettings, partition_of
-from windvane.infra.monitoring.groups import client_id
-from windvane.infra.monitoring.status import Limits, watching
-from windvane.infra.monitoring.tails import FIRST_WINDOW, read_tails, spans
+from windvane.infra.kafka.broker.clients import new_producer, reading
+from windvane.infra.kafka.broker.groups import client_id
+from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.broker.tails import FIRST_WINDOW, read_tails, spans
+from windvane.infra.status.status import Limits, watching
 from windvane.streams import topics as names
 from windvane.streams.codec import cuts, to_json
 from windvane.streams.events import (

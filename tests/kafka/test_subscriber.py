@@ -18,11 +18,11 @@ from cli_harness import refusal, windvane
 from order_log import PARTITIONS, lines, many, write
 
 from windvane import OrderSubscriber
-from windvane.infra.kafka import layout
-from windvane.infra.kafka.bookmark import BookmarkError
-from windvane.infra.kafka.clients import new_producer
-from windvane.infra.kafka.settings import KafkaSettings, partition_of
-from windvane.infra.kafka.subscriber import SubscriberError, expired
+from windvane.infra.kafka.broker import layout
+from windvane.infra.kafka.broker.clients import new_producer
+from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.tools.bookmark import BookmarkError
+from windvane.infra.kafka.tools.subscriber import SubscriberError, expired
 from windvane.streams.records import Order
 from windvane.streams.topics import ORDERS
 
@@ -31,7 +31,7 @@ GHOST = [b'{"id":"this was never committed"}']
 
 def command(settings: KafkaSettings, *words: object) -> list[str]:
     """The command in a process of its own: stdout is bytes there."""
-    code = "from windvane.infra.cli import main; main()"
+    code = "from windvane.infra.cli.main import main; main()"
     at = ("--bootstrap", settings.bootstrap, "--prefix", settings.prefix)
     return [sys.executable, "-c", code, "orders", *at, *map(str, words)]
 

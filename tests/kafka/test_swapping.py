@@ -14,17 +14,17 @@ from running import PARTITIONS, Inside, inside, put, records
 from retrained_book import FakeTrainer, events, settings
 from simulated_book import config, controls, learner, opening, same, swaps, table
 from simulated_book import ticks as market
-from windvane.infra.journal import JournalWriter
-from windvane.infra.kafka.history import of_journal
-from windvane.infra.kafka.obeying import NotObeyedError, Outcome
-from windvane.infra.kafka.replayer import send
-from windvane.infra.kafka.settings import KafkaSettings, partition_of
-from windvane.infra.kafka.signing import guard
-from windvane.infra.kafka.standing import UnknownBookError
-from windvane.infra.kafka.swapping import load_meta_models
-from windvane.metamodel import weights
-from windvane.metamodel.members import predictor
-from windvane.metamodel.weights import WeightsError
+from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.broker.signing import guard
+from windvane.infra.kafka.tools.history import of_journal
+from windvane.infra.kafka.tools.obeying import NotObeyedError, Outcome
+from windvane.infra.kafka.tools.replayer import send
+from windvane.infra.kafka.tools.standing import UnknownBookError
+from windvane.infra.kafka.tools.swapping import load_meta_models
+from windvane.infra.runs.journal import JournalWriter
+from windvane.metamodel.base import weights
+from windvane.metamodel.base.weights import WeightsError
+from windvane.metamodel.learning.members import predictor
 from windvane.streams.codec import from_json, to_json
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import Control, Decisions, Event, Model, Orders, Statements, Ticks, cut, join

@@ -13,13 +13,13 @@ from running import PARTITIONS, Inside, inside, put, records
 
 from simulated_book import config, opening, ticks
 from windvane.agents.factory import AGENTS
-from windvane.infra.kafka import partition
-from windvane.infra.kafka.clients import ends_of, new_producer, reading
-from windvane.infra.kafka.settings import KafkaSettings, partition_of
-from windvane.infra.monitoring.metrics import WorkerMetrics
-from windvane.infra.monitoring.names import GAUGE, METRICS
-from windvane.infra.warmup import warm_up
-from windvane.metamodel.config import SECOND, TradingConfig
+from windvane.infra.kafka.broker.clients import ends_of, new_producer, reading
+from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.worker import partition
+from windvane.infra.runs.warmup import warm_up
+from windvane.infra.telemetry.metrics import WorkerMetrics
+from windvane.infra.telemetry.names import GAUGE, METRICS
+from windvane.metamodel.base.config import SECOND, TradingConfig
 from windvane.streams.codec import from_json, to_json
 from windvane.streams.events import BookClosed, Decisions, Proposals, Statements, cut, join
 from windvane.streams.topics import DECISIONS, PROPOSALS, STATEMENTS, TICKS, Topic
@@ -34,8 +34,8 @@ SILENT = config(closing="timed", round_timeout=3600 * SECOND, quorum_lag=100, ag
 
 STILL = {
     "windvane_waiting_seconds": "nobody waits for 10 s; the next test",
-    "windvane_order_latency_seconds": "the ticks are history; tests/infra/test_monitoring.py",
-    "windvane_flagged_rows_total": "all rows are good; tests/infra/test_monitoring.py",
+    "windvane_order_latency_seconds": "the ticks are history; tests/infra/telemetry/test_monitoring.py",
+    "windvane_flagged_rows_total": "all rows are good; tests/infra/telemetry/test_monitoring.py",
 }
 """Metrics that do not move in this run: why, and where they are seen to."""
 

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from broker import Broker
 
-from windvane.infra.kafka import layout
-from windvane.infra.kafka.settings import ANSWER_SECONDS, KafkaSettings, SettingsError, reachable
+from windvane.infra.kafka.broker import layout
+from windvane.infra.kafka.broker.settings import ANSWER_SECONDS, KafkaSettings, SettingsError, reachable
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import MessageSizeTooLargeError
 from cli_harness import refusal, windvane
 
-from windvane.infra.kafka import layout
-from windvane.infra.kafka.admin import AIOKafkaAdminClient, Setup
-from windvane.infra.kafka.settings import KafkaSettings
+from windvane.infra.kafka.broker import layout
+from windvane.infra.kafka.broker.admin import AIOKafkaAdminClient, Setup
+from windvane.infra.kafka.broker.settings import KafkaSettings
 from windvane.streams.topics import TICKS, TOPICS
 
 ALL = {*(t.name for t in TOPICS), layout.SNAPSHOTS}

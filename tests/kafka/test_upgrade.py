@@ -13,13 +13,13 @@ from running import inside, put, records
 from retrained_book import Now
 from simulated_book import config, opening, ticks
 from windvane.agents.program import Program
-from windvane.infra.kafka import layout
-from windvane.infra.kafka.clients import ends_of, reading
-from windvane.infra.kafka.partition import PartitionHost
-from windvane.infra.kafka.plan import plan_of
-from windvane.infra.kafka.settings import KafkaSettings
-from windvane.infra.kafka.snapshots import FolderStore
-from windvane.infra.monitoring.metrics import WorkerMetrics
+from windvane.infra.kafka.broker import layout
+from windvane.infra.kafka.broker.clients import ends_of, reading
+from windvane.infra.kafka.broker.settings import KafkaSettings
+from windvane.infra.kafka.broker.snapshots import FolderStore
+from windvane.infra.kafka.worker.partition import PartitionHost
+from windvane.infra.kafka.worker.plan import plan_of
+from windvane.infra.telemetry.metrics import WorkerMetrics
 from windvane.streams import stored
 from windvane.streams.codec import to_json
 from windvane.streams.events import BookClosed, Decisions, cut

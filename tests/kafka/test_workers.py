@@ -15,10 +15,10 @@ from cli_harness import refusal, windvane
 from plain_books import BOOKS, ROWS, decided, orders_are_right, send
 from running import PARTITIONS, STAGES, Process, inside, put, records
 
-from windvane.infra.kafka import layout
-from windvane.infra.kafka.settings import KafkaSettings
-from windvane.infra.kafka.signing import sign
-from windvane.infra.kafka.snapshots import FolderStore
+from windvane.infra.kafka.broker import layout
+from windvane.infra.kafka.broker.settings import KafkaSettings
+from windvane.infra.kafka.broker.signing import sign
+from windvane.infra.kafka.broker.snapshots import FolderStore
 from windvane.streams.codec import from_json, to_json
 from windvane.streams.events import Control, DeadLetter
 from windvane.streams.topics import CONTROL, DEAD_LETTERS, FEATURES

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from windvane.metamodel.config import Costs, TradingConfig
-from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble, Round
-from windvane.metamodel.limits import RiskLimits
+from windvane.metamodel.base.config import Costs, TradingConfig
+from windvane.metamodel.base.limits import RiskLimits
+from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble, Round
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND

@@ -4,7 +4,7 @@ import math
 from fractions import Fraction
 from typing import NamedTuple
 
-from windvane.metamodel.config import TradingConfig
+from windvane.metamodel.base.config import TradingConfig
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from windvane.metamodel.config import Costs, TradingConfig
-from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble
-from windvane.metamodel.limits import RiskLimits
-from windvane.metamodel.risk import GATES
+from windvane.metamodel.base.config import Costs, TradingConfig
+from windvane.metamodel.base.limits import RiskLimits
+from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
+from windvane.metamodel.trading.risk import GATES
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from simulated_book import config, opening, same, table
-from windvane.metamodel.features import NAMES
+from windvane.metamodel.features.extractor import NAMES
 from windvane.streams import events as ev
 from windvane.streams.codec import (
     BY_NAME,

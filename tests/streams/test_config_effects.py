@@ -14,9 +14,9 @@ import pytest
 
 from retrained_book import FakeTrainer
 from simulated_book import config, opening, ticks
-from windvane.metamodel.config import ConfigError, Costs, TradingConfig, WeighingConfig
-from windvane.metamodel.ensemble import MetaLearningRiskManagedEnsemble
-from windvane.metamodel.limits import RiskLimits
+from windvane.metamodel.base.config import ConfigError, Costs, TradingConfig, WeighingConfig
+from windvane.metamodel.base.limits import RiskLimits
+from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.events import BookClosed, BookOpened, DeadLetter, Event, Features, Orders, Ticks

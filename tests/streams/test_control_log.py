@@ -16,7 +16,7 @@ from windvane.streams.ensemble_book import upcast_v1_v2
 from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.events import BookClosed, Control, DeadLetter, Decisions, Event, join
 from windvane.streams.models import swap_to
-from windvane.streams.recorded import as_recorded
+from windvane.streams.testing.recorded import as_recorded
 from windvane.streams.topics import CONTROL, FEATURES, MODELS
 from windvane.streams.topology import TOPOLOGY
 from windvane.streams.worker import Checks, StageWorker

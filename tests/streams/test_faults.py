@@ -10,8 +10,8 @@ import pytest
 from simulated_book import config, opening, ordered, plain_run, spoil, table, ticks
 from windvane.streams.codec import cuts, from_json, to_json
 from windvane.streams.events import Batch, BookClosed, DeadLetter, Event, Fills, Model, Orders, cut
-from windvane.streams.faults import Faults, FaultyRunner
 from windvane.streams.records import fill_lines, order_lines, seq_of_line
+from windvane.streams.testing.faults import Faults, FaultyRunner
 from windvane.streams.topics import CONTROL, DEAD_LETTERS, DECISIONS, FILLS, MODELS, ORDERS, STATEMENTS, TICKS
 
 ROWS = 1300

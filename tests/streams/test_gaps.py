@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from simulated_book import config, opening, plain_run, same, table, ticks
-from windvane.metamodel.config import Costs
+from windvane.metamodel.base.config import Costs
 from windvane.streams import topics
 from windvane.streams.books import EARLY_RECORDS
 from windvane.streams.embedded import EmbeddedRunner

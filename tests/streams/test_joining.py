@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from simulated_book import Recorded, Table, config, full_book, opening, outputs, plain_run, same, swaps, table
-from windvane.metamodel.config import WeighingConfig
+from windvane.metamodel.base.config import WeighingConfig
 from windvane.streams.events import (
     Batch,
     BookClosed,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulated_book import config, opening, ticks
-from windvane.metamodel.limits import RiskLimits
+from windvane.metamodel.base.limits import RiskLimits
 from windvane.streams.codec import from_json, to_json
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import (

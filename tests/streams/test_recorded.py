@@ -11,7 +11,7 @@ from windvane.streams.events import (
     Event,
     cut,
 )
-from windvane.streams.recorded import as_recorded
+from windvane.streams.testing.recorded import as_recorded
 from windvane.streams.topics import CONTROL, LEARNER, MODELS, PROPOSALS
 
 

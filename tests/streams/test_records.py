@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 
-from windvane.metamodel.account import REASONS
+from windvane.metamodel.base.account import REASONS
 from windvane.streams.events import Fills, Orders
 from windvane.streams.records import each_fill, each_order, rfc3339
 

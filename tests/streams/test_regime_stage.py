@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from simulated_book import config, full_book, opening, plain_run, same, table, ticks
-from windvane.metamodel.features import WARMUP
-from windvane.metamodel.regime import MarketRegimeClassifier, shipped
+from windvane.metamodel.features.extractor import WARMUP
+from windvane.metamodel.regimes.classifier import MarketRegimeClassifier, shipped
 from windvane.streams.codec import pack, unpack
 from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.events import (

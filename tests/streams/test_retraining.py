@@ -22,8 +22,8 @@ from retrained_book import (
     updates,
 )
 from simulated_book import Recorded, outputs, same
-from windvane.metamodel import weights
-from windvane.metamodel.members import MEMBERS
+from windvane.metamodel.base import weights
+from windvane.metamodel.learning.members import MEMBERS
 from windvane.streams import topics
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.ensemble_stage import EnsembleStage

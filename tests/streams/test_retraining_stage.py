@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from retrained_book import EVERY, ROWS, VERSIONS, FakeTrainer, cuts, events, inputs, reference, run, updates
-from windvane.metamodel import weights
+from windvane.metamodel.base import weights
 from windvane.streams import topics
 from windvane.streams.codec import to_json
 from windvane.streams.events import (

@@ -22,7 +22,7 @@ from swapped_book import (
     swapped,
     there_and_back,
 )
-from windvane.metamodel.members import MEMBERS
+from windvane.metamodel.learning.members import MEMBERS
 from windvane.streams import topics
 from windvane.streams.codec import to_json
 from windvane.streams.embedded import EmbeddedRunner
@@ -39,7 +39,7 @@ from windvane.streams.events import (
     Ticks,
     cut,
 )
-from windvane.streams.recorded import as_recorded
+from windvane.streams.testing.recorded import as_recorded
 from windvane.streams.topology import TOPOLOGY
 from windvane.streams.worker import MOST_MODEL_BYTES, Checks, StageWorker
 

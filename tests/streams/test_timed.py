@@ -7,8 +7,8 @@ import pytest
 from timed_book import BOTH, FIRST, LOCKSTEP, NAMES, NONE, ONE, ROWS, Book, source
 
 from simulated_book import config, controls, opening, same, table
-from windvane.metamodel.config import WeighingConfig
-from windvane.metamodel.risk import GATES
+from windvane.metamodel.base.config import WeighingConfig
+from windvane.metamodel.trading.risk import GATES
 from windvane.streams.events import (
     BookClosed,
     Control,

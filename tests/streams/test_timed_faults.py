@@ -23,11 +23,11 @@ from windvane.streams.events import (
     cut,
     join,
 )
-from windvane.streams.faults import Faults, FaultyRunner
 from windvane.streams.proposals_stage import proposals_of
-from windvane.streams.recorded import as_recorded
 from windvane.streams.records import fill_lines, order_lines
 from windvane.streams.stage import Stage
+from windvane.streams.testing.faults import Faults, FaultyRunner
+from windvane.streams.testing.recorded import as_recorded
 from windvane.streams.topics import (
     CONTROL,
     DEAD_LETTERS,

@@ -18,10 +18,10 @@ from windvane.streams.events import (
     Ticks,
     cut,
 )
-from windvane.streams.faults import Log
 from windvane.streams.proposals_stage import proposals_of
 from windvane.streams.records import order_lines, seq_of_line
 from windvane.streams.stage import Stage, StateError
+from windvane.streams.testing.faults import Log
 from windvane.streams.topics import (
     CONTROL,
     DEAD_LETTERS,

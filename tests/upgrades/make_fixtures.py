@@ -30,18 +30,18 @@ import orjson
 from release_books import EARLIER, RECORD, ROWS, STOP, Log, Pipeline, inputs
 
 from windvane.agents.kernel import code_digest
-from windvane.infra import session
-from windvane.infra.kafka.plan import plan_of
-from windvane.infra.kafka.settings import KafkaSettings
-from windvane.infra.market import load_market
-from windvane.infra.sessions.checkpoints import read
-from windvane.infra.sessions.trainer import MetaLearningEnsembleTrainer
-from windvane.infra.simulated import write_market
-from windvane.metamodel.config import Costs, TradingConfig, digest
-from windvane.metamodel.ensemble import MetaLearningEnsembleManager
-from windvane.metamodel.learned import load
-from windvane.metamodel.limits import RiskLimits
-from windvane.metamodel.presets import PRESETS, made
+from windvane.infra.files.market_data import load_market
+from windvane.infra.kafka.broker.settings import KafkaSettings
+from windvane.infra.kafka.worker.plan import plan_of
+from windvane.infra.runs import backtest as session
+from windvane.infra.training.simulated import write_market
+from windvane.infra.training_sessions.checkpoints import read
+from windvane.infra.training_sessions.trainer import MetaLearningEnsembleTrainer
+from windvane.metamodel.base.config import Costs, TradingConfig, digest
+from windvane.metamodel.base.limits import RiskLimits
+from windvane.metamodel.learning.learned import load
+from windvane.metamodel.settings.presets import PRESETS, made
+from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
 from windvane.streams.codec import from_json, to_json
 from windvane.streams.events import Batch, Decisions
 from windvane.streams.topics import FEATURES, PROPOSALS

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from releases import HOME, of_pipeline
 
-from windvane.metamodel.config import Costs, TradingConfig, digest
+from windvane.metamodel.base.config import Costs, TradingConfig, digest
 from windvane.streams.codec import from_json
 from windvane.streams.events import BookOpened, DeadLetter
 from windvane.streams.features_stage import FeaturesStage
@@ -14,7 +14,7 @@ from windvane.streams.features_stage import FeaturesStage
 TOLD = json.loads((HOME / "settings.json").read_text())
 RULE = (
     "a default of what decides results has changed, so books that were opened without the setting mean something "
-    "else now: set what new books are to have in metamodel/presets.py, and see docs/upgrading.md"
+    "else now: set what new books are to have in metamodel/settings/presets.py, and see docs/upgrading.md"
 )
 
 

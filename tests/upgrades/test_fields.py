@@ -12,7 +12,15 @@ from releases import of_pipeline
 from test_going_on import assert_as_the_release, make, stages
 
 from simulated_book import config, opening, ticks
-from windvane.metamodel.upgrading import Saved, Upcast, UpgradeError, as_new, check_fields, upcast, version_of
+from windvane.metamodel.base.upgrading import (
+    Saved,
+    Upcast,
+    UpgradeError,
+    as_new,
+    check_fields,
+    upcast,
+    version_of,
+)
 from windvane.streams.codec import pack, unpack
 from windvane.streams.ensemble_book import EnsembleBook
 from windvane.streams.ensemble_stage import EnsembleStage

@@ -10,17 +10,19 @@ from cli_harness import windvane
 from releases import HOME, archive, close_to, unpacked
 
 from windvane.agents.kernel import this_program
-from windvane.infra import journal, session
-from windvane.infra.market import load_market
-from windvane.infra.sessions import checkpoints
-from windvane.infra.sessions.episodes import ensemble, environment
-from windvane.infra.sessions.evaluator import MetaLearningEvaluator
-from windvane.metamodel import learned, weights
-from windvane.metamodel.config import WeighingConfig
-from windvane.metamodel.ensemble import MetaLearningEnsembleManager
-from windvane.metamodel.members import predictor
-from windvane.metamodel.presets import made
-from windvane.metamodel.weights import WeightsError
+from windvane.infra.files.market_data import load_market
+from windvane.infra.runs import backtest as session
+from windvane.infra.runs import journal
+from windvane.infra.training_sessions import checkpoints
+from windvane.infra.training_sessions.episodes import ensemble, environment
+from windvane.infra.training_sessions.evaluator import MetaLearningEvaluator
+from windvane.metamodel.base import weights
+from windvane.metamodel.base.config import WeighingConfig
+from windvane.metamodel.base.weights import WeightsError
+from windvane.metamodel.learning import learned
+from windvane.metamodel.learning.members import predictor
+from windvane.metamodel.settings.presets import made
+from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
 from windvane.streams.events import Fills, Orders
 from windvane.streams.records import fill_lines, order_lines
 

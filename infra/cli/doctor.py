@@ -1,0 +1,107 @@
+"""windvane doctor: what is there, what is missing, and what it would be needed for."""
+
+from pathlib import Path
+
+import typer
+
+_EXTRAS = {
+    "kafka": (("aiohttp", "aiokafka", "faust", "prometheus_client"), "Kafka mode"),
+    "train": (("torch",), "training of models"),
+}
+_NEEDED = (
+    "numpy",
+    "numba",
+    "msgspec",
+    "orjson",
+    "pandas",
+    "pyarrow",
+    "plotly",
+    "empyrical",
+    "platformdirs",
+    "psutil",
+    "scipy",
+)
+
+
+def sentence_of(module: str | None) -> str | None:
+    """What to install where this module of an extra is missing; None where it is of none."""
+    for extra, (names, purpose) in _EXTRAS.items():
+        if module is not None and module.partition(".")[0] in names:
+            return f"{purpose} needs more libraries: pip install 'windvane[{extra}]'"
+    return None
+
+
+def _there(name: str) -> bool:
+    """Whether a module can be imported; some replace themselves on import, and have no spec then."""
+    import importlib.util
+    import sys
+
+    return name in sys.modules or importlib.util.find_spec(name) is not None
+
+
+def doctor() -> None:
+    """Tell what this installation can do; exit code 1 where a backtest could not run."""
+    import os
+    import platform
+    import sys
+
+    from windvane.agents.program import VERSION
+    from windvane.infra.runs.progress import say
+
+    missing = [name for name in _NEEDED if not _there(name)]
+    say(f"windvane {VERSION}")
+    say(f"Python {platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores")
+    if missing:
+        say(f"missing: {', '.join(missing)}: run `pip install windvane` again")
+        raise typer.Exit(1)
+    say("backtest, replay, simulate: ready")
+    for extra, (names, purpose) in _EXTRAS.items():
+        absent = [name for name in names if not _there(name)]
+        state = (
+            "libraries installed"
+            if not absent
+            else f"missing {', '.join(absent)}: pip install 'windvane[{extra}]'"
+        )
+        say(f"{purpose}: {state}")
+    say(f"states of stages: {_states()}")
+    from windvane.agents.kernel import cache_folder, compiled_before, this_program
+
+    folder = cache_folder()
+    state = "compiled" if compiled_before() else "not compiled yet, the first run takes about a minute longer"
+    say(f"kernels: {state} ({folder})")
+    say(f"what it computes is recorded as computed by {this_program()}")
+    if not _writable(folder):
+        say(
+            f"{folder} cannot be written, so every run compiles anew: set WINDVANE_CACHE to a folder that can"
+        )
+        sys.stderr.flush()
+        raise typer.Exit(1)
+
+
+def _states() -> str:
+    """Where stages on Kafka keep their states, and whether there are any."""
+    import os
+
+    from windvane.infra.kafka.broker.states import VARIABLE, folder_of
+    from windvane.metamodel.base.config import ConfigError
+
+    named = os.environ.get(VARIABLE)
+    try:
+        folder = folder_of(Path(named) if named else None)
+    except ConfigError as error:
+        return str(error)
+    if folder is None:
+        return f"on Kafka, as {VARIABLE} says"
+    if not _writable(folder):
+        return f"{folder} cannot be written: set {VARIABLE} to a folder that can"
+    return f"{'in' if any(folder.rglob('*.wvs')) else 'none yet in'} {folder}"
+
+
+def _writable(folder: Path) -> bool:
+    """Whether a folder can be written, or made where it is not there yet."""
+    import os
+
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    return there.is_dir() and os.access(there, os.W_OK)

@@ -1,0 +1,68 @@
+"""windvane topics: what lies on the broker, made and checked by the one table."""
+
+from typing import Annotated
+
+import typer
+
+Bootstrap = Annotated[str | None, typer.Option(help="The broker, HOST:PORT [default: 127.0.0.1:9092].")]
+Prefix = Annotated[str | None, typer.Option(help="What all names start with [default: windvane].")]
+
+app = typer.Typer(no_args_is_help=True, help="Make, check and show the topics.")
+
+
+@app.command()
+def create(
+    bootstrap: Bootstrap = None,
+    prefix: Prefix = None,
+    partitions: Annotated[int, typer.Option(help="Of every topic that books lie on.")] = 4,
+    replication: Annotated[int, typer.Option(help="Copies, on brokers of their own.")] = 1,
+) -> None:
+    """Make the topics that are missing and mend what is set wrongly; a second time changes nothing.
+
+    Example:\n
+      windvane topics create --bootstrap 127.0.0.1:9092 --prefix windvane --partitions 4
+    """
+    import asyncio
+
+    from windvane.infra.kafka.broker import layout
+    from windvane.infra.kafka.broker.settings import KafkaSettings
+    from windvane.infra.runs.progress import say
+
+    settings = KafkaSettings.load(bootstrap, prefix)
+    for line in asyncio.run(layout.create(settings, partitions, replication)):
+        say(line)
+    number = asyncio.run(layout.check(settings))
+    say(f"the topics of {settings.prefix} are ready: books lie on {number} partitions")
+
+
+@app.command()
+def check(bootstrap: Bootstrap = None, prefix: Prefix = None) -> None:
+    """Tell whether workers would start; exit code 1 and the command that mends it if not."""
+    import asyncio
+
+    from windvane.infra.kafka.broker import layout
+    from windvane.infra.kafka.broker.settings import KafkaSettings
+    from windvane.infra.runs.progress import say
+
+    settings = KafkaSettings.load(bootstrap, prefix)
+    try:
+        number = asyncio.run(layout.check(settings))
+    except layout.LayoutError as error:
+        say(f"windvane: {error}")
+        raise typer.Exit(1) from error
+    say(f"the topics of {settings.prefix} are right: books lie on {number} partitions")
+
+
+@app.command()
+def describe(bootstrap: Bootstrap = None, prefix: Prefix = None) -> None:
+    """Show every topic: partitions, copies, what is kept, records, and who writes it; exit code 1 if one is missing."""
+    import asyncio
+    import sys
+
+    from windvane.infra.kafka.broker import layout
+    from windvane.infra.kafka.broker.settings import KafkaSettings
+
+    rows = asyncio.run(layout.describe(KafkaSettings.load(bootstrap, prefix)))
+    sys.stdout.write(f"{layout.table(rows)}\n")
+    if not all(row.partitions for row in rows):
+        raise typer.Exit(1)

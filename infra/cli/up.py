@@ -1,0 +1,44 @@
+"""windvane up: the whole pipeline on one machine, a process a stage."""
+
+from typing import Annotated
+
+import typer
+
+from windvane.infra.cli import options
+
+
+def up(
+    bootstrap: Annotated[str | None, typer.Option(help="HOST:PORT of a broker.")] = None,
+    prefix: Annotated[str | None, typer.Option(help="Of all topics and groups.")] = None,
+    agents: Annotated[str | None, typer.Option(help="Agents, separated by commas. Default: all.")] = None,
+    state: options.State = None,
+    binding: Annotated[str, typer.Option(help="aiokafka or faust.")] = "aiokafka",
+    web_port: Annotated[int, typer.Option(help="First of four ports for metrics, on loopback; 0: none.")] = 0,
+) -> None:
+    """Run all stages as processes, restart what dies, stop all on Ctrl-C or SIGTERM.
+
+    Example:\n
+      windvane up --bootstrap 127.0.0.1:9092 --agents vol_trend,buy_and_hold
+    """
+    import asyncio
+
+    from windvane.agents.factory import AGENTS
+    from windvane.infra.kafka.broker import layout
+    from windvane.infra.kafka.broker.settings import KafkaSettings
+    from windvane.infra.kafka.worker.plan import agents_of
+    from windvane.infra.kafka.worker.service import check_port
+    from windvane.infra.kafka.worker.supervisor import Supervisor
+    from windvane.infra.runs.progress import interruptible
+    from windvane.infra.runs.summary import prepare
+
+    settings = KafkaSettings.load(bootstrap, prefix)
+    names = ",".join(AGENTS if agents is None else agents_of(agents))
+    port = check_port(web_port)
+    asyncio.run(layout.check(settings))
+    prepare()  # once, so that four processes do not compile the same
+    stages = ("features", f"proposals:{names}", "feedback", "ensemble")
+    words = ["--bootstrap", settings.bootstrap, "--prefix", settings.prefix, "--binding", binding]
+    words += [] if state is None else ["--state", str(state)]
+    supervisor = Supervisor(stages, words, port)
+    with interruptible() as stopping:
+        raise typer.Exit(supervisor.run(stopping))

@@ -1,0 +1,50 @@
+"""windvane worker: one stage as a process of its group."""
+
+from typing import Annotated
+
+import typer
+
+from windvane.infra.cli import options
+from windvane.infra.cli.given import refuse_idle
+
+EXAMPLES = """
+Examples:\n
+  windvane worker features --bootstrap 127.0.0.1:9092\n
+  windvane worker proposals:vol_trend,buy_and_hold --state states\n
+  windvane worker ensemble --web-port 6067
+"""
+
+
+def worker(
+    context: typer.Context,
+    stage: Annotated[
+        str, typer.Argument(help="features, proposals:AGENT,..., ensemble or feedback.", metavar="STAGE")
+    ],
+    bootstrap: Annotated[str | None, typer.Option(help="HOST:PORT of a broker.")] = None,
+    prefix: Annotated[str | None, typer.Option(help="Of all topics and groups.")] = None,
+    state: options.State = None,
+    binding: Annotated[str, typer.Option(help="aiokafka or faust.")] = "aiokafka",
+    web_host: Annotated[str, typer.Option(help="Address that metrics are served on.")] = "127.0.0.1",
+    web_port: Annotated[int, typer.Option(help="Port of /metrics and /health; 0: none.")] = 0,
+    instance: Annotated[
+        str | None, typer.Option(help="A lasting name: after a restart its partitions come back at once.")
+    ] = None,
+) -> None:
+    """Run one STAGE as a worker; workers of a stage share the books."""
+    from windvane.infra.kafka.broker.settings import KafkaSettings
+    from windvane.infra.kafka.worker.service import check_port, run_worker
+
+    if web_port == 0:
+        refuse_idle(context, {"web_host"}, "without --web-port")
+    run_worker(
+        stage,
+        KafkaSettings.load(bootstrap, prefix),
+        binding=binding,
+        state=state,
+        web_host=web_host,
+        web_port=check_port(web_port),
+        instance=instance,
+    )
+
+
+worker.__doc__ = f"{worker.__doc__}\n\n{EXAMPLES}"

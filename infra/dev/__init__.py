@@ -1,0 +1,1 @@
+"""Benchmarks, and the checks that an installation runs of itself."""

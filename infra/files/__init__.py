@@ -1,0 +1,1 @@
+"""Market files: recognised, checked, and read into columns."""

@@ -1,0 +1,177 @@
+"""A file of market data, made ready: read, cleaned, sampled to bars, and told in words what was done to it."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from windvane.agents.base import Floats, Ints
+from windvane.infra.files.errors import InputError
+from windvane.infra.files.readers import read_market_file
+from windvane.metamodel.base.config import default_stale_after
+from windvane.metamodel.base.rows import level_flags
+from windvane.metamodel.data.cleaning import Cleaner
+from windvane.metamodel.data.columns import Columns
+from windvane.metamodel.data.sampler import BarSampler, format_interval, parse_interval
+from windvane.metamodel.features.extractor import WARMUP
+from windvane.streams.events import DeadLetter, Ticks
+
+_TOLD = 1000
+"""Dead letters told one by one; all are counted."""
+
+_DAY = 86_400_000_000_000
+
+_REGULAR = 0.5
+"""Share of equal steps from which rows count as regular."""
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """columns: the rows to trade, ts non-decreasing; interval: ns of a row, 0 for ticks; stale_after: ns."""
+
+    file: str
+    kind: str  # "real" or "simulated"
+    bars: str  # what a row is, in words
+    columns: Columns
+    interval: int
+    stale_after: int
+    rejected: dict[str, int]
+    letters: tuple[tuple[int, str], ...]  # (row of the file, reason) of the first thousand
+    notes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("ts", "price", *self.columns.present):
+            if not getattr(self.columns, name).flags.writeable:
+                raise TypeError(f"column {name} is read-only: kernels are compiled for arrays that are not")
+
+    def digest(self) -> str:
+        """Hex digest of all columns."""
+        whole = hashlib.sha256()
+        for name in ("ts", "price", *self.columns.present):
+            whole.update(name.encode())
+            whole.update(np.ascontiguousarray(getattr(self.columns, name)).tobytes())
+        return whole.hexdigest()
+
+    def ticks(self, book: str, start: int, stop: int) -> Ticks:
+        """Rows start <= seq < stop as an event."""
+        c = self.columns
+        rows = slice(start, stop)
+        return Ticks(
+            book=book,
+            seq=np.arange(start, stop),
+            ts=c.ts[rows],
+            flags=self.flags(start, stop),
+            price=c.price[rows],
+            **{
+                name: getattr(c, name)[rows]
+                for name in ("size", "bid", "ask", "bid_size", "ask_size", "buy_size", "regime")
+                if getattr(c, name) is not None
+            },
+        )
+
+    def flags(self, start: int, stop: int) -> Ints:
+        """LEVEL for the rows start <= seq < stop that are on another level of price than the row before."""
+        before = max(start - 1, 0)
+        return level_flags(_mid(self.columns, before, stop))[start - before :]
+
+    def dead_letters(self, book: str) -> Iterator[DeadLetter]:
+        """What was rejected, one event a row, for the first thousand; all are counted in `rejected`."""
+        for row, reason in self.letters:
+            yield DeadLetter(book=book, source=f"{self.file} row {row}", reason=reason, payload="")
+
+
+def load_market(
+    path: Path, *, bars: str | None = None, start: str | None = None, end: str | None = None
+) -> Market:
+    """Read a file and make it ready; raises InputError with one sentence where that cannot be."""
+    source = read_market_file(path, start=start, end=end)
+    notes = list(source.notes)
+    usual = source.interval or _spacing(source.columns)
+    cleaner = Cleaner(bar_interval=source.interval, max_jump=max(100 * usual, _DAY))
+    ids = source.ids
+    if ids is None and source.kind == "trades":
+        ids = np.arange(len(source.columns))
+        notes.append("trades have no ids, so equal ones in a row are kept: they may well be two trades")
+    cleaned = cleaner.clean(source.columns, ids)
+    columns, interval = cleaned.columns, source.interval
+    if cleaner.stepped_back:
+        notes.append(f"{cleaner.stepped_back} rows whose clock stepped back by up to 5 s were raised")
+    what = f"{format_interval(interval)} bars" if interval else source.kind
+    if bars is not None:
+        columns, interval = _bars(columns, bars, interval, usual, notes)
+        what = f"{bars} bars"
+    if not len(columns):
+        raise InputError(f"{path.name} has no row left to trade: widen --from and --to, or check the file")
+    spacing = interval or _spacing(columns)
+    stale_after = default_stale_after(spacing)
+    holes = int((np.diff(columns.ts) > stale_after).sum())
+    if holes:
+        notes.append(
+            f"{holes} holes of more than {stale_after / 60e9:g} minutes: trading only reduces for 3 rows after each"
+        )
+    levels = np.count_nonzero(level_flags(_mid(columns, 0, len(columns))))
+    if levels:
+        notes.append(f"{levels} rows more than a factor of 2 from the row before, which were believed")
+    rejected = dict(source.rejected.counts())
+    for reason, count in cleaner.counts.items():
+        if count and reason != "accepted":
+            rejected[reason] = rejected.get(reason, 0) + count
+    letters = [(letter.row, letter.reason) for letter in source.rejected[:_TOLD]]
+    for index, reason in zip(cleaned.index[:_TOLD].tolist(), cleaned.reasons[:_TOLD], strict=True):
+        letters.append((int(source.numbers[index]), reason))
+    letters.sort()
+    return Market(
+        file=path.name,
+        kind="simulated" if source.simulated else "real",
+        bars=what,
+        columns=columns,
+        interval=interval,
+        stale_after=stale_after,
+        rejected=rejected,
+        letters=tuple(letters[:_TOLD]),
+        notes=tuple(notes),
+    )
+
+
+def _bars(columns: Columns, bars: str, interval: int, spacing: int, notes: list[str]) -> tuple[Columns, int]:
+    """Rows sampled to bars, and the ns that each covers."""
+    try:
+        target = parse_interval(bars)
+        if target == interval:
+            return columns, target
+        if target == spacing and not (columns.ts[:WARMUP] % target).any():
+            notes.append(f"ticks come every {bars} already and are taken as the ends of bars")
+            return columns, target
+        if not interval and spacing > target:
+            usual = format_interval(spacing)
+            raise InputError(f"rows come every {usual}, rarer than bars of {bars}: ask for longer bars")
+        sampler = BarSampler(target, interval)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    sampled = sampler.push(columns)
+    sampler.finish()
+    if sampler.dropped:
+        notes.append("the last bar was unfinished and left out")
+    return sampled, target
+
+
+def _mid(columns: Columns, start: int, stop: int) -> Floats:
+    """What accounts are marked at in rows start <= t < stop."""
+    if columns.bid is None or columns.ask is None:
+        return columns.price[start:stop]
+    return 0.5 * columns.bid[start:stop] + 0.5 * columns.ask[start:stop]
+
+
+def _spacing(columns: Columns) -> int:
+    """ns between rows of a source that names no interval, from its warm-up, before which nothing is traded."""
+    steps = np.diff(columns.ts[: WARMUP + 1])
+    steps = steps[steps > 0]
+    if not len(steps):
+        return 0
+    values, counts = np.unique(steps, return_counts=True)
+    common = int(counts.argmax())
+    if counts[common] > _REGULAR * len(steps):
+        return int(values[common])
+    return int(np.median(steps))

@@ -1,0 +1,164 @@
+"""Any column of times to UNIX nanoseconds UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from windvane.agents.base import Floats, Ints
+from windvane.infra.files.errors import InputError
+from windvane.infra.files.values import is_number, is_text
+
+SECOND = 1_000_000_000
+GENESIS = 1_230_940_800 * SECOND
+"""2009-01-03, ns: no Bitcoin price is older. Half a century of any unit reads as years before it in the
+next.
+"""
+END = 4_102_444_800 * SECOND
+"""2100-01-01, ns."""
+UNITS = {"seconds": SECOND, "milliseconds": 1_000_000, "microseconds": 1_000, "nanoseconds": 1}
+FINE, NOT_A_TIME, BEFORE, AFTER = range(4)
+
+_ARROW_UNITS = {"s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
+_USUAL = (86_400, 14_400, 3_600, 1_800, 900, 300, 180, 60, 30, 15, 10, 5, 1)  # s
+_NAT = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """ts: (n,) int64, ns, 0 where fault (n,) is not FINE; note: how the column was read."""
+
+    ts: Ints
+    fault: Ints
+    note: str
+
+
+def parse_times(column: Any) -> Times:
+    """Read a pyarrow column of numbers in any unit, timestamps, dates or ISO 8601 text; nothing else is a
+    time.
+    """
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        times = _scaled(_ints(column.cast(pa.int64())), _ARROW_UNITS[kind.unit])
+        zone = "UTC" if kind.tz is None else f"{kind.tz}, as its UTC instants"
+        return Times(*times, f"times read as {zone}")
+    if pa.types.is_date64(kind):
+        return Times(*_scaled(_ints(column.cast(pa.int64())), 1_000_000), "dates read as midnight UTC")
+    if pa.types.is_date(kind):
+        days = _ints(column.cast(pa.int32()).cast(pa.int64()))
+        return Times(*_scaled(days, 86_400 * SECOND), "dates read as midnight UTC")
+    if pa.types.is_integer(kind):
+        return _by_magnitude(_ints(column.cast(pa.int64(), safe=False)))
+    if is_text(kind):
+        return _text(column)
+    if not is_number(kind):
+        n = len(column)
+        return Times(np.zeros(n, np.int64), np.full(n, NOT_A_TIME, np.int64), "no times")
+    return _by_magnitude(np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)))
+
+
+def parse_moment(moment: int | str | datetime | None, name: str) -> int | None:
+    """ns of a bound that a person gave: ns, ISO 8601 text or a datetime; without a zone it is UTC.
+
+    name: how the person gives it.
+    """
+    if moment is None or isinstance(moment, int):
+        return moment
+    if isinstance(moment, str):
+        try:
+            moment = datetime.fromisoformat(moment)
+        except ValueError:
+            raise InputError(
+                f"{name} is {moment!r}: give a date such as 2019-04-01 or 2019-04-01T12:00"
+            ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds * 1000
+
+
+def common_step(ts: Ints) -> int:
+    """ns of a bar, from the times of many: the most common distance, 0 if no time moves on.
+
+    Where trades are rare, most distances are longer than a bar; then it is the longest usual interval that
+    nearly all distances are multiples of.
+    """
+    steps, number = np.unique(np.diff(ts), return_counts=True)
+    steps, number = steps[steps > 0], number[steps > 0]
+    if not len(steps):
+        return 0
+    usual = int(steps[np.argmax(number)])
+    for step in (usual, *(second * SECOND for second in _USUAL)):
+        if step <= usual and number[steps % step == 0].sum() >= 0.99 * number.sum():
+            return step
+    return usual
+
+
+def _ints(column: Any) -> Ints:
+    """int64 with the smallest number where the column has none."""
+    return np.asarray(column.fill_null(_NAT).to_numpy(), np.int64)
+
+
+def _scaled(values: Ints, factor: int) -> tuple[Ints, Ints]:
+    """ns and faults of whole numbers of one known unit."""
+    fault = np.zeros(len(values), np.int64)
+    fault[values < -(-GENESIS // factor)] = BEFORE
+    fault[values >= END // factor] = AFTER
+    fault[values == _NAT] = NOT_A_TIME
+    return np.where(fault == FINE, values, 0) * factor, fault
+
+
+def _by_magnitude(values: Ints | Floats) -> Times:
+    """Each row's unit by its size: from 2009 to 2100 no number is valid in two units.
+
+    Row by row, since dumps that were joined may change from milliseconds to microseconds on the way.
+    """
+    ts = np.zeros(len(values), np.int64)
+    rows: dict[str, int] = {}
+    for unit, factor in UNITS.items():
+        inside = (values >= GENESIS / factor) & (values < END / factor)
+        number = int(np.count_nonzero(inside))
+        if not number:
+            continue
+        rows[unit] = number
+        if values.dtype == np.int64:
+            ts[inside] = values[inside] * factor
+        else:
+            # Text and floats of seconds carry microseconds at best: rounding there undoes binary fractions.
+            grain = min(factor, 1000)
+            ts[inside] = np.round(values[inside] * (factor // grain)).astype(np.int64) * grain
+    fault = np.where(ts == 0, AFTER, FINE)
+    usual = UNITS[max(rows, key=rows.__getitem__)] if rows else 1
+    fault[(ts == 0) & (values < GENESIS / usual)] = BEFORE
+    fault[~np.isfinite(values) | (values == _NAT)] = NOT_A_TIME
+    if len(rows) == 1:
+        note = f"timestamps read as {next(iter(rows))}"
+    else:
+        note = "timestamps read as " + " and ".join(
+            f"{unit} ({number} rows)" for unit, number in rows.items()
+        )
+    return Times(ts, fault, note if rows else "no times")
+
+
+def _text(column: Any) -> Times:
+    """Numbers where the text is one, else ISO 8601."""
+    import pandas as pd
+
+    text = pd.Series(column.to_pandas(), dtype=object)
+    numbers = pd.to_numeric(text, errors="coerce").to_numpy(np.float64)
+    dates = np.isnan(numbers) & text.notna().to_numpy()
+    times = _by_magnitude(numbers)
+    if not dates.any():
+        return times
+    moments = pd.DatetimeIndex(pd.to_datetime(text[dates], utc=True, format="ISO8601", errors="coerce"))
+    ts, fault = _scaled(np.asarray(moments.asi8), _ARROW_UNITS[moments.unit])
+    times.ts[dates], times.fault[dates] = ts, fault
+    some = bool((fault != NOT_A_TIME).any())
+    if some and np.isnan(numbers).all():
+        return Times(times.ts, times.fault, "times read as ISO 8601, UTC where no zone is given")
+    return Times(times.ts, times.fault, times.note + (", others as ISO 8601" if some else ""))

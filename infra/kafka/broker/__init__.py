@@ -1,0 +1,1 @@
+"""A connection to a broker: settings, clients, the layout of topics, signatures, stored states."""

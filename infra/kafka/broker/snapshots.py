@@ -1,0 +1,146 @@
+"""Where stages keep their states: a folder on this machine, or the topic `snapshots` where none is shared."""
+
+import asyncio
+import zlib
+from pathlib import Path
+from typing import Protocol
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from windvane.infra.kafka.broker.clients import close
+from windvane.infra.kafka.broker.layout import SNAPSHOTS
+from windvane.infra.kafka.broker.settings import KafkaSettings
+from windvane.infra.runs.files import replace_file
+from windvane.streams.stage import StateError
+
+_HEAD = 4  # CRC-32
+_MOST = 16 * 1024 * 1024
+
+
+class SnapshotStore(Protocol):
+    """Keeps the newest state of every (stage, partition)."""
+
+    async def load(self, name: str, partition: int) -> bytes | None:
+        """What was saved last, None where nothing was."""
+        ...
+
+    async def save(self, name: str, partition: int, state: bytes) -> None:
+        """Keep a state; it is safe when this returns."""
+        ...
+
+    async def close(self) -> None:
+        """Close what is open."""
+        ...
+
+
+class FolderStore:
+    """FOLDER/PREFIX/NAME/PARTITION.wvs; folders of workers on several machines may differ."""
+
+    def __init__(self, folder: Path, prefix: str) -> None:
+        self._folder = folder / prefix
+
+    def _path(self, name: str, partition: int) -> Path:
+        return self._folder / name / f"{partition}.wvs"
+
+    async def load(self, name: str, partition: int) -> bytes | None:
+        """Raises StateError where the file is damaged."""
+        path = self._path(name, partition)
+        return _checked(path.read_bytes(), str(path)) if path.is_file() else None
+
+    async def save(self, name: str, partition: int, state: bytes) -> None:
+        """Write, fsync, rename: a crash leaves the old state or the new one."""
+        path = self._path(name, partition)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(replace_file, path, _sealed(state))
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class TopicStore:
+    """The compacted topic PREFIX.snapshots, on the partition of the books, key NAME: a stage that moves starts warm."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._topic = f"{settings.prefix}.{SNAPSHOTS}"
+        self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+
+    async def load(self, name: str, partition: int) -> bytes | None:
+        """Raises StateError where the newest record is damaged."""
+        place = TopicPartition(self._topic, partition)
+        reader = AIOKafkaConsumer(
+            **self._settings.client(),
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            max_partition_fetch_bytes=2 * _MOST,
+        )
+        await reader.start()
+        try:
+            reader.assign([place])
+            end = (await reader.end_offsets([place]))[place]
+            at = (await reader.beginning_offsets([place]))[place]
+            found: bytes | None = None
+            while at < end:
+                for record in (await reader.getmany(place, timeout_ms=1000)).get(place, ()):
+                    found = record.value if record.key == name.encode() else found
+                at = await reader.position(place)
+        finally:
+            await close(reader)
+        where = f"{self._topic}, partition {partition}, key {name}"
+        return None if found is None else _checked(_inflated(found, where), where)
+
+    async def save(self, name: str, partition: int, state: bytes) -> None:
+        """Raises StateError where a state is larger than a record may be."""
+        raw = await asyncio.to_thread(zlib.compress, _sealed(state), 1)
+        if len(raw) > _MOST:
+            raise StateError(
+                f"the state of {name} has {len(raw)} bytes, a record at most {_MOST}: keep states in a folder"
+            )
+        producer = await self._started()
+        await producer.send_and_wait(self._topic, raw, key=name.encode(), partition=partition)
+
+    async def _started(self) -> AIOKafkaProducer:
+        async with self._starting:  # partitions share it
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    **self._settings.client(),
+                    acks="all",
+                    enable_idempotence=True,
+                    max_request_size=_MOST + 4096,
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def close(self) -> None:
+        """Close the connection; a later save opens another."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+
+def _sealed(state: bytes) -> bytes:
+    return zlib.crc32(state).to_bytes(_HEAD, "little") + state
+
+
+def _inflated(raw: bytes, where: str) -> bytes:
+    try:
+        return zlib.decompress(raw)
+    except zlib.error as error:
+        raise _damaged(where) from error
+
+
+def _checked(raw: bytes, where: str) -> bytes:
+    state = raw[_HEAD:]
+    if not state or zlib.crc32(state).to_bytes(_HEAD, "little") != raw[:_HEAD]:
+        raise _damaged(where)
+    return state
+
+
+def _damaged(where: str) -> StateError:
+    return StateError(f"the state in {where} is damaged: remove it, and the stage starts from its sources")

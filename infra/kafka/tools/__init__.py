@@ -1,0 +1,1 @@
+"""What people do with the topics: controls, replays, exports, subscriptions."""

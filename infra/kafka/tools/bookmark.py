@@ -1,0 +1,67 @@
+"""How far a reader of orders has acted: a small file that is whole or absent, whatever crashes."""
+
+from pathlib import Path
+
+import msgspec
+
+from windvane.infra.kafka.broker.settings import SettingsError
+from windvane.infra.runs.files import replace_file
+
+
+class BookmarkError(SettingsError):
+    """A file that cannot say where to go on: one sentence that says why."""
+
+
+class Place(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Where to go on, and what has been acted on."""
+
+    topic: str  # with its prefix
+    book: str | None  # the only one that was read, or None for all
+    next: dict[int, int]  # partition -> offset to read next
+    seen: dict[str, int]  # book -> seq of the last order acted on
+
+
+class Bookmark:
+    """A place that is written to `path` whenever it moves; None: it is remembered as long as the program runs."""
+
+    def __init__(self, path: Path | None, topic: str, book: str | None) -> None:
+        self._path = path
+        self.place = Place(topic=topic, book=book, next={}, seen={})
+        if path is not None and path.exists():
+            self.place = _read(path)
+            kept = (self.place.topic, self.place.book)
+            if kept != (topic, book):
+                raise BookmarkError(
+                    f"{path} belongs to {_named(*kept)}, not to {_named(topic, book)}: give another file"
+                )
+
+    def move(self, partition: int, offset: int, book: str, seq: int, *, durably: bool) -> None:
+        """Remember that the order at `offset` has been acted on.
+
+        durably: through a power cut too, which takes milliseconds. Else a power cut may forget the last ones, and
+        their orders come again; a crash of the program alone forgets nothing.
+        """
+        self.place.next[partition] = offset + 1
+        self.place.seen[book] = seq
+        if self._path is None:
+            return
+        raw = msgspec.json.encode(self.place) + b"\n"
+        if durably:
+            replace_file(self._path, raw)
+        else:
+            part = self._path.with_suffix(".part")
+            part.write_bytes(raw)
+            part.replace(self._path)
+
+
+def _read(path: Path) -> Place:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Place)
+    except msgspec.DecodeError as error:
+        raise BookmarkError(
+            f"{path} does not say where to go on ({error}): remove it to read all orders again"
+        ) from error
+
+
+def _named(topic: str, book: str | None) -> str:
+    return f"{topic}, all books" if book is None else f"{topic}, book {book}"

@@ -1,0 +1,1 @@
+"""One stage as a process on the partitions of its topics."""

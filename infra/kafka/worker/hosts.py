@@ -1,0 +1,58 @@
+"""The partitions that a worker has: started and stopped as its group decides."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from windvane.infra.kafka.worker.inlet import Inlet
+from windvane.infra.kafka.worker.partition import PartitionHost
+from windvane.infra.kafka.worker.plan import WorkerPlan
+from windvane.infra.telemetry.logs import logger
+from windvane.infra.telemetry.metrics import WorkerMetrics
+
+
+class Hosts:
+    """One PartitionHost for every partition assigned; `failed` is set by what no restart can mend."""
+
+    def __init__(
+        self, plan: WorkerPlan, metrics: WorkerMetrics, inlet: Callable[[AIOKafkaConsumer], Inlet] = Inlet
+    ) -> None:
+        self.plan = plan
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._metrics = metrics
+        self._new_inlet = inlet
+        self._hosts: dict[int, PartitionHost] = {}
+        self._changing = asyncio.Lock()
+        self._log = logger(stage=plan.name)
+
+    def __getitem__(self, partition: int) -> PartitionHost | None:
+        return self._hosts.get(partition)
+
+    async def assign(self, partitions: Iterable[int]) -> None:
+        """Run these partitions and no others; those that stay are not disturbed."""
+        wanted = set(partitions)
+        async with self._changing:
+            gone = [self._hosts.pop(p) for p in self._hosts.keys() - wanted]
+            await asyncio.gather(*(host.stop() for host in gone))
+            for host in gone:
+                self._metrics.released(host.partition)
+            for partition in sorted(wanted - self._hosts.keys()):
+                host = PartitionHost(self.plan, partition, self._metrics, self._new_inlet)
+                self._hosts[partition] = host
+                host.start().add_done_callback(self._ended)
+            self._log.info("partitions assigned", partitions=sorted(self._hosts))
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self.failed.done():
+            self.failed.set_exception(error)
+
+    async def stop(self) -> None:
+        """Stop all, their states stored."""
+        await self.assign(())
+        await self.plan.store.close()
+
+    def positions(self) -> dict[TopicPartition, int]:
+        """Where every source is read up to."""
+        return {place: at for host in self._hosts.values() for place, at in host.positions.items()}

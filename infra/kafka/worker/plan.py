@@ -1,0 +1,117 @@
+"""What a worker is to run: one stage, as the topology says, with all that its place must know."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from windvane.agents.factory import create_agents
+from windvane.agents.kernel import this_program
+from windvane.agents.program import Program
+from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.broker.signing import guard
+from windvane.infra.kafka.broker.snapshots import FolderStore, SnapshotStore, TopicStore
+from windvane.infra.kafka.worker.failpoints import Failpoint, failpoint
+from windvane.metamodel.base.config import ConfigError
+from windvane.streams.proposals_stage import proposals_of
+from windvane.streams.stage import Stage, Trainer
+from windvane.streams.topology import TOPOLOGY
+from windvane.streams.worker import Checks
+
+TRANSACTIONAL = "ensemble"
+"""The stage whose output must be on the topics once: it writes in transactions."""
+
+PATIENT = "feedback"
+"""The stage that no row waits for: what it gives is in effect many rows later."""
+
+TRAINS = "feedback"
+"""The stage that retrains books which ask for it."""
+
+SAVE_SECONDS = 5.0
+
+
+class WorkerPlan(NamedTuple):
+    """One stage on as many partitions as the group gives it."""
+
+    name: str  # of the stage's states, and of its group after the prefix
+    stage: Stage
+    settings: KafkaSettings
+    partitions: int
+    store: SnapshotStore
+    strike: Failpoint
+    save_seconds: float = SAVE_SECONDS
+    trainer: Trainer | None = None  # of the stage that asks for trainings
+    program: Program = this_program()  # stored with the states
+
+    @property
+    def group(self) -> str:
+        """Workers of the same group share the partitions."""
+        return f"{self.settings.prefix}.{self.name}"
+
+    @property
+    def transactional(self) -> bool:
+        """Whether every step is one transaction."""
+        return self.stage.name == TRANSACTIONAL
+
+    @property
+    def patient(self) -> bool:
+        """Whether records may gather before they are read."""
+        return self.stage.name == PATIENT
+
+    @property
+    def layout(self) -> str:
+        """What a stored state must agree on."""
+        return f"{self.group} of {self.partitions}"
+
+    def checks(self, partition: int) -> Checks:
+        """What this place knows of a record."""
+        partitions = self.partitions
+        return Checks(
+            partition=partition,
+            owns=lambda book: partition_of(book, partitions) == partition,
+            signed=guard(self.settings),
+        )
+
+
+def stages() -> Mapping[str, Stage]:
+    """The stages of the topology by name."""
+    return {stage.name: stage for stage in TOPOLOGY}
+
+
+def agents_of(text: str) -> tuple[str, ...]:
+    """Names of agents separated by commas; raises ConfigError where one is unknown."""
+    names = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    try:
+        create_agents(names)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if not names:
+        raise ConfigError("no agent is named: give proposals:AGENT,AGENT,...")
+    return names
+
+
+def plan_of(
+    spec: str,
+    settings: KafkaSettings,
+    partitions: int,
+    states: Path | None,
+    save_seconds: float = SAVE_SECONDS,
+) -> WorkerPlan:
+    """A plan from `features`, `proposals:AGENT,...`, `ensemble` or `feedback`.
+
+    states: folder of the stored states, None keeps them on a topic. Raises ConfigError for what is no stage.
+    """
+    word, _, rest = spec.partition(":")
+    known = stages()
+    if word not in known or (rest and word != "proposals"):
+        raise ConfigError(
+            f"the stage is {spec!r}: give {', '.join(known)}, the agents as proposals:AGENT,..."
+        )
+    stage, name = known[word], word
+    if word == "proposals":
+        names = agents_of(rest)
+        digest = hashlib.sha256(",".join(sorted(names)).encode()).hexdigest()[:8]
+        name = f"proposals.{digest}"
+        stage = stage._replace(build=proposals_of(names))
+    store: SnapshotStore = TopicStore(settings) if states is None else FolderStore(states, settings.prefix)
+    return WorkerPlan(name, stage, settings, partitions, store, failpoint(word), save_seconds)

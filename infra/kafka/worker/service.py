@@ -1,0 +1,118 @@
+"""One worker process: checked before it starts, kernels ready before it joins its group, stopped cleanly."""
+
+import asyncio
+import gc
+import signal
+import time
+from contextlib import closing
+from pathlib import Path
+
+from windvane.infra.kafka.broker import layout
+from windvane.infra.kafka.broker.settings import AwayError, KafkaSettings, SettingsError
+from windvane.infra.kafka.broker.states import check_none_left, folder_of
+from windvane.infra.kafka.worker.plain import run_plain
+from windvane.infra.kafka.worker.plan import TRAINS, WorkerPlan, plan_of
+from windvane.infra.runs.warmup import warm_up
+from windvane.infra.telemetry.logs import config, logger, route
+from windvane.infra.telemetry.metrics import WorkerMetrics
+from windvane.infra.training.trainer import ChildTrainer, has_torch
+from windvane.metamodel.base.config import ConfigError
+from windvane.streams.stage import StateError
+
+BINDINGS = ("aiokafka", "faust")
+_ASK_SECONDS = 0.5
+_TELL_SECONDS = 30.0
+
+
+def run_worker(
+    spec: str,
+    settings: KafkaSettings,
+    *,
+    binding: str,
+    state: Path | None,
+    web_host: str,
+    web_port: int | None,
+    instance: str | None,
+) -> None:
+    """Run a stage until SIGTERM or SIGINT. state: as the option says, None is the user's folder.
+
+    Raises LayoutError, SettingsError, ConfigError or StateError for what no restart can mend.
+    """
+    if binding not in BINDINGS:
+        raise ConfigError(f"--binding is {binding!r}: give one of {', '.join(BINDINGS)}")
+    route(stage=spec.partition(":")[0])
+    states = folder_of(state)
+    partitions = asyncio.run(_layout(settings, spec.partition(":")[0]))
+    if states is not None:
+        states /= asyncio.run(layout.cluster(settings))  # offsets of one cluster mean nothing on another
+    plan = plan_of(spec, settings, partitions, states)
+    if state is None and states is not None:
+        check_none_left(states.parent, Path(states.name, settings.prefix, plan.name))
+    warm_up()  # a compile would hold up heartbeats
+    gc.freeze()  # nor is all that was imported to be gone through while rows wait
+    metrics = WorkerMetrics(plan.stage.name)
+    with closing(ChildTrainer()) as trainer:
+        if plan.stage.name == TRAINS and has_torch():
+            trainer.start()  # no book waits for torch to be loaded
+        plan = plan._replace(trainer=trainer)
+        if binding == "faust":
+            _run_faust(plan, metrics, web_host, web_port, instance)
+        else:
+            asyncio.run(_run_plain(plan, metrics, web_host, web_port, instance))
+
+
+async def _layout(settings: KafkaSettings, stage: str) -> int:
+    """The number of partitions, once a broker answers: a worker may be started again while it is away."""
+    told = -_TELL_SECONDS
+    while True:
+        try:
+            return await layout.check(settings)
+        except AwayError as away:
+            if time.monotonic() - told >= _TELL_SECONDS:
+                logger(stage=stage).warning("waiting for the broker", reason=str(away))
+                told = time.monotonic()
+            await asyncio.sleep(_ASK_SECONDS)
+
+
+async def _run_plain(
+    plan: WorkerPlan, metrics: WorkerMetrics, web_host: str, web_port: int | None, instance: str | None
+) -> None:
+    from windvane.infra.telemetry.web import serving
+
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with serving(metrics, web_host, web_port):
+        logger(stage=plan.name).info(
+            "worker started", group=plan.group, partitions=plan.partitions, program=str(plan.program)
+        )
+        await run_plain(plan, metrics, stopping, instance)
+    logger(stage=plan.name).info("worker stopped")
+
+
+def _run_faust(
+    plan: WorkerPlan, metrics: WorkerMetrics, web_host: str, web_port: int | None, instance: str | None
+) -> None:
+    import faust
+
+    from windvane.infra.kafka.worker.faust_app import build
+
+    app = build(plan, metrics, web_host=web_host, web_port=web_port, instance=instance)
+    worker = faust.Worker(
+        app, loglevel="WARNING", redirect_stdouts=False, quiet=True, logging_config=config(stage=plan.name)
+    )
+    worker.spinner = None  # it hides the cursor of a terminal that is none, in the midst of the logs
+    try:
+        worker.execute_from_commandline()
+    except SystemExit:
+        if isinstance(app.crash_reason, StateError):
+            raise app.crash_reason from None  # what no restart can mend is one sentence, not Faust's exit code
+        raise
+
+
+def check_port(port: int) -> int | None:
+    """A port to serve metrics on; 0 serves none."""
+    if not 0 <= port < 65536:
+        raise SettingsError(f"--web-port is {port}: give 1 to 65535, or 0 for none")
+    return port or None

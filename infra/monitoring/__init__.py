@@ -1,1 +1,0 @@
-"""What a worker tells of itself: metrics, structured logs, and one page for a person."""

@@ -1,6 +1,0 @@
-"""From the events of a run to the files people read: tables, JSON lines, metrics and one report page."""
-
-from windvane.infra.outputs.facts import Facts
-from windvane.infra.outputs.writer import write_outputs
-
-__all__ = ["Facts", "write_outputs"]

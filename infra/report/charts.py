@@ -1,0 +1,229 @@
+"""The charts of a report, as plotly figures of at most `curves.MOST` points a curve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from windvane.agents.base import Floats
+from windvane.infra.report.curves import MOST
+from windvane.infra.report.days import DAY
+from windvane.infra.report.palette import CYCLE, ENSEMBLE, INK, MUTED, RULE, colour, soft
+from windvane.infra.report.tally import Tally
+from windvane.metamodel.base.regimes import REGIMES
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+FONT = "-apple-system, BlinkMacSystemFont, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+LABELS = {
+    "ensemble": "Ensemble",
+    "equal_weights": "Equal weights",
+    "buy_and_hold": "Buy and hold, 1 x capital",
+}
+
+
+def label(account: str) -> str:
+    """An account's name as people read it."""
+    return LABELS.get(account, account.removeprefix("agent:"))
+
+
+def _layout(height: int, **more: Any) -> dict[str, Any]:
+    axis = {
+        "gridcolor": RULE,
+        "zeroline": False,
+        "linecolor": RULE,
+        "tickfont": {"color": MUTED, "size": 12},
+        "automargin": True,
+    }
+    return {
+        "template": {"data": {}, "layout": {}},
+        "height": height,
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": FONT, "size": 13, "color": INK},
+        "hovermode": "x unified",
+        "hoverlabel": {"font": {"size": 12}},
+        "legend": {
+            "orientation": "h",
+            "yref": "container",
+            "y": 0,
+            "yanchor": "bottom",
+            "x": 0,
+            "font": {"color": INK, "size": 12},
+        },
+        "xaxis": {**axis, "type": "date", "showgrid": False},
+        "yaxis": {**axis, **more.pop("yaxis", {})},
+        **more,
+    }
+
+
+def _figure(traces: list[dict[str, Any]], layout: dict[str, Any]) -> go.Figure:
+    import plotly.graph_objects as go
+
+    return go.Figure(data=[go.Scatter(**trace) for trace in traces], layout=layout)
+
+
+def _line(x: Floats, y: Floats, name: str, code: str, width: float, **more: Any) -> dict[str, Any]:
+    line = {"color": code, "width": width, **more.pop("line", {})}
+    # Half the bytes: no screen shows the difference.
+    return {"x": x, "y": y.astype(np.float32), "name": name, "mode": "lines", "line": line, **more}
+
+
+def _drawn_last(tally: Tally) -> list[int]:
+    """Accounts in drawing order: agents below, the ensemble on top."""
+    rank = {"ensemble": 3, "equal_weights": 2, "buy_and_hold": 1}
+    return sorted(range(len(tally.accounts)), key=lambda k: rank.get(tally.accounts[k], 0))
+
+
+def equity(tally: Tally) -> go.Figure:
+    """Cumulative PnL of all accounts."""
+    x, pnl, traces = tally.curves.milliseconds, tally.curves["pnl"], []
+    for k in _drawn_last(tally):
+        name = tally.accounts[k]
+        width = {"ensemble": 3.0, "equal_weights": 2.0, "buy_and_hold": 1.6}.get(name, 1.1)
+        more: dict[str, Any] = {"opacity": 0.65} if name.startswith("agent:") else {}
+        if name == "buy_and_hold":
+            more["line"] = {"dash": "dot"}
+        traces.append(_line(x, pnl[:, k], label(name), colour(name, tally.agents), width, **more))
+        traces[-1]["legendrank"] = {"ensemble": 1, "equal_weights": 2, "buy_and_hold": 3}.get(name, 10)
+    axis = {"tickformat": "+~%", "hoverformat": "+.2%", "zeroline": True, "zerolinecolor": RULE}
+    return _figure(traces, _layout(440, yaxis=axis))
+
+
+def drawdown(tally: Tally, best: str | None) -> go.Figure:
+    """Fall below the highest PnL so far; of every bucket the deepest."""
+    x, fall, traces = tally.curves.milliseconds, tally.curves["fall"], []
+    for k in _drawn_last(tally):
+        name = tally.accounts[k]
+        if name.startswith("agent:") and name != best:
+            continue
+        code = colour(name, tally.agents)
+        more: dict[str, Any] = (
+            {"fill": "tozeroy", "fillcolor": soft(code, 0.13)} if name == "ensemble" else {}
+        )
+        if name == "buy_and_hold":
+            more["line"] = {"dash": "dot"}
+        title = f"{label(name)} (best agent)" if name == best else label(name)
+        traces.append(_line(x, -fall[:, k], title, code, 2.2 if name == "ensemble" else 1.3, **more))
+        traces[-1]["legendrank"] = {"ensemble": 1, "equal_weights": 2, "buy_and_hold": 3}.get(name, 10)
+    axis = {"tickformat": "~%", "hoverformat": ".2%", "rangemode": "tozero"}
+    return _figure(traces, _layout(280, yaxis=axis))
+
+
+def _stacked(x: Floats, shares: Floats, names: tuple[str, ...], codes: list[str], height: int) -> go.Figure:
+    traces = [
+        _line(
+            x,
+            shares[:, k],
+            name,
+            codes[k],
+            0.5,
+            stackgroup="one",
+            fillcolor=soft(codes[k], 0.75),
+            hovertemplate="%{y:.1%}",
+        )
+        for k, name in enumerate(names)
+    ]
+    layout = _layout(height, yaxis={"tickformat": "~%", "range": [0, 1]})
+    layout["legend"]["traceorder"] = "normal"
+    return _figure(traces, layout)
+
+
+def weights(tally: Tally) -> go.Figure:
+    """Mean weight of every agent."""
+    codes = [colour(f"agent:{name}", tally.agents) for name in tally.agents]
+    return _stacked(tally.curves.milliseconds, tally.curves["weights"], tally.agents, codes, 320)
+
+
+def members(tally: Tally, names: tuple[str, ...]) -> go.Figure:
+    """Mean Fixed-Share weight of every member."""
+    codes = [CYCLE[-1 - k % len(CYCLE)] for k in range(len(names))]  # from the other end than agents
+    return _stacked(tally.curves.milliseconds, tally.curves["members"], names, codes, 260)
+
+
+def regimes(tally: Tally) -> go.Figure:
+    """Mean posterior of every regime; below it the true ones, where the input has them."""
+    told = tally.regimes
+    x, parts = told.curves.milliseconds, [("posterior", "y", 0.75)]
+    if told.scores.scored:
+        parts.append(("truth", "y2", 0.95))
+    traces = []
+    for group, axis, opacity in parts:
+        for k, name in enumerate(REGIMES):
+            more: dict[str, Any] = {"stackgroup": group, "fillcolor": soft(CYCLE[k], opacity), "yaxis": axis}
+            more |= {"legendgroup": name, "showlegend": axis == "y", "hovertemplate": "%{y:.0%}"}
+            title = name.replace("_", " ")
+            traces.append(_line(x, told.curves[group][:, k], title, CYCLE[k], 0.0, **more))
+    axis_of: dict[str, Any] = {"tickformat": "~%", "range": [0, 1]}
+    layout = _layout(300, yaxis={**axis_of, "domain": [0.24 if len(parts) > 1 else 0.0, 1.0]})
+    if len(parts) > 1:
+        layout["yaxis2"] = {**layout["yaxis"], "domain": [0.0, 0.15], "showticklabels": False}
+        layout["yaxis2"] |= {"title": {"text": "True", "font": {"size": 12, "color": MUTED}}}
+        layout["xaxis"]["anchor"] = "y2"
+    layout["legend"]["traceorder"] = "normal"
+    return _figure(traces, layout)
+
+
+def position(tally: Tally) -> go.Figure:
+    """Price above, mean position below."""
+    x = tally.curves.milliseconds
+    price = _line(x, tally.curves["mid"][:, 0], "Price", INK, 1.2)
+    price["y"] = tally.curves["mid"][:, 0]
+    held = _line(
+        x,
+        tally.curves["position"][:, 0],
+        "Position",
+        ENSEMBLE,
+        1.0,
+        yaxis="y2",
+        line={"shape": "hv"},
+        fill="tozeroy",
+        fillcolor=soft(ENSEMBLE, 0.22),
+    )
+    layout = _layout(
+        400, yaxis={"domain": [0.4, 1.0], "tickformat": ",~g", "hoverformat": ",.2f"}, showlegend=False
+    )
+    layout["yaxis2"] = {
+        **layout["yaxis"],
+        "domain": [0.0, 0.33],
+        "tickformat": "~%",
+        "hoverformat": ".1%",
+        "zeroline": True,
+        "zerolinecolor": MUTED,
+        "zerolinewidth": 1,
+    }
+    layout["xaxis"]["anchor"] = "y2"
+    return _figure([price, held], layout)
+
+
+def costs(tally: Tally) -> go.Figure:
+    """Cumulative turnover and fees at the end of days."""
+    standing = tally.standing
+    chosen = np.unique(np.linspace(0, len(standing.days) - 1, min(MOST, len(standing.days))).astype(np.int64))
+    x = (np.array(standing.days)[chosen] + 1.0) * (DAY / 1e6)
+    turnover, fees = np.array(standing.turnover)[chosen], np.array(standing.fees)[chosen]
+    traces = []
+    for name in ("ensemble", "equal_weights"):
+        if name not in standing.accounts:
+            continue
+        k, code = standing.accounts.index(name), colour(name, tally.agents)
+        width = 2.4 if name == "ensemble" else 1.6
+        traces.append(_line(x, turnover[:, k], f"{label(name)}", code, width, legendgroup=name))
+        paid = fees[:, k] / tally.config.capital
+        more = {"yaxis": "y2", "legendgroup": name, "showlegend": False}
+        traces.append(_line(x, paid, f"{label(name)}, fees", code, width, **more))
+    axis: dict[str, Any] = {
+        "domain": [0.56, 1.0],
+        "ticksuffix": "×",
+        "hoverformat": ",.1f",
+        "rangemode": "tozero",
+        "title": {"text": "Turnover", "font": {"size": 12, "color": MUTED}},
+    }
+    layout = _layout(360, yaxis=axis)
+    layout["yaxis2"] = {**layout["yaxis"], "domain": [0.0, 0.44], "tickformat": "~%", "hoverformat": ".3%"}
+    layout["yaxis2"] |= {"ticksuffix": "", "title": {"text": "Fees", "font": {"size": 12, "color": MUTED}}}
+    layout["xaxis"]["anchor"] = "y2"
+    return _figure(traces, layout)

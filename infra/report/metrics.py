@@ -1,0 +1,183 @@
+"""metrics.json: what a run came to, as one plain dictionary. Never NaN: what cannot be said is None.
+
+From empyrical (`annualization=365`): sharpe, sortino, volatility. Its drawdown and calmar compound, while
+capital here is fixed and PnL adds up, so max_drawdown and its ratios are computed here, from every row.
+"""
+
+import math
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from windvane.agents.base import Floats
+from windvane.infra.report.days import Span
+from windvane.infra.report.facts import Facts
+from windvane.infra.report.significance import BLOCK, DRAWS, YEAR, gain, proof
+from windvane.infra.report.tally import Tally
+from windvane.streams.records import rfc3339
+
+PREFIX = "agent:"
+
+
+def finite(value: float | None) -> float | None:
+    """The number, or None where there is none."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def ratio(above: float, below: float) -> float | None:
+    """above / below, None where below is 0."""
+    return finite(above / below) if below else None
+
+
+def moment(ts: int | None) -> str | None:
+    """UNIX ns as RFC 3339."""
+    return None if ts is None else rfc3339(np.array([ts], np.int64))[0]
+
+
+def sharpe(returns: Floats) -> float:
+    """(D,) daily returns -> Sharpe ratio of a year; 0 where nothing moves or D < 2."""
+    import empyrical
+
+    if len(returns) < 2 or not returns.max() > returns.min():
+        return 0.0
+    return finite(empyrical.sharpe_ratio(returns, annualization=YEAR)) or 0.0
+
+
+def figures(span: Span, k: int) -> dict[str, Any]:
+    """Account k of a span, from its days."""
+    import empyrical
+
+    returns = span.returns[:, k]
+    days = len(returns)
+    total = float(returns.sum())
+    worst = float(span.max_drawdown()[k])
+    gains, losses = float(returns[returns > 0].sum()), -float(returns[returns < 0].sum())
+    won = float(np.count_nonzero(returns > 0)) / days if days else 0.0
+    return {
+        "sharpe": sharpe(returns),
+        "max_drawdown": worst,
+        "days_won": won,
+        "turnover_per_day": None,
+        "total_return": total,
+        "volatility": finite(empyrical.annual_volatility(returns, annualization=YEAR)) or 0.0
+        if days > 1
+        else 0.0,
+        "sortino": finite(empyrical.sortino_ratio(returns, annualization=YEAR)) if days > 1 else None,
+        "calmar": ratio(total / days * YEAR, worst) if days else None,
+        "return_over_max_drawdown": ratio(total, worst),
+        "win_rate": won,
+        "profit_factor": ratio(gains, losses),
+        "days": days,
+    }
+
+
+def _per_year(span: Span, k: int) -> dict[str, dict[str, float]]:
+    out = {}
+    for year in np.unique(span.years).tolist():
+        part = span.take(span.years == year)
+        returns = part.returns[:, k]
+        out[str(year)] = {
+            "return": float(returns.sum()),
+            "sharpe": sharpe(returns),
+            "max_drawdown": float(part.max_drawdown()[k]),
+        }
+    return out
+
+
+def _series(tally: Tally, span: Span) -> dict[str, dict[str, Any]]:
+    out: dict[str, dict[str, Any]] = {}
+    standing, days = tally.standing, len(span.day)
+    for k, account in enumerate(tally.accounts):
+        one = figures(span, k)
+        turnover, rows = standing.of("turnover", account), standing.of("rows", account)
+        one["turnover_per_day"] = None if turnover is None else ratio(turnover, days) or 0.0
+        exposure = standing.of("exposure", account)
+        one["exposure"] = None if exposure is None or rows is None else ratio(exposure, rows) or 0.0
+        for name, column in (("trades", "orders"), ("fees", "fees"), ("halts", "halts")):
+            value = standing.of(column, account)
+            one[name] = value if value is None or column == "fees" else round(value)
+        one["per_year"] = _per_year(span, k)
+        out[account] = one
+    agents = [name for name in out if name.startswith(PREFIX)]
+    if agents:
+        best = max(agents, key=lambda name: out[name]["sharpe"])
+        out["best_agent_in_hindsight"] = {"name": best.removeprefix(PREFIX), **out[best]}
+    return out
+
+
+def _comparison(tally: Tally, span: Span, series: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    if not {"ensemble", "equal_weights"} <= set(tally.accounts):
+        raise ValueError(
+            f"accounts are {', '.join(tally.accounts)}: ensemble and equal_weights must be among them"
+        )
+    ensemble = span.returns[:, tally.accounts.index("ensemble")]
+    equal = span.returns[:, tally.accounts.index("equal_weights")]
+    found = gain(ensemble, equal, tally.config.seed)
+    looked_at = [name for name in tally.accounts if name.startswith(PREFIX)] + ["ensemble", "equal_weights"]
+    psr, dsr = proof(ensemble, np.array([series[name]["sharpe"] for name in looked_at]))
+    return {
+        "gain": {
+            "sharpe": found.sharpe,
+            "ci": [found.low, found.high],
+            "p": found.p,
+            "days": found.days,
+            "blocks": found.blocks,
+            "block_days": BLOCK,
+            "draws": DRAWS,
+            "sentence": found.sentence,
+        },
+        "psr": psr,
+        "dsr": dsr,
+        "trials": len(looked_at),
+    }
+
+
+def metrics(tally: Tally, facts: Facts) -> dict[str, Any]:
+    """Everything that metrics.json holds, in its order."""
+    span = tally.days.span()
+    # What the reader counted goes before what was kept of it: of many bad rows it may keep the first few.
+    rejected = {**tally.dead, **facts.rejected}
+    rejected = {r: n for r, n in sorted(rejected.items(), key=lambda item: (-item[1], item[0])) if n}
+    series = _series(tally, span)
+    return {
+        "data": {
+            "file": facts.file,
+            "kind": facts.kind,
+            "bars": facts.bars,
+            "first": moment(tally.first),
+            "last": moment(tally.last),
+            "series_from": moment(tally.warm),
+        },
+        "simulated_notice": facts.notice,
+        "preset": facts.preset,
+        "ticks": tally.accepted,
+        "rejected": sum(rejected.values()),
+        "rejected_by_reason": rejected,
+        "pipeline_seconds": facts.pipeline_seconds,
+        "ticks_per_second": ratio(tally.accepted, facts.pipeline_seconds),
+        "latency_us": facts.latency_us,
+        "rows": {
+            "total": tally.rows,
+            **tally.flags,
+            "holes": tally.holes,
+            "longest_pause_seconds": tally.longest / 1e9,
+        },
+        "series": series,
+        **_comparison(tally, span, series),
+        "verdicts": dict(sorted(tally.verdicts.items(), key=lambda item: (-item[1], item[0]))),
+        "risk": {
+            **{f"rows_{name}": count for name, count in tally.states.items()},
+            "rows_with_verdict": tally.refused,
+            "halts": series["ensemble"]["halts"],
+            "orders": tally.orders.total(),
+            "orders_by_reason": dict(tally.orders.most_common()),
+            "reduce_only_orders": tally.reduce_only,
+            "fills": tally.fills,
+            "controls": len(tally.controls),
+        },
+        "learner": {"versions": tally.outcomes.total(), **dict(sorted(tally.outcomes.items()))},
+        "regime": tally.regimes.figures(),
+        "notes": list(facts.notes),
+        "config": msgspec.json.decode(msgspec.json.encode(facts.config)),
+    }

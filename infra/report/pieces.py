@@ -1,0 +1,153 @@
+"""Pieces of the report page: numbers as text, tables and the cards at its head."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+
+from windvane.infra.report.charts import label
+from windvane.infra.report.palette import ENSEMBLE, EQUAL, HOLD, colour
+
+NONE = "–"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number with a real minus sign and thousands set apart, or a dash."""
+    return NONE if value is None else f"{value:,.{digits}f}".replace("-", "−")
+
+
+def percent(value: float | None, digits: int = 1, sign: bool = False) -> str:
+    """A share as percent, or a dash."""
+    if value is None:
+        return NONE
+    text = f"{100 * value:+,.{digits}f}" if sign else f"{100 * value:,.{digits}f}"
+    return f"{text} %".replace("-", "−")
+
+
+def many(count: int, what: str) -> str:
+    """1 day, 2 days."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def instant(ts: int | None) -> str:
+    """UNIX ns as text to the minute."""
+    return NONE if ts is None else datetime.fromtimestamp(ts // 10**9, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def interval(ns: int) -> str:
+    """A length of time in its largest fitting unit."""
+    for unit, size in (("days", 86_400_000_000_000), ("h", 3_600_000_000_000), ("min", 60_000_000_000)):
+        if ns >= 2 * size:
+            return f"{ns / size:.3g} {unit}"
+    return f"{ns / 1e9:.3g} s"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], lead: int = 0, narrow: bool = False) -> str:
+    """Cells are HTML already. lead: so many first rows stand out."""
+    top = "".join(f"<th>{cell}</th>" for cell in head)
+    body = "".join(
+        f"<tr{' class=lead' if i < lead else ''}>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>"
+        for i, row in enumerate(rows)
+    )
+    kind = " class=narrow" if narrow else ""
+    return f"<div class=scroll><table{kind}><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def bars(head: tuple[str, str, str], counts: dict[str, int], whole: int) -> str:
+    """Counts with a bar each, as long as their share of the largest; whole: what a share is a share of."""
+    most = max(counts.values(), default=1)
+    rows = "".join(
+        f"<tr><td>{escape(name.replace('_', ' '))}</td><td>{count:,}</td>"
+        f"<td>{percent(count / whole if whole else None, 2)}</td>"
+        f'<td class=wide><span class=bar style="width:{max(1, round(100 * count / most))}%"></span></td></tr>'
+        for name, count in counts.items()
+    )
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    return (
+        f"<div class=scroll><table><thead><tr>{top}<th></th></tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _card(title: str, sub: str, tone: str, one: dict[str, Any]) -> str:
+    lines = (
+        ("Total return", percent(one["total_return"], sign=True)),
+        ("Max drawdown", percent(one["max_drawdown"])),
+        ("Volatility", percent(one["volatility"])),
+        ("Days won", percent(one["days_won"], 0)),
+        ("Turnover a day", f"{number(one['turnover_per_day'])} ×"),
+    )
+    text = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in lines)
+    more = f" <span class=sub>{escape(sub)}</span>" if sub else ""
+    return (
+        f'<div class=card data-tone="{tone}" style="--tone:{tone}"><h3>{escape(title)}{more}</h3>'
+        f"<p class=figure>{number(one['sharpe'])}</p><p class=unit>Sharpe ratio, a year</p>"
+        f"<dl>{text}</dl></div>"
+    )
+
+
+def cards(series: dict[str, dict[str, Any]], agents: tuple[str, ...]) -> str:
+    """The four series that matter, side by side."""
+    out = [
+        _card("Ensemble", "", ENSEMBLE, series["ensemble"]),
+        _card("Equal weights", "", EQUAL, series["equal_weights"]),
+    ]
+    best = series.get("best_agent_in_hindsight")
+    if best:
+        out.append(_card("Best agent", best["name"], colour(f"agent:{best['name']}", agents), best))
+    if "buy_and_hold" in series:
+        out.append(_card("Buy and hold", "long 1 × capital", HOLD, series["buy_and_hold"]))
+    return f"<div class=cards>{''.join(out)}</div>"
+
+
+def figures(series: dict[str, dict[str, Any]], agents: tuple[str, ...]) -> str:
+    """Every figure of every account."""
+    head = (
+        "",
+        "Return",
+        "Sharpe",
+        "Sortino",
+        "Calmar",
+        "Volatility",
+        "Max drawdown",
+        "Return / drawdown",
+        "Days won",
+    )
+    more = ("Profit factor", "Exposure", "Turnover a day", "Trades", "Fees", "Halts")
+    rows = []
+    for account, one in series.items():
+        if account == "best_agent_in_hindsight":
+            continue
+        tone = colour(account, agents)
+        swatch = f'<span class=swatch data-tone="{tone}" style="--tone:{tone}"></span>'
+        rows.append(
+            (
+                swatch + escape(label(account)),
+                percent(one["total_return"], sign=True),
+                *(number(one[name]) for name in ("sharpe", "sortino", "calmar")),
+                percent(one["volatility"]),
+                percent(one["max_drawdown"]),
+                number(one["return_over_max_drawdown"]),
+                percent(one["days_won"], 0),
+                number(one["profit_factor"]),
+                percent(one["exposure"], 0),
+                f"{number(one['turnover_per_day'])} ×",
+                number(one["trades"], 0),
+                number(one["fees"], 0),
+                number(one["halts"], 0),
+            )
+        )
+    return table(head + more, rows, lead=1)
+
+
+def years(series: dict[str, dict[str, Any]]) -> str:
+    """Return and Sharpe ratio of every year; the deepest fall of the ensemble."""
+    wished = ("ensemble", "equal_weights", "best_agent_in_hindsight", "buy_and_hold")
+    shown = [name for name in wished if name in series]
+    names = {name: label(name) for name in shown} | {"best_agent_in_hindsight": "Best agent"}
+    head = ["Year", *(f"{names[name]}, {figure}" for figure in ("return", "Sharpe") for name in shown)]
+    rows = []
+    for year, one in series["ensemble"]["per_year"].items():
+        parts = [series[name]["per_year"][year] for name in shown]
+        row = [year, *(percent(p["return"], sign=True) for p in parts), *(number(p["sharpe"]) for p in parts)]
+        rows.append([*row, percent(one["max_drawdown"])])
+    return table([*head, "Ensemble, max drawdown"], rows)

@@ -1,0 +1,1 @@
+"""A run of the embedded pipeline: journal, snapshots, replay, summary."""

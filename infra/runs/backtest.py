@@ -1,0 +1,283 @@
+"""A run on one machine: ticks through the embedded pipeline into a journal, resumable, then the files people read.
+
+FOLDER/journal holds events.wvj (the log), snapshot.wvs (state of all stages at an offset of the log) and run.json
+(what was run on what). After a crash or Ctrl-C the same call goes on from the last snapshot.
+"""
+
+import fcntl
+import json
+import os
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from windvane.agents.kernel import this_program
+from windvane.agents.program import FIRST, Program
+from windvane.infra.files.market_data import Market
+from windvane.infra.runs import journal
+from windvane.metamodel.base.config import TradingConfig, digest
+from windvane.streams.codec import WireError, pack, unpack
+from windvane.streams.embedded import EmbeddedRunner
+from windvane.streams.events import BookClosed, BookOpened, Control, Event, Model
+from windvane.streams.stage import Trainer
+from windvane.streams.topics import DEAD_LETTERS, FEATURES, PROPOSALS, Topic
+
+SNAPSHOT_SECONDS = 5.0
+SNAPSHOT = "snapshot.wvs"
+RUN = "run.json"
+
+
+class SessionError(ValueError):
+    """A run that must not be started: one sentence that says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run. batch: rows a step, of no effect on results; full: journal features and proposals too."""
+
+    book: str
+    config: TradingConfig
+    preset: str
+    batch: int = 4096
+    wire: bool = False
+    full: bool = False
+    controls: tuple[Control | Model, ...] = ()
+    snapshot_seconds: float = SNAPSHOT_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of it. rows: worked off so far; seconds: spent on them; resumed: rows that were there before.
+
+    before: the program that had computed those, where it was another.
+    """
+
+    rows: int
+    seconds: float
+    resumed: int
+    finished: bool
+    before: Program | None = None
+
+
+def identity(plan: Plan, market: Market) -> dict[str, Any]:
+    """What a journal must agree on to be gone on with."""
+    return {
+        "book": plan.book,
+        "config": digest(plan.config),
+        "ticks": market.digest(),
+        "controls": [
+            [c.number, c.action, c.effective_from, *([c.model] if c.model else ())]
+            for c in plan.controls
+            if isinstance(c, Control)
+        ],
+        "full": plan.full,
+    }
+
+
+def run(
+    plan: Plan,
+    market: Market,
+    out: Path,
+    *,
+    trainer: Trainer | None = None,
+    progress: Callable[[int], None] = lambda rows: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Result:
+    """Run or go on with a run; progress is told the rows done, stopping is asked between batches.
+
+    trainer: needed where the plan's book is retrained.
+
+    Raises SessionError where `out` holds an unfinished run of something else.
+    """
+    folder, key = out / "journal", identity(plan, market)
+    seconds = _finished(out, key)
+    if seconds is not None:
+        return Result(len(market.columns), seconds, 0, True)
+    before = _unfinished(folder, key)
+    if before is None:
+        clear(folder)
+        (out / "metrics.json").unlink(missing_ok=True)
+        write(folder / RUN, json.dumps({**key, "finished": False, **_story(plan, market)}, indent=2).encode())
+    rows = len(market.columns)
+    done = 0 if before is None else int(before["rows"])
+    other = None if before is None else _handed_over(folder, done)
+    spent = 0.0 if before is None else float(before["seconds"])
+    resumed = done
+    quiet = set() if plan.full else {FEATURES.name, PROPOSALS.name}
+    with journal.JournalWriter(folder, None if before is None else int(before["offset"])) as writer:
+
+        def listen(topic: Topic, event: Event) -> None:
+            if topic.name not in quiet:
+                writer.write(topic, event)
+
+        state = None if before is None else before["state"]
+        runner = EmbeddedRunner(listen, wire=plan.wire, snapshot=state, trainer=trainer)
+        if before is None:
+            runner.feed([BookOpened(book=plan.book, config=plan.config, digest=digest(plan.config))])
+            for letter in market.dead_letters(plan.book):
+                listen(DEAD_LETTERS, letter)
+            runner.control(plan.controls)
+        began = saved = time.monotonic()
+        progress(done)
+        while done < rows and not stopping():
+            upto = min(done + plan.batch, rows)
+            runner.feed([market.ticks(plan.book, done, upto)])
+            done = upto
+            now = time.monotonic()
+            if now - saved > plan.snapshot_seconds:
+                _save(folder, runner, writer, done, spent + now - began)
+                saved = now
+            progress(done)
+        finished = done >= rows
+        if finished:
+            runner.feed([BookClosed(book=plan.book, last=rows - 1)])
+        seconds = spent + time.monotonic() - began
+        _save(folder, runner, writer, done, seconds)
+    if finished:
+        story = json.loads((folder / RUN).read_bytes())
+        write(folder / RUN, json.dumps({**story, "finished": True, "seconds": seconds}, indent=2).encode())
+        (folder / SNAPSHOT).unlink()
+    return Result(done, seconds, resumed, finished, other)
+
+
+def clear(folder: Path) -> None:
+    """An empty place for a journal; nothing is removed that a run did not write."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (RUN, SNAPSHOT, journal.FILE):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _story(plan: Plan, market: Market) -> dict[str, Any]:
+    return {
+        "preset": plan.preset,
+        "file": market.file,
+        "kind": market.kind,
+        "bars": market.bars,
+        "rejected": market.rejected,
+        "notes": list(market.notes),
+        "computed_by": [part(0)],
+    }
+
+
+def part(row: int) -> dict[str, Any]:
+    """What run.json says of the program that computes from a row on: this one."""
+    program = this_program()
+    return {"from_row": row, "version": program.version, "code": program.code}
+
+
+def computed_by(story: dict[str, Any]) -> list[tuple[int, Program]]:
+    """(first row, program) of every part of a journal; none where topics were exported, which do not say it."""
+    if "computed_by" in story:
+        return [(p["from_row"], Program(p["version"], p["code"])) for p in story["computed_by"]]
+    return [(0, Program(FIRST, story["code"]))] if "code" in story else []  # 0.1.0 told its code alone
+
+
+def _handed_over(folder: Path, row: int) -> Program | None:
+    """The program that a run is gone on with from, where it was another; from this row on it is this one."""
+    story = story_of(folder)
+    parts = computed_by(story)
+    before = parts[-1][1] if parts else None
+    if before is None or before.code == this_program().code:
+        return None
+    told = [{"from_row": at, "version": p.version, "code": p.code} for at, p in parts if at < row]
+    write(folder / RUN, json.dumps({**story, "computed_by": [*told, part(row)]}, indent=2).encode())
+    return before
+
+
+@contextmanager
+def claimed(out: Path) -> Iterator[None]:
+    """Nobody else writes to `out` meanwhile; raises SessionError where somebody does."""
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SessionError(
+                f"another run is writing to {out}: wait for it, or choose another --out"
+            ) from error
+        yield
+
+
+def _finished(out: Path, key: dict[str, Any]) -> float | None:
+    """Seconds of a finished run of the same thing that only lacks its report, else None."""
+    folder = out / "journal"
+    if (out / "metrics.json").exists() or not (folder / RUN).is_file():
+        return None
+    story = story_of(folder)
+    same = all(story.get(name) == value for name, value in key.items())
+    return float(story["seconds"]) if same and story["finished"] else None
+
+
+def _unfinished(folder: Path, key: dict[str, Any]) -> dict[str, Any] | None:
+    """The snapshot of an unfinished run of the same thing, or None where there is nothing to go on with."""
+    if not (folder / RUN).is_file():
+        return None
+    story = story_of(folder)
+    if story["finished"]:
+        return None
+    if not (folder / SNAPSHOT).is_file():
+        return None  # it did not get as far as its first snapshot: nothing is lost by starting anew
+    if any(story.get(name) != value for name, value in key.items()):
+        raise SessionError(
+            f"{folder.parent} holds an unfinished run of other data or options: "
+            f"choose another --out, or remove {folder} to give that run up"
+        )
+    raw = (folder / SNAPSHOT).read_bytes()
+    crc, size = int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:8], "little")
+    try:
+        if zlib.crc32(raw[4:]) != crc:
+            raise WireError("checksum")
+        found = unpack(raw[8 : 8 + size])
+    except WireError as error:
+        raise SessionError(f"{folder / SNAPSHOT} is damaged: remove {folder} and run again") from error
+    return {**found, "state": raw[8 + size :]}
+
+
+def _save(
+    folder: Path, runner: EmbeddedRunner, writer: journal.JournalWriter, rows: int, seconds: float
+) -> None:
+    """Everything that was journaled is on disk before the state that follows from it."""
+    head = pack({"rows": rows, "seconds": seconds, "offset": writer.sync()})
+    body = len(head).to_bytes(4, "little") + head + runner.snapshot()
+    write(folder / SNAPSHOT, zlib.crc32(body).to_bytes(4, "little") + body)
+
+
+def write(path: Path, raw: bytes) -> None:
+    """Replace a file in one step: a crash leaves the old or the new one."""
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        file.write(raw)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)  # the new name is on disk only when its folder is
+    os.fsync(folder)
+    os.close(folder)
+
+
+def story_of(folder: Path) -> dict[str, Any]:
+    """What run.json tells of a journal."""
+    try:
+        story = dict(json.loads((folder / RUN).read_bytes()))
+    except (FileNotFoundError, ValueError, TypeError) as error:
+        raise SessionError(f"{folder} has no readable {RUN}: it is not the journal of a run") from error
+    if not {"finished", "file", "kind", "bars", "preset", "rejected", "notes", "full"} <= story.keys():
+        raise SessionError(f"{folder / RUN} is damaged: choose another --out, or remove {folder}")
+    return story
+
+
+def opened_as(folder: Path) -> TradingConfig:
+    """What a journal's book was opened with; raises SessionError where it opens none."""
+    found = next((event.config for _, event in journal.read(folder) if isinstance(event, BookOpened)), None)
+    if found is None:
+        raise SessionError(f"{folder} opens no book: its run was stopped before the first row, run it again")
+    return found
+
+
+def events(folder: Path) -> Iterator[Event]:
+    """All events of a journal in order."""
+    return (event for _, event in journal.read(folder))

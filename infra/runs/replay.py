@@ -1,0 +1,75 @@
+"""The inputs of a journal through the pipeline again."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from windvane.infra.runs import journal
+from windvane.infra.runs.backtest import RUN, SNAPSHOT, SessionError, clear, part, story_of, write
+from windvane.infra.runs.choices import RecordedChoices, untrained
+from windvane.streams.embedded import EmbeddedRunner
+from windvane.streams.events import BookClosed, BookOpened, Control, Event, Model, Ticks
+from windvane.streams.stage import Trainer
+from windvane.streams.topics import DEAD_LETTERS, FEATURES, PROPOSALS, Topic
+
+
+def replay(
+    folder: Path,
+    out: Path,
+    *,
+    wire: bool = False,
+    full: bool = False,
+    as_recorded: bool = False,
+    trainer: Trainer | None = None,
+    progress: Callable[[int], None] = lambda r: None,
+) -> tuple[int, float, BookOpened]:
+    """Send the inputs of a journal through the pipeline again, into OUT/journal; gives rows, seconds and the book.
+
+    Inputs are what lies on ticks, models and control; all else is computed anew. as_recorded: with the choices that
+    time made in the run and what was learned in it, else as a backtest of the same ticks makes and learns them.
+    """
+    target = out / "journal"
+    if (target / SNAPSHOT).is_file():
+        raise SessionError(f"{out} holds an unfinished run: choose another --out, or finish it first")
+    if target.resolve() == folder.resolve():
+        raise SessionError(f"{out} holds the journal to replay: choose another --out")
+    clear(target)
+    opened: BookOpened | None = None
+    rows, seconds, whole = 0, 0.0, False
+    quiet = set() if full else {FEATURES.name, PROPOSALS.name}
+    with journal.JournalWriter(target) as writer:
+
+        def listen(topic: Topic, event: Event) -> None:
+            if topic.name not in quiet:
+                writer.write(topic, event)
+
+        runner = EmbeddedRunner(listen, wire=wire, trainer=untrained if as_recorded else trainer)
+        choices = RecordedChoices(lambda: journal.read(folder), runner) if as_recorded else None
+        for topic, event in journal.read(folder):
+            began = time.monotonic()
+            if isinstance(event, BookOpened | Ticks | BookClosed) and topic.name == "ticks":
+                opened = event if isinstance(event, BookOpened) else opened
+                whole = isinstance(event, BookClosed)
+                if choices is not None and isinstance(event, Ticks):
+                    choices.follow(event.last)
+                runner.feed([event])
+                rows += len(event) if isinstance(event, Ticks) else 0
+            elif isinstance(event, Control | Model):
+                runner.control([event])
+            elif topic.name == DEAD_LETTERS.name and rows == 0:
+                listen(topic, event)  # of the reader: the pipeline itself finds the others again
+            seconds += time.monotonic() - began
+            progress(rows)
+    if opened is None:
+        raise SessionError(f"{folder} opens no book: its run was stopped before the first row, run it again")
+    story = story_of(folder)
+    if story["finished"] and not whole:
+        raise SessionError(f"{folder} is cut short: its run was finished but its log is not, so run it again")
+    write(
+        target / RUN,
+        json.dumps(
+            {**story, "seconds": seconds, "replay_of": str(folder), "computed_by": [part(0)]}, indent=2
+        ).encode(),
+    )
+    return rows, seconds, opened

@@ -1,0 +1,90 @@
+"""The end of a run: its files, and what a person wants to read first."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from windvane.infra.report import Facts, write_outputs
+from windvane.infra.runs.backtest import events, story_of
+from windvane.infra.runs.progress import bar, say
+from windvane.metamodel.base.config import TradingConfig
+from windvane.metamodel.learning.members import MEMBERS
+
+
+def prepare() -> None:
+    """Compile the kernels, or load them; says so where it takes a while."""
+    from windvane.agents.kernel import compiled_before
+    from windvane.infra.runs.warmup import warm_up
+
+    if not compiled_before():
+        say("first run of this version: compiling kernels, about a minute; later runs start at once")
+    warm_up()
+
+
+def finish(
+    out: Path,
+    config: TradingConfig,
+    seconds: float,
+    *,
+    latency: dict[str, float] | None,
+    as_json: bool,
+) -> None:
+    """Write the files of a finished run from its journal, and tell where they are."""
+    story = story_of(out / "journal")
+    facts = Facts(
+        file=story["file"],
+        kind=story["kind"],
+        config=config,
+        preset=story["preset"],
+        members=MEMBERS,
+        rejected=story["rejected"],
+        notes=story["notes"],
+        pipeline_seconds=seconds,
+        latency_us=latency,
+        bars=story["bars"],
+    )
+    with bar("report", 1):
+        found = write_outputs(events(out / "journal"), out, facts)
+    if as_json:
+        sys.stdout.write((out / "metrics.json").read_text())
+    else:
+        _tell(found, out)
+
+
+def _tell(found: dict[str, Any], out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    costs = found["config"]["costs"]
+    console.print(
+        f"[bold]{found['data']['kind'].upper()}[/bold] data, {found['data']['file']}, "
+        f"{found['ticks']:,} ticks ({found['rejected']:,} rejected), "
+        f"fee {costs.get('fee_bp', 1.0):g} bp, filled {costs.get('delay', 1)} tick(s) late, "
+        f"{found['ticks_per_second']:,.0f} ticks/s"
+    )
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "Sharpe", "return", "max drawdown", "days won", "turnover/day"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, series in found["series"].items():
+        table.add_row(
+            name,
+            _number(series["sharpe"], "{:.2f}"),
+            _number(series["total_return"], "{:+.1%}"),
+            _number(series["max_drawdown"], "{:.1%}"),
+            _number(series["days_won"], "{:.1%}"),
+            _number(series["turnover_per_day"], "{:.2f}"),
+        )
+    console.print(table)
+    gain = found["gain"]
+    if gain["ci"][0] is not None:
+        low, high = gain["ci"]
+        verdict = "" if low > 0 or high < 0 else ": not proven"
+        console.print(
+            f"Sharpe gain over equal weights {gain['sharpe']:+.2f}, 95 % interval {low:.2f} to {high:.2f}{verdict}"
+        )
+    console.print(f"report: {out / 'report.html'}")
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)

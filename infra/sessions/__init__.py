@@ -1,1 +1,0 @@
-"""Sessions: the meta-learner trained over episodes of SIMULATED markets, kept in checkpoints, and evaluated."""

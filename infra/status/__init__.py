@@ -1,0 +1,1 @@
+"""What `windvane status` shows: books, groups and lag on one page."""

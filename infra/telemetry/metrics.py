@@ -1,0 +1,271 @@
+"""Metrics of one worker for Prometheus: what the binding did, and what the events it sent say.
+
+The names are data in windvane.infra.telemetry.names. Values are set as the work goes on; what a label's child costs to
+look up is paid once.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from windvane.agents.program import VERSION
+from windvane.infra.telemetry.names import (
+    COUNTER,
+    GAUGE,
+    HISTOGRAM,
+    METRICS,
+    REASON_CLASSES,
+    reason_class,
+    restart_class,
+)
+from windvane.metamodel.base.regimes import REGIMES
+from windvane.metamodel.learning.members import MEMBERS
+from windvane.metamodel.trading.risk import GATES
+from windvane.streams.events import (
+    BAD,
+    GAP,
+    HEARTBEAT,
+    REPEATED,
+    Batch,
+    BookClosed,
+    BookOpened,
+    DeadLetter,
+    Decisions,
+    Event,
+    Features,
+    Fills,
+    LearnerUpdate,
+    Orders,
+    Proposals,
+    Statements,
+)
+
+HISTORY_SECONDS = 3600.0
+"""An order of a tick older than this comes of history being replayed: it tells nothing of latency."""
+
+FORGET_SECONDS = 30.0
+"""A wait that was not told again for so long is over."""
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Of what `expose` gives."""
+
+_FLAGS = {"heartbeat": HEARTBEAT, "bad": BAD, "gap": GAP}
+_OF_A_BOOK = [
+    name for name, metric in METRICS.items() if metric.kind == GAUGE and metric.labels[:1] == ("book",)
+]
+_BITS = np.arange(len(GATES))
+
+
+class WorkerMetrics:
+    """Metrics of a stage in this process."""
+
+    def __init__(self, stage: str, registry: CollectorRegistry | None = None) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more a counter, which nobody reads
+        self.stage = stage
+        self.registry = CollectorRegistry() if registry is None else registry
+        if registry is None:
+            ProcessCollector(registry=self.registry)
+        self._metrics = {name: self._made(name) for name in METRICS}
+        self._children: dict[tuple[str | int, ...], Any] = {}
+        self._books: dict[int, set[str]] = {}
+        self._peaks: dict[str, float] = {}
+        self._waits: dict[tuple[int, str, str], float] = {}
+        self._by_type: dict[type[Event], Callable[[Any], None]] = {
+            Features: self._features,
+            Proposals: self._rows,
+            Decisions: self._decisions,
+            Orders: self._orders,
+            Fills: self._fills,
+            Statements: self._statements,
+            LearnerUpdate: self._learner,
+            DeadLetter: self._dead_letter,
+            BookOpened: self._opened,
+            BookClosed: self._closed,
+        }
+        self._child("windvane_build_info", VERSION).set(1)
+        for reason in REASON_CLASSES:
+            self._child(
+                "windvane_dead_letters_total", reason
+            )  # from 0 on, so that the first is seen as an increase
+
+    def _made(self, name: str) -> Counter | Gauge | Histogram:
+        kind, text, labels, buckets = METRICS[name]
+        labels = ("stage", *labels)
+        if kind == COUNTER:
+            return Counter(name, text, labels, registry=self.registry)
+        if kind == HISTOGRAM:
+            return Histogram(name, text, labels, registry=self.registry, buckets=buckets)
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def _child(self, name: str, *labels: str | int) -> Any:
+        """A metric with its labels, looked up once."""
+        key = (name, *labels)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = self._metrics[name].labels(self.stage, *labels)
+        return child
+
+    def _forget(self, name: str, *labels: str | int) -> None:
+        """Tell a series no more; labels: the first of its own."""
+        stop = len(labels) + 1
+        for key in [key for key in self._children if key[:stop] == (name, *labels)]:
+            self._metrics[name].remove(self.stage, *key[1:])
+            del self._children[key]
+
+    def received(self, topic: str, partition: int, records: int) -> None:
+        """Records were read."""
+        self._child("windvane_records_received_total", topic, partition).inc(records)
+
+    def stepped(self, partition: int, seconds: float) -> None:
+        """A step was computed."""
+        self._child("windvane_step_seconds", partition).observe(seconds)
+
+    def sent(self, topic: str, records: int) -> None:
+        """Records were acknowledged."""
+        self._child("windvane_records_sent_total", topic).inc(records)
+
+    def committed(self, partition: int, seconds: float) -> None:
+        """A transaction was committed, or all of a step was acknowledged."""
+        self._child("windvane_commit_seconds", partition).observe(seconds)
+
+    def recovered(self, partition: int, seconds: float) -> None:
+        """A partition is at work after an assignment."""
+        self._child("windvane_recoveries_total", partition).inc()
+        self._child("windvane_recovery_seconds", partition).set(seconds)
+
+    def restarted(self, partition: int, reason: str) -> None:
+        """The state of a partition was thrown away and loaded again; of the reason only its class is kept."""
+        self._child("windvane_restarts_total", partition, restart_class(reason)).inc()
+
+    def lag(self, topic: str, partition: int, records: int) -> None:
+        """So many records of a source are not read yet."""
+        self._child("windvane_lag_records", topic, partition).set(records)
+
+    def waiting(self, partition: int, book: str, topic: str, seconds: float) -> None:
+        """A book waits for a source; the wait is over once it is not told again."""
+        self._child("windvane_waiting_seconds", partition, book, topic).set(seconds)
+        self._waits[partition, book, topic] = time.monotonic()
+
+    def saved(self, partition: int, seconds: float, size: int) -> None:
+        """A state of `size` bytes was stored."""
+        self._child("windvane_snapshots_total", partition).inc()
+        self._child("windvane_snapshot_seconds", partition).set(seconds)
+        self._child("windvane_snapshot_bytes", partition).set(size)
+
+    def released(self, partition: int) -> None:
+        """Another worker has the partition now, so what stands there is no longer ours to tell; counters stay."""
+        for topic in {str(key[1]) for key in self._children if key[0] == "windvane_lag_records"}:
+            self._forget("windvane_lag_records", topic, partition)
+        self._forget("windvane_waiting_seconds", partition)
+        self._waits = {wait: at for wait, at in self._waits.items() if wait[0] != partition}
+        for book in self._books.pop(partition, ()):
+            self._peaks.pop(book, None)
+            for name in _OF_A_BOOK:
+                self._forget(name, book)
+
+    def observe(self, partition: int, event: Event) -> None:
+        """An event was sent: what it says of the book. Takes some tens of microseconds, whatever the rows."""
+        told = self._by_type.get(type(event))
+        if told is not None:
+            self._books.setdefault(partition, set()).add(event.book)
+            told(event)
+
+    def _rows(self, batch: Batch) -> None:
+        book, child = batch.book, self._child
+        child("windvane_rows_total", book).inc(len(batch))
+        child("windvane_last_seq", book).set(batch.last)
+        child("windvane_last_output_seconds", book).set(time.time())
+
+    def _features(self, rows: Features) -> None:
+        self._rows(rows)
+        book, child = rows.book, self._child
+        child("windvane_last_event_seconds", book).set(int(rows.ts[-1]) / 1e9)
+        if int(rows.flags.max()) and (rows.flags & REPEATED).any():
+            for flag, bit in _FLAGS.items():
+                child("windvane_flagged_rows_total", book, flag).inc(int(np.count_nonzero(rows.flags & bit)))
+        if rows.regime is not None:
+            for name, share in zip(REGIMES, rows.regime[-1].tolist(), strict=True):
+                child("windvane_regime", book, name).set(share)
+
+    def _decisions(self, rows: Decisions) -> None:
+        self._rows(rows)
+        book, child = rows.book, self._child
+        child("windvane_last_event_seconds", book).set(int(rows.ts[-1]) / 1e9)
+        for agent, weight in zip(rows.agents, rows.weights[-1].tolist(), strict=True):
+            child("windvane_agent_weight", book, agent).set(weight)
+        for member, weight in zip(MEMBERS, rows.members[-1].tolist(), strict=False):
+            child("windvane_member_weight", book, member).set(weight)
+        child("windvane_risk_state", book).set(int(rows.state[-1]))
+        child("windvane_equity", book).set(float(rows.equity[-1]))
+        child("windvane_position", book).set(float(rows.position[-1]))
+        child("windvane_wanted", book).set(float(rows.wanted[-1]))
+        child("windvane_target", book).set(float(rows.target[-1]))
+        child("windvane_learner_version", book).set(int(rows.learner[-1]))
+        peak = max(self._peaks.get(book, 0.0), float(rows.equity.max()))
+        self._peaks[book] = peak
+        child("windvane_drawdown_ratio", book).set(1.0 - float(rows.equity[-1]) / peak if peak > 0 else 0.0)
+        for gate, count in verdict_counts(rows.verdicts):
+            child("windvane_verdicts_total", book, gate).inc(count)
+        if rows.awake is not None:
+            asleep = rows.awake == 0
+            child("windvane_rounds_late_total", book).inc(int(asleep.any(axis=1).sum()))
+            for agent, late in zip(rows.agents, asleep.sum(axis=0).tolist(), strict=True):
+                child("windvane_agent_late_total", book, agent).inc(late)
+
+    def _orders(self, orders: Orders) -> None:
+        self._child("windvane_orders_total", orders.book).inc(len(orders))
+        latency = self._child("windvane_order_latency_seconds", orders.book)
+        now = time.time_ns()
+        for ts in orders.ts.tolist():
+            seconds = (now - ts) / 1e9
+            if seconds < HISTORY_SECONDS:
+                latency.observe(max(seconds, 0.0))
+
+    def _fills(self, fills: Fills) -> None:
+        self._child("windvane_fills_total", fills.book).inc(int(np.count_nonzero(fills.qty)))
+        self._child("windvane_fees_total", fills.book).inc(max(float(fills.fee.sum()), 0.0))
+
+    def _statements(self, rows: Statements) -> None:
+        self._child("windvane_max_drawdown_ratio", rows.book).set(float(rows.drawdown[-1, 0]))
+
+    def _learner(self, update: LearnerUpdate) -> None:
+        self._child("windvane_retrainings_total", update.book, update.outcome).inc()
+        self._child("windvane_learner_version", update.book).set(update.version)
+
+    def _dead_letter(self, letter: DeadLetter) -> None:
+        self._child("windvane_dead_letters_total", reason_class(letter.reason)).inc()
+
+    def _opened(self, event: BookOpened) -> None:
+        self._child("windvane_last_output_seconds", event.book).set(time.time())
+
+    def _closed(self, event: BookClosed) -> None:
+        """A closed book is silent by right: no alarm may come of it."""
+        self._child("windvane_books_closed_total", event.book).inc()
+        self._forget("windvane_last_output_seconds", event.book)
+
+    def expose(self) -> bytes:
+        """Everything as Prometheus reads it."""
+        before = time.monotonic() - FORGET_SECONDS
+        for wait in [wait for wait, at in self._waits.items() if at < before]:
+            del self._waits[wait]
+            self._forget("windvane_waiting_seconds", *wait)
+        return generate_latest(self.registry)
+
+
+def verdict_counts(verdicts: Any) -> list[tuple[str, int]]:
+    """verdicts: (n,) int64 bits of GATES -> name and number of rows of every gate that acted."""
+    if not verdicts.any():
+        return []
+    counts = (verdicts[:, None] >> _BITS & 1).sum(axis=0)
+    return [(GATES[k], int(counts[k])) for k in np.flatnonzero(counts).tolist()]

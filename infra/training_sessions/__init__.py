@@ -1,0 +1,1 @@
+"""The meta-learner trained over episodes of SIMULATED markets, kept in checkpoints, and evaluated."""

@@ -1,0 +1,97 @@
+"""MetaLearningEvaluator: a checkpoint on markets that nothing was trained on, and ready to trade."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from windvane.infra.runs.files import replace_file
+from windvane.infra.runs.progress import bar
+from windvane.infra.training_sessions import checkpoints, evaluation
+from windvane.infra.training_sessions.episodes import Session, ensemble, play
+from windvane.infra.training_sessions.plots import page
+from windvane.metamodel.base.config import check
+from windvane.metamodel.learning.learned import load
+from windvane.metamodel.settings.meta_config import PARAMETERS, MetaLearningConfig
+from windvane.metamodel.simulation.seeds import EPISODES
+
+RESULTS = "evaluation_results"
+NOTICE = "it says how the program behaves where regimes have an edge by construction, not what a market pays"
+
+
+class MetaLearningEvaluator(Session):
+    """Loads a checkpoint, verified; `meta_ensemble` trades with it, row by row.
+
+    config: None takes the checkpoint's own; what is changed in it later is in effect from then on, or refused.
+    Raises WeightsError where the checkpoint is damaged, or of other agents.
+    """
+
+    def __init__(self, model_path: str | Path, config: MetaLearningConfig | None = None) -> None:
+        self.model_path = Path(model_path)
+        self._checkpoint = checkpoints.read(self.model_path)
+        super().__init__(config or _config(self._checkpoint.story))
+        self.meta_learning_manager = checkpoints.SessionManager(
+            self.meta_ensemble.manager, self.meta_ensemble
+        )
+        load(self.meta_ensemble.manager, self._checkpoint.raw)
+
+    def evaluate_comprehensive(
+        self, num_episodes: int = 50, max_steps_per_episode: int | None = 1000, save_results: bool = True
+    ) -> dict[str, Any]:
+        """Play so many markets that nothing was trained on, each from the checkpoint; gives all figures.
+
+        portfolio_metrics, meta_learning_metrics, agent_comparison, regime_analysis, decision_analysis, episodes; and
+        feature_analysis where the config asks for it. save_results: results.json and report.html go to the folder
+        evaluation_results beside the checkpoint.
+        """
+        check(
+            1 <= num_episodes <= len(EPISODES), f"num_episodes is {num_episodes}: give 1 to {len(EPISODES)}"
+        )
+        check(
+            max_steps_per_episode is None or max_steps_per_episode >= 1,
+            f"max_steps_per_episode is {max_steps_per_episode}: give 1 or more",
+        )
+        # An ensemble of its own: what trades with this evaluator is not disturbed.
+        trial = ensemble(self.config, self.env)
+        told = []
+        with bar("evaluation", num_episodes) as progress:
+            for number, seed in enumerate(EPISODES[:num_episodes]):
+                load(trial.manager, self._checkpoint.raw)
+                told.append(play(trial, self.env, seed, max_steps_per_episode))
+                progress(number + 1)
+        settings, names = self.config, trial.config.agents
+        results: dict[str, Any] = {
+            "data": "SIMULATED markets",
+            "notice": NOTICE,
+            "model": str(self.model_path),
+            "trained": checkpoints.SCOPE,
+            "portfolio_metrics": evaluation.portfolio(told),
+            "meta_learning_metrics": evaluation.meta_learning(told),
+            "agent_comparison": evaluation.agents(told),
+            "regime_analysis": evaluation.regimes(
+                told, names, settings.regime_history_window, settings.regime_stability_threshold
+            ),
+            "decision_analysis": evaluation.decisions(told),
+            "episodes": [one.figures() for one in told],
+        }
+        if settings.feature_analysis:
+            data = trial.desk.data
+            results["feature_analysis"] = evaluation.features(data.market_features, data.agent_scores, names)
+        if save_results:
+            folder = self.results
+            folder.mkdir(parents=True, exist_ok=True)
+            replace_file(folder / "results.json", (json.dumps(results, indent=2) + "\n").encode())
+            replace_file(folder / "report.html", page(results, told).encode())
+        return results
+
+    @property
+    def results(self) -> Path:
+        """The folder that results are saved to."""
+        return self.model_path.resolve().parent / RESULTS
+
+
+def _config(story: dict[str, Any]) -> MetaLearningConfig:
+    saved = story.get("config", {})
+    config = MetaLearningConfig(**{name: value for name, value in saved.items() if name in PARAMETERS})
+    config.preset = str(story.get("preset", "balanced"))
+    config.env_args = {**config.env_args, **story.get("env_args", {})}
+    return config

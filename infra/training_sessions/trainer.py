@@ -1,0 +1,202 @@
+"""MetaLearningEnsembleTrainer: sessions of episodes on SIMULATED markets, with checkpoints.
+
+It trains the meta-learner over agents that are rules. The agents themselves are not trained.
+"""
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from windvane.infra.runs.progress import bar
+from windvane.infra.training_sessions import checkpoints
+from windvane.infra.training_sessions.alerting import send_alert
+from windvane.infra.training_sessions.episodes import Session, Told, ensemble, play
+from windvane.infra.training_sessions.resources import LARGE_MB, monitor_resources
+from windvane.infra.training_sessions.retraining import SessionRetraining
+from windvane.metamodel.base.config import ConfigError, check
+from windvane.metamodel.learning.learned import load, to_bytes
+from windvane.metamodel.learning.members.contextual import HORIZON
+from windvane.metamodel.settings.meta_config import MetaLearningConfig
+from windvane.metamodel.simulation.seeds import CHOOSING, SESSIONS
+
+BEST, FINAL, INTERRUPTED = "best_models", "final_session", "interrupted_session"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_JUDGED = 4
+"""Markets that an evaluation within a session plays; never learned on."""
+
+
+class MetaLearningEnsembleTrainer(Session):
+    """Trains the meta-learner, episode by episode; every episode is a market of its own, of 15-minute ticks.
+
+    What is changed in the config after the trainer was made is in effect from the next episode or row on; what is fixed
+    by then (agents, regime_features_dim, max_orders, delay and a few more) is refused there by ConfigError.
+    `training_stats`: episodes_completed, total_steps, best_performance (the highest mean Sharpe ratio on markets that
+    are not learned on, None before the first evaluation), meta_learning_updates (versions of the learner that fell
+    due: one every `meta_training_frequency` samples of 32 ticks), predictor_swaps (the predictor is retrained after an
+    episode of so many samples or more, and kept where that is worse on the newest of them), and what every episode
+    and evaluation came to.
+    """
+
+    def __init__(
+        self,
+        config: MetaLearningConfig,
+        team_name: str = "windvane",
+        save_dir: str | Path = "./meta_learning_models",
+    ) -> None:
+        if not isinstance(config, MetaLearningConfig):
+            raise ConfigError("config is no MetaLearningConfig: make one with create_meta_learning_config")
+        check(bool(team_name.strip()), "team_name is empty: give a name")
+        super().__init__(config)
+        self.team_name, self.save_dir = team_name, Path(save_dir)
+        self.meta_learning_manager = checkpoints.SessionManager(
+            self.meta_ensemble.manager, self.meta_ensemble
+        )
+        retrains = self.meta_ensemble.config.weighing.retraining
+        self._retraining = SessionRetraining(self.meta_ensemble) if retrains else None
+        self.training_stats: dict[str, Any] = {
+            "predictor_swaps": 0,
+            "episodes_completed": 0,
+            "total_steps": 0,
+            "samples": 0,
+            "meta_learning_updates": 0,
+            "best_performance": None,
+            "episode_rewards": [],
+            "episode_sharpe_ratios": [],
+            "evaluations": [],
+        }
+
+    def train_episode(self, episode_num: int, max_steps: int | None = None) -> dict[str, Any]:
+        """Learn on the market of one episode; gives its figures, total_reward and sharpe_ratio among them.
+
+        max_steps: ticks past the warm-up, None: as the environment says. The same number gives the same market.
+        """
+        check(episode_num >= 0, f"episode_num is {episode_num}: give 0 or more")
+        check(max_steps is None or max_steps >= 1, f"max_steps is {max_steps}: give 1 or more")
+        began = time.monotonic()
+        first = self.config.env_args.get("seed") or 0
+        seed = SESSIONS[(first + episode_num) % len(SESSIONS)]
+        told = play(self.meta_ensemble, self.env, seed, max_steps)
+        stats = self.training_stats
+        if self._retraining is not None:
+            stats["predictor_swaps"] += self._retraining.after_episode()
+        stats["episodes_completed"] += 1
+        stats["total_steps"] += len(told.label)
+        stats["samples"] += len(told.label) // HORIZON
+        every = self.meta_ensemble.config.weighing.meta_training_frequency
+        stats["meta_learning_updates"] = stats["samples"] // every
+        figures = {"episode": episode_num, **told.figures(), "seconds": time.monotonic() - began}
+        stats["episode_rewards"].append(figures["total_reward"])
+        stats["episode_sharpe_ratios"].append(figures["sharpe_ratio"])
+        if self.config.real_time_monitoring:
+            figures["memory_mb"], figures["cpu_percent"] = monitor_resources()
+            if figures["memory_mb"] > LARGE_MB:
+                send_alert(f"{self.team_name}: {figures['memory_mb']:.0f} MB of memory in use")
+        self._log("episodes.jsonl", [figures])
+        if self.config.detailed_logging:
+            decided = (d._asdict() for d in self.meta_ensemble.desk.tracker.decisions)
+            self._log("decisions.jsonl", [{"episode": episode_num, **d} for d in decided])
+        return figures
+
+    def train_full_session(
+        self,
+        num_episodes: int = 100,
+        save_interval: int | None = None,
+        evaluation_interval: int | None = None,
+        max_steps: int | None = None,
+    ) -> dict[str, Any]:
+        """Train so many episodes; gives `training_stats` and where the checkpoints are.
+
+        A checkpoint every `save_interval` episodes; every `evaluation_interval` a look at markets that are not learned
+        on, and the best so far is kept in best_models. The last state is final_session. None: as the config says. The
+        session ends early after `break_step` ticks. Ctrl-C leaves a checkpoint interrupted_session.
+        """
+        saving = self.config.save_interval if save_interval is None else save_interval
+        judging = self.config.evaluation_interval if evaluation_interval is None else evaluation_interval
+        for name, value in (
+            ("num_episodes", num_episodes),
+            ("save_interval", saving),
+            ("evaluation_interval", judging),
+        ):
+            check(value >= 1, f"{name} is {value}: give 1 or more")
+        began, written, judged = time.monotonic(), [], False
+        first = int(self.training_stats["episodes_completed"])
+        try:
+            with bar(self.team_name, num_episodes) as progress:
+                for episode in range(first, first + num_episodes):
+                    if self.training_stats["total_steps"] >= self.config.break_step:
+                        break
+                    self.train_episode(episode, max_steps)
+                    done = episode - first + 1
+                    judged = done % judging == 0
+                    if judged:
+                        self._judge(max_steps)
+                    if done % saving == 0:
+                        written.append(self.save_checkpoint(f"episode_{episode + 1}"))
+                    progress(done)
+        except KeyboardInterrupt:
+            self.save_checkpoint(INTERRUPTED)
+            raise
+        if not judged:
+            self._judge(max_steps)
+        final = self.save_checkpoint(FINAL)
+        return {
+            **self.training_stats,
+            "episodes": int(self.training_stats["episodes_completed"]) - first,
+            "checkpoints": [str(p) for p in written],
+            "final_session": str(final),
+            "best_models": str(self.save_dir / BEST),
+            "trained": checkpoints.SCOPE,
+            "data": "SIMULATED markets",
+            "seconds": time.monotonic() - began,
+        }
+
+    def evaluate(self, max_steps: int | None = None) -> float:
+        """Mean Sharpe ratio on a few markets that are not learned on; what is learned there is thrown away."""
+        return float(np.mean([told.sharpe() for told in self._played(max_steps)]))
+
+    def _played(self, max_steps: int | None) -> list[Told]:
+        raw = to_bytes(self.meta_ensemble.manager, {})
+        trial = ensemble(self.config, self.env)
+        told = []
+        for seed in CHOOSING[:_JUDGED]:
+            load(trial.manager, raw)
+            told.append(play(trial, self.env, seed, max_steps))
+        return told
+
+    def _judge(self, max_steps: int | None) -> None:
+        stats = self.training_stats
+        found = self.evaluate(max_steps)
+        stats["evaluations"].append({"episode": stats["episodes_completed"], "mean_sharpe_ratio": found})
+        if stats["best_performance"] is None or found > stats["best_performance"]:
+            stats["best_performance"] = found
+            self.save_checkpoint(BEST)
+
+    def save_checkpoint(self, checkpoint_name: str) -> Path:
+        """Write what was learned to save_dir/checkpoint_name; gives the folder."""
+        if _NAME.fullmatch(checkpoint_name) is None:
+            raise ConfigError(
+                f"checkpoint_name is {checkpoint_name!r}: give letters, digits, dots, dashes or underscores"
+            )
+        folder = self.save_dir / checkpoint_name
+        story = {
+            "team_name": self.team_name,
+            "preset": self.config.preset,
+            "config": self.config.values(),
+            "env_args": self.config.env_args,
+            "training_stats": self.training_stats,
+        }
+        checkpoints.write(folder, self.meta_ensemble.manager, story)
+        return folder
+
+    def _save_checkpoint(self, checkpoint_name: str) -> Path:
+        """The same as `save_checkpoint`, under the name that older programs call."""
+        return self.save_checkpoint(checkpoint_name)
+
+    def _log(self, name: str, lines: list[dict[str, Any]]) -> None:
+        self.save_dir.mkdir(parents=True, exist_ok=True)
+        with (self.save_dir / name).open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(line) + "\n" for line in lines)

@@ -1,0 +1,213 @@
+"""What a run is told: frozen, validated when built, and part of the log."""
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from windvane.metamodel.base.limits import RiskLimits
+
+SECOND = 1_000_000_000
+CLOSINGS = ("lockstep", "timed")
+FILLS = ("paper",)
+ON_HALT = ("stop", "next-day", "resume-after")
+MOST_TRAINED = 12
+"""Agents whose predictors' weights go into one record."""
+
+_MOST_NS = 2**61  # a time and a span of time together fit 64 bits
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be: one sentence that says which, and what would be valid."""
+
+
+def check(condition: bool, sentence: str) -> None:
+    """Refuse a setting with one sentence."""
+    if not condition:
+        raise ConfigError(sentence)
+
+
+class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What trading costs, and when a decision is filled."""
+
+    fee_bp: float = 1.0  # of the notional, either side
+    slippage_bp: float = 0.0  # of the price, beyond the quote
+    half_spread_bp: float = 0.0  # where the data have no quotes
+    delay: int = 1  # good rows from decision to fill; 0 fills at the price decided on
+    participation: float = 0.0  # largest share of a row's volume that a fill may take; 0: no limit
+
+    def __post_init__(self) -> None:
+        check(0 <= self.fee_bp <= 1000, f"fee_bp is {self.fee_bp}: give basis points from 0 to 1000")
+        check(
+            0 <= self.slippage_bp <= 1000, f"slippage_bp is {self.slippage_bp}: give 0 to 1000 basis points"
+        )
+        check(
+            0 <= self.half_spread_bp <= 1000,
+            f"half_spread_bp is {self.half_spread_bp}: give 0 to 1000 basis points",
+        )
+        check(0 <= self.delay <= 64, f"delay is {self.delay}: give 0 to 64 ticks")
+        check(
+            0 <= self.participation <= 1, f"participation is {self.participation}: give a share from 0 to 1"
+        )
+
+
+class WeighingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How agents are weighed."""
+
+    max_agent_weight: float = 0.6  # cap of one agent's weight
+    min_diversification_agents: int = 3  # so many agents have 5 % or more
+    weight_temperature: float = 0.5  # aversion to variance; .5 expects the best Sharpe ratio, lower is bolder
+    no_trade_band: float = 0.15  # standard deviations of the agents' targets that are not traded for
+    prior: tuple[float, ...] = (0.05, 0.02, 0.15, 0.65, 0.05, 0.08)  # of MEMBERS, in their order; normalised
+    share_rate: float = 3e-5  # Fixed-Share: chance a tick that the best member changes
+    learning_rate: float = 0.02  # Fixed-Share: eta
+    meta_training_frequency: int = 50  # samples, one every 32 good rows, between two learner versions
+    learner_lag: int = 32  # rows from training to effect
+    retraining: bool = False  # whether the predictor is a member, trained anew for every learner version
+    meta_lookback: int = 1000  # newest samples that a version is trained on
+    meta_batch_size: int = 32  # samples a step of the training
+    meta_epochs: int = 10  # so many times a sample is trained on while it is in the lookback, on average
+    cash_expert: bool = False  # whether cash competes with the mixture; what it wins is not invested
+    agent_history_features: int = 20  # how long the predictor remembers scores, in means of 32 good rows
+    features: int = 50  # that contextual member and predictor read: `windvane.metamodel.features.selection`
+
+    def __post_init__(self) -> None:
+        check(
+            0 < self.max_agent_weight <= 1,
+            f"max_agent_weight is {self.max_agent_weight}: give above 0, up to 1",
+        )
+        check(
+            0 <= self.min_diversification_agents <= 20,
+            f"min_diversification_agents is {self.min_diversification_agents}: give 0 to 20",
+        )
+        check(
+            0 < self.weight_temperature <= 100,
+            f"weight_temperature is {self.weight_temperature}: give above 0, up to 100",
+        )
+        check(0 <= self.no_trade_band <= 1, f"no_trade_band is {self.no_trade_band}: give 0 to 1")
+        check(
+            min(self.prior, default=-1) >= 0 and sum(self.prior) > 0,
+            "prior needs a weight of 0 or more for each member, and one above 0",
+        )
+        check(0 < self.share_rate < 1, f"share_rate is {self.share_rate}: give a chance between 0 and 1")
+        check(0 < self.learning_rate <= 1, f"learning_rate is {self.learning_rate}: give above 0, up to 1")
+        check(
+            self.meta_training_frequency >= 1,
+            f"meta_training_frequency is {self.meta_training_frequency}: give 1 or more samples",
+        )
+        check(self.learner_lag >= 1, f"learner_lag is {self.learner_lag}: give 1 or more rows")
+        check(
+            8 <= self.meta_lookback <= 20_000,
+            f"meta_lookback is {self.meta_lookback}: give 8 to 20000 samples",
+        )
+        check(
+            1 <= self.meta_batch_size <= 4096,
+            f"meta_batch_size is {self.meta_batch_size}: give 1 to 4096 samples",
+        )
+        check(1 <= self.meta_epochs <= 1000, f"meta_epochs is {self.meta_epochs}: give 1 to 1000")
+        check(
+            1 <= self.agent_history_features <= 1000,
+            f"agent_history_features is {self.agent_history_features}: give 1 to 1000",
+        )
+        check(1 <= self.features <= 75, f"features is {self.features}: give 1 to 75")
+
+
+class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that decides what the stages of one book compute."""
+
+    symbol: str = "BTCUSD"
+    fills: str = "paper"  # on the rows that follow; a venue's fills are not read yet
+    closing: str = "lockstep"
+    round_timeout: int = (
+        SECOND // 2
+    )  # timed: ns after which a round closes with the agents that have answered
+    quorum_lag: int = 512  # timed: so many rows further, it closes with them at once
+    interval: int = 0  # ns a row covers, 0 for ticks
+    stale_after: int = 60 * SECOND  # ns without a good row after which the book is stale
+    most_ahead: int = (
+        60 * SECOND
+    )  # timed: ns by which a row may be dated ahead of the broker's time of its record
+    agents: tuple[str, ...] = ()
+    capital: float = 1_000_000.0  # currency, fixed: no compounding
+    lot: float = 1e-8  # base currency
+    min_order: float = 1e-3  # of capital
+    seed: int = 0
+    on_halt: str = "next-day"
+    resume_after: int = 0  # good rows, for on_halt "resume-after"
+    costs: Costs = msgspec.field(default_factory=Costs)
+    limits: RiskLimits = msgspec.field(default_factory=RiskLimits)
+    weighing: WeighingConfig = msgspec.field(default_factory=WeighingConfig)
+
+    def __post_init__(self) -> None:
+        check(
+            self.fills != "venue",
+            "fills is 'venue': no stage reads a venue's fills yet, so give paper, or leave it out",
+        )
+        check(self.fills in FILLS, f"fills is {self.fills!r}: give {', '.join(FILLS)}")
+        check(self.closing in CLOSINGS, f"closing is {self.closing!r}: give one of {', '.join(CLOSINGS)}")
+        check(
+            0 < self.round_timeout <= 3600 * SECOND,
+            f"round_timeout is {self.round_timeout}: give ns above 0, up to an hour",
+        )
+        check(1 <= self.quorum_lag <= 16_384, f"quorum_lag is {self.quorum_lag}: give 1 to 16384 rows")
+        check(0 <= self.seed < 2**63, f"seed is {self.seed}: give 0 to 2^63 - 1")
+        check(0 <= self.resume_after < 2**62, f"resume-after is {self.resume_after}: give fewer ticks")
+        check(self.on_halt in ON_HALT, f"on_halt is {self.on_halt!r}: give one of {', '.join(ON_HALT)}")
+        check(
+            self.on_halt != "resume-after" or self.resume_after >= 1,
+            "resume-after needs a number of ticks, 1 or more",
+        )
+        check(0 <= self.interval < _MOST_NS, f"interval is {self.interval}: give ns, or 0 for ticks")
+        check(0 < self.stale_after < _MOST_NS, f"stale_after is {self.stale_after}: give ns above 0")
+        check(0 <= self.most_ahead < _MOST_NS, f"most_ahead is {self.most_ahead}: give ns, 0 or more")
+        check(0 < len(self.agents) <= 64, "agents names no agent: give one to 64 of them")
+        check(len(set(self.agents)) == len(self.agents), "agents names one agent twice: give each once")
+        check(
+            not self.weighing.retraining or len(self.agents) <= MOST_TRAINED,
+            f"{len(self.agents)} agents are too many to retrain: give {MOST_TRAINED} at most, or retraining off",
+        )
+        check(1 <= self.capital <= 1e12, f"capital is {self.capital}: give 1 to 1e12")
+        check(
+            1e-12 <= self.lot <= 1 and abs(1 / self.lot - round(1 / self.lot)) * self.lot <= 1e-9,
+            f"lot is {self.lot}: give 1 over a whole number, from 1e-12 to 1",
+        )
+        check(0 <= self.min_order < 1, f"min_order is {self.min_order}: give a share of capital below 1")
+
+
+_ALWAYS = {
+    "": "symbol fills closing round_timeout quorum_lag interval stale_after agents capital lot min_order seed on_halt "
+    "resume_after costs limits weighing",
+    "costs": "fee_bp slippage_bp half_spread_bp delay participation",
+    "limits": "max_spread_bp price_collar max_position max_notional max_order_qty max_orders orders_interval "
+    "max_turnover daily_loss max_drawdown var_95 volatility_target kelly_fraction confidence_scaling flatten_on_halt",
+    "weighing": "max_agent_weight min_diversification_agents weight_temperature no_trade_band prior share_rate "
+    "learning_rate meta_training_frequency learner_lag retraining meta_lookback meta_batch_size meta_epochs "
+    "cash_expert agent_history_features features",
+}
+"""The settings of 0.1.0, which a digest holds whatever they are. This is never added to."""
+
+
+def digest(config: Any) -> str:
+    """Hex digest of a config: equal for equal settings, whatever order they were given in.
+
+    A setting that 0.1.0 did not have is left out where it is at its default, so a book keeps its digest when a release
+    brings a new one. Therefore the default of a new setting is what was done before it existed, and no default of what
+    decides results ever changes: what new books are to have, presets set.
+    """
+    return hashlib.sha256(msgspec.json.encode(_digested(config, ""), order="sorted")).hexdigest()
+
+
+def _digested(config: Any, path: str) -> dict[str, Any]:
+    always, told = _ALWAYS.get(path, "").split(), {}
+    for field in msgspec.structs.fields(config):
+        value = getattr(config, field.name)
+        made = field.default is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT
+        if field.name not in always and value == (field.default_factory() if made else field.default):
+            continue
+        told[field.name] = _digested(value, field.name) if isinstance(value, msgspec.Struct) else value
+    return told
+
+
+def default_stale_after(interval: int) -> int:
+    """The larger of 10 bars and 60 s, ns."""
+    return max(10 * interval, 60 * SECOND)

@@ -1,0 +1,1 @@
+"""Columns of a market as they were read: cleaned, and sampled into bars."""

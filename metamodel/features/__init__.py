@@ -1,0 +1,1 @@
+"""From ticks to the features that agents, classifier and learner see."""

@@ -1,0 +1,95 @@
+"""What the feature kernel remembers: one place a running value, fixed in size."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from windvane.agents.base import Floats, Ints
+from windvane.metamodel.base import rows
+
+RING = 512
+"""Log prices and sums of u kept: a power of two, at least the longest look-back."""
+
+# One name an EWMA or running value: their places in Memory.e
+(
+    U8,
+    U32,
+    U128,
+    U512,
+    V16,
+    V128,
+    VSLOW,
+    AC64,
+    UU64,
+    AC256,
+    UU256,
+    S8,
+    S32,
+    N8,
+    N16,
+    N32,
+    N96,
+    NSLOW,
+    HSLOW,
+    JUMP,
+    JSIGN,
+    UU128,
+    UUU128,
+    UP14,
+    DOWN14,
+    UP56,
+    DOWN56,
+    P12,
+    P26,
+    MACD,
+    P24,
+    P96,
+    P384,
+    LV,
+    LVV,
+    LV64,
+    LN64,
+    NN64,
+    UN64,
+    UQ,
+    QQ,
+    A32,
+    ASLOW,
+    F16,
+    F64,
+    I16,
+    ULAST,
+    CU,
+    SIZES,
+) = range(49)
+
+
+class Memory(NamedTuple):
+    """All that the kernel remembers."""
+
+    seen: Ints  # (4,) good rows, ts of the last, highest ts that was not bad, ts that ended a hole
+    e: Floats  # (49,) EWMAs and running values
+    p: Floats  # (512,) ring of log mids
+    cu: Floats  # (512,) ring of the running sum of u
+    dq_value: Floats  # (4, 512) monotonic queues: high and low of 96, high and low of 480
+    dq_at: Ints  # (4, 512)
+    dq_ends: Ints  # (4, 2) head and tail
+    x: Floats  # (F,) last row of features
+    last: Floats  # (5,) last price, mid, bid, ask, size
+    refused: rows.Refused
+
+    @classmethod
+    def new(cls, features: int) -> "Memory":
+        """Nothing seen yet."""
+        return cls(
+            np.zeros(4, np.int64),
+            np.zeros(SIZES + 1),
+            np.zeros(RING),
+            np.zeros(RING),
+            np.zeros((4, RING)),
+            np.zeros((4, RING), np.int64),
+            np.zeros((4, 2), np.int64),
+            np.zeros(features),
+            np.zeros(5),
+            rows.nothing_refused(),
+        )

@@ -1,0 +1,82 @@
+"""Which rows the features believe: sound by themselves, in time, and on the level of price that was believed before."""
+
+import math
+
+from windvane.agents.kernel import kernel
+from windvane.metamodel.base import rows
+from windvane.metamodel.features import memory as at
+from windvane.metamodel.features.memory import Memory
+
+WARMUP = 512
+"""Good rows until every window is filled."""
+
+REASONS: tuple[str, ...] = (
+    "",
+    "price, size or quote is not a positive number, or the book is crossed",
+    "time goes back",
+    "time is too far ahead of the broker's time of the record",
+    "price is more than a factor of 2 from the last good one",
+)
+"""Why a row is refused."""
+
+UNSOUND, BACK, AHEAD, OFF_LEVEL = range(1, len(REASONS))
+
+
+@kernel
+def when(m: Memory, ts: int, stale_after: int) -> int:
+    """The flag that a row's time earns: BAD if it goes back, GAP if it ends a hole, else 0.
+
+    The time that ends a hole is believed when the next row agrees, so that one absurd time cannot make all that
+    follows look late.
+    """
+    if m.seen[0] == 0:
+        return 0
+    if ts < m.seen[1]:
+        return rows.BAD
+    if ts - m.seen[1] <= stale_after:
+        return 0
+    if m.seen[3] > 0 and 0 <= ts - m.seen[3] <= stale_after:
+        return 0
+    m.seen[3] = ts
+    return rows.GAP
+
+
+@kernel
+def _anew(m: Memory) -> None:
+    """Forget all but time: in the warm-up nothing was traded yet, so another level simply starts the series again."""
+    m.seen[0] = 0
+    m.e[:] = 0.0
+    m.p[:] = 0.0
+    m.cu[:] = 0.0
+    m.dq_value[:] = 0.0
+    m.dq_at[:] = 0
+    m.dq_ends[:] = 0
+    m.x[:] = 0.0
+
+
+@kernel
+def _rejoin(m: Memory, mid: float) -> None:
+    """Go on as if all prices before had been on the level of `mid`, so that no window holds a return between."""
+    if m.seen[0] <= WARMUP:
+        _anew(m)
+        return
+    shift = math.log(mid / m.last[1])
+    m.p[:] += shift
+    m.dq_value[:] += shift
+    for place in (at.P12, at.P26, at.P24, at.P96, at.P384):
+        m.e[place] += shift
+
+
+@kernel
+def level(m: Memory, ts: int, mid: float, vouched: bool) -> int:
+    """The flag that a row's level of price earns: 0, BAD, LEVEL, or STRAY where the series is rejoined there."""
+    if m.seen[0] == 0:
+        return 0
+    if vouched or m.refused.n[0] == rows.VOUCHED:
+        m.refused.n[0] = 0
+        return 0 if rows.same_level(mid, m.last[1]) else rows.LEVEL
+    said = rows.judge(m.refused, ts, mid, m.last[1])
+    if said != rows.AGAIN:
+        return rows.BAD if said == rows.REFUSED else 0
+    _rejoin(m, mid)
+    return rows.STRAY

@@ -1,0 +1,98 @@
+"""What the predictor is trained on: every 32 good rows the regressors, and the mean scores of the 32 that followed.
+
+A sample is complete, and can be trained on, only once those 32 are known.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from windvane.agents.base import Floats, Ints
+from windvane.agents.kernel import inlined
+from windvane.metamodel.base.config import WeighingConfig
+from windvane.metamodel.features import selection
+from windvane.metamodel.features.extractor import NAMES
+from windvane.metamodel.features.scaler import FeatureScaler, scale_row
+from windvane.metamodel.learning.members import predictor
+from windvane.metamodel.learning.members.contextual import EVERY, HORIZON
+
+_TREND = NAMES.index("trend_128")
+
+
+class Samples(NamedTuple):
+    """The newest L samples, and the one that waits for its scores; F features, G of them read, N agents."""
+
+    taken: Ints  # (2,) complete samples so far, 1 where one waits
+    common: np.ndarray  # (L, G + 7) float32, ring
+    own: np.ndarray  # (L, N, 5) float32, ring
+    y: np.ndarray  # (L, N) float32, ring: mean scores
+    waits_common: np.ndarray  # (G + 7,) float32
+    waits_own: np.ndarray  # (N, 5) float32
+    sums: Floats  # (N,) of the scores since
+    fast: Floats  # (N,) EWMAs of the scores, as the predictor has them
+    slow: Floats  # (N,)
+    calm: Floats  # (25,) slow averages of scaled features
+    memory: Floats  # (2,) of the predictor
+    chosen: Floats  # (G,) scratch: features that are read
+    centre: Floats  # (F,)
+    spread: Floats  # (F,)
+    z: Floats  # (F,) scratch
+
+
+def new(agents: int, weighing: WeighingConfig) -> Samples:
+    """None yet, and none ever where nothing is retrained."""
+    scaler = FeatureScaler()
+    lookback = weighing.meta_lookback if weighing.retraining else 0
+    shared = weighing.features + predictor.REGIMES
+    return Samples(
+        np.zeros(2, np.int64),
+        np.zeros((lookback, shared), np.float32),
+        np.zeros((lookback, agents, predictor.OWN), np.float32),
+        np.zeros((lookback, agents), np.float32),
+        np.zeros(shared, np.float32),
+        np.zeros((agents, predictor.OWN), np.float32),
+        np.zeros(agents),
+        np.zeros(agents),
+        np.zeros(agents),
+        np.zeros(selection.SLOW),
+        predictor.memory(weighing.agent_history_features),
+        np.zeros(weighing.features),
+        scaler.centre,
+        scaler.spread,
+        np.zeros(len(scaler.centre)),
+    )
+
+
+@inlined
+def take(m: Samples, good: int, gn: Floats, x: Floats, p: Floats, a: Floats) -> None:
+    """One warm good row, the `good`-th from 1: its scores gn (N,), features x (F,), posterior p (7,), targets a (N,).
+
+    The sample that waited becomes complete and the next is taken where `good` is a multiple of 32.
+    """
+    n = gn.shape[0]
+    for i in range(n):
+        m.fast[i] += m.memory[0] * (gn[i] - m.fast[i])
+        m.slow[i] += m.memory[1] * (gn[i] - m.slow[i])
+        m.sums[i] += gn[i]
+    if good % HORIZON == 0 or (good % EVERY == 0 and m.chosen.shape[0] > selection.ALL):
+        scale_row(x, m.centre, m.spread, m.z)
+        selection.select(m.z, m.calm, m.chosen)
+    if good % HORIZON == 0:
+        if m.taken[1] == 1:
+            at = m.taken[0] % m.y.shape[0]
+            for i in range(n):
+                m.y[at, i] = m.sums[i] / HORIZON
+            m.common[at, :] = m.waits_common
+            m.own[at, :, :] = m.waits_own
+            m.taken[0] += 1
+        predictor.regress(m.chosen, p, m.z[_TREND], m.fast, m.slow, a, m.waits_common, m.waits_own)
+        m.taken[1] = 1
+        for i in range(n):
+            m.sums[i] = 0.0
+
+
+def newest(m: Samples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Copies of all that are kept, the oldest first: (n, G + 7), (n, N, 5), (n, N)."""
+    total, room = int(m.taken[0]), len(m.y)
+    order = np.arange(max(0, total - room), total) % max(room, 1)
+    return m.common[order], m.own[order], m.y[order]

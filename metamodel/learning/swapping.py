@@ -1,0 +1,47 @@
+"""What was learned, swapped while an ensemble runs: a predictor's weights alone, or all that a learner knows.
+
+What is given is verified first; what does not pass is a WeightsError, and the manager goes on with what it had.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from windvane.metamodel.base import weights
+from windvane.metamodel.base.weights import WeightsError
+from windvane.metamodel.learning import learned
+
+if TYPE_CHECKING:
+    from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
+
+
+class Swapped(NamedTuple):
+    """about: what the weights say of themselves; before: for `take_back`, until the next swap."""
+
+    about: dict[str, str]
+    before: bytes
+
+
+def swap(manager: "MetaLearningEnsembleManager", raw: bytes) -> Swapped:
+    """Go on with these safetensors from the next row on."""
+    tensors, about = weights.from_bytes(raw)
+    if about.get("model") != "learner":
+        if "w1" not in tensors:
+            raise WeightsError(
+                "these are the weights of neither a learner nor a predictor: give a checkpoint of a training session"
+            )
+        manager.swap_predictor(raw)
+        return Swapped(about, b"")
+    before = learned.to_bytes(manager, {})
+    learned.load(manager, raw)
+    return Swapped(about, before)
+
+
+def take_back(manager: "MetaLearningEnsembleManager", before: bytes) -> bool:
+    """Go on with what was known before the last swap; gives whether there was one. One step back, not two.
+
+    Of a predictor that is the predictor; of a whole learner all of it, and what was learned since is lost.
+    """
+    if not before:
+        return manager.roll_back()
+    learned.load(manager, before)
+    manager.learner.predictor.use[1] = 0
+    return True

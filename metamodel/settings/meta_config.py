@@ -1,0 +1,256 @@
+"""MetaLearningConfig: every setting of the meta-learner under one name each, checked when it is assigned.
+
+It is where people set things; what a pipeline is built from are the frozen settings that it converts to. A book on a
+log keeps those that it was opened with. Ensembles, trainers and evaluators that were made from a MetaLearningConfig
+take up what is changed in it, or refuse it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
+
+import msgspec
+
+from windvane.agents.base import Agent
+from windvane.agents.factory import AGENTS, create_agents
+from windvane.metamodel.base.config import ConfigError, TradingConfig, WeighingConfig
+from windvane.metamodel.base.limits import RiskLimits
+from windvane.metamodel.base.parameters import Parameter, checked, parameter, unknown
+from windvane.metamodel.base.regimes import REGIMES
+from windvane.metamodel.features.selection import MOST
+from windvane.metamodel.settings.risk_settings import RiskSettings
+from windvane.metamodel.simulation.trade_simulator import TradeSimulator
+
+_W = WeighingConfig()
+
+
+@dataclass(init=False)
+class MetaLearningConfig(RiskSettings):
+    """All settings of the meta-learner; unknown names and values out of range raise ConfigError, in one sentence.
+
+    Also `agent_class`, `env_class` and `env_args`: a registered class of agents that takes part, and the environment
+    that a trainer makes with these arguments.
+    """
+
+    meta_learning_enabled: bool = parameter(
+        True, "whether agents are weighed by what was learned; else equally"
+    )
+    agents: tuple[str, ...] = parameter(
+        tuple(AGENTS), "who is weighed", kind=tuple[str, ...], choices=tuple(AGENTS)
+    )
+
+    max_agent_weight: float = parameter(_W.max_agent_weight, "cap of one agent's weight", above=0, high=1)
+    min_diversification_agents: int = parameter(
+        _W.min_diversification_agents, "so many agents have 5 % or more", low=0, high=20
+    )
+    weight_temperature: float = parameter(
+        _W.weight_temperature,
+        "aversion to variance; 0.5 expects the best Sharpe ratio, lower is bolder",
+        above=0,
+        high=100,
+    )
+    no_trade_band: float = parameter(
+        _W.no_trade_band,
+        "how far the agents' weighted sum may be from the target before that moves, to the edge",
+        low=0,
+        high=1,
+        unit="standard deviations of the agents' targets",
+    )
+    share_rate: float = parameter(
+        _W.share_rate, "chance that the best way to weigh changes", above=0, high=0.5, unit="a tick"
+    )
+    learning_rate: float = parameter(
+        _W.learning_rate, "how fast trust moves between the ways to weigh", above=0, high=1
+    )
+
+    cash_expert: bool = parameter(
+        _W.cash_expert, "whether cash competes with all ways to weigh; what it wins is not invested"
+    )
+
+    performance_prediction_enabled: bool = parameter(
+        True, "whether a predictor of the agents' scores is retrained and believed"
+    )
+    meta_training_frequency: int = parameter(
+        _W.meta_training_frequency, "between two versions of the learner", low=1, unit="samples of 32 ticks"
+    )
+    meta_lookback: int = parameter(
+        _W.meta_lookback,
+        "newest samples that are kept, and trained on",
+        low=8,
+        high=20_000,
+        unit="samples of 32 ticks",
+    )
+    meta_batch_size: int = parameter(_W.meta_batch_size, "samples a step of training", low=1, high=4096)
+    meta_epochs: int = parameter(_W.meta_epochs, "so many times a sample is trained on", low=1, high=1000)
+    learner_lag: int = parameter(_W.learner_lag, "from training to effect", low=1, unit="ticks")
+    agent_history_features: int = parameter(
+        _W.agent_history_features,
+        "how long the predictor remembers an agent's scores, and how many its record tells",
+        low=1,
+        high=1000,
+        unit="means of 32 ticks",
+    )
+
+    regime_features_dim: int = parameter(
+        _W.features,
+        "features that contextual weights and predictor read; above 50 slow averages join",
+        low=1,
+        high=MOST,
+    )
+    regime_history_window: int = parameter(
+        100, "what the stability of a regime is measured on", low=1, high=100_000, unit="ticks"
+    )
+    regime_stability_threshold: float = parameter(
+        0.7, "stability below which a regime counts as unstable, and is told so", low=0, high=1
+    )
+    market_regimes: list[str] = parameter(  # noqa: RUF009 (a field with a factory)
+        list(REGIMES), "the regimes told apart: these seven, no others", kind=list[str], choices=REGIMES
+    )
+
+    decision_history_size: int = parameter(
+        1000, "newest decisions that are remembered", low=1, high=10_000_000
+    )
+    detailed_logging: bool = parameter(
+        False, "features and proposals in journals, every decision in a session's log"
+    )
+    meta_learning_debug: bool = parameter(
+        False, "what every way to weigh thinks, in decisions and regime information"
+    )
+    real_time_monitoring: bool = parameter(False, "memory and load after every episode, and alerts")
+    feature_analysis: bool = parameter(False, "which features went with which agent's scores, in evaluations")
+
+    break_step: int = parameter(10_000_000, "after which a training session ends", low=1, unit="ticks")
+    save_interval: int = parameter(20, "between two checkpoints of a session", low=1, unit="episodes")
+    evaluation_interval: int = parameter(10, "between two evaluations in a session", low=1, unit="episodes")
+
+    agent_class: Any = None
+    env_class: Any = TradeSimulator
+    env_args: dict[str, Any] = field(default_factory=lambda: dict(TradeSimulator.DEFAULTS))
+    preset: str = "balanced"
+
+    def __init__(self, **values: Any) -> None:
+        for f in fields(self):
+            made = f.default if f.default_factory is MISSING else f.default_factory()
+            object.__setattr__(self, f.name, made)
+        self.update(values)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in PARAMETERS:
+            value = _whole(name, checked(name, PARAMETERS[name], value))
+        elif name == "agent_class":
+            self._join(value)
+        elif name == "env_args":
+            value = _arguments(value)
+        elif name == "env_class":
+            if value is not None and not callable(value):
+                raise ConfigError(f"env_class is {value!r}: give a class such as windvane.TradeSimulator")
+        elif name != "preset":
+            raise unknown("parameter", name, (*PARAMETERS, *_OBJECTS))
+        object.__setattr__(self, name, value)
+
+    def _join(self, kind: Any) -> None:
+        """A class of agents takes part: it is added to `agents` where it is not among them."""
+        if kind is None:
+            return
+        if not (isinstance(kind, type) and issubclass(kind, Agent) and AGENTS.get(kind.name) is kind):
+            raise ConfigError(
+                f"agent_class is {kind!r}: give None, or one of {', '.join(a.__name__ for a in AGENTS.values())}"
+            )
+        if kind.name not in self.agents:
+            self.agents = (*self.agents, kind.name)
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Assign several; raises ConfigError at the first that does not fit, and then changes none."""
+        trial = object.__new__(MetaLearningConfig)
+        trial.__dict__.update(self.__dict__)
+        for name, value in values.items():
+            setattr(trial, name, value)
+        self.__dict__.update(trial.__dict__)
+
+    def values(self) -> dict[str, Any]:
+        """Every parameter by name."""
+        return {name: getattr(self, name) for name in PARAMETERS}
+
+    def weighing(self) -> WeighingConfig:
+        """How agents are weighed."""
+        made = WeighingConfig(
+            retraining=self.meta_learning_enabled and self.performance_prediction_enabled,
+            features=self.regime_features_dim,
+            **{name: getattr(self, name) for name in _WEIGHING},
+        )
+        if self.meta_learning_enabled:
+            return made
+        return WeighingConfig(
+            max_agent_weight=1.0, min_diversification_agents=0, no_trade_band=0.0, prior=_only_equal()
+        )
+
+    @classmethod
+    def of(cls, config: TradingConfig) -> "MetaLearningConfig":
+        """What a book's settings are in these names; what has none, such as another prior, is left out."""
+        weighing, limits = config.weighing, config.limits
+        told = {name: getattr(weighing, name) for name in _WEIGHING}
+        told |= {name: getattr(limits, name) for name in RiskLimits.__struct_fields__}
+        told |= {
+            "agents": config.agents,
+            "meta_learning_enabled": _learned(weighing),
+            "performance_prediction_enabled": weighing.retraining,
+            "regime_features_dim": weighing.features,
+            "kelly_criterion_enabled": limits.kelly_fraction is not None,
+            "kelly_fraction": limits.kelly_fraction or cls().kelly_fraction,
+        }
+        made = cls()
+        made.__dict__.update(told)  # unchecked: a book may hold what nobody would set here
+        return made
+
+    def within(self, config: TradingConfig) -> TradingConfig:
+        """A book's settings with these in place of its own; what has no name here stays."""
+        weighing = self.weighing()
+        if self.meta_learning_enabled and _learned(config.weighing):
+            weighing = msgspec.structs.replace(weighing, prior=config.weighing.prior)
+        return msgspec.structs.replace(config, agents=self.agents, weighing=weighing, limits=self.limits())
+
+    def trading(self, **others: Any) -> TradingConfig:
+        """All of it, frozen; others: fields of TradingConfig that are no matter of the meta-learner, costs say."""
+        told: dict[str, Any] = {"agents": self.agents, "weighing": self.weighing(), "limits": self.limits()}
+        return TradingConfig(**(told | others))
+
+
+PARAMETERS: dict[str, Parameter] = {
+    f.name: f.metadata["parameter"] for f in fields(MetaLearningConfig) if "parameter" in f.metadata
+}
+"""Every parameter by name, in the order of the class."""
+
+_OBJECTS = ("agent_class", "env_class", "env_args")
+_WEIGHING = tuple(name for name in WeighingConfig.__struct_fields__ if name in PARAMETERS)
+
+
+def _learned(weighing: WeighingConfig) -> bool:
+    """Whether anything but equal weights is believed."""
+    return weighing.prior[0] < sum(weighing.prior)
+
+
+def _only_equal() -> tuple[float, ...]:
+    """The prior that believes in equal weights alone."""
+    return (1.0, *(0.0 for _ in _W.prior[1:]))
+
+
+def _whole(name: str, value: Any) -> Any:
+    """What a type and a range do not tell."""
+    if name == "agents":
+        try:
+            create_agents(value)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        if not value:
+            raise ConfigError(f"agents is empty: give some of {', '.join(AGENTS)}")
+    if name == "market_regimes" and sorted(value) != sorted(REGIMES):
+        raise ConfigError(
+            f"market_regimes is {value!r}: the classifier was trained on {', '.join(REGIMES)}; give these seven"
+        )
+    return value
+
+
+def _arguments(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise ConfigError(f"env_args is {value!r}: give a dictionary of the environment's arguments")
+    return dict(value)

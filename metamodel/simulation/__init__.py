@@ -1,0 +1,1 @@
+"""Simulated markets with known regimes, and the environment in which an agent trades them."""

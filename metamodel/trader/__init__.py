@@ -1,0 +1,1 @@
+"""One ensemble asked row by row, with its agents, classifier and records around it."""

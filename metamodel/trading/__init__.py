@@ -1,0 +1,1 @@
+"""The round: weights become a target, the risk gates check it, and an account trades it."""

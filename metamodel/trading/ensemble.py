@@ -1,0 +1,309 @@
+"""MetaLearningEnsembleManager weighs the agents; MetaLearningRiskManagedEnsemble also trades, within limits.
+
+Both are stepped through rows in order; neither reads a clock, a file or a random number.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from windvane.agents.base import Floats, Ints
+from windvane.metamodel.base import account
+from windvane.metamodel.base.config import TradingConfig, WeighingConfig, check
+from windvane.metamodel.base.weights import WeightsError
+from windvane.metamodel.features.scaler import FeatureScaler
+from windvane.metamodel.learning import learner
+from windvane.metamodel.learning.learned import SCRATCH
+from windvane.metamodel.learning.members import MEMBERS, predictor
+from windvane.metamodel.regimes.classifier import shipped
+from windvane.metamodel.trader.trader import Trading
+from windvane.metamodel.trading import risk
+from windvane.metamodel.trading import rounds as kernels
+from windvane.metamodel.trading.columns import AT_HOME, Inputs, Outputs, Resumption, new_clock
+
+_EMPTY = np.zeros(0)
+_FIXED: dict[str, Callable[[TradingConfig], Any]] = {
+    "agents": lambda c: c.agents,
+    "meta_learning_enabled": lambda c: c.weighing.prior[0] < sum(c.weighing.prior),
+    "performance_prediction_enabled": lambda c: c.weighing.retraining,
+    "regime_features_dim": lambda c: c.weighing.features,
+    "cash_expert": lambda c: c.weighing.cash_expert,
+    "max_orders": lambda c: c.limits.max_orders,
+    "delay": lambda c: c.costs.delay,
+    "capital": lambda c: c.capital,
+}
+"""What the arrays of an ensemble are made for, by the names that people set."""
+T = TypeVar("T")
+
+
+def flatten(prefix: str, part: Any, into: dict[str, np.ndarray]) -> None:
+    """Copies of every array of nested named tuples, under dotted names."""
+    for name, value in part._asdict().items():
+        if isinstance(value, np.ndarray):
+            into[f"{prefix}.{name}"] = value.copy()
+        else:
+            flatten(f"{prefix}.{name}", value, into)
+
+
+def restore(prefix: str, part: Any, state: dict[str, np.ndarray]) -> None:
+    """Write what `flatten` copied back into the arrays but for scratch; raises ValueError where a shape differs."""
+    for name, value in part._asdict().items():
+        if is_scratch(f"{prefix}.{name}"):
+            continue
+        if isinstance(value, np.ndarray):
+            saved = state[f"{prefix}.{name}"]
+            if saved.shape != value.shape:
+                raise ValueError(f"state {prefix}.{name} has shape {saved.shape}, expected {value.shape}")
+            value[...] = saved
+        else:
+            restore(f"{prefix}.{name}", value, state)
+
+
+def is_scratch(name: str) -> bool:
+    """Whether an array of a state, by its dotted name, is not worth storing."""
+    return name.removeprefix("learner.") in SCRATCH
+
+
+def untold(rows: int) -> Floats:
+    """(n, 7) posteriors where no classifier tells: how often regimes were what in its training."""
+    return np.tile(shipped().prior, (rows, 1))
+
+
+class MetaLearningEnsembleManager:
+    """Weights over agents, learned while they act.
+
+    A mixture of ways to weigh, the members, joined by Fixed-Share. `delay` is the execution delay in good rows, so
+    that agents are scored on what could really be had.
+    """
+
+    def __init__(
+        self,
+        agents: Sequence[str],
+        config: WeighingConfig | None = None,
+        *,
+        delay: int = 1,
+        scaler: FeatureScaler | None = None,
+    ) -> None:
+        self.agents = tuple(agents)
+        self.members = MEMBERS
+        self.rules = learner.new_rules(
+            config or WeighingConfig(), delay, scaler or FeatureScaler(), self.agents
+        )
+        self.learner = learner.new_learner(self.agents, self.rules)
+
+    def step(
+        self,
+        x: Floats,
+        mid: Floats,
+        target: Floats,
+        cost: Floats,
+        warm: Ints,
+        regime: Floats | None = None,
+    ) -> Floats:
+        """Weights (n, N) after each of n good rows: learns from row t, then weighs for it.
+
+        x: (n, 50) features; mid: (n,); target: (n, N) positions; cost: (n,) of one unit traded, a share of price;
+        warm: (n,) 0 in rows that only warm up; regime: (n, 7) posterior, None where nobody tells it.
+        """
+        weights = np.empty_like(target)
+        p = untold(len(mid)) if regime is None else regime
+        learner.run(self.learner, self.rules, x, p, mid, target, cost, warm, weights)
+        return weights
+
+    def swap_predictor(self, raw: bytes) -> None:
+        """Predict with these safetensors weights from the next row on; raises WeightsError and keeps the old ones.
+
+        They are verified first: shapes, finite, finite outputs on canary states.
+        """
+        predictor.swap(self.learner.predictor, self.check_predictor(raw))
+
+    def check_predictor(self, raw: bytes) -> predictor.Layers:
+        """What `swap_predictor` would use; raises WeightsError where it would."""
+        if not self.rules.retraining:
+            raise WeightsError("the predictor is not a member of this ensemble: switch retraining on")
+        return predictor.load(raw, self.rules.features, len(self.agents))
+
+    def roll_back(self) -> bool:
+        """Predict with the weights from before the last swap; gives whether there were any."""
+        return predictor.roll_back(self.learner.predictor)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of every agent now."""
+        return dict(zip(self.agents, self.learner.weights.tolist(), strict=True))
+
+    @property
+    def member_weights(self) -> dict[str, float]:
+        """Fixed-Share weight of every member now."""
+        return dict(zip(self.members, self.learner.share.tolist(), strict=True))
+
+    @property
+    def cash(self) -> float:
+        """What is not invested: weight of cash now, 0 where it takes no part."""
+        return float(self.learner.cash[0])
+
+    @property
+    def mean_scores(self) -> dict[str, float]:
+        """Mean normalised score of every agent and member since the first warm row."""
+        rows = max(int(self.learner.market.seen[1]), 1)
+        return dict(zip((*self.agents, *self.members), (self.learner.totals / rows).tolist(), strict=True))
+
+
+class Round(NamedTuple):
+    """What n rounds gave."""
+
+    outputs: Outputs
+    orders: int
+    fills: int
+    statements: int
+
+
+def _resumption(config: TradingConfig) -> Resumption:
+    """What `on_halt` says; a timed book is live, and there a level that nobody vouches for waits for a person."""
+    after = {"stop": -1, "next-day": 0, "resume-after": config.resume_after}[config.on_halt]
+    return Resumption(after, -1 if config.closing == "timed" else after)
+
+
+class MetaLearningRiskManagedEnsemble(Trading):
+    """The whole of a round: account, scores, learning, weights, risk, order; and the baselines beside it."""
+
+    def __init__(self, config: TradingConfig) -> None:
+        self.config = config
+        self.manager = MetaLearningEnsembleManager(config.agents, config.weighing, delay=config.costs.delay)
+        self.accounts = ("ensemble", "equal_weights", "buy_and_hold", *(f"agent:{a}" for a in config.agents))
+        self._terms = account.new_terms(config.costs, config.capital, config.lot)
+        self._gates = risk.new_gates(config.limits, config.capital, config.lot, config.min_order)
+        self._account = account.new_accounts(len(self.accounts), self._terms)
+        self._standing = risk.new_standing(len(self.accounts), config.limits)
+        self._clock = new_clock(len(self.accounts), config.costs.delay)
+        self._all = np.ones(len(config.agents), np.int64)
+        self._resumption = _resumption(config)
+
+    def reconfigure(self, config: TradingConfig) -> None:
+        """Decide with other settings from the next row on; raises ConfigError where one of them is fixed by now."""
+        if config == self.config:
+            return
+        for name, of in _FIXED.items():
+            was, now = of(self.config), of(config)
+            check(
+                was == now,
+                f"{name} was changed from {was} to {now} after this was made for it: set it back, or make another",
+            )
+        fresh = type(self)(config)
+        self.config, self.manager.rules = config, fresh.manager.rules
+        self._terms, self._gates, self._resumption = fresh._terms, fresh._gates, fresh._resumption
+
+    def step(
+        self,
+        seq: Ints,
+        ts: Ints,
+        flags: Ints,
+        x: Floats,
+        mid: Floats,
+        target: Floats,
+        confidence: Floats,
+        *,
+        bid: Floats | None = None,
+        ask: Floats | None = None,
+        size: Floats | None = None,
+        regime: Floats | None = None,
+        control: Ints | None = None,
+        awake: Ints | None = None,
+    ) -> Round:
+        """n rounds; columns (n,), x (n, 50), regime (n, 7), target and confidence (n, N).
+
+        regime: (n, 7) posterior of the regimes, None where nobody tells it; control: (n,) codes of `control`.
+        awake: (N,) 0 for agents that sleep in all these rows, None: nobody does.
+        """
+        n = len(seq)
+        out = self._outputs(n)
+        kernels.rounds(
+            self._clock,
+            self.manager.learner,
+            self.manager.rules,
+            self._account,
+            self._terms,
+            self._standing,
+            self._gates,
+            self._resumption,
+            Inputs(
+                seq,
+                ts,
+                flags,
+                x,
+                untold(n) if regime is None else regime,
+                mid,
+                _EMPTY if bid is None or ask is None else bid,
+                _EMPTY if bid is None or ask is None else ask,
+                _EMPTY if size is None else size,
+                target,
+                confidence,
+                self._all if awake is None else awake,
+                np.zeros(n, np.int64) if control is None else control,
+            ),
+            out,
+        )
+        return Round(out, int(out.counts[0]), int(out.counts[1]), int(out.counts[2]))
+
+    def close(self) -> Round | None:
+        """The statement of the unfinished day, or None where not one row was seen since the last."""
+        if self._clock.n[1] == 0:
+            return None
+        out = self._outputs(0)
+        kernels.state_account(out, self._clock, self._account, self._standing, self._terms)
+        self._clock.n[1] = 0
+        return Round(out, 0, 0, 1)
+
+    @property
+    def away(self) -> bool:
+        """Whether the price was last seen on another level than the accounts are marked at."""
+        return int(self._clock.away[0]) != AT_HOME
+
+    @property
+    def fills(self) -> int:
+        """Fills of the ensemble's account so far."""
+        return int(self._account.fills[0])
+
+    def _outputs(self, n: int) -> Outputs:
+        agents, members, accounts = len(self.config.agents), len(MEMBERS), len(self.accounts)
+        days = n + 1
+        return Outputs(
+            weights=np.empty((n, agents)),
+            members=np.empty((n, members)),
+            member_targets=np.empty((n, members)),
+            value=np.empty((4, n)),
+            equities=np.empty((n, accounts)),
+            verdict=np.empty(n, np.int64),
+            state=np.empty(n, np.int64),
+            away=np.empty(n, np.int64),
+            counts=np.zeros(3, np.int64),
+            order_row=np.empty(n, np.int64),
+            order=np.empty((n, 2)),
+            order_kind=np.empty((n, 2), np.int64),
+            fill_row=np.empty(n, np.int64),
+            fill_seq=np.empty(n, np.int64),
+            fill=np.empty((n, 3)),
+            statement_at=np.empty((days, 3), np.int64),
+            statement=np.empty((days, 9, accounts)),
+        )
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Copies of all that the rounds remember, by name; nothing that is scratch."""
+        state: dict[str, np.ndarray] = {}
+        for name, part in self._parts():
+            flatten(name, part, state)
+        return {name: value for name, value in state.items() if not is_scratch(name)}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from what `state` returned, under the same config."""
+        for name, part in self._parts():
+            restore(name, part, state)
+
+    def _parts(self) -> tuple[tuple[str, Any], ...]:
+        return (
+            ("clock", self._clock),
+            ("learner", self.manager.learner),
+            ("account", self._account),
+            ("standing", self._standing),
+        )

@@ -103,7 +103,7 @@ def test_the_wheel_holds_every_committed_file_and_no_other(wheel: Path) -> None:
         path = ROOT / "src" / name
         assert content == path.read_bytes(), name
         assert executable == bool(path.stat().st_mode & 0o100), name
-    assert "windvane/metamodel/members/members.safetensors" in found
+    assert "windvane/metamodel/learning/members/members.safetensors" in found
 
 
 def test_the_sdist_holds_them_too_and_builds_the_same_wheel(sdist: Path, wheel: Path, tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_every_requirement_is_imported_and_every_import_is_required() -> None:
 
 @pytest.mark.parametrize(
     ("extra", "where"),
-    [("kafka", ("kafka/", "monitoring/")), ("train", ("training/",))],
+    [("kafka", ("kafka/", "telemetry/", "status/")), ("train", ("training/",))],
 )
 def test_an_extra_is_imported_only_where_it_is_asked_for(extra: str, where: tuple[str, ...]) -> None:
     for distribution in EXTRAS[extra]:

@@ -62,7 +62,7 @@ $(VENV)/docs: $(BIN)/windvane
 
 ## docs: the pages and the reference as a site in site/; a link or a name that leads nowhere is an error
 docs: $(VENV)/docs
-	$(BIN)/mkdocs build
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 clean:
 	rm -rf $(VENV) runs site

@@ -174,7 +174,9 @@ class TestDecisions:
 
 
 def test_every_word_of_the_glossary_says_where_it_lives() -> None:
-    rows = re.findall(r"^\| \*\*(.+?)\*\* \| (.+?) \| (.*?) \|$", (DOCS / "glossary.md").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| \*\*(.+?)\*\* \| (.+?) \| (.*?) \|$", (DOCS / "glossary.md").read_text(), re.MULTILINE
+    )
     assert len(rows) > 30
     for word, meaning, home in rows:
         assert meaning.endswith("."), word

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 SEED ?= 1
 
-.PHONY: demo test lint warm-up slow bench bench-kafka soak chaos clean
+.PHONY: demo test lint warm-up slow bench bench-kafka soak chaos docs clean
 
 $(BIN)/windvane: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -56,5 +56,13 @@ soak: $(VENV)/dev
 chaos: $(VENV)/dev
 	PYTHONPATH=tests:tests/kafka $(BIN)/python -m chaos --seed $(SEED)
 
+$(VENV)/docs: $(BIN)/windvane
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
+## docs: the pages and the reference as a site in site/; a link or a name that leads nowhere is an error
+docs: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) runs site

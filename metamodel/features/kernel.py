@@ -3,7 +3,7 @@
 import math
 
 from windvane.agents.base import Floats, Ints
-from windvane.agents.kernel import kernel
+from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel.base import rows
 from windvane.metamodel.features import memory as at
 from windvane.metamodel.features.memory import RING, Memory
@@ -23,7 +23,7 @@ def _ewma(e: Floats, place: int, span: float, k: int, value: float) -> float:
     return e[place]
 
 
-@kernel
+@inlined
 def _extreme(m: Memory, q: int, window: int, k: int, value: float, sign: float) -> float:
     """Highest (sign 1) or lowest (-1) of the last `window` values: Lemire 2006, amortised O(1)."""
     head, tail = m.dq_ends[q, 0], m.dq_ends[q, 1]
@@ -52,7 +52,7 @@ def _rsi(e: Floats, up: int, n: float, k: int, u: float) -> float:
     return (rise - fall) / (rise + fall) if rise + fall > 0.0 else 0.0
 
 
-@kernel
+@inlined
 def _trades(m: Memory, k: int, u: float, size: float, buy: float, known: bool, x: Floats) -> None:
     """Features of volume and flow; size is 1 where the source has none."""
     e = m.e
@@ -83,7 +83,7 @@ def _trades(m: Memory, k: int, u: float, size: float, buy: float, known: bool, x
     x[42] = _ewma(e, at.F64, 64.0, k, flow)
 
 
-@kernel
+@inlined
 def _returns(m: Memory, k: int, p: float, x: Floats) -> tuple[float, float]:
     """Features of price alone; gives u and s."""
     e, mask = m.e, RING - 1
@@ -135,7 +135,7 @@ def _returns(m: Memory, k: int, p: float, x: Floats) -> tuple[float, float]:
     return u, s
 
 
-@kernel
+@inlined
 def _levels(m: Memory, k: int, p: float, s: float, x: Floats) -> None:
     """Features of where price stands against its own past."""
     e = m.e
@@ -157,7 +157,7 @@ def _levels(m: Memory, k: int, p: float, s: float, x: Floats) -> None:
     x[36] = (p - high) / scale
 
 
-@kernel
+@inlined
 def _quotes(m: Memory, k: int, half: float, s: float, bid_size: float, ask_size: float, x: Floats) -> None:
     """Features of the book: half is half the spread over mid, NaN where there are no quotes."""
     e = m.e

@@ -2,7 +2,7 @@
 
 import math
 
-from windvane.agents.kernel import kernel
+from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel.base import rows
 from windvane.metamodel.features import memory as at
 from windvane.metamodel.features.memory import Memory
@@ -22,7 +22,7 @@ REASONS: tuple[str, ...] = (
 UNSOUND, BACK, AHEAD, OFF_LEVEL = range(1, len(REASONS))
 
 
-@kernel
+@inlined
 def when(m: Memory, ts: int, stale_after: int) -> int:
     """The flag that a row's time earns: BAD if it goes back, GAP if it ends a hole, else 0.
 
@@ -67,7 +67,7 @@ def _rejoin(m: Memory, mid: float) -> None:
         m.e[place] += shift
 
 
-@kernel
+@inlined
 def level(m: Memory, ts: int, mid: float, vouched: bool) -> int:
     """The flag that a row's level of price earns: 0, BAD, LEVEL, or STRAY where the series is rejoined there."""
     if m.seen[0] == 0:

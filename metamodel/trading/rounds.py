@@ -100,7 +100,9 @@ def rounds(
         out.verdict[t] = 0
         said = belief.NOT_BELIEVED
         if good_row:
-            said = belief.believe(clock, m, st, resumption.level, mid, flag)
+            said = belief.BELIEVED
+            if not belief.at_home(clock, mid):
+                said = belief.believe(clock, m.market, st, resumption.level, mid, flag)
             good_row = said != belief.NOT_BELIEVED
         if good_row:
             good = clock.n[4]

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 SEED ?= 1
 
-.PHONY: demo test lint warm-up slow bench bench-kafka soak chaos docs clean
+.PHONY: demo test lint warm-up slow bench bench-kafka soak chaos clean
 
 $(BIN)/windvane: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +38,15 @@ test: $(VENV)/dev
 slow: $(VENV)/dev
 	$(BIN)/pytest -m slow
 
+.PHONY: docs
+$(VENV)/docs: $(BIN)/windvane
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
+## docs: the pages and the reference as a site in site/; a link or a name that leads nowhere is an error
+docs: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 ## bench: speed, latency, memory and start-up, printed as a table
 bench: $(VENV)/dev
 	$(BIN)/python -m windvane.infra.dev.bench
@@ -55,14 +64,6 @@ soak: $(VENV)/dev
 ## chaos: kill all that can be killed on a real Kafka (KAFKA_HOME) and compare, about ten minutes; SEED chooses the kills
 chaos: $(VENV)/dev
 	PYTHONPATH=tests:tests/kafka $(BIN)/python -m chaos --seed $(SEED)
-
-$(VENV)/docs: $(BIN)/windvane
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
-	@touch $@
-
-## docs: the pages and the reference as a site in site/; a link or a name that leads nowhere is an error
-docs: $(VENV)/docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 clean:
 	rm -rf $(VENV) runs site

@@ -216,7 +216,7 @@ def test_every_requirement_is_imported_and_every_import_is_required() -> None:
 
 @pytest.mark.parametrize(
     ("extra", "where"),
-    [("kafka", ("kafka/", "status/", "telemetry/")), ("train", ("training/",))],
+    [("kafka", ("kafka/", "telemetry/", "status/")), ("train", ("training/",))],
 )
 def test_an_extra_is_imported_only_where_it_is_asked_for(extra: str, where: tuple[str, ...]) -> None:
     for distribution in EXTRAS[extra]:

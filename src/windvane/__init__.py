@@ -1,4 +1,4 @@
-"""Windvane: an event-driven pipeline that decides, tick by tick, which trading agent to believe.
+"""Windvane: an event-driven pipeline that decides at every tick how much weight each trading agent gets.
 
 The public names are imported when they are first used, so that `import windvane` stays fast.
 """

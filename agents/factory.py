@@ -1,4 +1,4 @@
-"""Agents by name."""
+"""The agents that exist, by the names that people type."""
 
 import difflib
 from collections.abc import Sequence
@@ -20,7 +20,10 @@ AGENTS: dict[str, type[Agent]] = {
 
 
 def create_agents(names: Sequence[str]) -> list[Agent]:
-    """Fresh agents in the order of `names`; raises ValueError for a name that is unknown or given twice."""
+    """Return a new agent, which has seen no tick, for each of `names`, in their order.
+
+    Raises ValueError for a name that is not in `AGENTS` or stands twice, and where `names` is a single text.
+    """
     if isinstance(names, str):
         raise ValueError(f"agents are given as a list of names: write [{names!r}]")
     for place, name in enumerate(names):

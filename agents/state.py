@@ -1,4 +1,4 @@
-"""A state as people hand it over: a list, an array, or a tensor of a framework that is not imported here."""
+"""Features as callers of the public API pass them: a list, an array, or a tensor, whose framework is not imported."""
 
 from typing import Any
 
@@ -10,7 +10,11 @@ FEATURES = 50
 
 
 def row_of(state: Any) -> Floats:
-    """The features of one row (50,), as an array of its own; raises ValueError where there are more or fewer."""
+    """Return the features of one row as a new array (50,) of float64.
+
+    state: 50 numbers in a list, an array of any shape, or a torch tensor on any device. Raises ValueError where it
+    holds more or fewer numbers.
+    """
     if hasattr(state, "detach"):
         state = state.detach().cpu()
     x = np.asarray(state, np.float64).reshape(-1).copy()

@@ -61,7 +61,7 @@ def to_bytes(manager: "MetaLearningEnsembleManager", about: dict[str, str]) -> b
     """What was learned; about: more to say of it."""
     kept = {name: value for name, value in tensors(manager.learner).items() if is_learned(name)}
     told = {"model": "learner", "agents": ",".join(manager.agents), "members": ",".join(manager.members)}
-    return weights.to_bytes(kept, {**about, **told, **weights.told(UPCASTS)})
+    return weights.to_bytes(kept, {**about, **told, **weights.version_texts(UPCASTS)})
 
 
 def load(manager: "MetaLearningEnsembleManager", raw: bytes) -> dict[str, str]:

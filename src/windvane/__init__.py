@@ -1,4 +1,4 @@
-"""Windvane: an event-driven pipeline that decides, tick by tick, which trading agent to believe.
+"""Windvane: an event-driven pipeline that decides at every tick how much weight each trading agent gets.
 
 A public name is imported when it is first used, so that `import windvane` stays fast. Type checkers and editors read
 the ordinary imports below instead; tests/project/test_public_names.py compares the two lists.

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from windvane.infra.cli.topics import Bootstrap, Prefix
+from windvane.infra.cli import options
 
 
 def control(
@@ -18,8 +18,8 @@ def control(
     ] = None,
     from_seq: Annotated[int, typer.Option(help="First row it rules; 0 is at once.")] = 0,
     wait: Annotated[float, typer.Option(help="Seconds to wait until the book obeys.")] = 30.0,
-    bootstrap: Bootstrap = None,
-    prefix: Prefix = None,
+    bootstrap: options.Bootstrap = None,
+    prefix: options.Prefix = None,
 ) -> None:
     """Send a control to a book, and wait until it is in effect; it is signed with WINDVANE_CONTROL_KEY.
 

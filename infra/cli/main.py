@@ -9,6 +9,7 @@ from types import FrameType
 
 import typer
 
+from windvane.agents.errors import WindvaneError
 from windvane.infra.cli import (
     backtest,
     control,
@@ -39,7 +40,6 @@ _USAGE: type[Exception] = typer.BadParameter.__mro__[1]
 """What all errors of usage derive from, wherever typer keeps its copy of click."""
 
 app.command(name="backtest")(backtest.backtest)
-app.command(name="replay")(replay.replay)
 app.command(name="simulate")(simulate.simulate)
 app.command(name="journal")(journal.journal)
 app.command(name="evaluate")(evaluate.evaluate)
@@ -50,6 +50,7 @@ app.command(name="up")(up.up)
 app.command(name="worker")(worker.worker)
 app.command(name="control")(control.control)
 app.command(name="status")(status.status)
+app.add_typer(replay.app, name="replay")
 app.add_typer(topics.app, name="topics")
 app.add_typer(train.app, name="train")
 
@@ -71,9 +72,7 @@ def main() -> None:
             raise
         sys.stderr.write(f"windvane: {missing}\n")
         raise SystemExit(2) from error
-    except (ValueError, OSError) as error:
-        if not _expected(error):
-            raise
+    except (WindvaneError, OSError) as error:
         sys.stderr.write(f"windvane: {_sentence(error)}\n")
         raise SystemExit(2) from error
     raise SystemExit(code if isinstance(code, int) else 0)
@@ -105,21 +104,6 @@ def _stop(number: int, frame: FrameType | None) -> None:
     """Ctrl-C where nothing is being written yet."""
     sys.stderr.write("windvane: stopped\n")
     raise SystemExit(130)
-
-
-def _expected(error: Exception) -> bool:
-    from windvane.infra.files.errors import InputError
-    from windvane.infra.kafka.broker.settings import SettingsError
-    from windvane.infra.runs.backtest import SessionError
-    from windvane.infra.runs.journal import JournalError
-    from windvane.infra.training.regime import TrainingError
-    from windvane.metamodel.base.config import ConfigError
-    from windvane.metamodel.base.limits import LimitError
-    from windvane.metamodel.base.weights import WeightsError
-    from windvane.streams.stage import StateError
-
-    ours = InputError | JournalError | SessionError | SettingsError | ConfigError | LimitError | StateError
-    return isinstance(error, ours | WeightsError | TrainingError | OSError)
 
 
 def _sentence(error: Exception) -> str:

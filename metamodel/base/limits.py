@@ -4,8 +4,10 @@ import math
 
 import msgspec
 
+from windvane.agents.errors import WindvaneError
 
-class LimitError(ValueError):
+
+class LimitError(WindvaneError):
     """A limit that cannot be: one sentence that says which, and what would be valid."""
 
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from windvane.agents.errors import WindvaneError
 from windvane.agents.program import VERSION
 
 Saved = dict[str, Any]
@@ -29,7 +30,7 @@ Upcast = Callable[[Saved, Saved], Saved]
 """(what was stored, the same of something just begun with the same settings) -> what the next version had stored."""
 
 
-class UpgradeError(ValueError):
+class UpgradeError(WindvaneError):
     """What was stored cannot be read by this release: one sentence that says which can."""
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from windvane.agents.errors import WindvaneError
 from windvane.agents.program import FIRST, VERSION
 from windvane.metamodel.base.upgrading import Upcast, UpgradeError, upcast, version_of
 
@@ -18,7 +19,7 @@ _NAMES = {np.dtype(code).str: name for name, code in _TYPES.items()}
 _LARGEST_HEAD = 100_000_000
 
 
-class WeightsError(ValueError):
+class WeightsError(WindvaneError):
     """Bytes that are not the weights they should be; the message says why."""
 
 

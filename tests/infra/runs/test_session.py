@@ -18,7 +18,7 @@ from killed_run import DEADLINE, ROWS, market, plan
 from simulated_book import config, outputs, same
 from windvane.infra.runs import backtest as session
 from windvane.infra.runs import journal
-from windvane.infra.runs.backtest import SessionError, run
+from windvane.infra.runs.backtest import RunError, run
 from windvane.infra.runs.compare import differences
 from windvane.infra.runs.journal import FILE, JournalError
 from windvane.infra.runs.replay import replay
@@ -157,7 +157,7 @@ OTHERS = {
 def test_an_unfinished_run_of_something_else_is_not_touched(other: Any, small: Path, tmp_path: Path) -> None:
     run(plan(batch=100), SMALL, tmp_path, stopping=stop_after(3))
     before = {p.name: p.read_bytes() for p in (tmp_path / "journal").iterdir()}
-    with pytest.raises(SessionError, match="choose another --out") as refused:
+    with pytest.raises(RunError, match="choose another --out") as refused:
         run(*other, tmp_path)
     assert "\n" not in str(refused.value)
     assert {p.name: p.read_bytes() for p in (tmp_path / "journal").iterdir()} == before
@@ -171,7 +171,7 @@ def test_a_damaged_file_is_named_in_one_sentence(name: str, damage: str, tmp_pat
     raw = bytearray(path.read_bytes())
     raw[len(raw) // 2] ^= 0x80
     path.write_bytes({"flipped": bytes(raw), "torn": bytes(raw[:11]), "empty": b""}[damage])
-    with pytest.raises(SessionError, match=name):
+    with pytest.raises(RunError, match=name):
         run(plan(batch=100), SMALL, tmp_path)
 
 
@@ -181,7 +181,7 @@ def test_a_replay_gives_the_same_run(wire: bool, small: Path, tmp_path: Path) ->
     assert rows == 1400
     assert opened.config == plan().config
     assert_same_run(tmp_path / "journal", small)
-    with pytest.raises(SessionError):
+    with pytest.raises(RunError):
         replay(small, small.parent)
 
 
@@ -238,7 +238,7 @@ def test_half_a_journal_of_a_finished_run_is_not_replayed_as_if_whole(small: Pat
     with journal.JournalWriter(half) as writer:
         for topic, event in rows[:middle]:
             writer.write(topic, event)
-    with pytest.raises((SessionError, JournalError)):
+    with pytest.raises((RunError, JournalError)):
         replay(half, tmp_path / "again")
 
 

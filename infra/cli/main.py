@@ -3,6 +3,7 @@
 0 done; 1 a replay that differs, or something missing; 2 bad options or input; 130 stopped by Ctrl-C.
 """
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -26,7 +27,7 @@ from windvane.infra.cli import (
     up,
     worker,
 )
-from windvane.infra.telemetry.logs import check_environment
+from windvane.infra.telemetry.logs import VARIABLES
 
 app = typer.Typer(
     name="windvane",
@@ -59,7 +60,7 @@ def main() -> None:
     """Run the command line; a problem of the user's is one sentence on stderr, never a traceback."""
     signal.signal(signal.SIGINT, _stop)
     try:
-        check_environment()
+        _check_environment()
         code = app(_joined(sys.argv[1:]), standalone_mode=False)
     except typer.Abort as stop:
         raise SystemExit(130) from stop
@@ -76,6 +77,14 @@ def main() -> None:
         sys.stderr.write(f"windvane: {_sentence(error)}\n")
         raise SystemExit(2) from error
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _check_environment() -> None:
+    """Raises WindvaneError where a variable of logs is set to what is not known, before any command does anything."""
+    for name, known in VARIABLES.items():
+        value = os.environ.get(name, "")
+        if value and value.lower() not in known:
+            raise WindvaneError(f"variable {name} is {value!r}: give one of {', '.join(known)}")
 
 
 def _joined(words: list[str]) -> list[str]:

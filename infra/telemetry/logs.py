@@ -16,8 +16,6 @@ from typing import Any
 
 import orjson
 
-from windvane.metamodel.base.config import check
-
 FORM = "WINDVANE_LOGS"
 """The variable that says which form: json or text; without it text on a terminal, else json."""
 LEAST = "WINDVANE_LOG_LEVEL"
@@ -27,6 +25,9 @@ REPEAT_SECONDS = 10.0
 """A library says one thing at most once in so long: a broker that is away would fill the disk."""
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+VARIABLES = {FORM: ("json", "text"), LEAST: tuple(_LEVELS)}
+"""What each variable may be set to; a log passes over anything else, and the command line refuses it."""
+
 _FIRST = ("stage", "partition", "book", "seq")
 _SECRET = re.compile(r"passw|secret|token|credential|sasl|hmac|(^|_)key($|_)|private", re.IGNORECASE)
 _SECRET_TEXT = re.compile(
@@ -136,15 +137,6 @@ def _plain() -> bool:
 
 def _least() -> int:
     return _LEVELS.get(os.environ.get(LEAST, "").lower(), logging.INFO)
-
-
-def check_environment() -> None:
-    """Raises ConfigError where a variable of logs says what is not known; to log with it does no harm."""
-    for name, known in ((FORM, ("json", "text")), (LEAST, tuple(_LEVELS))):
-        said = os.environ.get(name, "")
-        check(
-            not said or said.lower() in known, f"variable {name} is {said!r}: give one of {', '.join(known)}"
-        )
 
 
 class Handler(logging.Handler):

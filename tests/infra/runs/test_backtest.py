@@ -16,8 +16,7 @@ import pytest
 from killed_run import DEADLINE, ROWS, market, plan
 
 from simulated_book import config, outputs, same
-from windvane.infra.runs import backtest as session
-from windvane.infra.runs import journal
+from windvane.infra.runs import backtest, journal
 from windvane.infra.runs.backtest import RunError, run
 from windvane.infra.runs.compare import differences
 from windvane.infra.runs.journal import FILE, JournalError
@@ -92,7 +91,7 @@ def test_killed_at_random_moments_it_ends_as_if_undisturbed(
 def test_a_crash_around_any_write_of_a_file_loses_nothing(
     after: bool, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, left, crashes = session.write, 0, 0
+    whole, left, crashes = backtest.replace_file, 0, 0
 
     def write(path: Path, raw: bytes) -> None:
         nonlocal left
@@ -103,7 +102,7 @@ def test_a_crash_around_any_write_of_a_file_loses_nothing(
         if left == 0:
             raise InterruptedError
 
-    monkeypatch.setattr(session, "write", write)
+    monkeypatch.setattr(backtest, "replace_file", write)
     for place in range(1, 40):
         shutil.rmtree(tmp_path)
         left = place

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from windvane.infra.cli import options
-from windvane.infra.cli.given import refuse_idle
+from windvane.infra.cli.idle import refuse_idle
 
 _SIMULATED, _FILE = {"seeds", "ticks", "jobs"}, {"bars", "fee_bp", "half_spread_bp"}
 

@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from windvane.infra.cli import options
+
 if TYPE_CHECKING:
     from windvane.infra.kafka.tools.subscriber import OrderSubscriber, Received
 
 
 def orders(
-    bootstrap: Annotated[
-        str | None, typer.Option(help="The broker, HOST:PORT [default: 127.0.0.1:9092].")
-    ] = None,
-    prefix: Annotated[str | None, typer.Option(help="What all names start with [default: windvane].")] = None,
+    bootstrap: options.Bootstrap = None,
+    prefix: options.Prefix = None,
     book: Annotated[str | None, typer.Option(help="Only this book. Default: all.")] = None,
     since: Annotated[
         str | None, typer.Option(help="First seq, or first time (ISO 8601, UTC) of the event.")

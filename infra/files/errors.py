@@ -8,9 +8,10 @@ from typing import NamedTuple, overload
 import numpy as np
 
 from windvane.agents.base import Ints
+from windvane.agents.errors import WindvaneError
 
 
-class InputError(ValueError):
+class InputError(WindvaneError):
     """A file that cannot be used: one sentence that says why, and what to do."""
 
 

@@ -28,7 +28,7 @@ _REGULAR = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
+class MarketData:
     """columns: the rows to trade, ts non-decreasing; interval: ns of a row, 0 for ticks; stale_after: ns."""
 
     file: str
@@ -84,7 +84,7 @@ class Market:
 
 def load_market(
     path: Path, *, bars: str | None = None, start: str | None = None, end: str | None = None
-) -> Market:
+) -> MarketData:
     """Read a file and make it ready; raises InputError with one sentence where that cannot be."""
     source = read_market_file(path, start=start, end=end)
     notes = list(source.notes)
@@ -122,7 +122,7 @@ def load_market(
     for index, reason in zip(cleaned.index[:_TOLD].tolist(), cleaned.reasons[:_TOLD], strict=True):
         letters.append((int(source.numbers[index]), reason))
     letters.sort()
-    return Market(
+    return MarketData(
         file=path.name,
         kind="simulated" if source.simulated else "real",
         bars=what,

@@ -6,7 +6,6 @@ FOLDER/journal holds events.wvj (the log), snapshot.wvs (state of all stages at 
 
 import fcntl
 import json
-import os
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from windvane.agents.errors import WindvaneError
 from windvane.agents.kernel import this_program
 from windvane.agents.program import FIRST, Program
-from windvane.infra.files.market_data import Market
+from windvane.infra.files.market_data import MarketData
 from windvane.infra.runs import journal
+from windvane.infra.runs.files import replace_file
 from windvane.metamodel.base.config import TradingConfig, digest
 from windvane.streams.codec import WireError, pack, unpack
 from windvane.streams.embedded import EmbeddedRunner
@@ -31,7 +32,7 @@ SNAPSHOT = "snapshot.wvs"
 RUN = "run.json"
 
 
-class SessionError(ValueError):
+class RunError(WindvaneError):
     """A run that must not be started: one sentence that says why and what to do."""
 
 
@@ -63,7 +64,7 @@ class Result:
     before: Program | None = None
 
 
-def identity(plan: Plan, market: Market) -> dict[str, Any]:
+def identity(plan: Plan, market: MarketData) -> dict[str, Any]:
     """What a journal must agree on to be gone on with."""
     return {
         "book": plan.book,
@@ -80,7 +81,7 @@ def identity(plan: Plan, market: Market) -> dict[str, Any]:
 
 def run(
     plan: Plan,
-    market: Market,
+    market: MarketData,
     out: Path,
     *,
     trainer: Trainer | None = None,
@@ -91,7 +92,7 @@ def run(
 
     trainer: needed where the plan's book is retrained.
 
-    Raises SessionError where `out` holds an unfinished run of something else.
+    Raises RunError where `out` holds an unfinished run of something else.
     """
     folder, key = out / "journal", identity(plan, market)
     seconds = _finished(out, key)
@@ -101,7 +102,9 @@ def run(
     if before is None:
         clear(folder)
         (out / "metrics.json").unlink(missing_ok=True)
-        write(folder / RUN, json.dumps({**key, "finished": False, **_story(plan, market)}, indent=2).encode())
+        replace_file(
+            folder / RUN, json.dumps({**key, "finished": False, **_story(plan, market)}, indent=2).encode()
+        )
     rows = len(market.columns)
     done = 0 if before is None else int(before["rows"])
     other = None if before is None else _handed_over(folder, done)
@@ -139,7 +142,9 @@ def run(
         _save(folder, runner, writer, done, seconds)
     if finished:
         story = json.loads((folder / RUN).read_bytes())
-        write(folder / RUN, json.dumps({**story, "finished": True, "seconds": seconds}, indent=2).encode())
+        replace_file(
+            folder / RUN, json.dumps({**story, "finished": True, "seconds": seconds}, indent=2).encode()
+        )
         (folder / SNAPSHOT).unlink()
     return Result(done, seconds, resumed, finished, other)
 
@@ -151,7 +156,7 @@ def clear(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _story(plan: Plan, market: Market) -> dict[str, Any]:
+def _story(plan: Plan, market: MarketData) -> dict[str, Any]:
     return {
         "preset": plan.preset,
         "file": market.file,
@@ -184,19 +189,19 @@ def _handed_over(folder: Path, row: int) -> Program | None:
     if before is None or before.code == this_program().code:
         return None
     told = [{"from_row": at, "version": p.version, "code": p.code} for at, p in parts if at < row]
-    write(folder / RUN, json.dumps({**story, "computed_by": [*told, part(row)]}, indent=2).encode())
+    replace_file(folder / RUN, json.dumps({**story, "computed_by": [*told, part(row)]}, indent=2).encode())
     return before
 
 
 @contextmanager
 def claimed(out: Path) -> Iterator[None]:
-    """Nobody else writes to `out` meanwhile; raises SessionError where somebody does."""
+    """Nobody else writes to `out` meanwhile; raises RunError where somebody does."""
     out.mkdir(parents=True, exist_ok=True)
     with (out / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise SessionError(
+            raise RunError(
                 f"another run is writing to {out}: wait for it, or choose another --out"
             ) from error
         yield
@@ -222,7 +227,7 @@ def _unfinished(folder: Path, key: dict[str, Any]) -> dict[str, Any] | None:
     if not (folder / SNAPSHOT).is_file():
         return None  # it did not get as far as its first snapshot: nothing is lost by starting anew
     if any(story.get(name) != value for name, value in key.items()):
-        raise SessionError(
+        raise RunError(
             f"{folder.parent} holds an unfinished run of other data or options: "
             f"choose another --out, or remove {folder} to give that run up"
         )
@@ -233,7 +238,7 @@ def _unfinished(folder: Path, key: dict[str, Any]) -> dict[str, Any] | None:
             raise WireError("checksum")
         found = unpack(raw[8 : 8 + size])
     except WireError as error:
-        raise SessionError(f"{folder / SNAPSHOT} is damaged: remove {folder} and run again") from error
+        raise RunError(f"{folder / SNAPSHOT} is damaged: remove {folder} and run again") from error
     return {**found, "state": raw[8 + size :]}
 
 
@@ -243,20 +248,7 @@ def _save(
     """Everything that was journaled is on disk before the state that follows from it."""
     head = pack({"rows": rows, "seconds": seconds, "offset": writer.sync()})
     body = len(head).to_bytes(4, "little") + head + runner.snapshot()
-    write(folder / SNAPSHOT, zlib.crc32(body).to_bytes(4, "little") + body)
-
-
-def write(path: Path, raw: bytes) -> None:
-    """Replace a file in one step: a crash leaves the old or the new one."""
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)  # the new name is on disk only when its folder is
-    os.fsync(folder)
-    os.close(folder)
+    replace_file(folder / SNAPSHOT, zlib.crc32(body).to_bytes(4, "little") + body)
 
 
 def story_of(folder: Path) -> dict[str, Any]:
@@ -264,17 +256,17 @@ def story_of(folder: Path) -> dict[str, Any]:
     try:
         story = dict(json.loads((folder / RUN).read_bytes()))
     except (FileNotFoundError, ValueError, TypeError) as error:
-        raise SessionError(f"{folder} has no readable {RUN}: it is not the journal of a run") from error
+        raise RunError(f"{folder} has no readable {RUN}: it is not the journal of a run") from error
     if not {"finished", "file", "kind", "bars", "preset", "rejected", "notes", "full"} <= story.keys():
-        raise SessionError(f"{folder / RUN} is damaged: choose another --out, or remove {folder}")
+        raise RunError(f"{folder / RUN} is damaged: choose another --out, or remove {folder}")
     return story
 
 
 def opened_as(folder: Path) -> TradingConfig:
-    """What a journal's book was opened with; raises SessionError where it opens none."""
+    """What a journal's book was opened with; raises RunError where it opens none."""
     found = next((event.config for _, event in journal.read(folder) if isinstance(event, BookOpened)), None)
     if found is None:
-        raise SessionError(f"{folder} opens no book: its run was stopped before the first row, run it again")
+        raise RunError(f"{folder} opens no book: its run was stopped before the first row, run it again")
     return found
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
+from windvane.agents.errors import WindvaneError
 from windvane.streams.codec import WireError, from_packed, to_packed
 from windvane.streams.events import Event
 from windvane.streams.topics import TOPICS, Topic
@@ -23,7 +24,7 @@ _LEVEL = 1
 _BY_NAME = {topic.name: topic for topic in TOPICS}
 
 
-class JournalError(ValueError):
+class JournalError(WindvaneError):
     """A journal that cannot be read: one sentence that says which and why."""
 
 

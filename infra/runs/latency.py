@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from windvane.infra.files.market_data import Market
+from windvane.infra.files.market_data import MarketData
 from windvane.infra.runs.backtest import Plan
 from windvane.metamodel.base.config import digest
 from windvane.metamodel.features.extractor import WARMUP
@@ -15,7 +15,7 @@ from windvane.streams.stage import Trainer
 _ROWS = 3000
 
 
-def measure(plan: Plan, market: Market, trainer: Trainer | None = None) -> dict[str, float] | None:
+def measure(plan: Plan, market: MarketData, trainer: Trainer | None = None) -> dict[str, float] | None:
     """p50 and p99 in microseconds of rows fed one at a time after warm-up; None where there are too few."""
     rows = len(market.columns)
     warm = min(WARMUP + 64, rows // 2)

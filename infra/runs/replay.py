@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from windvane.infra.runs import journal
-from windvane.infra.runs.backtest import RUN, SNAPSHOT, SessionError, clear, part, story_of, write
+from windvane.infra.runs.backtest import RUN, SNAPSHOT, RunError, clear, part, story_of
 from windvane.infra.runs.choices import RecordedChoices, untrained
+from windvane.infra.runs.files import replace_file
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import BookClosed, BookOpened, Control, Event, Model, Ticks
 from windvane.streams.stage import Trainer
@@ -31,9 +32,9 @@ def replay(
     """
     target = out / "journal"
     if (target / SNAPSHOT).is_file():
-        raise SessionError(f"{out} holds an unfinished run: choose another --out, or finish it first")
+        raise RunError(f"{out} holds an unfinished run: choose another --out, or finish it first")
     if target.resolve() == folder.resolve():
-        raise SessionError(f"{out} holds the journal to replay: choose another --out")
+        raise RunError(f"{out} holds the journal to replay: choose another --out")
     clear(target)
     opened: BookOpened | None = None
     rows, seconds, whole = 0, 0.0, False
@@ -62,11 +63,11 @@ def replay(
             seconds += time.monotonic() - began
             progress(rows)
     if opened is None:
-        raise SessionError(f"{folder} opens no book: its run was stopped before the first row, run it again")
+        raise RunError(f"{folder} opens no book: its run was stopped before the first row, run it again")
     story = story_of(folder)
     if story["finished"] and not whole:
-        raise SessionError(f"{folder} is cut short: its run was finished but its log is not, so run it again")
-    write(
+        raise RunError(f"{folder} is cut short: its run was finished but its log is not, so run it again")
+    replace_file(
         target / RUN,
         json.dumps(
             {**story, "seconds": seconds, "replay_of": str(folder), "computed_by": [part(0)]}, indent=2

@@ -16,8 +16,6 @@ from typing import Any
 
 import orjson
 
-from windvane.metamodel.base.config import check
-
 FORM = "WINDVANE_LOGS"
 """The environment variable for the form of logs, json or text; without it text on a terminal, else json."""
 LEAST = "WINDVANE_LOG_LEVEL"
@@ -30,6 +28,9 @@ Otherwise a client that retries while the broker is down would fill the disk.
 """
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+VARIABLES = {FORM: ("json", "text"), LEAST: tuple(_LEVELS)}
+"""What each variable may be set to; a log passes over anything else, and the command line refuses it."""
+
 _FIRST = ("stage", "partition", "book", "seq")
 _SECRET = re.compile(r"passw|secret|token|credential|sasl|hmac|(^|_)key($|_)|private", re.IGNORECASE)
 _SECRET_TEXT = re.compile(
@@ -147,19 +148,6 @@ def _plain() -> bool:
 def _least() -> int:
     """The lowest level that is written, read anew each time, so that a test can change it."""
     return _LEVELS.get(os.environ.get(LEAST, "").lower(), logging.INFO)
-
-
-def check_environment() -> None:
-    """Raise ConfigError where a variable about logs has an unknown value.
-
-    Commands call it at their start; logging itself ignores such a value, since it must not raise.
-    """
-    for name, known in ((FORM, ("json", "text")), (LEAST, tuple(_LEVELS))):
-        value = os.environ.get(name, "")
-        check(
-            not value or value.lower() in known,
-            f"variable {name} is {value!r}: give one of {', '.join(known)}",
-        )
 
 
 class Handler(logging.Handler):

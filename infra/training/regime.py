@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from windvane.agents.errors import WindvaneError
 from windvane.infra.training.samples import sequences
 from windvane.metamodel.base import weights
 from windvane.metamodel.base.regimes import REGIMES
@@ -30,7 +31,7 @@ _LEVEL = "vol_slow_level"
 _NEAREST, _FARTHEST = 3.5, 7.0  # how far another scale of volatility is from the simulator's, scaled
 
 
-class TrainingError(ValueError):
+class TrainingError(WindvaneError):
     """Training is impossible; the message is one sentence that says why and what to do."""
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from windvane.agents.errors import WindvaneError
 from windvane.metamodel.base.limits import RiskLimits
 
 SECOND = 1_000_000_000
@@ -17,7 +18,7 @@ MOST_TRAINED = 12
 _MOST_NS = 2**61  # a time and a span of time together fit 64 bits
 
 
-class ConfigError(ValueError):
+class ConfigError(WindvaneError):
     """A setting is invalid; the message is one sentence that names it and says what would be valid."""
 
 

@@ -4,8 +4,10 @@ import math
 
 import msgspec
 
+from windvane.agents.errors import WindvaneError
 
-class LimitError(ValueError):
+
+class LimitError(WindvaneError):
     """A limit is invalid; the message is one sentence that names it and says what would be valid."""
 
 

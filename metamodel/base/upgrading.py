@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from windvane.agents.errors import WindvaneError
 from windvane.agents.program import VERSION
 
 Saved = dict[str, Any]
@@ -30,7 +31,7 @@ Upcast = Callable[[Saved, Saved], Saved]
 """Takes the stored fields and those of a new thing with the same settings; returns the fields of the next version."""
 
 
-class UpgradeError(ValueError):
+class UpgradeError(WindvaneError):
     """This release cannot read what was stored; the message is one sentence that says which release can."""
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from windvane.agents.errors import WindvaneError
 from windvane.agents.program import FIRST, VERSION
 from windvane.metamodel.base.upgrading import Upcast, UpgradeError, upcast, version_of
 
@@ -19,7 +20,7 @@ _NAMES = {np.dtype(code).str: name for name, code in _TYPES.items()}
 _LARGEST_HEAD = 100_000_000
 
 
-class WeightsError(ValueError):
+class WeightsError(WindvaneError):
     """Bytes are not the weights that were expected; the message says why."""
 
 

@@ -10,12 +10,13 @@ import msgspec
 import numpy as np
 from aiokafka import TopicPartition
 
-from windvane.infra.cli.options import plan_for
+from windvane.infra.cli.options import BookOptions, plan_for
 from windvane.infra.files.market_data import load_market
 from windvane.infra.kafka.broker.clients import ends_of, reading
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.infra.runs import journal
 from windvane.infra.runs.backtest import run
+from windvane.metamodel.base.config import Costs
 from windvane.streams.codec import from_json
 from windvane.streams.events import Batch, Decisions, Event, Fills, Orders, Statements, join
 from windvane.streams.records import fill_lines, order_lines
@@ -55,18 +56,7 @@ def embedded(file: Path, book: str, out: Path) -> Outputs:
     out: the folder that the run is written to.
     """
     market = load_market(file)
-    plan = plan_for(
-        market,
-        book=book,
-        symbol="BTCUSD",
-        agents=None,
-        preset="balanced",
-        costs=(1.0, 0.0, 0.0, 1, 0.0),
-        capital=1_000_000.0,
-        seed=0,
-        on_halt="next-day",
-        retraining="off",
-    )
+    plan = plan_for(market, BookOptions(book=book, costs=Costs(), retraining="off"))
     run(plan, market, out)
     return of_journal(out / "journal", plan.config.symbol)
 

@@ -66,7 +66,7 @@ class TestUnfinishedRun:
     def test_other_settings_are_refused_as_ever(self, home: Path) -> None:
         config = made("conservative").trading(agents=AGENTS)
         plan = session.Plan(book="main", config=config, preset="conservative")
-        with pytest.raises(session.SessionError, match="unfinished run of other data or options"):
+        with pytest.raises(session.RunError, match="unfinished run of other data or options"):
             session.run(plan, load_market(home / "market.parquet"), home / "stopped")
 
 

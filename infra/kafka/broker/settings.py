@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from windvane.agents.errors import WindvaneError
 from windvane.streams.topics import Topic
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -40,7 +41,7 @@ _PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}")
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,\[\]/]+):([0-9]{1,5})")
 
 
-class SettingsError(ValueError):
+class SettingsError(WindvaneError):
     """Settings that cannot reach a broker: one sentence that says which, and what to do."""
 
 

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from aiokafka import TopicPartition
 
-from windvane.infra.files.market_data import Market
+from windvane.infra.files.market_data import MarketData
 from windvane.infra.files.timestamps import parse_moment
 from windvane.infra.kafka.broker import layout
 from windvane.infra.kafka.broker.clients import ends_of, reading
@@ -16,7 +16,7 @@ from windvane.infra.kafka.broker.settings import KafkaSettings, SettingsError, p
 from windvane.infra.kafka.tools.books import known_books
 from windvane.infra.kafka.tools.replayer import History
 from windvane.infra.runs import journal
-from windvane.infra.runs.backtest import Plan, SessionError
+from windvane.infra.runs.backtest import Plan, RunError
 from windvane.metamodel.base.config import TradingConfig, digest
 from windvane.streams.codec import WireError, from_json
 from windvane.streams.events import BookClosed, BookOpened, Control, Model, Ticks, cut
@@ -31,7 +31,7 @@ def opening(book: str, config: TradingConfig, lockstep: bool) -> BookOpened:
     return BookOpened(book=book, config=config, digest=digest(config))
 
 
-def of_market(market: Market, plan: Plan) -> History:
+def of_market(market: MarketData, plan: Plan) -> History:
     """A file, as a backtest of it would be run."""
     rows = len(market.columns)
 
@@ -48,7 +48,7 @@ def of_market(market: Market, plan: Plan) -> History:
 
 
 def of_journal(folder: Path, book: str, *, lockstep: bool) -> History:
-    """The inputs of a journal under another name; raises SessionError where it opens no book."""
+    """The inputs of a journal under another name; raises RunError where it opens no book."""
     opened: BookOpened | None = None
     rows, closes = 0, False
     controls: list[Control | Model] = []
@@ -61,7 +61,7 @@ def of_journal(folder: Path, book: str, *, lockstep: bool) -> History:
             controls.append(msgspec.structs.replace(event, book=book))
         closes = closes or isinstance(event, BookClosed)
     if opened is None:
-        raise SessionError(f"{folder} opens no book: its run was stopped before the first row, run it again")
+        raise RunError(f"{folder} opens no book: its run was stopped before the first row, run it again")
 
     def ticks() -> Iterator[Ticks]:
         for topic, event in journal.read(folder):

@@ -1,6 +1,7 @@
 """The clock of timed books: tells the round timer the time, and where the proposals end."""
 
 import time
+from collections.abc import Callable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -13,11 +14,16 @@ class Closer:
     """Watches the open rounds of one partition; proposals: where they lie, None for stages that join nothing."""
 
     def __init__(
-        self, worker: StageWorker, reader: AIOKafkaConsumer, proposals: TopicPartition | None
+        self,
+        worker: StageWorker,
+        reader: AIOKafkaConsumer,
+        proposals: TopicPartition | None,
+        clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._worker = worker
         self._reader = reader
         self._proposals = proposals
+        self._clock = clock
         self._timer = RoundTimer()
         self._shortest = 0.0
 
@@ -33,7 +39,7 @@ class Closer:
             return
         configs = {book: logic.opened_as(book).config for book in waiting}
         self._shortest = min((c.round_timeout / 4e9 for c in configs.values()), default=0.0)
-        if self._timer.watch(waiting, configs, time.monotonic_ns()):
+        if self._timer.watch(waiting, configs, self._clock()):
             self._timer.ends_at(await self._end())
         for book, stop in self._timer.due(read).items():
             logic.close(book, stop)

@@ -79,12 +79,9 @@ def stages() -> Mapping[str, Stage]:
 
 
 def agents_of(text: str) -> tuple[str, ...]:
-    """Names of agents separated by commas; raises ConfigError where one is unknown."""
+    """Names of agents separated by commas, each once; raises WindvaneError where one is unknown or none is there."""
     names = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
-    try:
-        create_agents(names)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+    create_agents(names)
     if not names:
         raise ConfigError("no agent is named: give proposals:AGENT,AGENT,...")
     return names

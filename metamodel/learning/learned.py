@@ -5,17 +5,15 @@ numbers, and what they make of a few rows.
 """
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from windvane.metamodel.base import weights
 from windvane.metamodel.base.upgrading import Saved, Upcast
 from windvane.metamodel.base.weights import WeightsError
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.learning.members import predictor
-
-if TYPE_CHECKING:
-    from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
 
 _OF_THE_MARKET = {
     *("past", "posteriors", "targets", "member_targets", "cumulated", "gn", "member_score"),
@@ -57,14 +55,14 @@ def tensors(part: Any, prefix: str = "") -> dict[str, np.ndarray]:
     return found
 
 
-def to_bytes(manager: "MetaLearningEnsembleManager", about: dict[str, str]) -> bytes:
+def to_bytes(manager: MetaLearningEnsembleManager, about: dict[str, str]) -> bytes:
     """What was learned; about: more to say of it."""
     kept = {name: value for name, value in tensors(manager.learner).items() if is_learned(name)}
     told = {"model": "learner", "agents": ",".join(manager.agents), "members": ",".join(manager.members)}
     return weights.to_bytes(kept, {**about, **told, **weights.told(UPCASTS)})
 
 
-def load(manager: "MetaLearningEnsembleManager", raw: bytes) -> dict[str, str]:
+def load(manager: MetaLearningEnsembleManager, raw: bytes) -> dict[str, str]:
     """Go on with what was learned elsewhere, from the next row on; gives what was said about it.
 
     Raises WeightsError where it does not fit, and then the manager goes on with what it had.
@@ -114,7 +112,7 @@ def _copied(part: Any) -> Any:
     return type(part)(*(v.copy() if isinstance(v, np.ndarray) else _copied(v) for v in part))
 
 
-def _try(manager: "MetaLearningEnsembleManager") -> None:
+def _try(manager: MetaLearningEnsembleManager) -> None:
     """A few rows of a canary market; manager is a copy that may be spoiled."""
     n = len(manager.agents)
     draw = np.random.Generator(np.random.PCG64(0))
@@ -129,7 +127,7 @@ def _try(manager: "MetaLearningEnsembleManager") -> None:
         raise WeightsError("the weights do not give shares of agents that sum to 1: train them again")
 
 
-def _shares(manager: "MetaLearningEnsembleManager", given: np.ndarray) -> bool:
+def _shares(manager: MetaLearningEnsembleManager, given: np.ndarray) -> bool:
     """Whether weights (n, N) sum to 1, or where cash takes part to no more."""
     total = given.sum(axis=1)
     return bool(np.allclose(total, 1.0) or (manager.rules.cash > 0.0 and total.max() <= 1.0 + 1e-9))

@@ -23,7 +23,7 @@ _HOMES = {
     "MarketRegimeClassifier": "metamodel.regimes.classifier",
     "MetaLearningConfig": "metamodel.settings.meta_config",
     "MetaLearningConfigManager": "infra.runs.configuration",
-    "MetaLearningEnsembleManager": "metamodel.trading.ensemble",
+    "MetaLearningEnsembleManager": "metamodel.learning.manager",
     "MetaLearningEnsembleTrainer": "infra.training_sessions.trainer",
     "MetaLearningEvaluator": "infra.training_sessions.evaluator",
     "MetaLearningRiskManagedEnsemble": "metamodel.trading.ensemble",

@@ -20,9 +20,9 @@ from windvane.metamodel.base import weights
 from windvane.metamodel.base.config import WeighingConfig
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning import learned
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.learning.members import predictor
 from windvane.metamodel.settings.presets import made
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
 from windvane.streams.events import Fills, Orders
 from windvane.streams.records import fill_lines, order_lines
 

@@ -19,11 +19,11 @@ from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.base.weights import from_bytes as read_weights
 from windvane.metamodel.base.weights import to_bytes as write_weights
 from windvane.metamodel.learning.learned import load, to_bytes
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.learning.members import predictor
 from windvane.metamodel.settings.presets import made
 from windvane.metamodel.simulation.seeds import CHOOSING, EPISODES, SESSIONS
 from windvane.metamodel.simulation.trade_simulator import TradeSimulator
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
 
 
 def trainer(folder: Path, **args: Any) -> MetaLearningEnsembleTrainer:

@@ -9,7 +9,8 @@ from learner_rows import Rows, manager, part, rows
 from windvane.metamodel.base.config import TradingConfig, WeighingConfig
 from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.learning import fixed_share, learned, netting
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager, MetaLearningRiskManagedEnsemble
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
+from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
 
 ON = WeighingConfig(cash_expert=True)
 

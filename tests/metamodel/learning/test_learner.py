@@ -13,10 +13,10 @@ from windvane.metamodel.base.config import TradingConfig, WeighingConfig
 from windvane.metamodel.features.extractor import MarketFeatureExtractor
 from windvane.metamodel.features.scaler import FeatureScaler, scale_row
 from windvane.metamodel.learning import learner
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.learning.members import MEMBERS
 from windvane.metamodel.regimes.classifier import shipped
 from windvane.metamodel.trading.ensemble import (
-    MetaLearningEnsembleManager,
     MetaLearningRiskManagedEnsemble,
     flatten,
     restore,

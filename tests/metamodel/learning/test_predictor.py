@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from windvane.metamodel.base import weights
 from windvane.metamodel.base.config import ConfigError, TradingConfig, WeighingConfig
 from windvane.metamodel.base.weights import WeightsError
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.learning.members import MEMBERS, predictor
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
 
 FEATURES, AGENTS, ROWS = 50, 3, 700
 LAST = MEMBERS.index("predictor")

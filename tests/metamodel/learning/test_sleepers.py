@@ -13,8 +13,8 @@ from windvane.metamodel.base.config import Costs, TradingConfig, WeighingConfig
 from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.features.scaler import FeatureScaler
 from windvane.metamodel.learning import learner
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.trading.ensemble import (
-    MetaLearningEnsembleManager,
     MetaLearningRiskManagedEnsemble,
     Round,
 )

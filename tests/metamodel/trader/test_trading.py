@@ -13,10 +13,11 @@ from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.base.weights import WeightsError, from_bytes, to_bytes
 from windvane.metamodel.features.extractor import WARMUP
 from windvane.metamodel.learning import learned
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.settings.presets import made
 from windvane.metamodel.simulation.market import BAR, simulate
 from windvane.metamodel.simulation.trade_simulator import TradeSimulator
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager, MetaLearningRiskManagedEnsemble
+from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import BookClosed, BookOpened, Decisions, Event, Features, Orders, Ticks
 from windvane.streams.topics import Topic

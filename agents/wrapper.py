@@ -9,7 +9,7 @@ import numpy as np
 
 from windvane.agents.base import Agent, Floats, Ints, Proposal
 from windvane.agents.factory import create_agents
-from windvane.agents.state import FEATURES, row_of
+from windvane.agents.state import FEATURES, action_code, row_of
 
 
 class BaseAgentWrapper:
@@ -41,8 +41,8 @@ class BaseAgentWrapper:
         x = row_of(state)
         if not (math.isfinite(price) and price > 0.0):
             raise ValueError(f"price is {price}: {self.name} needs a price above 0")
-        made = self.propose(x.reshape(1, -1), np.array([price]), np.ones(1, np.int64))
-        return int(made.action[0]) + 1, float(made.confidence[0])
+        proposal = self.propose(x.reshape(1, -1), np.array([price]), np.ones(1, np.int64))
+        return action_code(int(proposal.action[0])), float(proposal.confidence[0])
 
     def update_with_feedback(self, reward: float) -> None:
         """Tell what came of its proposals: a score of the agent alone, not of whom it was mixed with."""

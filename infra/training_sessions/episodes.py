@@ -14,7 +14,7 @@ from windvane.metamodel.settings.meta_config import MetaLearningConfig
 from windvane.metamodel.simulation.market import BAR
 from windvane.metamodel.simulation.trade_simulator import Episode
 from windvane.metamodel.trader.tracker import yearly_sharpe
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
+from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
 
 _DAY = 86_400_000_000_000
 
@@ -105,7 +105,7 @@ class Told:
     weights: Floats  # (n, N)
     target: Floats  # (n,) after risk
     confidence: Floats  # (n,)
-    action: Ints  # (n,)
+    action: Ints  # (n,) -1 sell, 0 hold, 1 buy
     verdicts: Ints  # (n,)
     trades: int
     stability: float  # of the regime, at the end

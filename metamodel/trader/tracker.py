@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
+from windvane.agents.state import ACTIONS
 
 _DAY = 86_400_000_000_000
 RECENT = 30
@@ -19,7 +20,7 @@ class Decided(NamedTuple):
 
     seq: int
     ts: int  # UNIX ns
-    action: int  # 0 sell, 1 hold, 2 buy
+    action: int  # 0 sell, 1 hold, 2 buy, as people read it
     wanted: float
     target: float
     position: float
@@ -70,7 +71,7 @@ class MetaLearningTracker:
     def summary(self) -> dict[str, Any]:
         """Figures of the days and decisions that are remembered."""
         kept = list(self.decisions)
-        actions = np.bincount([d.action for d in kept], minlength=3) if kept else np.zeros(3, int)
+        actions = np.bincount([d.action for d in kept], minlength=len(ACTIONS))
         return {
             "recent_sharpe": yearly_sharpe(np.array(self.daily)),
             "recent_return": float(sum(self.daily)),
@@ -80,5 +81,5 @@ class MetaLearningTracker:
             "decisions": self.seen,
             "decisions_kept": len(kept),
             "mean_confidence": float(np.mean([d.confidence for d in kept])) if kept else 0.0,
-            "actions": dict(zip(("sell", "hold", "buy"), actions.tolist(), strict=True)),
+            "actions": dict(zip(ACTIONS, actions.tolist(), strict=True)),
         }

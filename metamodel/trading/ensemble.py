@@ -1,4 +1,4 @@
-"""MetaLearningRiskManagedEnsemble trades on what its learner believes of the agents, within limits.
+"""Ensemble: the engine of a book, which trades on what its learner believes of the agents, within limits.
 
 It is stepped through rows in order and reads no clock, no file and no random number.
 """
@@ -11,11 +11,10 @@ import numpy as np
 from windvane.agents.base import Floats, Ints
 from windvane.metamodel.base import account
 from windvane.metamodel.base.config import TradingConfig, check
-from windvane.metamodel.learning.learned import SCRATCH
+from windvane.metamodel.learning.learned import SCRATCH, is_learned
 from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.learning.members import MEMBERS
 from windvane.metamodel.regimes.classifier import unclassified
-from windvane.metamodel.trader.trader import Trading
 from windvane.metamodel.trading import risk
 from windvane.metamodel.trading import rounds as kernels
 from windvane.metamodel.trading.columns import AT_HOME, Inputs, Outputs, Resumption, new_clock
@@ -77,7 +76,7 @@ def _resumption(config: TradingConfig) -> Resumption:
     return Resumption(after, -1 if config.closing == "timed" else after)
 
 
-class MetaLearningRiskManagedEnsemble(Trading):
+class Ensemble:
     """The whole of a round: account, scores, learning, weights, risk, order; and the baselines beside it."""
 
     def __init__(self, config: TradingConfig) -> None:
@@ -157,6 +156,15 @@ class MetaLearningRiskManagedEnsemble(Trading):
             out,
         )
         return Round(out, int(out.counts[0]), int(out.counts[1]), int(out.counts[2]))
+
+    def new_market(self) -> None:
+        """Keep what was learned, and start anew with the account, the risk and the rest of what rounds remember."""
+        learned = {
+            name: value
+            for name, value in self.state().items()
+            if name.startswith("learner.") and is_learned(name.removeprefix("learner."))
+        }
+        self.restore(type(self)(self.config).state() | learned)
 
     def close(self) -> Round | None:
         """The statement of the unfinished day, or None where not one row was seen since the last."""

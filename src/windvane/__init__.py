@@ -26,7 +26,7 @@ _HOMES = {
     "MetaLearningEnsembleManager": "metamodel.learning.manager",
     "MetaLearningEnsembleTrainer": "infra.training_sessions.trainer",
     "MetaLearningEvaluator": "infra.training_sessions.evaluator",
-    "MetaLearningRiskManagedEnsemble": "metamodel.trading.ensemble",
+    "MetaLearningRiskManagedEnsemble": "metamodel.trader.trader",
     "MetaLearningTracker": "metamodel.trader.tracker",
     "OrderSubscriber": "infra.kafka.tools.subscriber",
     "Proposal": "agents.base",

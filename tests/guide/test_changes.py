@@ -17,7 +17,7 @@ from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.features.extractor import FeatureRows
 from windvane.metamodel.settings.meta_config import PARAMETERS, MetaLearningConfig
 from windvane.metamodel.settings.presets import made
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
+from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
 
 FIXED = {
     "agents",

@@ -17,7 +17,7 @@ from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.learning.members import MEMBERS
 from windvane.metamodel.regimes.classifier import shipped
 from windvane.metamodel.trading.ensemble import (
-    MetaLearningRiskManagedEnsemble,
+    Ensemble,
     flatten,
     restore,
 )
@@ -196,7 +196,7 @@ def test_a_bad_first_row_opens_no_day_of_1970() -> None:
     price, still = np.full(20, 9e3), np.zeros((20, 2))
     price[0] = np.nan
     f = MarketFeatureExtractor().step(ts, np.zeros(20, np.int64), price)
-    ensemble = MetaLearningRiskManagedEnsemble(TradingConfig(agents=("one", "other")))
+    ensemble = Ensemble(TradingConfig(agents=("one", "other")))
     done = ensemble.step(np.arange(20), f.ts, f.flags, f.x, f.mid, still, still)
     assert done.outputs.statement_at[: done.statements, 2].tolist() == []  # all rows are of one day
 

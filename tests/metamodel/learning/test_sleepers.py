@@ -15,7 +15,7 @@ from windvane.metamodel.features.scaler import FeatureScaler
 from windvane.metamodel.learning import learner
 from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.trading.ensemble import (
-    MetaLearningRiskManagedEnsemble,
+    Ensemble,
     Round,
 )
 
@@ -88,9 +88,9 @@ def test_members_hold_where_there_is_nobody_to_follow() -> None:
     assert (ring != 0.0).all()
 
 
-def ensemble(limits: dict[str, Any] | None = None, delay: int = 0) -> MetaLearningRiskManagedEnsemble:
+def ensemble(limits: dict[str, Any] | None = None, delay: int = 0) -> Ensemble:
     """Three agents, capital 1000, no costs, no least order, prices of 100 and warmed up."""
-    e = MetaLearningRiskManagedEnsemble(
+    e = Ensemble(
         TradingConfig(
             agents=AGENTS,
             capital=1000.0,
@@ -106,7 +106,7 @@ def ensemble(limits: dict[str, Any] | None = None, delay: int = 0) -> MetaLearni
 
 
 def play(
-    e: MetaLearningRiskManagedEnsemble,
+    e: Ensemble,
     target: list[tuple[float, ...]],
     mid: Any = 100.0,
     awake: tuple[int, ...] = (1, 1, 1),
@@ -130,7 +130,7 @@ def play(
     )
 
 
-def lots(e: MetaLearningRiskManagedEnsemble) -> dict[str, int]:
+def lots(e: Ensemble) -> dict[str, int]:
     return dict(zip(e.accounts, e.state()["account.lots"].tolist(), strict=True))
 
 

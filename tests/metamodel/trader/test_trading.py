@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from windvane.metamodel.base.config import Costs, TradingConfig, default_stale_after, digest
 from windvane.metamodel.base.limits import RiskLimits
+from windvane.metamodel.base.rows import WARMUP as WARMING
 from windvane.metamodel.base.weights import WeightsError, from_bytes, to_bytes
 from windvane.metamodel.features.extractor import WARMUP
 from windvane.metamodel.learning import learned
@@ -17,7 +18,7 @@ from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.settings.presets import made
 from windvane.metamodel.simulation.market import BAR, simulate
 from windvane.metamodel.simulation.trade_simulator import TradeSimulator
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
+from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import BookClosed, BookOpened, Decisions, Event, Features, Orders, Ticks
 from windvane.streams.topics import Topic
@@ -281,3 +282,34 @@ def test_a_row_from_the_future_does_not_stop_the_clock() -> None:
     assert (
         whole.get_trading_action(rows.x[800], rows.price[800], ts=int(rows.ts[800]))[1]["ts"] == rows.ts[800]
     )
+
+
+def stepped(whole: MetaLearningRiskManagedEnsemble) -> None:
+    n, agents = 3, len(CONFIG.agents)
+    whole.step(
+        np.arange(n),
+        np.arange(1, n + 1) * BAR,
+        np.full(n, WARMING),
+        np.zeros((n, 50)),
+        np.full(n, 100.0),
+        np.zeros((n, agents)),
+        np.zeros((n, agents)),
+    )
+
+
+def test_one_market_is_moved_on_in_one_way() -> None:
+    whole = MetaLearningRiskManagedEnsemble(CONFIG)
+    whole.get_trading_action(np.zeros(50), 100.0)
+    with pytest.raises(
+        ValueError, match=r"moved on by get_trading_action, which step would spoil: .*new_market\(\)$"
+    ):
+        stepped(whole)
+    whole.new_market()
+    stepped(whole)
+    before = known(whole)
+    for ask in (whole.get_trading_action, whole.preview):
+        with pytest.raises(ValueError, match="moved on by step, which get_trading_action would spoil"):
+            ask(np.zeros(50), 100.0)
+    assert known(whole) == before
+    whole.new_market()
+    assert whole.get_trading_action(np.zeros(50), 100.0)[1]["seq"] == 0

@@ -34,12 +34,12 @@ def swap(manager: MetaLearningEnsembleManager, raw: bytes) -> Swapped:
 
 
 def take_back(manager: MetaLearningEnsembleManager, before: bytes) -> bool:
-    """Go on with what was known before the last swap; gives whether there was one. One step back, not two.
+    """Go on with what was known before the last swap; returns whether there was one. One step back, not two.
 
     Of a predictor that is the predictor; of a whole learner all of it, and what was learned since is lost.
     """
     if not before:
         return manager.roll_back()
     learned.load(manager, before)
-    manager.learner.predictor.use[1] = 0
+    manager.learner.learned.predictor.use[1] = 0
     return True

@@ -17,7 +17,7 @@ from windvane.metamodel.base.proposals import Joined, propose
 from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.base.rows import REPEATED, WARMUP
 from windvane.metamodel.features.extractor import FeatureRows
-from windvane.metamodel.learning.counterfactual import Counterfactual
+from windvane.metamodel.learning.counterfactual import Counterfactual, Rows
 from windvane.metamodel.learning.members.contextual import HORIZON
 from windvane.metamodel.regimes.classifier import MarketRegimeClassifier, shown_labels
 from windvane.metamodel.settings.meta_config import MetaLearningConfig
@@ -112,7 +112,7 @@ class Desk:
         action = np.sign(qty).astype(np.int64)
         confidence = (out.weights * proposals.confidence).sum(axis=1)
         played = Played(posterior, label, proposals.target, confidence, action, qty, done)
-        self._sample(rows, played, quoted)
+        self._sample(rows, played)
         self.tracker.follow(rows.ts, out.value[3])
         self.tracker.remember(self._decided(seq, rows, played))
         return played
@@ -133,15 +133,16 @@ class Desk:
                 tuple(played.round.outputs.weights[t].tolist()),
             )
 
-    def _sample(self, rows: FeatureRows, played: Played, quoted: bool) -> None:
+    def _sample(self, rows: FeatureRows, played: Played) -> None:
         """Score every agent on its own proposals, and keep a sample every 32 warm good rows."""
+        scored = Rows.of(rows, played.posterior, played.target)
         warm = np.flatnonzero((rows.flags & (REPEATED | WARMUP)) == 0)
         before, self._warm = self._warm, self._warm + len(warm)
         start = 0
         for k in range(before // HORIZON + 1, self._warm // HORIZON + 1):
-            last = int(warm[k * HORIZON - before - 1])
+            stop = int(warm[k * HORIZON - before - 1]) + 1
             self._begin(rows, played, warm, start)
-            self._score(rows, played, quoted, start, last + 1)
+            self._scores.step(scored, start, stop)
             _, means = self._scores.harvest()
             if self._open is not None:
                 self.data.market_features.append(self._open[0])
@@ -149,22 +150,17 @@ class Desk:
                 self.data.agent_scores.append(means)
             for wrapper, mean in zip(self.wrappers.values(), means.tolist(), strict=True):
                 wrapper.update_with_feedback(mean)
-            self._open, start = None, last + 1
+            self._open, start = None, stop
         self._begin(rows, played, warm, start)
-        self._score(rows, played, quoted, start, len(rows.ts))
-
-    def _score(self, rows: FeatureRows, played: Played, quoted: bool, start: int, stop: int) -> None:
-        bid, ask = (rows.bid, rows.ask) if quoted else (None, None)
-        self._scores.step(
-            rows.flags, rows.x, played.posterior, rows.mid, bid, ask, played.target, start, stop
-        )
-
-    def samples(self) -> tuple[Floats, Floats, Floats]:
-        """What a predictor is trained on: newest complete samples of this market, as `samples.newest` gives them."""
-        return self._scores.samples()
+        self._scores.step(scored, start, len(rows.ts))
 
     def _begin(self, rows: FeatureRows, played: Played, warm: Ints, start: int) -> None:
+        """Open a sample at the first warm good row from `start` on, unless one is open."""
         if self._open is None:
             ahead = warm[warm >= start]
             if len(ahead):
                 self._open = rows.x[ahead[0]].copy(), played.posterior[ahead[0]].copy()
+
+    def samples(self) -> tuple[Floats, Floats, Floats]:
+        """What a predictor is trained on, the newest complete samples of this market: see `Counterfactual.samples`."""
+        return self._scores.samples()

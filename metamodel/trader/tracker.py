@@ -9,8 +9,8 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.state import ACTIONS
+from windvane.metamodel.base.times import DAY
 
-_DAY = 86_400_000_000_000
 RECENT = 30
 """Days that recent figures are of."""
 
@@ -55,7 +55,7 @@ class MetaLearningTracker:
         high = np.maximum(np.maximum.accumulate(equity), self._high)
         self.drawdown = max(self.drawdown, float((high - equity).max()) / self._capital)
         self._high = float(high[-1])
-        day = (ts - 1) // _DAY
+        day = (ts - 1) // DAY
         last = np.flatnonzero(np.append(day[1:] != day[:-1], True))
         for number, value in zip(day[last].tolist(), equity[last].tolist(), strict=True):
             if number != self._day:

@@ -257,7 +257,7 @@ class MetaLearningRiskManagedEnsemble:
 
     def debug(self) -> dict[str, Any]:
         """What every way to weigh thinks."""
-        w = self.manager.learner.w
+        w = self.manager.learner.learned.w
         return {
             "member_weights": self.manager.member_weights,
             "cash": self.manager.cash,

@@ -10,8 +10,8 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.metamodel.base import account
+from windvane.metamodel.base.arrays import arrays, write
 from windvane.metamodel.base.config import TradingConfig, check
-from windvane.metamodel.learning.learned import SCRATCH, is_learned
 from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.learning.members import MEMBERS
 from windvane.metamodel.regimes.classifier import unclassified
@@ -31,34 +31,6 @@ _FIXED: dict[str, Callable[[TradingConfig], Any]] = {
     "capital": lambda c: c.capital,
 }
 """What the arrays of an ensemble are made for, by the names that people set."""
-
-
-def flatten(prefix: str, part: Any, into: dict[str, np.ndarray]) -> None:
-    """Copies of every array of nested named tuples, under dotted names."""
-    for name, value in part._asdict().items():
-        if isinstance(value, np.ndarray):
-            into[f"{prefix}.{name}"] = value.copy()
-        else:
-            flatten(f"{prefix}.{name}", value, into)
-
-
-def restore(prefix: str, part: Any, state: dict[str, np.ndarray]) -> None:
-    """Write what `flatten` copied back into the arrays but for scratch; raises ValueError where a shape differs."""
-    for name, value in part._asdict().items():
-        if is_scratch(f"{prefix}.{name}"):
-            continue
-        if isinstance(value, np.ndarray):
-            saved = state[f"{prefix}.{name}"]
-            if saved.shape != value.shape:
-                raise ValueError(f"state {prefix}.{name} has shape {saved.shape}, expected {value.shape}")
-            value[...] = saved
-        else:
-            restore(f"{prefix}.{name}", value, state)
-
-
-def is_scratch(name: str) -> bool:
-    """Whether an array of a state, by its dotted name, is not worth storing."""
-    return name.removeprefix("learner.") in SCRATCH
 
 
 class Round(NamedTuple):
@@ -159,11 +131,7 @@ class Ensemble:
 
     def new_market(self) -> None:
         """Keep what was learned, and start anew with the account, the risk and the rest of what rounds remember."""
-        learned = {
-            name: value
-            for name, value in self.state().items()
-            if name.startswith("learner.") and is_learned(name.removeprefix("learner."))
-        }
+        learned = {f"learner.{name}": value for name, value in arrays(self.manager.learner.learned).items()}
         self.restore(type(self)(self.config).state() | learned)
 
     def close(self) -> Round | None:
@@ -210,20 +178,19 @@ class Ensemble:
 
     def state(self) -> dict[str, np.ndarray]:
         """Copies of all that the rounds remember, by name; nothing that is scratch."""
-        state: dict[str, np.ndarray] = {}
-        for name, part in self._parts():
-            flatten(name, part, state)
-        return {name: value for name, value in state.items() if not is_scratch(name)}
+        return {name: value.copy() for name, value in self._arrays().items()}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from what `state` returned, under the same config."""
-        for name, part in self._parts():
-            restore(name, part, state)
+        """Go on from what `state` returned, under the same config; raises ValueError where a shape differs."""
+        write(self._arrays(), state)
 
-    def _parts(self) -> tuple[tuple[str, Any], ...]:
-        return (
-            ("clock", self._clock),
-            ("learner", self.manager.learner),
-            ("account", self._account),
-            ("standing", self._standing),
-        )
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """All that is stored, by the names in a book's state."""
+        learner = self.manager.learner
+        return {
+            **arrays(self._clock, "clock."),
+            **arrays(learner.learned, "learner."),
+            **arrays(learner.memory, "learner."),
+            **arrays(self._account, "account."),
+            **arrays(self._standing, "standing."),
+        }

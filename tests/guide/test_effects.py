@@ -108,7 +108,7 @@ def trained_with(folder: Path, **custom: object) -> dict[str, bytes]:
     session = MetaLearningEnsembleTrainer(config, "effects", folder)
     for episode in range(3):
         session.train_episode(episode)
-    layers = session.meta_ensemble.manager.learner.predictor.layers
+    layers = session.meta_ensemble.manager.learner.learned.predictor.layers
     return {name: value.tobytes() for name, value in layers._asdict().items()}
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from windvane.metamodel.base.arrays import arrays
 from windvane.metamodel.base.config import Costs, TradingConfig, default_stale_after, digest
 from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.base.rows import WARMUP as WARMING
@@ -97,11 +98,11 @@ def test_a_row_that_cannot_be_changes_nothing(price: float, volume: float, more:
     x = np.zeros(50)
     for t in range(5):
         whole.get_trading_action(x, 100.0 + t, 10.0)
-    before = whole.manager.learner.market.value.copy()
+    before = whole.manager.learner.memory.market.value.copy()
     action, told = whole.get_trading_action(x, price, volume, **more)
     assert action == 1
     assert told["rejected"]
-    assert (whole.manager.learner.market.value == before).all()
+    assert (whole.manager.learner.memory.market.value == before).all()
     assert not whole.get_trading_action(x, 106.0, 10.0)[1]["rejected"]
 
 
@@ -116,10 +117,10 @@ def test_a_bad_first_row_and_a_bad_state_are_survived() -> None:
 def test_the_first_row_after_an_episode_begins_another_market() -> None:
     whole = MetaLearningRiskManagedEnsemble(CONFIG)
     whole.desk.play(TradeSimulator().episode(2).rows)
-    trades, learnt = whole.fills, whole.manager.learner.contextual.B.copy()
+    trades, learnt = whole.fills, whole.manager.learner.learned.contextual.B.copy()
     whole.rest()
     assert whole.get_trading_action(np.zeros(50), 0.01)[1]["warming_up"]
-    assert (learnt == whole.manager.learner.contextual.B).all()
+    assert (learnt == whole.manager.learner.learned.contextual.B).all()
     summary = whole.get_performance_summary()
     assert trades > 0
     assert summary["total_trades"] == trades
@@ -138,7 +139,12 @@ def test_what_was_learned_goes_from_one_learner_to_another() -> None:
     other = MetaLearningEnsembleManager(CONFIG.agents, CONFIG.weighing, delay=2)
     assert learned.load(other, raw)["why"] == "a test"
     assert learned.to_bytes(other, {"why": "a test"}) == raw
-    assert other.learner.market.seen[0] == 0  # the market stays where it was
+    assert other.learner.memory.market.seen[0] == 0  # the market stays where it was
+
+
+def every(manager: MetaLearningEnsembleManager) -> dict[str, np.ndarray]:
+    """The arrays of a learner that a book stores."""
+    return arrays(manager.learner.learned) | arrays(manager.learner.memory)
 
 
 def spoilt(kind: str) -> bytes:
@@ -164,11 +170,11 @@ def spoilt(kind: str) -> bytes:
 @pytest.mark.parametrize("kind", ["nan", "shape", "missing", "more", "agents", "model", "canary"])
 def test_what_does_not_pass_leaves_the_learner_as_it_was(kind: str) -> None:
     manager = trained()
-    before = {name: value.copy() for name, value in learned.tensors(manager.learner).items()}
+    before = {name: value.copy() for name, value in every(manager).items()}
     with pytest.raises(WeightsError) as refused:
         learned.load(manager, spoilt(kind))
     assert "\n" not in str(refused.value)
-    for name, value in learned.tensors(manager.learner).items():
+    for name, value in every(manager).items():
         assert value.tobytes() == before[name].tobytes(), name
 
 
@@ -224,12 +230,12 @@ def test_probes_at_another_level_move_nothing() -> None:
 
 def test_new_market_is_how_another_series_begins() -> None:
     whole, rows = warm()
-    learnt = whole.manager.learner.contextual.B.copy()
+    learnt = whole.manager.learner.learned.contextual.B.copy()
     whole.new_market()
     action, why = whole.get_trading_action(rows.x[0], 100.0, 1.0)
     assert (action, why["rejected"], why["reason"], why["warming_up"]) == (1, False, "", True)
     assert why["equity"] == CONFIG.capital
-    assert (learnt == whole.manager.learner.contextual.B).all()
+    assert (learnt == whole.manager.learner.learned.contextual.B).all()
 
 
 def test_during_the_warm_up_another_level_starts_the_series_anew() -> None:

@@ -1,4 +1,4 @@
-"""Features as callers of the public API pass them: a list, an array, or a tensor, whose framework is not imported."""
+"""What crosses the border to people: states as they hand them over, and actions as they read them."""
 
 from typing import Any
 
@@ -7,6 +7,9 @@ import numpy as np
 from windvane.agents.base import Floats
 
 FEATURES = 50
+
+ACTIONS: tuple[str, ...] = ("sell", "hold", "buy")
+"""Names of actions, by the numbers that people read."""
 
 
 def row_of(state: Any) -> Floats:
@@ -21,3 +24,8 @@ def row_of(state: Any) -> Floats:
     if x.shape != (FEATURES,):
         raise ValueError(f"the state has {len(x)} numbers: give the {FEATURES} features of one row")
     return x
+
+
+def action_code(action: int) -> int:
+    """The number that people read, 0 sell, 1 hold or 2 buy, of an action that is -1, 0 or 1 inside."""
+    return action + 1

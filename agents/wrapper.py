@@ -9,7 +9,7 @@ import numpy as np
 
 from windvane.agents.base import Agent, Floats, Ints, Proposal
 from windvane.agents.factory import create_agents
-from windvane.agents.state import FEATURES, row_of
+from windvane.agents.state import FEATURES, action_code, row_of
 
 
 class BaseAgentWrapper:
@@ -46,7 +46,7 @@ class BaseAgentWrapper:
         if not (math.isfinite(price) and price > 0.0):
             raise ValueError(f"price is {price}: {self.name} needs a price above 0")
         proposal = self.propose(x.reshape(1, -1), np.array([price]), np.ones(1, np.int64))
-        return int(proposal.action[0]) + 1, float(proposal.confidence[0])
+        return action_code(int(proposal.action[0])), float(proposal.confidence[0])
 
     def update_with_feedback(self, reward: float) -> None:
         """Add one score to the record; the agent itself does not learn from it.

@@ -24,7 +24,7 @@ from windvane.metamodel.settings.meta_config import MetaLearningConfig
 from windvane.metamodel.settings.presets import PRESETS, made
 from windvane.metamodel.simulation.market import BAR
 from windvane.metamodel.simulation.trade_simulator import Episode, TradeSimulator
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
+from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import BookClosed, BookOpened, Decisions, Event, Ticks
 from windvane.streams.topics import Topic

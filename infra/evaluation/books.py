@@ -14,10 +14,10 @@ from windvane.agents.kernel import kernel
 from windvane.infra.evaluation.rows import Rows
 from windvane.infra.report.significance import annual
 from windvane.metamodel.base import account
+from windvane.metamodel.base.times import DAY
 from windvane.metamodel.learning import scores
 
 _CAPITAL, _LOT, _LEAST = 1e6, 1e-8, 1e-3
-_DAY = 86_400_000_000_000
 
 
 class Books(NamedTuple):
@@ -53,7 +53,7 @@ def books(rows: Rows, targets: Floats) -> Books:
 
     rows: the market; an order is decided at each row and filled `rows.costs.delay` rows later.
     """
-    day = (rows.ts - 1) // _DAY
+    day = (rows.ts - 1) // DAY
     day = day - day[rows.first]
     k = targets.shape[1]
     out = Books(np.zeros((int(day[-1]) + 1, k)), np.zeros(k), np.zeros(k))
@@ -100,13 +100,13 @@ def yearly_volatility(rows: Rows) -> Floats:
 @kernel
 def _volatility(ts: Ints, mid: Floats, out: Floats) -> None:
     """Fill `out` (n,): the volatility a row, annualised by an exponential average of the time between rows."""
-    market = scores.Market(np.zeros(2, np.int64), np.zeros(4))
+    market = scores.Moments(np.zeros(2, np.int64), np.zeros(4))
     spacing = 0.0
     for t in range(mid.shape[0]):
         scores.observe(market, mid[t], 0.0, False)
         if t > 0:
             spacing += max(0.01, 1.0 / t) * (ts[t] - ts[t - 1] - spacing)
-        out[t] = math.sqrt(max(market.value[1], 1e-12) * _DAY / max(spacing, 1.0) * 365.0)
+        out[t] = math.sqrt(max(market.value[1], 1e-12) * DAY / max(spacing, 1.0) * 365.0)
 
 
 @kernel
@@ -119,7 +119,7 @@ def agent_scores(
     (n,) 0 in rows of the warm-up, which are not scored; target: (n, N) positions that the agents propose. See
     `windvane.metamodel.learning.scores` for the formula.
     """
-    market = scores.Market(np.zeros(2, np.int64), np.zeros(4))
+    market = scores.Moments(np.zeros(2, np.int64), np.zeros(4))
     for t in range(target.shape[0]):
         r, s[t], paid = scores.observe(market, mid[t], cost[t], warm[t] != 0)
         if warm[t] != 0 and t >= delay + 2:

@@ -11,13 +11,13 @@ from rich.table import Table
 from windvane.agents.base import Floats, Ints
 from windvane.agents.factory import AGENTS, create_agents
 from windvane.metamodel.base.regimes import REGIMES
-from windvane.metamodel.learning.simplex import allocate
-from windvane.metamodel.simulation.market import BAR, MARKETS, Market, simulate
+from windvane.metamodel.base.times import DAY
+from windvane.metamodel.learning.simplex import Simplex, allocate
+from windvane.metamodel.simulation.market import BAR, MARKETS, SimulatedMarket, simulate
 from windvane.metamodel.simulation.seeds import CALIBRATION
 
 WARM = 5_000  # ticks before the first that is scored
 CAP, MINIMUM, GAMMA, STEPS = 0.6, 3, 0.05, 400
-DAY = 86_400_000_000_000
 
 
 class Reach(NamedTuple):
@@ -85,12 +85,12 @@ def oracle_weights(gn: Floats, regime: Ints) -> Floats:
         rows = gn[regime == k]
         if len(rows) > 1:
             covariance = np.ascontiguousarray(np.cov(rows.T))
-            scratch = np.empty((3, agents))
-            allocate(rows.mean(axis=0), covariance, GAMMA, awake, CAP, MINIMUM, STEPS, scratch, weights[k])
+            simplex = Simplex(awake, CAP, MINIMUM, np.empty((3, agents)))
+            allocate(rows.mean(axis=0), covariance, GAMMA, STEPS, simplex, weights[k])
     return weights
 
 
-def reach(market: Market) -> Reach:
+def reach(market: SimulatedMarket) -> Reach:
     """Return the Sharpe ratios that one simulated market offers to equal weights, each agent, and an oracle.
 
     The oracle knows the true regime of every row and the true moments of the scores in each regime.

@@ -13,10 +13,10 @@ from windvane.infra.evaluation.literal import literal
 from windvane.infra.evaluation.retrained import Swaps
 from windvane.infra.evaluation.rows import Rows
 from windvane.metamodel.base.config import WeighingConfig
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.learning.members import MEMBERS
 from windvane.metamodel.learning.netting import follow
 from windvane.metamodel.settings.presets import PRESETS, made
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
 
 EQUAL, BEST, OURS, ORACLE = "equal weights", "best agent in hindsight", "ours", "oracle"
 EQUAL_BAND, NO_BAND = "equal weights + band", "ours without the band"

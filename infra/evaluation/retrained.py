@@ -9,7 +9,7 @@ import numpy as np
 
 from windvane.infra.evaluation.rows import Rows
 from windvane.metamodel.base.config import TradingConfig, WeighingConfig
-from windvane.metamodel.learning.counterfactual import Counterfactual
+from windvane.metamodel.learning import counterfactual
 from windvane.streams.events import LearnerUpdate
 from windvane.streams.retraining import Retraining, weights_of
 from windvane.streams.schedule import Schedule
@@ -31,12 +31,13 @@ def versions(
     of each version after its training.
     """
     config = TradingConfig(agents=rows.agents, weighing=weighing, costs=rows.costs)
-    scores = Counterfactual(len(rows.agents), rows.costs, 1.0, config.lot, weighing)
+    scores = counterfactual.Counterfactual(len(rows.agents), rows.costs, 1.0, config.lot, weighing)
     slow, flags = Retraining("evaluation", config), np.where(rows.warm != 0, 0, 8)
-    bid, ask = (None, None) if np.isnan(rows.bid[0]) else (rows.bid, rows.ask)
+    bid, ask = (np.zeros(0), np.zeros(0)) if np.isnan(rows.bid[0]) else (rows.bid, rows.ask)
+    scored = counterfactual.Rows(flags, rows.x, rows.posterior, rows.mid, bid, ask, rows.target)
     lag, at, swaps = Schedule(weighing).lag, 0, []
     for version, seq in Schedule(weighing).advance(np.arange(len(flags)), flags):
-        scores.step(flags, rows.x, rows.posterior, rows.mid, bid, ask, rows.target, at, seq + 1)
+        scores.step(scored, at, seq + 1)
         at = seq + 1
         samples, means = scores.harvest()
         draft = LearnerUpdate(

@@ -10,7 +10,7 @@ from windvane.agents.factory import AGENTS, create_agents
 from windvane.infra.files.market_data import load_market
 from windvane.infra.training.samples import seen
 from windvane.metamodel.base.config import ConfigError, Costs
-from windvane.metamodel.base.rows import Joined
+from windvane.metamodel.base.proposals import Joined
 from windvane.metamodel.features.extractor import WARMUP, MarketFeatureExtractor
 from windvane.metamodel.regimes.classifier import MarketRegimeClassifier
 from windvane.metamodel.simulation.market import MARKETS

@@ -10,9 +10,10 @@ from windvane.infra.evaluation.rows import WARM, Rows, simulated
 from windvane.infra.evaluation.table import Figures, figures
 from windvane.infra.training.trainer import trainer_for
 from windvane.metamodel.base.config import TradingConfig, WeighingConfig, check
+from windvane.metamodel.base.times import DAY
 from windvane.metamodel.simulation.market import BAR, MARKETS
 
-_TWO_DAYS = 2 * 86_400_000_000_000 // BAR
+_TWO_DAYS = 2 * DAY // BAR
 
 
 def one(market: str, seed: int, ticks: int, delay: int, retraining: bool) -> Figures:

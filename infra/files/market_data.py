@@ -12,6 +12,7 @@ from windvane.infra.files.errors import InputError
 from windvane.infra.files.readers import read_market_file
 from windvane.metamodel.base.config import default_stale_after
 from windvane.metamodel.base.rows import level_flags
+from windvane.metamodel.base.times import DAY
 from windvane.metamodel.data.cleaning import Cleaner
 from windvane.metamodel.data.columns import Columns
 from windvane.metamodel.data.sampler import BarSampler, format_interval, parse_interval
@@ -21,7 +22,6 @@ from windvane.streams.events import DeadLetter, Ticks
 _TOLD = 1000
 """Dead letters told one by one; all are counted."""
 
-_DAY = 86_400_000_000_000
 
 _REGULAR = 0.5
 """Share of equal steps from which rows count as regular."""
@@ -89,7 +89,7 @@ def load_market(
     source = read_market_file(path, start=start, end=end)
     notes = list(source.notes)
     usual = source.interval or _spacing(source.columns)
-    cleaner = Cleaner(bar_interval=source.interval, max_jump=max(100 * usual, _DAY))
+    cleaner = Cleaner(bar_interval=source.interval, max_jump=max(100 * usual, DAY))
     ids = source.ids
     if ids is None and source.kind == "trades":
         ids = np.arange(len(source.columns))

@@ -8,10 +8,10 @@ import numpy as np
 
 from windvane.agents.base import Floats
 from windvane.infra.report.curves import MOST
-from windvane.infra.report.days import DAY
 from windvane.infra.report.palette import CYCLE, ENSEMBLE, INK, MUTED, RULE, colour, soft
 from windvane.infra.report.tally import Tally
 from windvane.metamodel.base.regimes import REGIMES
+from windvane.metamodel.base.times import DAY
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

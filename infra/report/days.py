@@ -11,9 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
-
-DAY = 86_400_000_000_000
-"""A day in nanoseconds."""
+from windvane.metamodel.base.times import DAY
 
 
 class Span(NamedTuple):

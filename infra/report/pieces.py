@@ -7,6 +7,7 @@ from typing import Any
 
 from windvane.infra.report.charts import label
 from windvane.infra.report.palette import ENSEMBLE, EQUAL, HOLD, colour
+from windvane.metamodel.base.times import DAY
 
 NONE = "–"
 
@@ -36,7 +37,7 @@ def instant(ts: int | None) -> str:
 
 def interval(ns: int) -> str:
     """Return a length of time as text in the largest unit of which it has two or more: days, h, min or s."""
-    for unit, size in (("days", 86_400_000_000_000), ("h", 3_600_000_000_000), ("min", 60_000_000_000)):
+    for unit, size in (("days", DAY), ("h", 3_600_000_000_000), ("min", 60_000_000_000)):
         if ns >= 2 * size:
             return f"{ns / size:.3g} {unit}"
     return f"{ns / 1e9:.3g} s"

@@ -6,7 +6,7 @@ from windvane.agents.factory import AGENTS
 from windvane.agents.kernel import mark_compiled
 from windvane.agents.state import FEATURES
 from windvane.metamodel.base.config import TradingConfig, digest
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import BookClosed, BookOpened, Ticks
 

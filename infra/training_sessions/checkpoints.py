@@ -16,7 +16,7 @@ from windvane.metamodel.base import weights
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning import swapping
 from windvane.metamodel.learning.learned import to_bytes
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 
 STORY = "checkpoint.json"
 SCOPE = "the meta-learner, over agents that are rules: the agents themselves are not trained"

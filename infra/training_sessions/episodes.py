@@ -10,13 +10,12 @@ from windvane.agents.base import Floats, Ints
 from windvane.metamodel.base.config import ConfigError, Costs, default_stale_after
 from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.base.rows import REPEATED, WARMUP
+from windvane.metamodel.base.times import DAY
 from windvane.metamodel.settings.meta_config import MetaLearningConfig
 from windvane.metamodel.simulation.market import BAR
 from windvane.metamodel.simulation.trade_simulator import Episode
 from windvane.metamodel.trader.tracker import yearly_sharpe
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
-
-_DAY = 86_400_000_000_000
+from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
 
 
 class Environment(Protocol):
@@ -119,7 +118,7 @@ class EpisodeResult:
     weights: Floats  # (n, N)
     target: Floats  # (n,) after risk
     confidence: Floats  # (n,)
-    action: Ints  # (n,)
+    action: Ints  # (n,) -1 sell, 0 hold, 1 buy
     verdicts: Ints  # (n,)
     trades: int
     stability: float  # of the regime, at the end
@@ -172,7 +171,7 @@ def play(
     pnl = (out.equities - capital) / capital
     earned = np.diff(pnl, axis=0, prepend=np.zeros((1, pnl.shape[1])))[warm]
     path = np.vstack([np.zeros((1, pnl.shape[1])), earned.cumsum(axis=0)])
-    day = ((episode.rows.ts - 1) // _DAY)[warm]
+    day = ((episode.rows.ts - 1) // DAY)[warm]
     starts = np.flatnonzero(np.append(True, day[1:] != day[:-1]))
     return EpisodeResult(
         seed=seed,

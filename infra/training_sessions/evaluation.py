@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
+from windvane.agents.state import ACTIONS
 from windvane.infra.training_sessions.episodes import EpisodeResult
 from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.features.extractor import NAMES
-from windvane.metamodel.trader.trader import ACTIONS
 from windvane.metamodel.trading.risk import GATES
 
 _MOST = 5
@@ -167,7 +167,7 @@ def decisions(episodes: Sequence[EpisodeResult]) -> dict[str, Any]:
     verdict = np.concatenate([e.verdicts for e in episodes])
     return {
         "rows": len(action),
-        "actions": {name: int((action == k).sum()) for k, name in enumerate(ACTIONS)},
+        "actions": {name: int((action == k).sum()) for k, name in zip((-1, 0, 1), ACTIONS, strict=True)},
         "mean_size": float(np.abs(target).mean()),
         "share_long": float((target > 0).mean()),
         "share_short": float((target < 0).mean()),

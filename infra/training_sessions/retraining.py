@@ -3,7 +3,7 @@
 import weakref
 
 from windvane.infra.training.trainer import ChildTrainer, check_torch
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
+from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
 from windvane.streams.events import LearnerUpdate
 from windvane.streams.retraining import Retraining, weights_of
 

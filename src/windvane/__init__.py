@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from windvane.metamodel.base.limits import RiskLimits as RiskLimits
     from windvane.metamodel.features.extractor import MarketFeatureExtractor as MarketFeatureExtractor
     from windvane.metamodel.features.scaler import FeatureScaler as FeatureScaler
+    from windvane.metamodel.learning.manager import MetaLearningEnsembleManager as MetaLearningEnsembleManager
     from windvane.metamodel.regimes.classifier import MarketRegimeClassifier as MarketRegimeClassifier
     from windvane.metamodel.settings.meta_config import MetaLearningConfig as MetaLearningConfig
     from windvane.metamodel.simulation.market import simulate as simulate
     from windvane.metamodel.simulation.trade_simulator import TradeSimulator as TradeSimulator
     from windvane.metamodel.trader.tracker import MetaLearningTracker as MetaLearningTracker
-    from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager as MetaLearningEnsembleManager
-    from windvane.metamodel.trading.ensemble import (
+    from windvane.metamodel.trader.trader import (
         MetaLearningRiskManagedEnsemble as MetaLearningRiskManagedEnsemble,
     )
     from windvane.streams.embedded import EmbeddedRunner as EmbeddedRunner
@@ -62,10 +62,10 @@ _HOMES = {
     "MarketRegimeClassifier": "metamodel.regimes.classifier",
     "MetaLearningConfig": "metamodel.settings.meta_config",
     "MetaLearningConfigManager": "infra.runs.configuration",
-    "MetaLearningEnsembleManager": "metamodel.trading.ensemble",
+    "MetaLearningEnsembleManager": "metamodel.learning.manager",
     "MetaLearningEnsembleTrainer": "infra.training_sessions.trainer",
     "MetaLearningEvaluator": "infra.training_sessions.evaluator",
-    "MetaLearningRiskManagedEnsemble": "metamodel.trading.ensemble",
+    "MetaLearningRiskManagedEnsemble": "metamodel.trader.trader",
     "MetaLearningTracker": "metamodel.trader.tracker",
     "OrderSubscriber": "infra.kafka.tools.subscriber",
     "Proposal": "agents.base",

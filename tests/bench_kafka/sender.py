@@ -14,7 +14,7 @@ from windvane.infra.kafka.broker.clients import new_producer
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.infra.kafka.tools.replayer import decided
 from windvane.metamodel.base.config import TradingConfig, digest
-from windvane.metamodel.simulation.market import Market, simulate
+from windvane.metamodel.simulation.market import SimulatedMarket, simulate
 from windvane.streams.codec import cuts, to_json
 from windvane.streams.events import BookClosed, BookOpened, Event, Ticks
 from windvane.streams.topics import TICKS
@@ -56,7 +56,7 @@ def opening(book: str, closing: str) -> BookOpened:
     return BookOpened(book=book, config=config, digest=digest(config))
 
 
-def rows_of(book: str, market: Market, ts: Sequence[int] | np.ndarray, start: int) -> Ticks:
+def rows_of(book: str, market: SimulatedMarket, ts: Sequence[int] | np.ndarray, start: int) -> Ticks:
     """Return rows of a market from row `start` on, with the times `ts`, UNIX ns, instead of their own."""
     at = slice(start, start + len(ts))
     columns = ("price", "size", "bid", "ask", "bid_size", "ask_size", "buy_size")

@@ -17,7 +17,7 @@ from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.features.extractor import FeatureRows
 from windvane.metamodel.settings.meta_config import PARAMETERS, MetaLearningConfig
 from windvane.metamodel.settings.presets import made
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
+from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
 
 FIXED = {
     "agents",
@@ -178,7 +178,7 @@ def test_how_the_predictor_is_trained_follows(tmp_path: Path) -> None:
     config.update(values)
     for number in range(3):
         trainer.train_episode(number)
-    layers = trainer.meta_ensemble.manager.learner.predictor.layers
+    layers = trainer.meta_ensemble.manager.learner.learned.predictor.layers
     found = {name: value.tobytes() for name, value in layers._asdict().items()}
     assert found == trained_with(tmp_path / "right", **values)
     before = MetaLearningEnsembleTrainer(config, "fresh", tmp_path / "fresh").training_stats

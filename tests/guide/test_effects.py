@@ -16,7 +16,7 @@ from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.settings.meta_config import PARAMETERS, MetaLearningConfig
 from windvane.metamodel.settings.presets import made
 from windvane.metamodel.simulation.trade_simulator import Episode, TradeSimulator
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
+from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
 from windvane.streams.schedule import Schedule
 
 DECIDE: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -108,7 +108,7 @@ def trained_with(folder: Path, **custom: object) -> dict[str, bytes]:
     session = MetaLearningEnsembleTrainer(config, "effects", folder)
     for episode in range(3):
         session.train_episode(episode)
-    layers = session.meta_ensemble.manager.learner.predictor.layers
+    layers = session.meta_ensemble.manager.learner.learned.predictor.layers
     return {name: value.tobytes() for name, value in layers._asdict().items()}
 
 

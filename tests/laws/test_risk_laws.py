@@ -10,7 +10,7 @@ import pytest
 from windvane.metamodel.base.config import Costs, TradingConfig
 from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.base.rows import LEVEL, level_flags
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble, Round
+from windvane.metamodel.trading.ensemble import Ensemble, Round
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
@@ -32,10 +32,10 @@ class Book(NamedTuple):
         self, cuts: tuple[int, ...] = (), reborn: bool = False
     ) -> tuple[list[Round], dict[str, np.ndarray]]:
         """Rounds of the rows cut into calls; reborn: a new object restores the state at every cut."""
-        e, got, ends = MetaLearningRiskManagedEnsemble(self.config), [], (0, *cuts, len(self.rows["seq"]))
+        e, got, ends = Ensemble(self.config), [], (0, *cuts, len(self.rows["seq"]))
         for start, end in pairwise(ends):
             if reborn:
-                state, e = e.state(), MetaLearningRiskManagedEnsemble(self.config)
+                state, e = e.state(), Ensemble(self.config)
                 e.restore(state)
             got.append(
                 e.step(**{k: None if v is None else v[start:end].copy() for k, v in self.rows.items()})
@@ -289,4 +289,4 @@ def test_a_state_of_another_shape_is_refused() -> None:
     one, two = adversary(0), adversary(1)
     assert len(one.config.agents) != len(two.config.agents)
     with pytest.raises(ValueError, match="has shape"):
-        MetaLearningRiskManagedEnsemble(one.config).restore(two.play()[1])
+        Ensemble(one.config).restore(two.play()[1])

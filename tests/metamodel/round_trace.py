@@ -6,7 +6,7 @@ import numpy as np
 
 from windvane.metamodel.base.config import Costs, TradingConfig
 from windvane.metamodel.base.limits import RiskLimits
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
+from windvane.metamodel.trading.ensemble import Ensemble
 from windvane.metamodel.trading.risk import GATES
 
 SECOND = 1_000_000_000
@@ -24,19 +24,17 @@ def names(bits: int) -> set[str]:
 
 def ensemble(
     costs: dict[str, Any] | None = None, limits: dict[str, Any] | None = None, **settings: Any
-) -> MetaLearningRiskManagedEnsemble:
+) -> Ensemble:
     """Capital 1000 in thousandths of a coin, no fee, no least order, fills at the next row unless told."""
     given = {"agents": ("a",), "capital": 1000.0, "lot": 1e-3, "min_order": 0.0} | settings
     terms, gates = Costs(**({"fee_bp": 0.0} | (costs or {}))), RiskLimits(**(limits or {}))
-    return MetaLearningRiskManagedEnsemble(TradingConfig(costs=terms, limits=gates, **given))
+    return Ensemble(TradingConfig(costs=terms, limits=gates, **given))
 
 
 class Trace:
     """What n rows gave, by row; every column is a number or (n,), and time goes on where it stood."""
 
-    def __init__(
-        self, e: MetaLearningRiskManagedEnsemble, target: Any, mid: Any = 100.0, **given: Any
-    ) -> None:
+    def __init__(self, e: Ensemble, target: Any, mid: Any = 100.0, **given: Any) -> None:
         columns = {"target": target, "mid": mid, "flags": 0, "control": 0, "confidence": 1.0, "every": SECOND}
         columns |= given
         shape = np.broadcast_shapes((1,), *(np.shape(v) for v in columns.values()))
@@ -66,9 +64,7 @@ class Trace:
         self.statements = o.statement[: self.round.statements]
 
 
-def ready(
-    e: MetaLearningRiskManagedEnsemble, mid: float = 100.0, **given: Any
-) -> MetaLearningRiskManagedEnsemble:
+def ready(e: Ensemble, mid: float = 100.0, **given: Any) -> Ensemble:
     """Three good rows of warm-up: the next row may trade."""
     Trace(e, [0.0] * 3, mid, flags=WARMUP, **given)
     return e

@@ -40,8 +40,8 @@ from windvane.infra.training_sessions.trainer import MetaLearningEnsembleTrainer
 from windvane.metamodel.base.config import Costs, TradingConfig, digest
 from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.learning.learned import load
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.settings.presets import PRESETS, made
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
 from windvane.streams.codec import from_json, to_json
 from windvane.streams.events import Batch, Decisions
 from windvane.streams.topics import FEATURES, PROPOSALS

@@ -17,12 +17,13 @@ from windvane.infra.training_sessions import checkpoints
 from windvane.infra.training_sessions.episodes import ensemble, environment
 from windvane.infra.training_sessions.evaluator import MetaLearningEvaluator
 from windvane.metamodel.base import weights
+from windvane.metamodel.base.arrays import arrays
 from windvane.metamodel.base.config import WeighingConfig
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning import learned
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.learning.members import predictor
 from windvane.metamodel.settings.presets import made
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
 from windvane.streams.events import Fills, Orders
 from windvane.streams.records import fill_lines, order_lines
 
@@ -147,7 +148,7 @@ class TestCheckpoint:
         found = weights.from_bytes(raw).tensors
         learned.load(manager, raw)
         kept = weights.from_bytes(learned.to_bytes(manager, {})).tensors
-        assert found.keys() - kept.keys() == learned.SCRATCH
+        assert found.keys() - kept.keys() == learned.SCRATCH_OF_V1
         for name, value in kept.items():
             assert value.tobytes() == found[name].tobytes(), name
 
@@ -174,9 +175,8 @@ class TestCheckpoint:
         for manager in (clean, spoilt):
             manager.swap_predictor(weights.to_bytes(layers, {}))
         for t in range(rows):
-            for name, value in learned.tensors(spoilt.learner).items():
-                if name in learned.SCRATCH:
-                    value[...] = np.nan
+            for value in arrays(spoilt.learner.scratch).values():
+                value[...] = np.nan
             row = slice(t, t + 1)
             given = [m.step(x[row], price[row], a[row], np.full(1, 1e-4), ones[row]) for m in (clean, spoilt)]
             assert given[0].tobytes() == given[1].tobytes(), t

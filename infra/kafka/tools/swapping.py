@@ -13,7 +13,7 @@ from windvane.metamodel.base import weights
 from windvane.metamodel.base.config import check
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning import swapping
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.streams.events import Control
 from windvane.streams.worker import MOST_MODEL_BYTES
 

@@ -68,7 +68,7 @@ def send_history(sending: Sending, history: "History") -> None:
         if done < history.rows:
             say(f"stopped at row {done:,} of {history.rows:,}: the same command goes on")
             raise typer.Exit(130)
-        say(f"sent {history.rows:,} rows of {book} to {settings.prefix}.ticks")
+        say(f"sent {history.rows:,} rows of {book} to {settings.topic('ticks')}")
         if not sending.wait:
             return
         with bar(f"decide {book}", history.rows) as progress:

@@ -107,7 +107,7 @@ async def create(settings: KafkaSettings, partitions: int = 4, replication: int 
         found = await setup.topics(_names(settings))
         done: list[str] = []
         for kept in LAYOUT:
-            name = f"{settings.prefix}.{kept.name}"
+            name = settings.topic(kept.name)
             there = found.get(name)
             if there is None:
                 await setup.create(name, partitions, replication, kept.config(replication))
@@ -133,7 +133,7 @@ async def check(settings: KafkaSettings) -> int:
         found = await setup.topics(_names(settings))
     for sentence in _faults(settings, found):
         raise LayoutError(sentence)
-    return found[f"{settings.prefix}.{topics.TICKS.name}"].partitions
+    return found[settings.topic(topics.TICKS)].partitions
 
 
 async def cluster(settings: KafkaSettings) -> str:
@@ -149,7 +149,7 @@ async def describe(settings: KafkaSettings) -> list[Row]:
         records = await setup.records(found)
     rows: list[Row] = []
     for kept in LAYOUT:
-        name = f"{settings.prefix}.{kept.name}"
+        name = settings.topic(kept.name)
         there = found.get(name)
         if there is None:
             rows.append(Row(name, 0, 0, "missing", "", 0, kept.key, kept.written_by))
@@ -171,7 +171,7 @@ async def describe(settings: KafkaSettings) -> list[Row]:
 
 
 def _names(settings: KafkaSettings) -> list[str]:
-    return [f"{settings.prefix}.{kept.name}" for kept in LAYOUT]
+    return [settings.topic(kept.name) for kept in LAYOUT]
 
 
 def _check_numbers(partitions: int, replication: int) -> None:
@@ -190,7 +190,7 @@ def _faults(settings: KafkaSettings, found: Mapping[str, Found]) -> Iterator[str
             hidden = "" if settings.username is None else f", or {settings.username} may not see it"
             yield f"topic {name} is missing{hidden}: {mend} --partitions {widest}`"
     for kept in LAYOUT:
-        name = f"{settings.prefix}.{kept.name}"
+        name = settings.topic(kept.name)
         there = found[name]
         if there.partitions != widest:
             other = next(n for n, t in found.items() if t.partitions == widest)

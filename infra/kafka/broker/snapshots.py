@@ -62,7 +62,7 @@ class TopicStore:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._topic = f"{settings.prefix}.{SNAPSHOTS}"
+        self._topic = settings.topic(SNAPSHOTS)
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
 

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 SEED ?= 1
 
-.PHONY: demo test lint warm-up slow bench bench-kafka soak chaos clean
+.PHONY: demo test lint warm-up slow bench bench-kafka soak chaos mutants clean
 
 $(BIN)/windvane: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -64,6 +64,10 @@ soak: $(VENV)/dev
 ## chaos: kill all that can be killed on a real Kafka (KAFKA_HOME) and compare, about ten minutes; SEED chooses the kills
 chaos: $(VENV)/dev
 	PYTHONPATH=tests:tests/kafka $(BIN)/python -m chaos --seed $(SEED)
+
+## mutants: faults put into a copy of the code one by one, and whether a test notices each; ONLY=WORD chooses some
+mutants: $(VENV)/dev
+	PYTHONPATH=tests $(BIN)/python -m mutants $(ONLY)
 
 clean:
 	rm -rf $(VENV) runs site

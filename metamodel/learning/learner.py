@@ -13,7 +13,7 @@ from windvane.metamodel.learning import fixed_share, heading, netting, scores
 from windvane.metamodel.learning.members import contextual, predictor, pretrained, prod, regime
 from windvane.metamodel.learning.rules import Rules
 from windvane.metamodel.learning.simplex import Simplex, project
-from windvane.metamodel.learning.state import HISTORY, Learned, Learner, Memory
+from windvane.metamodel.learning.state import HISTORY, Learned, Learner
 
 _COV = 1.0 - 0.5 ** (1.0 / 2000.0)
 _SMOOTH = 0.25
@@ -36,93 +36,81 @@ class Rows(NamedTuple):
 @inlined
 def learn(m: Learner, rules: Rules, mid: float, cost: float, warm: bool, awake: Ints) -> None:
     """Score the last decisions on a good row, then learn from the scores."""
-    known, memory = m.learned, m.memory
-    good = memory.market.seen[0]
-    r, s, past_cost = scores.observe(memory.market, mid, cost, warm)
+    good = m.memory.market.seen[0]
+    r, s, past_cost = scores.observe(m.memory.market, mid, cost, warm)
     if not warm:
         return
-    gn = memory.gn
-    scores.score(memory.targets, good, rules.delay, r, s, past_cost, gn)
-    scores.score(memory.member_targets, good, rules.delay, r, s, past_cost, memory.member_score)
-    _record(known, memory, good, awake)
-    predictor.remember(memory.predictor, rules.rates, gn, awake)
-    prod.learn(known.prod, gn, awake, known.w[_PROD])
-    decided = memory.posteriors[(good - 1 - rules.delay) % memory.posteriors.shape[0]]
-    regime.learn(known.regime, decided, gn, awake)
-    score, square, share = memory.member_score, known.square, known.share
-    growth = fixed_share.learn(score, square, rules.prior, rules.eta, rules.alpha, share)
-    memory.cash[0] = fixed_share.idle(growth, rules.cash, rules.alpha, memory.cash[0])
-
-
-@inlined
-def _record(known: Learned, memory: Memory, good: int, awake: Ints) -> None:
-    """Take the scores of good row `good` into their averages, sums and covariance; sleepers' scores count as 0."""
-    gn, slow, S = memory.gn, memory.slow, known.S
+    gn, score, totals = m.memory.gn, m.memory.member_score, m.memory.totals
+    fast, slow, cumulated, S = m.memory.fast, m.memory.slow, m.memory.cumulated, m.learned.S
+    scores.score(m.memory.targets, good, rules.delay, r, s, past_cost, gn)
+    scores.score(m.memory.member_targets, good, rules.delay, r, s, past_cost, score)
     n = gn.shape[0]
     for i in range(n):
         if awake[i]:
-            memory.fast[i] += contextual.FAST * (gn[i] - memory.fast[i])
+            fast[i] += contextual.FAST * (gn[i] - fast[i])
             slow[i] += contextual.SLOW * (gn[i] - slow[i])
         else:
             gn[i] = 0.0
-        memory.cumulated[good % HISTORY, i] = memory.cumulated[(good - 1) % HISTORY, i] + gn[i]
-        memory.totals[i] += gn[i]
+        cumulated[good % HISTORY, i] = cumulated[(good - 1) % HISTORY, i] + gn[i]
+        totals[i] += gn[i]
     for i in range(n):
         for j in range(n):
             if awake[i] and awake[j]:
                 deviation = (gn[i] - slow[i]) * (gn[j] - slow[j])
                 S[i, j] += _COV * (deviation - S[i, j])
-    for i in range(memory.member_score.shape[0]):
-        memory.totals[n + i] += memory.member_score[i]
+    for i in range(score.shape[0]):
+        totals[n + i] += score[i]
+    predictor.remember(m.memory.predictor, rules.rates, gn, awake)
+    prod.learn(m.learned.prod, gn, awake, m.learned.w[_PROD])
+    posteriors, share, cash = m.memory.posteriors, m.learned.share, m.memory.cash
+    regime.learn(m.learned.regime, posteriors[(good - 1 - rules.delay) % posteriors.shape[0]], gn, awake)
+    growth = fixed_share.learn(score, m.learned.square, rules.prior, rules.eta, rules.alpha, share)
+    cash[0] = fixed_share.idle(growth, rules.cash, rules.alpha, cash[0])
 
 
 @inlined
 def weigh(m: Learner, rules: Rules, features: Floats, p: Floats, a: Floats, warm: bool, awake: Ints) -> None:
     """Weights for this good row from features (F,), regimes' posterior p (K,) and the agents' targets a (N,)."""
-    known, memory, v = m.learned, m.memory, m.scratch.v
     simplex = Simplex(awake, rules.cap, rules.minimum, m.scratch.box)
-    good = memory.market.seen[0] - 1  # of the row that `learn` took in
-    n, members, w = a.shape[0], known.share.shape[0], known.w
+    w, best, share, weights, v = m.learned.w, m.learned.best, m.learned.share, m.learned.weights, m.scratch.v
+    good = m.memory.market.seen[0] - 1  # of the row that `learn` took in
+    n, members = a.shape[0], share.shape[0]
     count = 0
     for i in range(n):
         count += awake[i]
     for i in range(n):
         w[_EQUAL, i] = awake[i] / count if count > 0 else 0.0
     if warm:
-        prod.weigh(known.prod, awake, v)
+        prod.weigh(m.learned.prod, awake, v)
         project(v, simplex, w[_PROD])
         if good % contextual.EVERY == 0:
             _predict(m, rules, features, p, a, good, awake)
             if count > 0:  # where nobody is awake, the weights of before are where to go on from
-                best, S = known.best, known.regime.S
-                _head(
-                    m, rules, _CONTEXTUAL, features, known.contextual.mu, known.S, simplex, best[_CONTEXTUAL]
-                )
-                _head(m, rules, _PRETRAINED, features, known.pretrained.mu, S, simplex, best[_PRETRAINED])
-                _head(m, rules, _REGIME, features, known.regime.mu, S, simplex, best[_REGIME])
+                _head(m.learned, rules.aversion, heading.volatility(features), simplex)
         for j in _PREDICTING:
             for i in range(n):
-                w[j, i] += _SMOOTH * (known.best[j, i] - w[j, i])
+                w[j, i] += _SMOOTH * (best[j, i] - w[j, i])
             if 0 < count < n:
                 v[:] = w[j]
                 project(v, simplex, w[j])
         if rules.retraining:
             _predictor(m, rules, features, p, a, good, simplex)
-    ring = memory.targets.shape[0]
-    memory.posteriors[good % ring, :] = p
+    targets, member_targets = m.memory.targets, m.memory.member_targets
+    posteriors, invested, ring = m.memory.posteriors, 1.0 - m.memory.cash[0], targets.shape[0]
+    posteriors[good % ring, :] = p
     for i in range(n):
         v[i] = 0.0
         for j in range(members):
-            v[i] += known.share[j] * w[j, i]
-    project(v, simplex, known.weights)
+            v[i] += share[j] * w[j, i]
+    project(v, simplex, weights)
     for i in range(n):
-        known.weights[i] *= 1.0 - memory.cash[0]
-        memory.targets[good % ring, i] = a[i]
+        weights[i] *= invested
+        targets[good % ring, i] = a[i]
     for j in range(members):
         target = netting.weighted(w[j], a)
         if count == 0:  # nobody to follow: every member holds
-            target = memory.member_targets[(good - 1) % ring, j]
-        memory.member_targets[good % ring, j] = target
+            target = member_targets[(good - 1) % ring, j]
+        member_targets[good % ring, j] = target
 
 
 @inlined
@@ -130,35 +118,35 @@ def _predict(
     m: Learner, rules: Rules, features: Floats, p: Floats, a: Floats, good: int, awake: Ints
 ) -> None:
     """Learn from the predictions of 32 good rows ago, then predict again."""
-    known, memory, scratch = m.learned, m.memory, m.scratch
     now, ago = contextual.slot(good), contextual.slot(good - contextual.HORIZON)
-    if memory.market.seen[1] > contextual.HORIZON:
-        sums, v = memory.cumulated, scratch.v
+    past, fast, slow = m.memory.contextual.past, m.memory.fast, m.memory.slow
+    z, chosen, x, y = m.scratch.z, m.scratch.chosen, m.scratch.x, m.scratch.y
+    if m.memory.market.seen[1] > contextual.HORIZON:
+        sums, v = m.memory.cumulated, m.scratch.v
         for i in range(a.shape[0]):
-            v[i] = (
-                sums[good % HISTORY, i] - sums[(good - contextual.HORIZON) % HISTORY, i]
-            ) / contextual.HORIZON
-        past = memory.contextual.past[ago]
-        contextual.learn(known.contextual, scratch.contextual, past, v, awake, contextual.FORGET)
-        pretrained.learn(known.pretrained, memory.pretrained, scratch.pretrained, ago, v, awake)
-    scale_row(features, rules.centre, rules.spread, scratch.z)
-    selection.select(scratch.z, memory.calm, scratch.chosen)
-    contextual.regress(scratch.chosen, scratch.z[_TREND], memory.fast, memory.slow, a, scratch.x)
-    pretrained.regress(scratch.z, p, memory.fast, memory.slow, a, scratch.y)
-    memory.contextual.past[now, :] = scratch.x
-    contextual.predict(known.contextual, scratch.x)
-    pretrained.predict(known.pretrained, memory.pretrained, rules.fit, scratch.y, now)
-    regime.predict(known.regime, scratch.regime, rules.simulated, p)
+            total = sums[good % HISTORY, i] - sums[(good - contextual.HORIZON) % HISTORY, i]
+            v[i] = total / contextual.HORIZON
+        contextual.learn(m.learned.contextual, m.scratch.contextual, past[ago], v, awake, contextual.FORGET)
+        pretrained.learn(m.learned.pretrained, m.memory.pretrained, m.scratch.pretrained, ago, v, awake)
+    scale_row(features, rules.centre, rules.spread, z)
+    selection.select(z, m.memory.calm, chosen)
+    contextual.regress(chosen, z[_TREND], fast, slow, a, x)
+    pretrained.regress(z, p, fast, slow, a, y)
+    past[now, :] = x
+    contextual.predict(m.learned.contextual, x)
+    pretrained.predict(m.learned.pretrained, m.memory.pretrained, rules.fit, y, now)
+    regime.predict(m.learned.regime, m.scratch.regime, rules.simulated, p)
 
 
 @inlined
-def _head(
-    m: Learner, rules: Rules, j: int, features: Floats, mu: Floats, S: Floats, simplex: Simplex, best: Floats
-) -> None:
-    """Move where member j is heading."""
-    every = predictor.EVERY if j == _PREDICTOR else contextual.EVERY
-    size = heading.volatility(features)
-    heading.head(m.learned.expects[j], rules.aversion, every, size, mu, S, simplex, best)
+def _head(m: Learned, aversion: float, size: float, simplex: Simplex) -> None:
+    """Move where three members are heading by what they predict; size: what `heading.volatility` returns."""
+    every, expects, best, S = contextual.EVERY, m.expects, m.best, m.regime.S
+    heading.head(
+        expects[_CONTEXTUAL], aversion, every, size, m.contextual.mu, m.S, simplex, best[_CONTEXTUAL]
+    )
+    heading.head(expects[_PRETRAINED], aversion, every, size, m.pretrained.mu, S, simplex, best[_PRETRAINED])
+    heading.head(expects[_REGIME], aversion, every, size, m.regime.mu, S, simplex, best[_REGIME])
 
 
 @inlined
@@ -166,15 +154,17 @@ def _predictor(
     m: Learner, rules: Rules, features: Floats, p: Floats, a: Floats, good: int, simplex: Simplex
 ) -> None:
     """The last member, after `_predict`: it keeps equal weights until it has been trained."""
-    c, record, scratch, awake = m.learned.predictor, m.memory.predictor, m.scratch.predictor, simplex.awake
-    v, w = m.scratch.v, m.learned.w[_PREDICTOR]
-    if good % predictor.EVERY == 0 and c.use[0] == 1 and awake.any():
-        chosen, drift = m.scratch.chosen, m.scratch.z[_TREND]
-        predictor.regress(chosen, p, drift, record.fast, record.slow, a, scratch.common, scratch.own)
-        predictor.forward(c.layers, scratch, c.mu)
-        _head(m, rules, _PREDICTOR, features, c.mu, m.learned.S, simplex, c.best)
+    best, awake = m.learned.predictor.best, simplex.awake
+    w, v = m.learned.w[_PREDICTOR], m.scratch.v
+    if good % predictor.EVERY == 0 and m.learned.predictor.use[0] == 1 and awake.any():
+        fast, slow, drift = m.memory.predictor.fast, m.memory.predictor.slow, m.scratch.z[_TREND]
+        common, own, mu = m.scratch.predictor.common, m.scratch.predictor.own, m.learned.predictor.mu
+        predictor.regress(m.scratch.chosen, p, drift, fast, slow, a, common, own)
+        predictor.forward(m.learned.predictor.layers, m.scratch.predictor, mu)
+        expects, size = m.learned.expects[_PREDICTOR], heading.volatility(features)
+        heading.head(expects, rules.aversion, predictor.EVERY, size, mu, m.learned.S, simplex, best)
     for i in range(a.shape[0]):
-        w[i] += _SMOOTH * (c.best[i] - w[i])
+        w[i] += _SMOOTH * (best[i] - w[i])
     if awake.any() and not awake.all():
         v[:] = w
         project(v, simplex, w)

@@ -138,8 +138,8 @@ async def export(
     for one in books.values():
         path = one.folder / "journal" / "run.json"
         if path.is_file():
-            about = orjson.loads(path.read_bytes())
-            replace_file(path, orjson.dumps({**about, "finished": one.whole}, option=orjson.OPT_INDENT_2))
+            info = orjson.loads(path.read_bytes())
+            replace_file(path, orjson.dumps({**info, "finished": one.whole}, option=orjson.OPT_INDENT_2))
     return rows
 
 
@@ -181,7 +181,7 @@ async def _records(
 
 def _describe(book: _Book, opened: BookOpened, settings: KafkaSettings) -> None:
     """Write run.json, in which a replay of the journal looks for what was run."""
-    about: dict[str, Any] = {
+    info: dict[str, Any] = {
         "book": opened.book,
         "config": opened.digest,
         "finished": False,
@@ -194,4 +194,4 @@ def _describe(book: _Book, opened: BookOpened, settings: KafkaSettings) -> None:
         "full": True,
         "seconds": 0.0,
     }
-    replace_file(book.folder / "journal" / "run.json", orjson.dumps(about, option=orjson.OPT_INDENT_2))
+    replace_file(book.folder / "journal" / "run.json", orjson.dumps(info, option=orjson.OPT_INDENT_2))

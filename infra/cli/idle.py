@@ -1,4 +1,4 @@
-"""Options that were given and would have no effect are refused, instead of being passed over."""
+"""Options that would have no effect are refused, instead of being passed over."""
 
 from collections.abc import Collection
 
@@ -6,7 +6,7 @@ import typer
 
 
 def refuse_idle(context: typer.Context, idle: Collection[str], why: str) -> None:
-    """Raises ConfigError where parameters of these names were given on the command line; why: ends the sentence."""
+    """Raises ConfigError where a parameter of these names is on the command line; `why` ends its sentence."""
     from windvane.metamodel.base.config import check
 
     named = [

@@ -1,4 +1,4 @@
-"""windvane journal: what lies on the topics, as files."""
+"""windvane journal: the topics written to files."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The command line: errors in one sentence, and exit codes a script can rely on.
+"""The entry of the command line: every error is one sentence, and scripts can rely on the exit codes.
 
 0 done; 1 a replay that differs, or something missing; 2 bad options or input; 130 stopped by Ctrl-C.
 """
@@ -38,7 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _USAGE: type[Exception] = typer.BadParameter.__mro__[1]
-"""What all errors of usage derive from, wherever typer keeps its copy of click."""
+"""The class that all errors of usage derive from, wherever typer keeps its copy of click."""
 
 app.command(name="backtest")(backtest.backtest)
 app.command(name="simulate")(simulate.simulate)
@@ -57,7 +57,7 @@ app.add_typer(train.app, name="train")
 
 
 def main() -> None:
-    """Run the command line; a problem of the user's is one sentence on stderr, never a traceback."""
+    """Run the command line and exit; what a user can mend is one sentence on stderr, never a traceback."""
     signal.signal(signal.SIGINT, _stop)
     try:
         _check_environment()
@@ -88,7 +88,7 @@ def _check_environment() -> None:
 
 
 def _joined(words: list[str]) -> list[str]:
-    """`--on-halt resume-after 40` as one value: the number belongs to the word before it."""
+    """The words with `--on-halt resume-after 40` joined to one value: the number belongs to the word before it."""
     out: list[str] = []
     for word in words:
         if out[-2:] == ["--on-halt", "resume-after"]:
@@ -99,7 +99,7 @@ def _joined(words: list[str]) -> list[str]:
 
 
 def _usage(error: Exception) -> str:
-    """One sentence for options that cannot be read; the help where there were none."""
+    """One sentence for options that cannot be read; the help where no command is given."""
     context = getattr(error, "ctx", None)
     if context is None:
         return str(error)
@@ -110,12 +110,13 @@ def _usage(error: Exception) -> str:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """Ctrl-C where nothing is being written yet."""
+    """Called on Ctrl-C unless a command handles it, which those do that have begun to write."""
     sys.stderr.write("windvane: stopped\n")
     raise SystemExit(130)
 
 
 def _sentence(error: Exception) -> str:
+    """The sentence of an error; of one of the system, the file and the reason."""
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {(error.strerror or 'cannot be used').lower()}"
     return str(error)

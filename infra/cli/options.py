@@ -1,4 +1,4 @@
-"""The options that say what is traded and how: the same for a backtest and for a replay through Kafka."""
+"""Options that several commands share, and the run that those of a book ask for."""
 
 from dataclasses import dataclass
 from pathlib import Path

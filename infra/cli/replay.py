@@ -208,7 +208,7 @@ def _embedded(journal: Path, out: Path, as_recorded: bool, wire: bool, as_json: 
     """The inputs of a journal through the embedded pipeline; as recorded: with the choices that time made."""
     from windvane.agents.kernel import this_program
     from windvane.infra.runs import journal as journals
-    from windvane.infra.runs.backtest import claimed, computed_by, opened_as, story_of
+    from windvane.infra.runs.backtest import claimed, computed_by, opened_as, run_info
     from windvane.infra.runs.compare import differences
     from windvane.infra.runs.progress import bar, say
     from windvane.infra.runs.replay import replay as run_again
@@ -216,7 +216,7 @@ def _embedded(journal: Path, out: Path, as_recorded: bool, wire: bool, as_json: 
     from windvane.infra.training.trainer import trainer_for
 
     folder = journals.find(journal)
-    story = story_of(folder)
+    info = run_info(folder)
     prepare()
     with claimed(out), trainer_for(*(() if as_recorded else (opened_as(folder),))) as trainer:
         with bar("replay", 0) as progress:
@@ -224,14 +224,14 @@ def _embedded(journal: Path, out: Path, as_recorded: bool, wire: bool, as_json: 
                 folder,
                 out,
                 wire=wire,
-                full=story["full"],
+                full=info["full"],
                 as_recorded=as_recorded,
                 trainer=trainer,
                 progress=progress,
             )
         finish(out, opened.config, seconds, latency=None, as_json=as_json)
-    difference = differences(folder, out / "journal", whole=story["finished"])
-    others = _others(computed_by(story))
+    difference = differences(folder, out / "journal", whole=info["finished"])
+    others = _others(computed_by(info))
     if difference is not None:
         why = f"; it was computed by {others}, and this is {this_program()}, which computes otherwise"
         say(f"the replay differs: {difference}{why if others else ''}")

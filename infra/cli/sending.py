@@ -1,4 +1,4 @@
-"""What the ways of `windvane replay` that go through Kafka have in common: where to, how fast, and until when."""
+"""What the sub-commands of `windvane replay` that send through Kafka share: where to, how fast, and until when."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,7 +32,7 @@ class Sending:
         records: int,
         wait: bool,
     ) -> "Sending":
-        """The options checked; raises ConfigError or SettingsError for what cannot be. Asks no broker."""
+        """The options, checked without a broker; raises ConfigError or SettingsError for what cannot be."""
         from windvane.infra.kafka.broker.settings import KafkaSettings
         from windvane.metamodel.base.config import check
 
@@ -45,7 +45,7 @@ class Sending:
 
 
 def send_history(sending: Sending, history: "History") -> None:
-    """Send a book's history to its topics; exit code 130 where Ctrl-C came first, 1 where rows stay undecided."""
+    """Send a history to its topics; exits with 130 where Ctrl-C came first, with 1 where rows stay undecided."""
     import asyncio
     import time
 

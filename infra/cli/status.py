@@ -1,4 +1,4 @@
-"""windvane status: one page on how the pipeline stands, from Kafka alone."""
+"""windvane status: one page about the state of the pipeline, read from Kafka alone."""
 
 from typing import Annotated
 

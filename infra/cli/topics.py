@@ -1,4 +1,4 @@
-"""windvane topics: what lies on the broker, made and checked by the one table."""
+"""windvane topics: the topics on the broker are made and checked, as one table says how they must be."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ def create(
     partitions: Annotated[int, typer.Option(help="Of every topic that books lie on.")] = 4,
     replication: Annotated[int, typer.Option(help="Copies, on brokers of their own.")] = 1,
 ) -> None:
-    """Make the topics that are missing and mend what is set wrongly; a second time changes nothing.
+    """Make the topics that are missing and mend what is set wrongly; a second call changes nothing.
 
     Example:\n
       windvane topics create --bootstrap 127.0.0.1:9092 --prefix windvane --partitions 4

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from windvane.agents.program import VERSION
-from windvane.infra.kafka.broker.layout import LAYOUT, Kept
+from windvane.infra.kafka.broker.layout import LAYOUT, TopicLayout
 from windvane.infra.schemas.examples import example
 from windvane.infra.schemas.messages import MESSAGES, components
 from windvane.streams.topics import FILLS, ORDERS, TOPICS, Topic
@@ -90,7 +90,7 @@ def _channel(topic: Topic) -> Document:
     }
 
 
-def _stay(topic: Topic, kept: Kept) -> str:
+def _stay(topic: Topic, kept: TopicLayout) -> str:
     """Sentences on who writes and who reads a topic, and how long its records stay."""
     readers = [stage.name for stage in TOPOLOGY if topic in stage.reads]
     stay = "for ever" if kept.retention < 0 else f"{kept.retention // 86_400_000} days after they came"

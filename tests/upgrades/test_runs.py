@@ -11,8 +11,7 @@ from releases import HOME, archive, close_to, unpacked
 
 from windvane.agents.kernel import this_program
 from windvane.infra.files.market_data import load_market
-from windvane.infra.runs import backtest as session
-from windvane.infra.runs import journal
+from windvane.infra.runs import backtest, journal
 from windvane.infra.training_sessions import checkpoints
 from windvane.infra.training_sessions.episodes import ensemble, environment
 from windvane.infra.training_sessions.evaluator import MetaLearningEvaluator
@@ -43,15 +42,15 @@ def lines(folder: Path) -> list[bytes]:
     return [*orders, *(line for e in found if isinstance(e, Fills) for _, line in fill_lines(e, "BTCUSD"))]
 
 
-def plan_of(folder: Path) -> session.Plan:
-    return session.Plan(
-        book="main", config=session.opened_as(folder / "journal"), preset="balanced", batch=40
+def plan_of(folder: Path) -> backtest.Plan:
+    return backtest.Plan(
+        book="main", config=backtest.opened_as(folder / "journal"), preset="balanced", batch=40
     )
 
 
 class TestUnfinishedRun:
     def test_it_goes_on_and_ends_as_the_release_would_have(self, home: Path) -> None:
-        result = session.run(
+        result = backtest.run(
             plan_of(home / "stopped"), load_market(home / "market.parquet"), home / "stopped"
         )
         assert (result.resumed, result.rows, result.finished) == (680, 800, True)
@@ -60,15 +59,15 @@ class TestUnfinishedRun:
         assert len(lines(home / "finished")) > 100
 
     def test_it_says_which_rows_were_computed_by_whom(self, home: Path) -> None:
-        session.run(plan_of(home / "stopped"), load_market(home / "market.parquet"), home / "stopped")
-        parts = session.computed_by(session.story_of(home / "stopped" / "journal"))
+        backtest.run(plan_of(home / "stopped"), load_market(home / "market.parquet"), home / "stopped")
+        parts = backtest.computed_by(backtest.run_info(home / "stopped" / "journal"))
         assert [(row, str(program)) for row, program in parts] == [(0, OLD), (680, str(this_program()))]
 
     def test_other_settings_are_refused_as_ever(self, home: Path) -> None:
         config = made("conservative").trading(agents=AGENTS)
-        plan = session.Plan(book="main", config=config, preset="conservative")
-        with pytest.raises(session.RunError, match="unfinished run of other data or options"):
-            session.run(plan, load_market(home / "market.parquet"), home / "stopped")
+        plan = backtest.Plan(book="main", config=config, preset="conservative")
+        with pytest.raises(backtest.RunError, match="unfinished run of other data or options"):
+            backtest.run(plan, load_market(home / "market.parquet"), home / "stopped")
 
 
 class TestReplay:
@@ -78,8 +77,8 @@ class TestReplay:
         assert f"computed by {OLD}" in ran.err + ran.out
         assert str(this_program()) in ran.err + ran.out
         assert ran.code == ("the replay differs" in ran.err + ran.out)  # other CPUs, other last bits
-        story = session.story_of(home / "again" / "journal")
-        assert [str(p) for _, p in session.computed_by(story)] == [str(this_program())]
+        story = backtest.run_info(home / "again" / "journal")
+        assert [str(p) for _, p in backtest.computed_by(story)] == [str(this_program())]
 
     def test_one_that_comes_out_otherwise_names_both_versions(self, home: Path) -> None:
         events = list(journal.read(home / "finished" / "journal"))

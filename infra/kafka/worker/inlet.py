@@ -33,7 +33,7 @@ class Inlet:
         self.reader = reader
 
     async def read(self, wait: float, most: int) -> Mapping[TopicPartition, Sequence[Delivered]]:
-        """What has come, of each place in order and without a gap, `most` records at most, after `wait` seconds at most."""
+        """What has come within `wait` seconds, of each place in order and without a gap, `most` records at most."""
         batches = await self.reader.getmany(timeout_ms=int(wait * 1000), max_records=most)
         return {
             place: [Delivered(r.offset, r.value, r.timestamp * MS) for r in records]
@@ -74,7 +74,7 @@ class DeliveredInlet(Inlet):
         self._seen: dict[TopicPartition, int] = {}  # the next offset of each place when it was last looked at
 
     def deliver(self, place: TopicPartition, record: Delivered) -> None:
-        """Keep a record for `read`, called by the framework for each; where too many wait, the reader reads it later."""
+        """Keep a record for `read`; the framework calls it for each. Where too many wait, the reader reads it."""
         waiting = self._waiting.get(place)
         if waiting is None:
             return

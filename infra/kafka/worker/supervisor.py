@@ -99,7 +99,7 @@ class Supervisor:
 
 
 def _die_with_parent() -> None:
-    """Run in a new stage's process: it dies with its supervisor where the system can do that, and Ctrl-C passes it by."""
+    """Run in a stage's new process: it dies with its supervisor where the system can, and Ctrl-C passes it by."""
     os.setpgid(0, 0)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

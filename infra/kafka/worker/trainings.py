@@ -14,7 +14,7 @@ class Trainings:
         self._under_way: list[Training] = []
 
     def begin(self, worker: StageWorker) -> None:
-        """Hand on the requests of the last step, called after each; raises StateError where the worker has no trainer."""
+        """Hand on the requests of the last step; raises StateError where the worker has no trainer for them."""
         for request in worker.requests():
             if self._trainer is None:
                 raise StateError(f"book {request.book} is to be retrained, and this worker has no trainer")

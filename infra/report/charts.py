@@ -151,7 +151,8 @@ def members(tally: Tally, names: tuple[str, ...]) -> go.Figure:
 
     names: the members, in the order of the columns.
     """
-    codes = [CYCLE[-1 - k % len(CYCLE)] for k in range(len(names))]  # from the other end than agents
+    # Members take colours from the end of the cycle, so that they differ from agents.
+    codes = [CYCLE[-1 - k % len(CYCLE)] for k in range(len(names))]
     return _stacked(tally.curves.milliseconds, tally.curves["members"], names, codes, 260)
 
 

@@ -151,7 +151,7 @@ def metrics(tally: Tally, facts: Facts) -> dict[str, Any]:
     tally: what was counted while the events streamed by; facts: what the events do not hold.
     """
     span = tally.days.span()
-    # What the reader counted goes before what was kept of it: of many bad rows it may keep the first few.
+    # The reader's counts win over counted dead letters, since it sends those of the first bad rows only.
     rejected = {**tally.dead, **facts.rejected}
     rejected = {r: n for r, n in sorted(rejected.items(), key=lambda item: (-item[1], item[0])) if n}
     series = _series(tally, span)

@@ -110,7 +110,7 @@ class Tally:
             }
         )
         self.regimes = RegimeTally()
-        self._peak = np.zeros(len(self.accounts))  # highest PnL so far; flat at first
+        self._peak = np.zeros(len(self.accounts))  # (K,) highest PnL so far, at least the 0 it began with
         self.orders: Counter[str] = Counter()  # by reason
         self.reduce_only = 0
         self.fills = 0

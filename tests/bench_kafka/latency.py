@@ -33,6 +33,7 @@ class Late(NamedTuple):
 
     @staticmethod
     def of(ns: Times) -> "Late":
+        """Return the percentiles of times in ns, without those that are NaN."""
         ms = ns[~np.isnan(ns)] / 1e6
         if not len(ms):
             return Late(0, *[float("nan")] * 3)

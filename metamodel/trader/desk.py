@@ -113,28 +113,28 @@ class Desk:
         )
         out = done.outputs
         qty = np.zeros(n)
-        qty[out.order_row[: done.orders]] = out.order[: done.orders, 0]
+        qty[out.order["row"][: done.orders]] = out.order["qty"][: done.orders]
         action = np.sign(qty).astype(np.int64) + 1
         played = Played(posterior, label, target, (out.weights * sure).sum(axis=1), action, qty, done)
         self._sample(rows, played, quoted)
-        self.tracker.follow(rows.ts, out.value[3])
+        self.tracker.follow(rows.ts, out.equity)
         self.tracker.remember(self._decided(seq, rows, played))
         return played
 
     def _decided(self, seq: Ints, rows: FeatureRows, played: Played) -> Iterator[Decided]:
-        value = played.round.outputs.value
+        out = played.round.outputs
         for t in range(max(0, len(seq) - self.settings.decision_history_size), len(seq)):
             yield Decided(
                 int(seq[t]),
                 int(rows.ts[t]),
                 int(played.action[t]),
-                float(value[0, t]),
-                float(value[1, t]),
-                float(value[2, t]),
-                float(value[3, t]),
+                float(out.wanted[t]),
+                float(out.target[t]),
+                float(out.position[t]),
+                float(out.equity[t]),
                 float(played.confidence[t]),
                 REGIMES[played.label[t]],
-                tuple(played.round.outputs.weights[t].tolist()),
+                tuple(out.weights[t].tolist()),
             )
 
     def _sample(self, rows: FeatureRows, played: Played, quoted: bool) -> None:

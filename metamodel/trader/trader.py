@@ -238,7 +238,7 @@ class Trading:
         told: dict[str, Any] = {
             "action": ACTIONS[action],
             "order_qty": float(played.qty[0]),
-            **dict(zip(("wanted", "target", "position", "equity"), out.value[:, 0].tolist(), strict=True)),
+            **{name: float(getattr(out, name)[0]) for name in ("wanted", "target", "position", "equity")},
             "confidence": float(played.confidence[0]),
             "agent_weights": self.manager.weights,
             "agent_targets": dict(zip(self.config.agents, played.target[0].tolist(), strict=True)),

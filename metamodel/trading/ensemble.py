@@ -3,13 +3,13 @@
 Both are stepped through rows in order; neither reads a clock, a file or a random number.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
-from windvane.metamodel.base import account
+from windvane.metamodel.base import account, records
 from windvane.metamodel.base.config import TradingConfig, WeighingConfig, check
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.features.scaler import FeatureScaler
@@ -20,9 +20,17 @@ from windvane.metamodel.regimes.classifier import shipped
 from windvane.metamodel.trader.trader import Trading
 from windvane.metamodel.trading import risk
 from windvane.metamodel.trading import rounds as kernels
-from windvane.metamodel.trading.columns import AT_HOME, Inputs, Outputs, Resumption, new_clock
+from windvane.metamodel.trading.columns import (
+    AT_HOME,
+    Clock,
+    Inputs,
+    Outputs,
+    Resumption,
+    Settings,
+    State,
+    new_outputs,
+)
 
-_EMPTY = np.zeros(0)
 _FIXED: dict[str, Callable[[TradingConfig], Any]] = {
     "agents": lambda c: c.agents,
     "meta_learning_enabled": lambda c: c.weighing.prior[0] < sum(c.weighing.prior),
@@ -37,27 +45,32 @@ _FIXED: dict[str, Callable[[TradingConfig], Any]] = {
 T = TypeVar("T")
 
 
-def flatten(prefix: str, part: Any, into: dict[str, np.ndarray]) -> None:
-    """Copies of every array of nested named tuples, under dotted names."""
-    for name, value in part._asdict().items():
-        if isinstance(value, np.ndarray):
-            into[f"{prefix}.{name}"] = value.copy()
-        else:
-            flatten(f"{prefix}.{name}", value, into)
+def flatten(name: str, part: Any, into: dict[str, np.ndarray]) -> None:
+    """Copy every array of nested named tuples, and every field of an array of records, under dotted names."""
+    for path, value in _arrays(name, part):
+        into[path] = value.copy()
 
 
-def restore(prefix: str, part: Any, state: dict[str, np.ndarray]) -> None:
+def restore(name: str, part: Any, state: dict[str, np.ndarray]) -> None:
     """Write what `flatten` copied back into the arrays but for scratch; raises ValueError where a shape differs."""
-    for name, value in part._asdict().items():
-        if is_scratch(f"{prefix}.{name}"):
+    for path, value in _arrays(name, part):
+        if is_scratch(path):
             continue
-        if isinstance(value, np.ndarray):
-            saved = state[f"{prefix}.{name}"]
-            if saved.shape != value.shape:
-                raise ValueError(f"state {prefix}.{name} has shape {saved.shape}, expected {value.shape}")
-            value[...] = saved
-        else:
-            restore(f"{prefix}.{name}", value, state)
+        saved = state[path]
+        if saved.shape != value.shape:
+            raise ValueError(f"state {path} has shape {saved.shape}, expected {value.shape}")
+        value[...] = saved
+
+
+def _arrays(name: str, part: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Every array of nested named tuples, and every field of an array of records as a view, with its dotted name."""
+    if not isinstance(part, np.ndarray):
+        for field, value in part._asdict().items():
+            yield from _arrays(f"{name}.{field}", value)
+    elif part.dtype.names is not None:
+        yield from ((f"{name}.{field}", part[field]) for field in part.dtype.names)
+    else:
+        yield name, part
 
 
 def is_scratch(name: str) -> bool:
@@ -151,7 +164,7 @@ class MetaLearningEnsembleManager:
 
 
 class Round(NamedTuple):
-    """What n rounds gave."""
+    """What n rounds wrote, and how many orders, fills and statements are among it."""
 
     outputs: Outputs
     orders: int
@@ -172,13 +185,26 @@ class MetaLearningRiskManagedEnsemble(Trading):
         self.config = config
         self.manager = MetaLearningEnsembleManager(config.agents, config.weighing, delay=config.costs.delay)
         self.accounts = ("ensemble", "equal_weights", "buy_and_hold", *(f"agent:{a}" for a in config.agents))
-        self._terms = account.new_terms(config.costs, config.capital, config.lot)
-        self._gates = risk.new_gates(config.limits, config.capital, config.lot, config.min_order)
-        self._account = account.new_accounts(len(self.accounts), self._terms)
-        self._standing = risk.new_standing(len(self.accounts), config.limits)
-        self._clock = new_clock(len(self.accounts), config.costs.delay)
-        self._all = np.ones(len(config.agents), np.int64)
-        self._resumption = _resumption(config)
+        self._round_settings = self._new_settings()
+        terms, accounts = self._round_settings.terms, len(self.accounts)
+        self._clock = records.new(Clock, 1)
+        self._aims = np.zeros((config.costs.delay + 3, accounts))
+        self._account = account.new_accounts(accounts, terms)
+        self._standing = risk.new_standing(accounts, config.limits)
+        self._all_awake = np.ones(len(config.agents), np.int64)
+
+    def _new_settings(self) -> Settings:
+        config = self.config
+        return Settings(
+            self.manager.rules,
+            account.new_terms(config.costs, config.capital, config.lot),
+            risk.new_limits(config.limits, config.capital, config.lot, config.min_order),
+            _resumption(config),
+        )
+
+    @property
+    def _state(self) -> State:
+        return State(self._clock, self._aims, self.manager.learner, self._account, self._standing)
 
     def reconfigure(self, config: TradingConfig) -> None:
         """Decide with other settings from the next row on; raises ConfigError where one of them is fixed by now."""
@@ -191,8 +217,11 @@ class MetaLearningRiskManagedEnsemble(Trading):
                 f"{name} was changed from {was} to {now} after this was made for it: set it back, or make another",
             )
         fresh = type(self)(config)
-        self.config, self.manager.rules = config, fresh.manager.rules
-        self._terms, self._gates, self._resumption = fresh._terms, fresh._gates, fresh._resumption
+        self.config, self.manager.rules, self._round_settings = (
+            config,
+            fresh.manager.rules,
+            fresh._round_settings,
+        )
 
     def step(
         self,
@@ -211,54 +240,48 @@ class MetaLearningRiskManagedEnsemble(Trading):
         control: Ints | None = None,
         awake: Ints | None = None,
     ) -> Round:
-        """n rounds; columns (n,), x (n, 50), regime (n, 7), target and confidence (n, N).
+        """Run n rounds, of columns as `Inputs` has them; None for what the source does not have.
 
-        regime: (n, 7) posterior of the regimes, None where nobody tells it; control: (n,) codes of `control`.
-        awake: (N,) 0 for agents that sleep in all these rows, None: nobody does.
+        regime: (n, 7) posterior of the regimes, None where no classifier runs; control: (n,) codes of
+        `windvane.metamodel.trading.control`; awake: (N,) 0 for agents that sleep in all these rows, None: none does.
         """
-        n = len(seq)
-        out = self._outputs(n)
-        kernels.rounds(
-            self._clock,
-            self.manager.learner,
-            self.manager.rules,
-            self._account,
-            self._terms,
-            self._standing,
-            self._gates,
-            self._resumption,
-            Inputs(
-                seq,
-                ts,
-                flags,
-                x,
-                untold(n) if regime is None else regime,
-                mid,
-                _EMPTY if bid is None or ask is None else bid,
-                _EMPTY if bid is None or ask is None else ask,
-                _EMPTY if size is None else size,
-                target,
-                confidence,
-                self._all if awake is None else awake,
-                np.zeros(n, np.int64) if control is None else control,
-            ),
-            out,
+        optional: dict[str, Any] = {
+            "size": size,
+            "regime": regime,
+            "control": control,
+            "awake": awake,
+        }
+        if bid is not None and ask is not None:
+            optional |= {"bid": bid, "ask": ask}
+        columns = {name: column for name, column in optional.items() if column is not None}
+        return self.run(Inputs(seq, ts, flags, x, mid, target, confidence)._replace(**columns))
+
+    def run(self, rows: Inputs) -> Round:
+        """Run n rounds: trade, learn and remember. The arrays of `rows` are only read."""
+        n = len(rows.seq)
+        whole = rows._replace(
+            regime=rows.regime if rows.regime.size else untold(n),
+            control=rows.control if rows.control.size else np.zeros(n, np.int64),
+            awake=rows.awake if rows.awake.size else self._all_awake,
         )
-        return Round(out, int(out.counts[0]), int(out.counts[1]), int(out.counts[2]))
+        out = self._outputs(n)
+        kernels.rounds(self._state, self._round_settings, whole, out)
+        counts = out.counts[0]
+        return Round(out, int(counts["orders"]), int(counts["fills"]), int(counts["statements"]))
 
     def close(self) -> Round | None:
         """The statement of the unfinished day, or None where not one row was seen since the last."""
-        if self._clock.n[1] == 0:
+        if self._clock["day_rows"][0] == 0:
             return None
         out = self._outputs(0)
-        kernels.state_account(out, self._clock, self._account, self._standing, self._terms)
-        self._clock.n[1] = 0
+        kernels.write_statement(self._clock, self._account, self._standing, self._round_settings.terms, out)
+        self._clock["day_rows"] = 0
         return Round(out, 0, 0, 1)
 
     @property
     def away(self) -> bool:
         """Whether the price was last seen on another level than the accounts are marked at."""
-        return int(self._clock.away[0]) != AT_HOME
+        return int(self._clock["level"][0]) != AT_HOME
 
     @property
     def fills(self) -> int:
@@ -266,44 +289,16 @@ class MetaLearningRiskManagedEnsemble(Trading):
         return int(self._account.fills[0])
 
     def _outputs(self, n: int) -> Outputs:
-        agents, members, accounts = len(self.config.agents), len(MEMBERS), len(self.accounts)
-        days = n + 1
-        return Outputs(
-            weights=np.empty((n, agents)),
-            members=np.empty((n, members)),
-            member_targets=np.empty((n, members)),
-            value=np.empty((4, n)),
-            equities=np.empty((n, accounts)),
-            verdict=np.empty(n, np.int64),
-            state=np.empty(n, np.int64),
-            away=np.empty(n, np.int64),
-            counts=np.zeros(3, np.int64),
-            order_row=np.empty(n, np.int64),
-            order=np.empty((n, 2)),
-            order_kind=np.empty((n, 2), np.int64),
-            fill_row=np.empty(n, np.int64),
-            fill_seq=np.empty(n, np.int64),
-            fill=np.empty((n, 3)),
-            statement_at=np.empty((days, 3), np.int64),
-            statement=np.empty((days, 9, accounts)),
-        )
+        return new_outputs(n, len(self.config.agents), len(MEMBERS), len(self.accounts))
 
     def state(self) -> dict[str, np.ndarray]:
         """Copies of all that the rounds remember, by name; nothing that is scratch."""
         state: dict[str, np.ndarray] = {}
-        for name, part in self._parts():
+        for name, part in self._state._asdict().items():
             flatten(name, part, state)
         return {name: value for name, value in state.items() if not is_scratch(name)}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from what `state` returned, under the same config."""
-        for name, part in self._parts():
+        """Go on from what `state` returned, under the same config; raises ValueError where a shape differs."""
+        for name, part in self._state._asdict().items():
             restore(name, part, state)
-
-    def _parts(self) -> tuple[tuple[str, Any], ...]:
-        return (
-            ("clock", self._clock),
-            ("learner", self.manager.learner),
-            ("account", self._account),
-            ("standing", self._standing),
-        )

@@ -6,15 +6,13 @@ import numpy as np
 
 from windvane.metamodel.base.config import Costs, TradingConfig
 from windvane.metamodel.base.limits import RiskLimits
+from windvane.metamodel.base.rows import WARMUP
 from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
 from windvane.metamodel.trading.risk import GATES
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
 MIDNIGHT = 11_600 * DAY
-ACTIVE, REDUCE_ONLY, HALTED = 0, 1, 2
-HALT, CUT, RESUME, FLATTEN = 1, 2, 3, 4
-HEARTBEAT, BAD, GAP, WARMUP, LEVEL = 1, 2, 4, 8, 32
 
 
 def names(bits: int) -> set[str]:
@@ -41,10 +39,11 @@ class Trace:
         columns |= given
         shape = np.broadcast_shapes((1,), *(np.shape(v) for v in columns.values()))
         full = {k: np.array(np.broadcast_to(v, shape)) for k, v in columns.items()}
-        clock, n = e.state()["clock.n"], shape[0]
-        ts = full["ts"] if "ts" in full else max(int(clock[3]), MIDNIGHT) + np.cumsum(full["every"])
+        state, n = e.state(), shape[0]
+        last = max(int(state["clock.ts"][0]), MIDNIGHT)
+        ts = full["ts"] if "ts" in full else last + np.cumsum(full["every"])
         self.round = e.step(
-            np.arange(n) + int(clock[2]) + 1,
+            np.arange(n) + int(state["clock.seq"][0]) + 1,
             ts.astype(np.int64),
             full["flags"].astype(np.int64),
             np.zeros((n, 50)),
@@ -56,13 +55,13 @@ class Trace:
         )
         o, orders, fills = self.round.outputs, self.round.orders, self.round.fills
         self.out = o
-        self.orders = dict(zip(o.order_row[:orders].tolist(), o.order[:orders, 0].tolist(), strict=True))
-        self.kinds = [tuple(kind) for kind in o.order_kind[:orders].tolist()]
-        self.fills = dict(zip(o.fill_row[:fills].tolist(), o.fill[:fills].tolist(), strict=True))
-        self.fill_seq = o.fill_seq[:fills].tolist()
+        self.orders = dict(o.order[["row", "qty"]][:orders].tolist())
+        self.kinds = o.order[["reduce_only", "reason"]][:orders].tolist()
+        self.fills = {row: [*values] for row, _, *values in o.fill[:fills].tolist()}
+        self.fill_seq = o.fill["order_seq"][:fills].tolist()
         self.verdicts = [names(bits) for bits in o.verdict.tolist()]
-        self.states, self.equity = o.state.tolist(), o.value[3].tolist()
-        self.position = o.value[2].tolist()
+        self.states, self.equity = o.state.tolist(), o.equity.tolist()
+        self.position = o.position.tolist()
         self.statements = o.statement[: self.round.statements]
 
 

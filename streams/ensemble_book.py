@@ -178,7 +178,29 @@ def upcast_v1_v2(saved: Saved, fresh: Saved) -> Saved:
     log = ControlLog()
     for control in saved["controls"]:
         log.hear(msgspec.convert(control, Control))
-    return saved | {name: fresh[name] for name in ("clock.away", "lacking")} | log.save()
+    return saved | {"clock.away": np.zeros(2, np.int64), "lacking": fresh["lacking"]} | log.save()
+
+
+_CLOCK_V2 = {
+    "n": ("day", "day_rows", "seq", "ts", "good_rows", "good_ts", "streak", "warm_rows"),
+    "f": ("mid", "spacing", "wanted", "target"),
+    "away": ("level", "rows_away"),
+}
+
+
+def upcast_v2_v3(saved: Saved, fresh: Saved) -> Saved:
+    """0.3.0 stores every number of the clock under its own name, and renamed three arrays."""
+    clock = {
+        f"clock.{field}": saved[f"clock.{array}"][place : place + 1].copy()
+        for array, fields in _CLOCK_V2.items()
+        for place, field in enumerate(fields)
+    }
+    renamed = {
+        "aims": saved["clock.wanted"],
+        "standing.restricted": saved["standing.cut"],
+        "account.exposed": saved["account.exposure"],
+    }
+    return saved | clock | renamed
 
 
 def barrier(state: EnsembleBook, start: int, stop: int) -> int:

@@ -8,11 +8,12 @@ import numpy as np
 
 from windvane.agents.base import Ints
 from windvane.metamodel.base.weights import WeightsError
+from windvane.metamodel.trading.columns import STATEMENT, Inputs
 from windvane.metamodel.trading.control import CONTROLS
 from windvane.metamodel.trading.ensemble import Round
 from windvane.streams.books import BookStage, letter
 from windvane.streams.control_log import refusal, unapplied
-from windvane.streams.ensemble_book import EnsembleBook, barrier, upcast_v1_v2
+from windvane.streams.ensemble_book import EnsembleBook, barrier, upcast_v1_v2, upcast_v2_v3
 from windvane.streams.events import (
     BookClosed,
     BookOpened,
@@ -33,7 +34,6 @@ from windvane.streams.joining import Step
 from windvane.streams.retraining import weights_of
 from windvane.streams.topics import CONTROL, LEARNER, MODELS
 
-_COLUMNS = ("pnl", "position", "turnover", "fees", "orders", "exposure", "rows", "drawdown", "halts")
 _CLOSED = "the book is closed"
 _RESUMED_BY = {"timed": "a person resumes", "lockstep": "a person resumes, or as on_halt says"}
 
@@ -41,7 +41,7 @@ _RESUMED_BY = {"timed": "a person resumes", "lockstep": "a person resumes, or as
 class EnsembleStage(BookStage[EnsembleBook]):
     """Features, Proposals, LearnerUpdates, Models and Controls in; Decisions, Orders, Fills and Statements out."""
 
-    upcasts = (upcast_v1_v2,)
+    upcasts = (upcast_v1_v2, upcast_v2_v3)
 
     def __init__(self, snapshot: bytes | None) -> None:
         self._followed: dict[str, list[Decisions]] = {}  # of books that are not open yet
@@ -160,19 +160,21 @@ def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
             yield unapplied(passed, state.log.passed(passed.number))
     before = state.ensemble.away
     result = state.ensemble.step(
-        rows.seq,
-        rows.ts,
-        rows.flags,
-        rows.x,
-        rows.mid,
-        step.target,
-        step.confidence,
-        bid=rows.bid,
-        ask=rows.ask,
-        size=rows.size,
-        regime=rows.regime,
-        control=codes,
-        awake=step.awake,
+        Inputs.of(
+            rows.seq,
+            rows.ts,
+            rows.flags,
+            rows.x,
+            rows.mid,
+            step.target,
+            step.confidence,
+            bid=rows.bid,
+            ask=rows.ask,
+            size=rows.size,
+            regime=rows.regime,
+            control=codes,
+            awake=step.awake,
+        )
     )
     out = result.outputs
     yield from _strays(state, rows, before, out.away)
@@ -188,12 +190,12 @@ def _rounds(state: EnsembleBook, step: Step) -> Iterator[Event]:
         weights=out.weights,
         members=out.members,
         member_targets=out.member_targets,
-        wanted=out.value[0],
-        target=out.value[1],
+        wanted=out.wanted,
+        target=out.target,
         verdicts=out.verdict,
         state=out.state,
-        position=out.value[2],
-        equity=out.value[3],
+        position=out.position,
+        equity=out.equity,
         equities=out.equities,
         learner=np.full(n, state.version, np.int64),
         controls=np.full(n, state.control, np.int64),
@@ -239,42 +241,30 @@ def _relearned(state: EnsembleBook, control: Control) -> Iterator[Event]:
 
 
 def _orders(state: EnsembleBook, rows: Features, result: Round) -> Orders:
-    out, n = result.outputs, result.orders
-    at = out.order_row[:n]
+    orders = result.outputs.order[: result.orders]
+    at = orders["row"]
     return Orders(
         book=state.name,
         seq=rows.seq[at],
         ts=rows.ts[at],
-        qty=out.order[:n, 0].copy(),
+        qty=orders["qty"].copy(),
         price=rows.mid[at],
-        reduce_only=out.order_kind[:n, 0].copy(),
+        reduce_only=orders["reduce_only"].copy(),
         valid_until=rows.ts[at] + state.config.stale_after,
-        target_after=out.order[:n, 1].copy(),
-        reason=out.order_kind[:n, 1].copy(),
+        target_after=orders["target_after"].copy(),
+        reason=orders["reason"].copy(),
     )
 
 
 def _fills(state: EnsembleBook, rows: Features, result: Round) -> Fills:
-    out, n = result.outputs, result.fills
-    at = out.fill_row[:n]
-    return Fills(
-        book=state.name,
-        seq=rows.seq[at],
-        order_seq=out.fill_seq[:n].copy(),
-        ts=rows.ts[at],
-        qty=out.fill[:n, 0].copy(),
-        price=out.fill[:n, 1].copy(),
-        fee=out.fill[:n, 2].copy(),
-    )
+    fills = result.outputs.fill[: result.fills]
+    at = fills["row"]
+    columns = {name: fills[name].copy() for name in ("order_seq", "qty", "price", "fee")}
+    return Fills(book=state.name, seq=rows.seq[at], ts=rows.ts[at], **columns)
 
 
 def _statements(state: EnsembleBook, result: Round) -> Statements:
     out, n = result.outputs, result.statements
-    return Statements(
-        book=state.name,
-        seq=out.statement_at[:n, 0].copy(),
-        ts=out.statement_at[:n, 1].copy(),
-        day=out.statement_at[:n, 2].copy(),
-        accounts=state.ensemble.accounts,
-        **{name: out.statement[:n, i].copy() for i, name in enumerate(_COLUMNS)},
-    )
+    days = {name: out.day[name][:n].copy() for name in ("seq", "ts", "day")}
+    columns = {name: out.statement[name][:n].copy() for name in STATEMENT}
+    return Statements(book=state.name, accounts=state.ensemble.accounts, **days, **columns)

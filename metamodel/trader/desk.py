@@ -22,6 +22,7 @@ from windvane.metamodel.learning.members.contextual import HORIZON
 from windvane.metamodel.regimes.classifier import MarketRegimeClassifier, shown_labels
 from windvane.metamodel.settings.meta_config import MetaLearningConfig
 from windvane.metamodel.trader.tracker import Decided, MetaLearningTracker
+from windvane.metamodel.trading.columns import Inputs
 from windvane.metamodel.trading.ensemble import Ensemble, Round
 
 
@@ -90,47 +91,48 @@ class Desk:
         self.label = int(label[-1])
         agents = tuple(self.wrappers.values())
         proposals = propose(agents, self._prices, rows.flags, rows.x, rows.mid)
-        quoted, sized = rows.bid.size > 0, rows.size.size > 0
         seq = np.arange(self.seq, self.seq + n)
         self.seq += n
         done = ensemble.step(
-            seq,
-            rows.ts,
-            rows.flags,
-            rows.x,
-            rows.mid,
-            proposals.target,
-            proposals.confidence,
-            bid=rows.bid if quoted else None,
-            ask=rows.ask if quoted else None,
-            size=rows.size if sized else None,
-            regime=posterior,
+            Inputs(
+                seq=seq,
+                ts=rows.ts,
+                flags=rows.flags,
+                x=rows.x,
+                mid=rows.mid,
+                target=proposals.target,
+                confidence=proposals.confidence,
+                bid=rows.bid,
+                ask=rows.ask,
+                size=rows.size,
+                regime=posterior,
+            )
         )
         out = done.outputs
         qty = np.zeros(n)
-        qty[out.order_row[: done.orders]] = out.order[: done.orders, 0]
+        qty[out.order["row"][: done.orders]] = out.order["qty"][: done.orders]
         action = np.sign(qty).astype(np.int64)
         confidence = (out.weights * proposals.confidence).sum(axis=1)
         played = Played(posterior, label, proposals.target, confidence, action, qty, done)
         self._sample(rows, played)
-        self.tracker.follow(rows.ts, out.value[3])
+        self.tracker.follow(rows.ts, out.equity)
         self.tracker.remember(self._decided(seq, rows, played))
         return played
 
     def _decided(self, seq: Ints, rows: FeatureRows, played: Played) -> Iterator[Decided]:
-        value = played.round.outputs.value
+        out = played.round.outputs
         for t in range(max(0, len(seq) - self.settings.decision_history_size), len(seq)):
             yield Decided(
                 int(seq[t]),
                 int(rows.ts[t]),
                 action_code(int(played.action[t])),
-                float(value[0, t]),
-                float(value[1, t]),
-                float(value[2, t]),
-                float(value[3, t]),
+                float(out.wanted[t]),
+                float(out.target[t]),
+                float(out.position[t]),
+                float(out.equity[t]),
                 float(played.confidence[t]),
                 REGIMES[played.label[t]],
-                tuple(played.round.outputs.weights[t].tolist()),
+                tuple(out.weights[t].tolist()),
             )
 
     def _sample(self, rows: FeatureRows, played: Played) -> None:

@@ -1,6 +1,6 @@
-"""A desk: agents, regime classifier and records around the rounds of one ensemble, for who calls it row by row.
+"""A desk: agents, regime classifier and records around the engine, in one market that a caller plays row by row.
 
-The same extractor rows give the same decisions as the pipeline's stages: it is the same kernels in the same order.
+Decisions are those of the pipeline's stages, to the last bit: a desk calls the same kernels in the same order.
 """
 
 from collections import deque
@@ -27,7 +27,7 @@ from windvane.metamodel.trading.ensemble import Ensemble, Round
 
 
 class Played(NamedTuple):
-    """What n rows came to; N agents."""
+    """What was decided on n rows; N agents."""
 
     posterior: Floats  # (n, 7)
     label: Ints  # (n,) index in REGIMES
@@ -47,7 +47,7 @@ class TrainingData(NamedTuple):
 
 
 class Desk:
-    """One market; what `settings` says is told as it stands, and remembered once `follow` was called."""
+    """What stands around the engine in one market; changed settings are in effect once `follow` was called."""
 
     def __init__(self, ensemble: Ensemble, settings: MetaLearningConfig) -> None:
         self._ensemble, self.settings = ensemble, settings
@@ -84,7 +84,7 @@ class Desk:
             wrapper.history = deque(wrapper.history, settings.agent_history_features)
 
     def play(self, rows: FeatureRows) -> Played:
-        """n rows; what the extractor gave, or one row made by hand."""
+        """Decide n rows in order: those of an extractor, or one row at a time of a caller."""
         n, ensemble = len(rows.ts), self._ensemble
         posterior = self.classifier.step(rows.x, rows.flags)
         label = shown_labels(posterior, self.label, self.classifier.model)
@@ -93,7 +93,7 @@ class Desk:
         proposals = propose(agents, self._prices, rows.flags, rows.x, rows.mid)
         seq = np.arange(self.seq, self.seq + n)
         self.seq += n
-        done = ensemble.step(
+        result = ensemble.step(
             Inputs(
                 seq=seq,
                 ts=rows.ts,
@@ -108,12 +108,12 @@ class Desk:
                 regime=posterior,
             )
         )
-        out = done.outputs
+        out = result.outputs
         qty = np.zeros(n)
-        qty[out.order["row"][: done.orders]] = out.order["qty"][: done.orders]
+        qty[out.order["row"][: result.orders]] = out.order["qty"][: result.orders]
         action = np.sign(qty).astype(np.int64)
         confidence = (out.weights * proposals.confidence).sum(axis=1)
-        played = Played(posterior, label, proposals.target, confidence, action, qty, done)
+        played = Played(posterior, label, proposals.target, confidence, action, qty, result)
         self._sample(rows, played)
         self.tracker.follow(rows.ts, out.equity)
         self.tracker.remember(self._decided(seq, rows, played))

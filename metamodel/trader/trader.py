@@ -221,7 +221,7 @@ class MetaLearningRiskManagedEnsemble:
         }
 
     def _first_rejection(self, reason: str) -> tuple[int, dict[str, Any]]:
-        """On a copy that may be spoiled: what is known before the first row, as a row that warms up would tell it."""
+        """The answer before the first row, as to a row that warms up; called on a copy, since it moves the market."""
         when = self._series.next_ts(self.config)
         rows = self._series.row(self.config, np.zeros(len(NAMES)), when, 1.0, 0.0, None)
         self._answer = {**self._decision(rows, self.desk.play(rows))[1], "seq": -1}

@@ -10,7 +10,7 @@ import numpy as np
 from windvane.agents.base import Floats, Ints
 from windvane.infra.files.errors import InputError
 from windvane.infra.files.readers import read_market_file
-from windvane.metamodel.base.config import default_stale_after
+from windvane.metamodel.base.config import SECOND, default_stale_after
 from windvane.metamodel.base.rows import level_flags
 from windvane.metamodel.data.cleaning import Cleaner
 from windvane.metamodel.data.columns import Columns
@@ -21,7 +21,7 @@ from windvane.streams.events import DeadLetter, Ticks
 _MOST_LETTERS = 1000
 """So many rejected rows have a dead letter each; all are counted."""
 
-_DAY = 86_400_000_000_000
+_DAY = 86_400 * SECOND
 
 _REGULAR = 0.5
 """Share of equal steps from which rows count as regular."""

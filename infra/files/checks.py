@@ -11,8 +11,9 @@ from windvane.agents.base import Floats, Ints
 from windvane.infra.files.errors import DeadLetters, InputError
 from windvane.infra.files.formats import Format
 from windvane.infra.files.tables import Table
-from windvane.infra.files.timestamps import AFTER, BEFORE, FINE, NOT_A_TIME, SECOND, parse_times
+from windvane.infra.files.timestamps import AFTER, BEFORE, FINE, NOT_A_TIME, parse_times
 from windvane.infra.files.values import bought, identities, labels, numbers
+from windvane.metamodel.base.config import SECOND
 from windvane.metamodel.base.rows import MOST_SIZE
 
 _PRICES = (

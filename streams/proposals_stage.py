@@ -12,6 +12,7 @@ from windvane.metamodel.base.upgrading import as_new
 from windvane.streams.books import BookStage
 from windvane.streams.events import REPEATED, WARMUP, BookOpened, Event, Features, Proposals
 from windvane.streams.joining import Source
+from windvane.streams.stage import Build
 
 
 class _Book:
@@ -108,6 +109,6 @@ def _propose(book: _Book, rows: Features) -> Proposals:
     )
 
 
-def proposals_of(agents: Sequence[str]) -> Any:
-    """A builder of the stage for a worker that runs these agents only."""
+def proposals_of(agents: Sequence[str]) -> Build:
+    """What builds the stage for a worker that runs these agents only."""
     return partial(ProposalsStage, agents=tuple(agents))

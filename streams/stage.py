@@ -84,13 +84,33 @@ Trainer = Callable[[TrainRequest], Training]
 """Begins a training. The same request gives the same result."""
 
 
+Build = Callable[[bytes | None], Logic]
+"""Makes a stage's logic from its stored snapshot; None starts it empty."""
+
+
 class Stage(NamedTuple):
     """One hop of the pipeline, as data that every runner executes."""
 
     name: str
     reads: tuple[Topic, ...]
     emits: tuple[Topic, ...]
-    build: Callable[[bytes | None], Logic]
+    build: Build
+    build_for: Callable[[Sequence[str]], Build] | None = (
+        None  # for workers that share a book's agents; None: none may
+    )
+    transactional: bool = (
+        False  # its records must be on the topics once, so each step is written in one transaction
+    )
+    patient: bool = (
+        False  # no row waits for its records: its runner may let inputs gather before it reads them
+    )
+    trains: bool = False  # it asks for trainings: its runner needs a trainer
+
+    def run_by(self, agents: Sequence[str]) -> "Stage":
+        """The stage as a worker runs it that computes for these agents only."""
+        if self.build_for is None:
+            raise TypeError(f"the workers of stage {self.name} cannot share agents")
+        return self._replace(build=self.build_for(agents))
 
     def route(self, event: Event) -> Topic:
         """The topic that an event of this stage belongs on."""

@@ -22,7 +22,6 @@ from windvane.streams.topology import TOPOLOGY
 from windvane.streams.worker import Record, StageWorker
 
 _LAYOUT = "faults"
-_TRANSACTIONAL = "ensemble"
 
 
 class _CrashError(Exception):
@@ -117,7 +116,7 @@ class _Instance:
 
     def __init__(self, place: _Place, log: Log, stored: bytes | None) -> None:
         self.place = place
-        self.epoch = log.fence() if place.stage.name == _TRANSACTIONAL else 0
+        self.epoch = log.fence() if place.stage.transactional else 0
         self.worker = StageWorker(place.stage, _LAYOUT, stored)
         if self.epoch:
             for topic in place.stage.emits:
@@ -185,7 +184,7 @@ class FaultyRunner:
             empty = self._random.random() < self._faults.empty
             place.live = _Instance(place, self.log, None if empty else place.stored)
             return
-        if self._faults.away and place.stage.name != _TRANSACTIONAL and self._chance(self._faults.away):
+        if self._faults.away and not place.stage.transactional and self._chance(self._faults.away):
             place.away = int(self._random.integers(60))
             return
         if self._chance(self._faults.zombie):

@@ -12,15 +12,16 @@ from windvane.infra.kafka.broker.clients import ends_of, reading
 from windvane.infra.kafka.broker.settings import ANSWER_SECONDS, KafkaSettings, SettingsError
 from windvane.infra.kafka.tools.controls import Sent
 from windvane.infra.kafka.tools.standing import decided
-from windvane.infra.kafka.worker.plan import TRANSACTIONAL
 from windvane.streams.codec import WireError, from_json
 from windvane.streams.control_log import said_by
 from windvane.streams.events import DeadLetter
 from windvane.streams.topics import CONTROL, DECISIONS
+from windvane.streams.topology import TOPOLOGY
 
 WAIT_SECONDS = 30.0
 """So long a person waits for a book to obey, unless told otherwise."""
 
+_OBEYS = next(stage.name for stage in TOPOLOGY if CONTROL in stage.reads)
 _READ_MS = 250
 _ASK_SECONDS = 0.5
 _REFUSAL_SECONDS = 2.0
@@ -120,7 +121,7 @@ class _Group:
 
     def __init__(self, settings: KafkaSettings, place: TopicPartition) -> None:
         self._admin = AIOKafkaAdminClient(**settings.client(), request_timeout_ms=int(ANSWER_SECONDS * 1000))
-        self._name = f"{settings.prefix}.{TRANSACTIONAL}"
+        self._name = f"{settings.prefix}.{_OBEYS}"
         self._place = place
         self._asked = float("-inf")
         self._since: float | None = None  # when it was first seen to be read

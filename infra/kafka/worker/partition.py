@@ -103,9 +103,9 @@ class PartitionHost:
     async def _live(self) -> None:
         """From fencing the last owner to a clean stop."""
         plan, began = self.plan, time.monotonic()
-        identity = f"{plan.group}.{self.partition}" if plan.transactional else None
+        identity = f"{plan.group}.{self.partition}" if plan.stage.transactional else None
         producer = new_producer(plan.settings, identity)
-        reader = new_reader(plan.settings, patient=plan.patient)
+        reader = new_reader(plan.settings, patient=plan.stage.patient)
         try:
             await producer.start()  # of a transactional one: fences the last owner, aborts what it left open
             await reader.start()
@@ -123,7 +123,7 @@ class PartitionHost:
             first, ends = await ends_of(
                 reader, (*written, *self._places.values())
             )  # an answer waits behind fetches
-            if plan.transactional:
+            if plan.stage.transactional:
                 await follow(reader, worker, written, first, ends, plan.strike)
                 self._ends = {topic.name: ends[place] for place, topic in written.items()}
             elif written:
@@ -139,8 +139,10 @@ class PartitionHost:
 
     def _written(self, worker: StageWorker) -> dict[TopicPartition, Topic]:
         """The stage's own topics, where what it had written matters before it goes on."""
-        emits = self.plan.stage.emits if self.plan.transactional or worker.handed_over is not None else ()
-        topics = [t for t in emits if self.plan.transactional or t is not DEAD_LETTERS]
+        emits = (
+            self.plan.stage.emits if self.plan.stage.transactional or worker.handed_over is not None else ()
+        )
+        topics = [t for t in emits if self.plan.stage.transactional or t is not DEAD_LETTERS]
         return {TopicPartition(f"{self.plan.settings.prefix}.{t.name}", self.partition): t for t in topics}
 
     async def _read_control(
@@ -222,7 +224,7 @@ class PartitionHost:
     async def _send(self, producer: AIOKafkaProducer, records: Sequence[Record]) -> None:
         """Write what a step gave; returns when all of it is acknowledged, of a transaction: committed."""
         began = time.perf_counter()
-        if self.plan.transactional:
+        if self.plan.stage.transactional:
             await producer.begin_transaction()
         waiting: list[tuple[Topic, int, asyncio.Future[RecordMetadata]]] = []
         for topic, raws in by_topic(records).items():
@@ -236,7 +238,7 @@ class PartitionHost:
         for (topic, count, _), place in zip(waiting, written, strict=True):
             self._ends[topic.name] = place.offset + count
             self._metrics.sent(topic.name, count)
-        if self.plan.transactional:
+        if self.plan.stage.transactional:
             self.plan.strike("transaction")
             await producer.commit_transaction()
         self.plan.strike("commit")

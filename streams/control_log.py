@@ -17,6 +17,9 @@ from windvane.streams.events import Control, DeadLetter
 MOST_REMEMBERED = 10_000
 """Numbers that are remembered of a book, the highest: a copy of an older control is told of as if it were none."""
 
+CLOSED = "the book is closed"
+"""Why a control of a book that has ended is not applied."""
+
 AGAIN = "order it again with `windvane control`, which takes the next number"
 
 _MOST_PAYLOAD = 1000

@@ -226,14 +226,12 @@ class FaultyRunner:
             instance.place.stored = stored
 
     def _clock(self, instance: _Instance) -> None:
-        """Close the rounds of timed books that are due; in the next step."""
-        logic = instance.worker.logic
-        waiting = logic.waiting()
-        configs = {book: logic.opened_as(book).config for book in waiting}
-        if instance.timer.watch(waiting, configs, self._now):
-            instance.timer.ends_at(self.log.end(PROPOSALS.name))
-        for book, stop in instance.timer.due(instance.worker.next_offset(PROPOSALS)).items():
-            logic.close(book, stop)
+        """In the next step of a worker, close the rounds of timed books that are due."""
+        worker, timer = instance.worker, instance.timer
+        if timer.watch(worker.open_rounds(), self._now):
+            timer.ends_at(self.log.end(PROPOSALS.name))
+        for book, stop in timer.due(worker.next_offset(PROPOSALS)).items():
+            worker.close_rounds(book, stop)
 
     def _read(self, instance: _Instance) -> None:
         """A few records of one source; controls to their end first, as a lockstep book needs them."""

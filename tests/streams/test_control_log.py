@@ -35,6 +35,12 @@ def letters(events: Iterable[Event]) -> list[str]:
     return [reason for reason in told if "another level" not in reason]
 
 
+def lacking(book: Book) -> tuple[int, str]:
+    """The next row, and the topic that is told of as the one that it lacks something from."""
+    seq, names = book.stage.waiting()["book"]
+    return seq, names[0]
+
+
 def upto(book: Book, row: int) -> Book:
     """Rows up to this one, all at once."""
     at = book.rows
@@ -163,9 +169,9 @@ def test_only_so_many_numbers_are_remembered(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_state_without_this_memory_goes_on() -> None:
     """As an older version stored it."""
     book = upto(Book().add(control(4), control(6, "resume", 700)), 50)
-    state = book.stage._states["book"]
+    state = book.stage._books["book"]
     saved = {k: v for k, v in state.save().items() if k not in ("heard", "obeyed", "lacking")}
-    state.load(upcast_v1_v2(saved, Book().stage._states["book"].save()))
+    state.load(upcast_v1_v2(saved, Book().stage._books["book"].save()))
     book.add(control(6, "resume", 700), control(5), control(2), control(4, "resume"))
     assert [letter[:10] for letter in letters(book.out)] == ["control 2 ", "control 4 "]
     assert "one with this number or a higher one was applied before it" in letters(book.out)[0]
@@ -208,7 +214,7 @@ class TestRecovery:
         follower.stage.follow(run.decided)
         upto(follower, 60)
         assert follower.rows == 30
-        assert follower.stage.stalled() == {"book": (30, CONTROL.name)}
+        assert lacking(follower) == (30, CONTROL.name)
         follower.add(control(1, "halt", 30))
         assert follower.rows == 60
         model, swap = swap_to(b"no weights", book="book", number=1, effective_from=30)
@@ -216,8 +222,8 @@ class TestRecovery:
         follower = Book()
         follower.stage.follow(run.decided)
         upto(follower, 60).add(swap)
-        assert follower.stage.stalled() == {"book": (30, MODELS.name)}
-        assert {CONTROL.name, MODELS.name} <= follower.stage.waits()
+        assert lacking(follower) == (30, MODELS.name)
+        assert {CONTROL.name, MODELS.name} <= follower.waits
 
     def worker(self, saved: bytes | None = None, signed: bool = True) -> StageWorker:
         return StageWorker(TOPOLOGY[3], "here", saved, Checks(signed=lambda said: signed))
@@ -244,7 +250,7 @@ class TestRecovery:
         third.receive(FEATURES, 1, to_json(msgspec.structs.replace(LOCKSTEP, book="soon")))
         third.step()
         assert isinstance(third.logic, EnsembleStage)
-        assert list(third.logic._states["soon"].controls) == [1]
+        assert list(third.logic._books["soon"].controls.known) == [1]
 
     def test_what_a_worker_without_the_key_refused_it_refuses_once(self) -> None:
         worker = self.worker(signed=False)

@@ -27,16 +27,14 @@ class Closer:
 
     async def close_due(self, read: int) -> None:
         """Close what is due; read: offset of the next proposals to be read."""
-        logic = self._worker.logic
-        waiting = logic.waiting() if self._proposals is not None else {}
-        if not waiting and not self._shortest:
+        rounds = self._worker.open_rounds()
+        if not rounds and not self._shortest:
             return
-        configs = {book: logic.opened_as(book).config for book in waiting}
-        self._shortest = min((c.round_timeout / 4e9 for c in configs.values()), default=0.0)
-        if self._timer.watch(waiting, configs, time.monotonic_ns()):
+        self._shortest = min((r.config.round_timeout / 4e9 for r in rounds.values()), default=0.0)
+        if self._timer.watch(rounds, time.monotonic_ns()):
             self._timer.ends_at(await self._end())
         for book, stop in self._timer.due(read).items():
-            logic.close(book, stop)
+            self._worker.close_rounds(book, stop)
 
     async def _end(self) -> int:
         """Where the proposals end; 0 where nothing is left of them to be read."""

@@ -51,7 +51,7 @@ class PartitionHost:
         self._new_inlet = inlet
         self._metrics = metrics
         self._log = logger(stage=plan.name, partition=partition)
-        self._topics = {f"{plan.settings.prefix}.{t.name}": t for t in plan.stage.reads}
+        self._topics = {plan.settings.topic(t): t for t in plan.stage.reads}
         self._places = {name: TopicPartition(name, partition) for name in self._topics}
         self._worker: StageWorker | None = None
         self._ends: dict[str, int] = {}
@@ -143,7 +143,7 @@ class PartitionHost:
             self.plan.stage.emits if self.plan.stage.transactional or worker.handed_over is not None else ()
         )
         topics = [t for t in emits if self.plan.stage.transactional or t is not DEAD_LETTERS]
-        return {TopicPartition(f"{self.plan.settings.prefix}.{t.name}", self.partition): t for t in topics}
+        return {TopicPartition(self.plan.settings.topic(t), self.partition): t for t in topics}
 
     async def _read_control(
         self, reader: AIOKafkaConsumer, worker: StageWorker, first: Offsets, ends: Offsets
@@ -173,7 +173,7 @@ class PartitionHost:
     ) -> None:
         """Read, step, send, save, until stopped."""
         plan, ready, saved = self.plan, False, time.monotonic()
-        proposals = self._places.get(f"{plan.settings.prefix}.{PROPOSALS.name}")
+        proposals = self._places.get(plan.settings.topic(PROPOSALS))
         closer = Closer(worker, inlet.reader, proposals)
         trainings, paused, moved = Trainings(plan.trainer), set[TopicPartition](), True
         while True:
@@ -197,7 +197,8 @@ class PartitionHost:
                 ready, seconds = True, time.monotonic() - began
                 self._metrics.recovered(self.partition, seconds)
                 self._log.info("caught up", seconds=round(seconds, 3))
-            ahead = {self._places[f"{plan.settings.prefix}.{name}"] for name in worker.ahead()}
+            names = worker.ahead()
+            ahead = {place for name, place in self._places.items() if self._topics[name].name in names}
             if ahead != paused:
                 inlet.throttle(ahead, paused)
                 paused = ahead
@@ -228,7 +229,7 @@ class PartitionHost:
             await producer.begin_transaction()
         waiting: list[tuple[Topic, int, asyncio.Future[RecordMetadata]]] = []
         for topic, raws in by_topic(records).items():
-            name = f"{self.plan.settings.prefix}.{topic.name}"
+            name = self.plan.settings.topic(topic)
             for batch, count in batches(producer, raws):
                 waiting.append(
                     (topic, count, await producer.send_batch(batch, name, partition=self.partition))
@@ -249,14 +250,14 @@ class PartitionHost:
 
     async def _report(self, inlet: Inlet, worker: StageWorker) -> None:
         """Tell how far behind the sources this is, and what was waited for longer than is usual."""
-        now, stalled = time.monotonic(), worker.logic.stalled()
+        now, stalled = time.monotonic(), worker.stalled()
         self._stalled = {
             book: (row, self._stalled[book][1] if self._stalled.get(book, (-1,))[0] == row else now)
             for book, (row, _) in stalled.items()
         }
         for book, (row, since) in self._stalled.items():
             if now - since > _LONG_SECONDS:
-                topic = stalled[book][1]
+                topic = stalled[book].topics[0]
                 self._metrics.waiting(self.partition, book, topic, now - since)
                 self._log.warning("waiting", book=book, seq=row, topic=topic, seconds=round(now - since))
         for name, place in self._places.items():

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from timed_book import LOCKSTEP, TIMED, Book, source
 
+from as_recorded import as_recorded
 from simulated_book import crossed
 from windvane.streams import control_log
 from windvane.streams.codec import from_json, to_json
@@ -16,7 +17,6 @@ from windvane.streams.ensemble_book import upcast_v1_v2
 from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.events import BookClosed, Control, DeadLetter, Decisions, Event, join
 from windvane.streams.models import swap_to
-from windvane.streams.testing.recorded import as_recorded
 from windvane.streams.topics import CONTROL, FEATURES, MODELS
 from windvane.streams.topology import TOPOLOGY
 from windvane.streams.worker import Checks, StageWorker

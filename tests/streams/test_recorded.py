@@ -3,6 +3,7 @@
 import pytest
 from timed_book import BOTH, NONE, ONE, TIMED, Book, source
 
+from as_recorded import as_recorded
 from simulated_book import controls, same, table
 from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.events import (
@@ -11,7 +12,6 @@ from windvane.streams.events import (
     Event,
     cut,
 )
-from windvane.streams.testing.recorded import as_recorded
 from windvane.streams.topics import CONTROL, LEARNER, MODELS, PROPOSALS
 
 

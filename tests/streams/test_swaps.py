@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from as_recorded import as_recorded
 from retrained_book import ROWS, FakeTrainer, events, reference, updates
 from simulated_book import Recorded, outputs, same, table
 from swapped_book import (
@@ -39,7 +40,6 @@ from windvane.streams.events import (
     Ticks,
     cut,
 )
-from windvane.streams.testing.recorded import as_recorded
 from windvane.streams.topology import TOPOLOGY
 from windvane.streams.worker import MOST_MODEL_BYTES, Checks, StageWorker
 

@@ -5,9 +5,11 @@ JavaScript number cannot hold nanoseconds.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Annotated
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 
 from windvane.agents.base import Ints
 from windvane.metamodel.base.account import REASONS
@@ -17,35 +19,37 @@ from windvane.streams.events import Fills, Orders
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One order of a book."""
 
-    id: str  # BOOK.SEQ.order
+    id: Annotated[str, Meta(description="BOOK.SEQ.order")]
     book: str
-    seq: int  # of the row it was decided at
-    ts: int  # event time, UNIX ns
-    time: str  # ts as RFC 3339, 9 digits, Z
+    seq: Annotated[int, Meta(description="of the row it was decided at")]
+    ts: Annotated[int, Meta(description="event time, UNIX ns")]
+    time: Annotated[str, Meta(description="ts as RFC 3339, 9 digits, Z")]
     symbol: str
-    side: str  # "buy" or "sell"
-    qty: float  # base currency, > 0
-    price: float  # reference: the mid it was decided at, quote currency
+    side: Annotated[str, Meta(description='"buy" or "sell"')]
+    qty: Annotated[float, Meta(description="base currency, > 0")]
+    price: Annotated[float, Meta(description="reference: the mid it was decided at, quote currency")]
     reduce_only: bool
-    valid_until: int  # UNIX ns
-    target_after: float  # position once it and all in flight are filled, units of capital
-    reason: str  # one of windvane.metamodel.base.account.REASONS
+    valid_until: Annotated[int, Meta(description="UNIX ns")]
+    target_after: Annotated[
+        float, Meta(description="position once it and all in flight are filled, units of capital")
+    ]
+    reason: Annotated[str, Meta(description="one of windvane.metamodel.base.account.REASONS")]
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
     """One fill of a book; its cost against the reference price is in `price`, the fee is not."""
 
-    id: str  # BOOK.SEQ.fill
+    id: Annotated[str, Meta(description="BOOK.SEQ.fill")]
     book: str
-    order_id: str  # BOOK.SEQ.order
-    seq: int  # of the row it was filled at
-    ts: int  # event time, UNIX ns
-    time: str  # ts as RFC 3339, 9 digits, Z
+    order_id: Annotated[str, Meta(description="BOOK.SEQ.order")]
+    seq: Annotated[int, Meta(description="of the row it was filled at")]
+    ts: Annotated[int, Meta(description="event time, UNIX ns")]
+    time: Annotated[str, Meta(description="ts as RFC 3339, 9 digits, Z")]
     symbol: str
-    side: str  # "buy" or "sell"
-    qty: float  # base currency, > 0
-    price: float  # quote currency
-    fee: float  # currency
+    side: Annotated[str, Meta(description='"buy" or "sell"')]
+    qty: Annotated[float, Meta(description="base currency, > 0")]
+    price: Annotated[float, Meta(description="quote currency")]
+    fee: Annotated[float, Meta(description="currency")]
 
 
 def rfc3339(ts: Ints) -> list[str]:

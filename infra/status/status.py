@@ -13,7 +13,8 @@ from windvane.infra.kafka.broker.clients import reading
 from windvane.infra.kafka.broker.groups import Group, groups
 from windvane.infra.kafka.broker.settings import ANSWER_SECONDS, KafkaSettings
 from windvane.infra.kafka.broker.tails import Span, Tail, read_tails, spans
-from windvane.infra.status.books import OF_BOOKS, STATES, Book, books_of, event_of
+from windvane.infra.status.books import OF_BOOKS, Book, books_of, event_of
+from windvane.metamodel.trading.control import STATES
 from windvane.streams import topics
 from windvane.streams.events import DeadLetter
 from windvane.streams.topology import TOPOLOGY

@@ -11,6 +11,9 @@ The last two are of what was learned, not of money or risk: back to before the l
 
 HALT, CUT, RESUME, FLATTEN = range(1, 5)
 
+STATES: tuple[str, ...] = ("active", "reduce-only", "halted")
+"""What an account may do, in words, by the number that `risk` and the column state of decisions have for it."""
+
 
 @kernel
 def order(st: risk.Standing, a: account.Accounts, terms: account.Terms, code: int) -> None:

@@ -30,7 +30,7 @@ class BookControls:
         self.log = ControlLog(saved)
         self._lacking: dict[
             int, int
-        ] = {}  # row at which a swap was first seen to lack its model; -1: that was told
+        ] = {}  # by number of a swap, the row where its model lacked first; -1: reported
         if saved is not None:
             controls = [msgspec.convert(control, Control) for control in saved["controls"]]
             self.known = {control.number: control for control in controls}

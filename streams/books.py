@@ -74,7 +74,7 @@ class Book(ABC):
         return ()
 
     def waits_for(self) -> tuple[str, ...]:
-        """Names of the topics that can bring what the next row lacks, the one to be told of first; () where none can.
+        """Names of the topics that can bring what the next row lacks, the one to report first; () where none can.
 
         Only stages that read several topics need to say.
         """
@@ -212,7 +212,7 @@ class BookStage(ABC, Generic[B]):
         return [_never_opened(event)]
 
     def give_up_early(self) -> list[DeadLetter]:
-        """As `Logic` says; controls and models are kept, and each control is told of once.
+        """As `Logic` says; controls and models are kept, and each control gets one dead letter.
 
         Only those events are rejected that were there at the last call: the opening of a book may be on its way while
         what follows it has come.

@@ -52,5 +52,5 @@ class EnsembleStage(BookStage[EnsembleBook]):
         """As `Timed` says; a book that is not open or not timed has no rounds to close."""
         state = self._books.get(book)
         if state is not None and state.timed is not None:
-            state.timed.close(stop)
+            state.timed.close_rounds(stop)
             self._moved[book] = None

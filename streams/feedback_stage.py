@@ -127,7 +127,7 @@ class FeedbackBook(Book):
         )
         if self.retraining is None:
             return (update,)
-        self.retraining.tell(update, self.scores.samples())
+        self.retraining.add_draft(update, self.scores.samples())
         return [*self.retraining.step()]
 
 

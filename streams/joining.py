@@ -180,7 +180,7 @@ class Joint:
         return ""
 
     def lacks(self) -> tuple[str, ...]:
-        """Names of the topics that can bring the next row; () where it is there."""
+        """Names of the topics that can bring the next row; () where the row is complete."""
         row = self.features.next_seq
         if self.features.covers <= row:
             return (FEATURES.name,)

@@ -1,6 +1,7 @@
 """Which learner version the rows of one book are decided with.
 
-A lockstep book waits for the version that is due at a row; a timed book uses a version from the row where it is there.
+A lockstep book waits for the version that is due at a row. A timed book uses a version from the first row that is
+decided once it has come.
 """
 
 from collections.abc import Mapping

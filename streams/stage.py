@@ -26,7 +26,7 @@ class Waiting(NamedTuple):
     """A book whose next row lacks something."""
 
     seq: int  # of that row
-    topics: tuple[str, ...]  # names of the topics that can bring what it lacks, the one to be told of first
+    topics: tuple[str, ...]  # names of the topics that can bring what it lacks, the one to report first
 
 
 class OpenRounds(NamedTuple):

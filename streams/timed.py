@@ -50,7 +50,7 @@ class TimedJoint(Joint):
         )  # (N,) rows that a sleeper had answered when it fell asleep
         self._late = 0  # rounds below are closed without those who have not answered
 
-    def close(self, stop: int) -> None:
+    def close_rounds(self, stop: int) -> None:
         """Close the rounds below `stop` whose features are there, with the agents that have answered."""
         self._late = max(self._late, min(stop, self.features.covers))
 
@@ -61,7 +61,7 @@ class TimedJoint(Joint):
         return (start, stop) if start < stop and self._recorded.at(start) is None else None
 
     def lacks(self) -> tuple[str, ...]:
-        """Names of the topics that can bring the next row; () where it is there."""
+        """Names of the topics that can bring the next row; () where its round is closed."""
         row = self.next_seq
         if self.features.covers <= row:
             return (FEATURES.name,)

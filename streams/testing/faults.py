@@ -54,12 +54,12 @@ class Log:
 
     def read(self, topic: str, start: int, most: int) -> list[Stored]:
         """At most `most` committed records from offset `start` on."""
-        held = self._topics[topic]
-        low, high = 0, len(held)
+        records = self._topics[topic]
+        low, high = 0, len(records)
         while low < high:
             middle = (low + high) // 2
-            low, high = (middle + 1, high) if held[middle].offset < start else (low, middle)
-        return held[low : low + most]
+            low, high = (middle + 1, high) if records[middle].offset < start else (low, middle)
+        return records[low : low + most]
 
     def end(self, topic: str) -> int:
         """The offset that the next record gets."""
@@ -71,7 +71,7 @@ class Log:
         return self._epoch
 
     def commit(self, epoch: int, sent: Sequence[Record]) -> dict[str, int]:
-        """Write all records at once, or none, and give the ends; raises where somebody newer has fenced this writer."""
+        """Write all records at once, or none; returns the ends. Raises where somebody newer has fenced this writer."""
         if epoch != self._epoch:
             raise _FencedError
         for topic, _, raw in sent:
@@ -90,14 +90,14 @@ class Faults:
     """Chances a step. Everything is possible at once."""
 
     crash: float = 0.02  # at each point
-    lost_commit: float = 0.02  # committed, but the worker is not told
+    lost_commit: float = 0.02  # committed, but the worker does not learn it
     zombie: float = 0.02  # replaced while it sleeps; wakes later
     empty: float = 0.3  # of a restart: without stored state
     twice: float = 0.05  # a record is sent twice
     save: float = 0.2
     away: float = 0.0  # a worker of anything but rounds stands still for up to 60 of its steps
-    late: bool = False  # controls are read when they are met, and not before the rows that they rule
-    most: int = 60  # strikes; then it is quiet, so that every run ends
+    late: bool = False  # controls are read like any source, and not before the rows that they rule
+    most: int = 60  # number of strikes; after them none follows, so that every run ends
 
 
 @dataclass(slots=True)

@@ -85,7 +85,7 @@ def test_a_control_that_comes_too_late_is_told_of_once() -> None:
     assert letters(book.out) == [f"{said}, {NO_MORE}"]
     (letter,) = [e for e in book.out if isinstance(e, DeadLetter)]
     assert (letter.book, letter.source) == ("book", "Control of book book")
-    assert letter.payload == control_log.said_by(late)
+    assert letter.payload == control_log.payload_of(late)
     assert letter.payload == to_json(control(3, "halt", 0, "fat finger")).decode()  # with a broker or without
     assert upto(book, 60).decided.controls.max() == 5
 

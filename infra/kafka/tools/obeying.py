@@ -13,7 +13,7 @@ from windvane.infra.kafka.broker.settings import ANSWER_SECONDS, KafkaSettings, 
 from windvane.infra.kafka.tools.controls import Sent
 from windvane.infra.kafka.tools.standing import decided
 from windvane.streams.codec import WireError, from_json
-from windvane.streams.control_log import said_by
+from windvane.streams.control_log import payload_of
 from windvane.streams.events import DeadLetter
 from windvane.streams.topics import CONTROL, DECISIONS
 from windvane.streams.topology import TOPOLOGY
@@ -52,7 +52,7 @@ class _Watch:
         self.refusal: str | None = None
         partition = next(iter(sent.since)).partition
         self._decisions = settings.topic(DECISIONS)
-        self._said = said_by(control)
+        self._said = payload_of(control)
         self._place = f"{CONTROL.name}, partition {partition}, offset {sent.offset}"
 
     def add(self, topic: str, key: bytes | None, raw: bytes | None) -> None:

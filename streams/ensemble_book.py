@@ -14,7 +14,7 @@ from windvane.metamodel.base.upgrading import Saved
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning import swapping
 from windvane.metamodel.trading.control import CONTROLS
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble, Round
+from windvane.metamodel.trading.ensemble import Ensemble, Round
 from windvane.streams import ensemble_results as results
 from windvane.streams.book_controls import BookControls
 from windvane.streams.books import Book, letter
@@ -44,7 +44,7 @@ class EnsembleBook(Book):
 
     def __init__(self, opened: BookOpened) -> None:
         self.opened = opened
-        self.ensemble = MetaLearningRiskManagedEnsemble(opened.config)
+        self.ensemble = Ensemble(opened.config)
         self.recorded = Recorded()
         self.timed: TimedJoint | None = None  # `joint`, where the book is timed
         self.joint = self._new_joint()

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from windvane.metamodel.base.weights import WeightsError
-from windvane.metamodel.learning.counterfactual import Counterfactual
+from windvane.metamodel.learning.counterfactual import Counterfactual, Rows
 from windvane.streams.books import Book, BookStage, letter
 from windvane.streams.events import BookOpened, Event, Features, LearnerUpdate, Proposals, TrainResult
 from windvane.streams.joining import Joint, Step
@@ -108,9 +108,7 @@ class FeedbackBook(Book):
     def _score(self, step: Step, start: int, stop: int) -> None:
         """Score rows start <= i < stop of a step."""
         rows = step.features
-        self.scores.step(
-            rows.flags, rows.x, rows.regime, rows.mid, rows.bid, rows.ask, step.target, start, stop
-        )
+        self.scores.step(Rows.of(rows, rows.regime, step.target), start, stop)
 
     def _train(self, version: int, seq: int) -> Sequence[Event]:
         """The version that row `seq` trains: the update itself, or the request where the book retrains."""

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from windvane.agents.factory import create_agents
-from windvane.metamodel.base.rows import Joined
+from windvane.metamodel.base.proposals import Joined, propose
 from windvane.metamodel.base.upgrading import as_new
 from windvane.streams.books import Book, BookStage
-from windvane.streams.events import REPEATED, WARMUP, BookOpened, Event, Features, Proposals
+from windvane.streams.events import BookOpened, Event, Features, Proposals
 from windvane.streams.joining import Source
 from windvane.streams.stage import Build
 
@@ -61,24 +59,15 @@ class ProposalsBook(Book):
         return [self._propose(rows) for rows in self.features.pop_all()]
 
     def _propose(self, rows: Features) -> Proposals:
-        n, count = len(rows.seq), len(self.agents)
-        good = ((rows.flags & REPEATED) == 0).astype(np.int64)
-        target, confidence = np.empty((n, count)), np.empty((n, count))
-        action = np.empty((n, count), np.int64)
-        price = self.prices.step(rows.flags, rows.mid)
-        for i, agent in enumerate(self.agents):
-            target[:, i], action[:, i], confidence[:, i] = agent.propose(rows.x, price, good)
-        if int(rows.flags[0]) & WARMUP:  # only the first rows of a book are cold
-            cold = (rows.flags & WARMUP) != 0
-            target[cold], action[cold], confidence[cold] = 0.0, 0, 0.0
+        proposals = propose(self.agents, self.prices, rows.flags, rows.x, rows.mid)
         return Proposals(
             book=self.name,
             seq=rows.seq,
             agents=self.names,
             versions=self.versions,
-            target=target,
-            action=action,
-            confidence=confidence,
+            target=proposals.target,
+            action=proposals.action,
+            confidence=proposals.confidence,
         )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
+from windvane.agents.errors import WindvaneError
 from windvane.agents.program import FIRST, VERSION
 from windvane.metamodel.base.config import TradingConfig
 from windvane.streams.codec import pack, unpack
@@ -149,7 +150,7 @@ class Stage(NamedTuple):
         raise TypeError(f"stage {self.name} must not emit {type(event).__name__}")
 
 
-class StateError(ValueError):
+class StateError(WindvaneError):
     """A snapshot or an event that contradicts what is there; the message says what to do."""
 
 

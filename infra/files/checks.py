@@ -34,10 +34,10 @@ _GIVE_TIMES = "give UNIX seconds, ms, us or ns, or ISO 8601 text"
 
 
 class Checks:
-    """Reads the columns of one table; every row gets the first reason that speaks against it.
+    """Reads the columns of one table; every row that is not sound gets the first reason against it.
 
-    code: (n,) int64, positions in `reasons`, 0 for a sound row. timed: (n,) bool, whether the time can be read.
-    notes: what was recognised.
+    code: (n,) int64, positions in `reasons`, 0 for a sound row; timed: (n,) bool, whether the time can be read;
+    notes: sentences about what was recognised.
     """
 
     def __init__(self, file: str, table: Table, layout: Format) -> None:
@@ -57,7 +57,7 @@ class Checks:
         self.timed = np.zeros(len(table), bool)
 
     def values(self) -> dict[str, Floats]:
-        """All columns of numbers by their part, checked; (n,) each."""
+        """All columns of numbers, checked, by the part that they play; (n,) each."""
         values = {
             role: column
             for role in (*_PRICES, *_SIZES)
@@ -73,14 +73,14 @@ class Checks:
         return values
 
     def refuse(self, rows: NDArray[np.bool_], reason: str) -> None:
-        """Reject rows that are not rejected yet."""
+        """Reject rows, (n,) bool, for a reason; a row that is rejected already keeps its first one."""
         if rows.any():
             if reason not in self.reasons:
                 self.reasons.append(reason)
             self.code[rows & (self.code == 0)] = self.reasons.index(reason)
 
     def dead_letters(self, inside: NDArray[np.bool_]) -> DeadLetters:
-        """The rejected rows but those that are outside the period asked for; inside: (n,)."""
+        """The rejected rows, without those that lie outside the period asked for; inside: (n,) bool."""
         bad = np.flatnonzero((self.code != 0) & (inside | ~self.timed))
         broken = self.table.broken
         row = np.concatenate([self.table.number[bad], broken])
@@ -97,15 +97,16 @@ class Checks:
         return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
 
     def called(self, role: str) -> str:
+        """The column that plays a part, as a message names it."""
         names = self.table.names
         return names[self.roles[role]] if names else f"number {self.roles[role] + 1} ({role})"
 
     def numbers(self, role: str) -> Floats | None:
-        """The column as numbers; None (with a note) where one that may be missing holds nothing."""
+        """A column as numbers; None, with a note, where an optional one is empty. Raises InputError for no numbers."""
         column = self.column(role)
-        found = numbers(column)
-        if not np.isnan(found).all():
-            return found
+        values = numbers(column)
+        if not np.isnan(values).all():
+            return values
         if column.null_count == len(column) and role not in ("close", "price", "bid", "ask"):
             self.notes.append(f"column {self.called(role)} is empty: not used")
             return None
@@ -125,6 +126,7 @@ class Checks:
             return f"a {value.type}"[:40]
 
     def check_prices(self, values: dict[str, Floats]) -> None:
+        """Reject rows whose prices are no prices, or contradict each other."""
         for role in _PRICES:
             if role in values:
                 p = values[role]
@@ -136,7 +138,7 @@ class Checks:
         if "low" in values and "high" in values:
             for role in ("open", "close"):
                 if role in values:
-                    # A hair of slack: bars that others joined may have been rounded.
+                    # Bars that were joined from others may be rounded, so a billionth is allowed.
                     p = values[role]
                     outside = (p * (1 - 1e-9) > values["high"]) | (p * (1 + 1e-9) < values["low"])
                     self.refuse(outside, f"{role} is outside low to high")
@@ -144,7 +146,10 @@ class Checks:
             self.refuse(values["bid"] > values["ask"], "crossed book: bid above ask")
 
     def times(self) -> tuple[Ints, int]:
-        """(n,) ns as the file has them, and how long a bar lasts if it gives both ends of them (else 0)."""
+        """(n,) times, ns, as the file has them, and ns of a bar where it has both ends of each, else 0.
+
+        Raises InputError where no time can be read.
+        """
         role = "ts" if "ts" in self.roles else "close_ts"
         times = parse_times(self.column(role))
         self.timed = times.fault == FINE
@@ -175,7 +180,7 @@ class Checks:
         return times.ts, 0
 
     def sides(self, values: dict[str, Floats]) -> None:
-        """buy_size of trades from who was the aggressor."""
+        """Add the buy_size of trades, where the file says which side was the aggressor."""
         if not {"side", "maker"} & self.roles.keys() or "size" not in values or "buy_size" in values:
             return
         role = "maker" if "maker" in self.roles else "side"
@@ -188,7 +193,7 @@ class Checks:
         self.notes.append(f"buy_size read from {self.called(role)}, the side of the aggressor")
 
     def regime(self) -> Ints | None:
-        """(n,) labels, -1 unknown: a label is for scoring, so no row is refused for it."""
+        """(n,) regime labels, -1 where unknown; they serve scoring alone, so no row is rejected for one."""
         if "regime" not in self.roles:
             return None
         regime = labels(self.column("regime"))
@@ -198,6 +203,7 @@ class Checks:
         return regime
 
     def ids(self) -> Ints | None:
+        """(n,) trade ids; None where the file has none."""
         if "id" not in self.roles or self.layout.kind == "bars":
             return None
         ids = identities(self.column("id"))

@@ -81,15 +81,15 @@ _NEEDED = (
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """name: what people call it. roles: position of the column that plays each part."""
+    """What a table is, and where its columns are."""
 
-    name: str
+    name: str  # what people call it
     kind: Kind
-    roles: dict[str, int]
+    roles: dict[str, int]  # part -> position of the column that plays it
 
 
 def recognise(file: str, table: Table) -> Format:
-    """The format of a table, by its header or, without one, by the shape of its rows."""
+    """The format of a table, by its header or, without one, by the shape of its rows; raises InputError for none."""
     if table.names is None:
         return _headerless(file, table)
     plain = [re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") for name in table.names]
@@ -123,7 +123,7 @@ def recognise(file: str, table: Table) -> Format:
 
 
 def _refuse_books(file: str, plain: list[str]) -> None:
-    """Raw book messages need a rebuilt book first."""
+    """Raises InputError for messages about an order book, from which a book must be rebuilt first."""
     if (
         {"action", "direction"} <= set(plain)
         or {"kind", "price", "msg"} <= set(plain)
@@ -136,6 +136,7 @@ def _refuse_books(file: str, plain: list[str]) -> None:
 
 
 def _headerless(file: str, table: Table) -> Format:
+    """The format of a table without a header, by how many columns it has and where its flags are."""
     width = len(table.columns)
     flags = [k for k, column in enumerate(table.columns) if _is_flag(column)]
     ohlcv = {"ts": 0, "open": 1, "high": 2, "low": 3, "close": 4, "size": 5}

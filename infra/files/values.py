@@ -47,7 +47,7 @@ def numbers(column: Any) -> Floats:
 
 
 def identities(column: Any) -> Ints | None:
-    """(n,) int64 trade ids, smallest int where there is none; None if the column holds no whole numbers."""
+    """(n,) trade ids, the smallest int64 where a row has none; None where most are no whole numbers."""
     import pyarrow as pa
 
     if pa.types.is_integer(column.type) and not pa.types.is_uint64(column.type):
@@ -60,21 +60,22 @@ def identities(column: Any) -> Ints | None:
 
 
 def bought(column: Any, *, maker: bool) -> Ints:
-    """(n,) 1 where the aggressor bought, 0 where it sold, -1 unknown; maker: the column says the buyer was
-    passive.
+    """(n,) 1 where the aggressor bought, 0 where it sold, -1 where the column does not say.
+
+    maker: the column says whether the buyer was passive, instead of the aggressor's side.
     """
     one, zero = (_FALSE, _TRUE) if maker else (_BUY, _SELL)
-    found, place = _words(column)
-    meaning = np.array([1 if word in one else 0 if word in zero else -1 for word in found], np.int64)
+    words, place = _words(column)
+    meaning = np.array([1 if word in one else 0 if word in zero else -1 for word in words], np.int64)
     return meaning[place]
 
 
 def labels(column: Any) -> Ints:
-    """(n,) regime labels 0..6, given as numbers or names; -1 unknown."""
-    found, place = _words(column)
+    """(n,) regime labels 0 to 6, from a column of numbers or names; -1 where it has neither."""
+    words, place = _words(column)
     known = {name: k for k, name in enumerate(REGIMES)}
     known |= {text: k for k in range(len(REGIMES)) for text in (str(k), f"{k}.0")}
-    return np.array([known.get(word, -1) for word in found], np.int64)[place]
+    return np.array([known.get(word, -1) for word in words], np.int64)[place]
 
 
 def _words(column: Any) -> tuple[list[str], NDArray[np.int64]]:
@@ -91,6 +92,6 @@ def _words(column: Any) -> tuple[list[str], NDArray[np.int64]]:
         if isinstance(column, pa.ChunkedArray):  # too long for one chunk
             column = pa.concat_arrays(column.chunks)
     encoded = column.dictionary_encode()
-    found = [str(value).strip().lower() for value in encoded.dictionary.to_pylist()]
-    place = encoded.indices.cast(pa.int64()).fill_null(len(found)).to_numpy()
-    return [*found, "none"], np.asarray(place, np.int64)
+    words = [str(value).strip().lower() for value in encoded.dictionary.to_pylist()]
+    place = encoded.indices.cast(pa.int64()).fill_null(len(words)).to_numpy()
+    return [*words, "none"], np.asarray(place, np.int64)

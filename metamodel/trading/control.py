@@ -15,6 +15,9 @@ with other weights. The stage carries them out before the kernel runs, which ign
 HALT, RESTRICT, RESUME, FLATTEN = range(1, 5)
 """The codes of the actions that the kernel carries out."""
 
+STATES: tuple[str, ...] = ("active", "reduce-only", "halted")
+"""What an account may do, in words, by the number that `risk` and the column state of decisions have for it."""
+
 
 @kernel
 def apply(st: Standing, a: Accounts, terms: Terms, code: int) -> None:

@@ -6,7 +6,7 @@ which name is not found.
 
 from mutants.mutation import Mutation
 
-_BOOK = ("tests/streams/test_ensemble_book.py",)
+_BOOK = ("tests/streams/test_book_controls.py",)
 _PUBLISHED = ("tests/streams/test_published.py",)
 _CODES = ("tests/metamodel/trading/test_codes.py",)
 _NUMBERS = ("tests/infra/kafka/test_control_numbers.py",)
@@ -20,29 +20,29 @@ CONTROLS = (
     Mutation(
         "controls: a halt waits behind a resume that is planned",
         "streams",
-        "EnsembleBook.next_time",
+        "BookControls.next_time",
         "",
         """
-        control = self.next_control()
-        return None if control is None else self.control_seq(control)
+        control = self.next_control(row)
+        return None if control is None else self.control_seq(control, row)
         """,
         _BOOK,
     ),
     Mutation(
         "controls: a book applies the lowest number, due or not",
         "streams",
-        "EnsembleBook.next_control",
+        "BookControls.next_control",
         "",
         """
-        numbers = sorted(n for n, c in self.controls.items() if self.ready(c))
-        return self.controls[numbers[0]] if numbers else None
+        numbers = sorted(n for n, c in self.known.items() if self.ready(c))
+        return self.known[numbers[0]] if numbers else None
         """,
         _BOOK,
     ),
     Mutation(
         "controls: a book applies a swap whose model is not there",
         "streams",
-        "EnsembleBook.ready",
+        "BookControls.ready",
         "",
         "return True",
         _BOOK,
@@ -50,8 +50,8 @@ CONTROLS = (
     Mutation(
         "controls: several rule one row",
         "streams",
-        "EnsembleBook.control_seq",
-        r", self\.control_row \+ 1\)",
+        "BookControls.control_seq",
+        r", self\.applied_at \+ 1\)",
         ")",
         _BOOK,
     ),

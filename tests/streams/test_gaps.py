@@ -25,7 +25,7 @@ from windvane.streams.events import (
     cut,
 )
 from windvane.streams.features_stage import FeaturesStage
-from windvane.streams.joining import HELD_ROWS
+from windvane.streams.joining import MOST_BEYOND
 
 OPENED = opening(config())
 
@@ -42,16 +42,16 @@ def flags(out: Sequence[Event]) -> np.ndarray:
     return np.concatenate([e.flags for e in rows])
 
 
-@pytest.mark.parametrize("cuts", [1, 1000, HELD_ROWS])
+@pytest.mark.parametrize("cuts", [1, 1000, MOST_BEYOND])
 def test_a_missing_row_is_waited_for_until_too_many_rows_are_held(cuts: int) -> None:
-    whole = ticks(HELD_ROWS + 102)
+    whole = ticks(MOST_BEYOND + 102)
     logic = FeaturesStage(None)
     out = logic.step([OPENED, cut(whole, 0, 100)])
-    later = range(101, 101 + HELD_ROWS, cuts)
-    records = [cut(whole, at, min(at + cuts, 101 + HELD_ROWS)) for at in later]
+    later = range(101, 101 + MOST_BEYOND, cuts)
+    records = [cut(whole, at, min(at + cuts, 101 + MOST_BEYOND)) for at in later]
     out += logic.step(records)
-    assert len(flags(out)) == 100  # HELD_ROWS are held, one more is too many
-    out += logic.step([cut(whole, 101 + HELD_ROWS, 102 + HELD_ROWS)])
+    assert len(flags(out)) == 100  # MOST_BEYOND are held, one more is too many
+    out += logic.step([cut(whole, 101 + MOST_BEYOND, 102 + MOST_BEYOND)])
     found = flags(out)
     assert len(found) == len(whole)
     assert np.flatnonzero(found & GAP).tolist() == [100]
@@ -66,7 +66,7 @@ def test_a_missing_row_that_comes_in_time_leaves_no_trace() -> None:
 
 
 def test_a_row_that_comes_after_it_was_given_up_is_ignored() -> None:
-    whole = ticks(HELD_ROWS + 200)
+    whole = ticks(MOST_BEYOND + 200)
     logic = FeaturesStage(None)
     out = logic.step([OPENED, cut(whole, 0, 100), cut(whole, 101, len(whole))])
     assert logic.step([cut(whole, 100, 101)]) == []

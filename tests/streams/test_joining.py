@@ -23,7 +23,7 @@ from windvane.streams.events import (
     Ticks,
     cut,
 )
-from windvane.streams.joining import HELD_ROWS
+from windvane.streams.joining import MOST_BEYOND
 from windvane.streams.proposals_stage import ProposalsStage, proposals_of
 from windvane.streams.stage import Logic, Stage
 from windvane.streams.topology import TOPOLOGY
@@ -193,7 +193,7 @@ def test_repeated_early_records_do_not_count_as_more_rows_held() -> None:
     start, first = source[0], next(e for e in source if isinstance(e, Batch))
     logic = stage.build(None)
     n = len(first)
-    early, times = [cut(first, 1 + i, n - i) for i in range(5)], HELD_ROWS // (5 * (n - 10)) + 2
+    early, times = [cut(first, 1 + i, n - i) for i in range(5)], MOST_BEYOND // (5 * (n - 10)) + 2
     out = logic.step([start, *early * times])
     assert [type(e) for e in out] == [BookOpened]
     out += logic.step([cut(first, 0, 1)])

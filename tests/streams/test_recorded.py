@@ -3,6 +3,7 @@
 import pytest
 from timed_book import BOTH, NONE, ONE, TIMED, Book, source
 
+from as_recorded import as_recorded
 from simulated_book import controls, same, table
 from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.events import (
@@ -11,7 +12,6 @@ from windvane.streams.events import (
     Event,
     cut,
 )
-from windvane.streams.testing.recorded import as_recorded
 from windvane.streams.topics import CONTROL, LEARNER, MODELS, PROPOSALS
 
 
@@ -50,7 +50,7 @@ def test_who_was_awake_is_waited_for_and_nobody_else() -> None:
     follower.stage.follow(book.decided)
     follower.features(0, 900).first(0, 900)
     assert (follower.rows, follower.waiting) == (0, None)
-    assert follower.stage.waits() == {PROPOSALS.name}
+    assert follower.waits == {PROPOSALS.name}
     assert follower.close(900).rows == 0
     follower.second(0, asleep[0])
     assert follower.rows == next(i for i in range(asleep[0], 900) if book.awake()[i][1])
@@ -64,7 +64,7 @@ def test_a_version_and_a_control_that_were_used_are_waited_for() -> None:
     follower.stage.follow(run.decided)
     follower.features(0, 700).first(0, 700).second(0, 700)
     assert follower.rows == updates[0].effective_from
-    assert follower.stage.waits() == {LEARNER.name, CONTROL.name, MODELS.name}
+    assert follower.waits == {LEARNER.name, CONTROL.name, MODELS.name}
     follower.add(*updates)
     assert follower.rows == 600
     follower.add(*controls())

@@ -2,13 +2,14 @@
 
 from simulated_book import config
 from windvane.streams.round_timer import RoundTimer
+from windvane.streams.stage import OpenRounds
 
 MS = 1_000_000
-TIMER = {"book": config(closing="timed", round_timeout=500 * MS, quorum_lag=100)}
+CONFIG = config(closing="timed", round_timeout=500 * MS, quorum_lag=100)
 
 
 def watch(timer: RoundTimer, start: int, stop: int, now: int) -> bool:
-    return timer.watch({"book": (start, stop)}, TIMER, now)
+    return timer.watch({"book": OpenRounds(start, stop, CONFIG)}, now)
 
 
 def test_a_round_is_late_after_the_timeout_and_due_once_the_proposals_are_read() -> None:
@@ -61,7 +62,7 @@ def test_what_was_answered_while_the_proposals_were_read_closes_nothing_twice() 
 def test_a_book_that_waited_once_is_timed_anew() -> None:
     timer = RoundTimer()
     assert not watch(timer, 0, 1, 0)
-    assert not timer.watch({}, TIMER, 400 * MS)
+    assert not timer.watch({}, 400 * MS)
     assert not watch(timer, 1, 2, 600 * MS)
     assert not watch(timer, 1, 2, 1100 * MS - 1)
     assert watch(timer, 1, 2, 1100 * MS)
@@ -70,12 +71,11 @@ def test_a_book_that_waited_once_is_timed_anew() -> None:
 def test_each_book_has_a_clock_and_an_end_of_its_own() -> None:
     timer = RoundTimer()
     slow = config(closing="timed", round_timeout=900 * MS, quorum_lag=100)
-    configs = {**TIMER, "slow": slow}
-    waiting = {"book": (0, 1), "slow": (0, 1)}
-    assert not timer.watch(waiting, configs, 0)
-    assert timer.watch(waiting, configs, 500 * MS)
+    rounds = {"book": OpenRounds(0, 1, CONFIG), "slow": OpenRounds(0, 1, slow)}
+    assert not timer.watch(rounds, 0)
+    assert timer.watch(rounds, 500 * MS)
     timer.ends_at(10)
-    assert timer.watch(waiting, configs, 900 * MS)
+    assert timer.watch(rounds, 900 * MS)
     timer.ends_at(20)
     assert timer.due(read=19) == {"book": 1}
     assert timer.due(read=20) == {"slow": 1}

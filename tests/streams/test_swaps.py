@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from as_recorded import as_recorded
 from retrained_book import ROWS, FakeTrainer, events, reference, updates
 from simulated_book import Recorded, outputs, same, table
 from swapped_book import (
@@ -39,7 +40,6 @@ from windvane.streams.events import (
     Ticks,
     cut,
 )
-from windvane.streams.testing.recorded import as_recorded
 from windvane.streams.topology import TOPOLOGY
 from windvane.streams.worker import MOST_MODEL_BYTES, Checks, StageWorker
 
@@ -160,12 +160,12 @@ def test_a_roll_back_goes_to_what_was_there_before(first: str) -> None:
     stage = stage_before(AT)
     before = states(stage)
     stage.step(swapped(first))
-    book = stage._states["book"]
-    book.swap(book.controls[1])
+    book = stage._books["book"]
+    assert list(book._apply(book.controls.known[1], AT)) == []
     assert states(stage) != before
-    assert book.roll_back()
+    assert list(book._apply(back, AT)) == []
     assert states(stage) == before
-    assert not book.roll_back()
+    assert len(list(book._apply(again, AT))) == 1
     seen = run([*swapped(first), back, again], 100)
     assert letters(seen) == ["book book has no weights to roll back to: nothing is changed"]
     assert decisions(seen).controls[AT : AT + 3].tolist() == [1, 2, 3]
@@ -197,7 +197,7 @@ def stage_before(row: int) -> EnsembleStage:
 
 def states(stage: EnsembleStage) -> dict[str, bytes]:
     """What was learned; of the weights before the last swap only whether there are any."""
-    state = stage._states["book"].ensemble.state()
+    state = stage._books["book"].ensemble.state()
     use = state.pop("learner.predictor.use")
     kept = {n: v.tobytes() for n, v in state.items() if ".before." not in n}
     return {**kept, "use": use[:1].tobytes()}
@@ -222,9 +222,9 @@ def test_a_row_that_was_decided_after_a_swap_is_not_computed_again_without_its_m
     assert max(e.last for e in found if isinstance(e, Decisions)) == AT - 1
     found += stage.step([model])
     same(table(e for e in found if isinstance(e, Decisions)), table([decisions(seen)]))
-    assert stage._states["book"].models == {}  # used up
+    assert stage._books["book"].controls.staged == {}  # used up
     stage.step([model])
-    assert stage._states["book"].models == {}
+    assert stage._books["book"].controls.staged == {}
 
 
 def test_a_worker_refuses_what_is_not_signed_or_too_large() -> None:

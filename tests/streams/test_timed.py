@@ -141,7 +141,7 @@ def test_a_snapshot_holds_who_sleeps_and_the_targets_that_stand(before: int) -> 
     begun = Book()
     for act in SLEEP_AND_WAKE[:before]:
         act(begun)
-    done, there = begun.rows, begun.stage.waiting().get("book", (0, 0))[1]
+    done, there = begun.rows, (begun.waiting or (0, 0))[1]
     again = Book(snapshot=begun.stage.snapshot())
     if done < there:  # what is not used yet is read again
         again.features(done, there)
@@ -167,13 +167,13 @@ def test_versions_and_controls_apply_when_they_are_there_and_nothing_waits_for_t
 
 def test_what_is_waited_for_is_not_paused_and_never_the_learner() -> None:
     book = Book()
-    assert book.stage.waits() == {FEATURES.name}
+    assert book.waits == {FEATURES.name}
     book.features(0, 50)
-    assert book.stage.waits() == {PROPOSALS.name, FEATURES.name}  # more features would close the round
+    assert book.waits == {PROPOSALS.name, FEATURES.name}  # more features would close the round
     book.features(50, 101)
-    assert book.stage.waits() == {PROPOSALS.name}
+    assert book.waits == {PROPOSALS.name}
     book.first(0, 101).second(0, 101)
-    assert book.stage.waits() == {FEATURES.name}
+    assert book.waits == {FEATURES.name}
 
 
 def test_a_closed_timed_book_states_its_last_day_once_its_rounds_are_closed() -> None:
@@ -181,4 +181,4 @@ def test_a_closed_timed_book_states_its_last_day_once_its_rounds_are_closed() ->
     assert not any(isinstance(e, Statements) and e.seq[-1] == 699 for e in book.out)
     book.close(700)
     assert any(isinstance(e, Statements) and e.seq[-1] == 699 for e in book.out)
-    assert book.stage.waiting() == {}
+    assert book.stage.open_rounds() == {}

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from as_recorded import as_recorded
 from simulated_book import config, controls, opening, ordered, same, spoil, table, ticks
 from windvane.agents.factory import AGENTS
 from windvane.metamodel.base.rows import REPEATED, WARMUP
@@ -28,7 +29,6 @@ from windvane.streams.proposals_stage import proposals_of
 from windvane.streams.records import fill_lines, order_lines
 from windvane.streams.stage import Stage
 from windvane.streams.testing.faults import Faults, FaultyRunner
-from windvane.streams.testing.recorded import as_recorded
 from windvane.streams.topics import (
     CONTROL,
     DEAD_LETTERS,

@@ -91,7 +91,7 @@ class Scheduler:
         for topic, _, raw in worker.step():
             self.log.append(topic.name, raw)
         worker.ahead()
-        place.most = max(place.most, len(worker._held.get(FEATURES.name, ())))
+        place.most = max(place.most, len(worker._unused.get(FEATURES.name, ())))
 
 
 def small(rows: Ticks, each: int) -> Iterator[bytes]:

@@ -133,7 +133,7 @@ class TestUncleanStop:
         topic = worker.stage.emits[0]
         last = from_json(release.records[topic.name][-1].raw)
         assert isinstance(last, Batch)
-        done = worker.logic.reached(last.book)
+        done = worker.logic.progress(last.book).next_seq
         for row in (done - 1, done):
             one = msgspec.structs.replace(cut(last, 0, 1), seq=np.array([row]))
             with pytest.raises(StateError) if row == done else nullcontext():

@@ -6,17 +6,15 @@ import numpy as np
 
 from windvane.metamodel.base.config import Costs, TradingConfig
 from windvane.metamodel.base.limits import RiskLimits
-from windvane.metamodel.base.rows import BAD, GAP, HEARTBEAT, LEVEL, WARMUP
-from windvane.metamodel.trading.control import CUT, FLATTEN, HALT, RESUME
 from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
-from windvane.metamodel.trading.risk import ACTIVE, GATES, HALTED, REDUCE_ONLY
-
-__all__ = ["ACTIVE", "BAD", "CUT", "DAY", "FLATTEN", "GAP", "HALT", "HALTED", "HEARTBEAT", "LEVEL", "MIDNIGHT",
-           "REDUCE_ONLY", "RESUME", "SECOND", "WARMUP", "Trace", "ensemble", "names", "ready"]  # fmt: skip
+from windvane.metamodel.trading.risk import GATES
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
 MIDNIGHT = 11_600 * DAY
+ACTIVE, REDUCE_ONLY, HALTED = 0, 1, 2
+HALT, CUT, RESUME, FLATTEN = 1, 2, 3, 4
+HEARTBEAT, BAD, GAP, WARMUP, LEVEL = 1, 2, 4, 8, 32
 
 
 def names(bits: int) -> set[str]:

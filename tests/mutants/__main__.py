@@ -48,7 +48,9 @@ def pytest(tree: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]
         **os.environ,
         "NUMBA_DISABLE_JIT": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(tree / "src"), os.environ.get("PYTHONPATH")])),
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, [str(tree / "src"), str(tree / "tests"), os.environ.get("PYTHONPATH")])
+        ),
         "WINDVANE_CACHE": str(tree / "kernels"),
     }
     command = [
@@ -59,9 +61,10 @@ def pytest(tree: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]
         "-q",
         "-p",
         "no:cacheprovider",
-        "--hypothesis-seed=0",
-        *tests,
+        "-p",
+        "mutants.python_kernels",
     ]
+    command += ["--hypothesis-seed=0", *tests]
     return subprocess.run(
         command, cwd=tree, env=environment, capture_output=True, text=True, check=False, timeout=LONGEST
     )

@@ -36,3 +36,14 @@ class TestState:
     def test_every_reason_keeps_its_number(self) -> None:
         assert (risk.BY_LIMIT, risk.BY_PERSON) == (1, 2)
         assert (risk.RESTRICTED_BY_PERSON, risk.RESTRICTED_BY_LEVEL) == (1, 2)
+
+
+class TestGates:
+    """Bits of verdicts stand in decisions, and every journal is read with them."""
+
+    def test_every_bit_keeps_its_gate(self) -> None:
+        assert [(gate.name.lower(), int(gate)) for gate in risk.Gate] == [
+            (name, 1 << k) for k, name in enumerate(risk.GATES)
+        ]
+        assert risk.GATES[:3] == ("state", "data", "spread")
+        assert risk.GATES[-2:] == ("in_flight", "no_agents")

@@ -278,6 +278,6 @@ def test_a_learner_that_says_to_use_a_predictor_that_is_not_there_is_refused(use
 
 
 def test_the_self_check_passes_where_torch_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("selfcheck", "training.trainer"):
+    for module in ("dev.selfcheck", "training.trainer"):
         monkeypatch.setattr(f"windvane.infra.{module}.has_torch", lambda: False)
     a_session_trains_saves_and_is_evaluated()

@@ -36,11 +36,8 @@ class TestPlanOf:
         assert isinstance(plan_of("features", SETTINGS, 4, tmp_path).store, FolderStore)
         assert isinstance(plan_of("features", SETTINGS, 4, None).store, TopicStore)
 
-    @pytest.mark.parametrize("word", ["", "feature", "features:vol_trend", "ensemble:"])
+    @pytest.mark.parametrize("word", ["", "feature", "features:vol_trend"])
     def test_what_is_no_stage_is_refused_with_those_that_are(self, word: str) -> None:
-        if word == "ensemble:":  # an empty rest names no agents, and the ensemble takes none
-            assert plan_of(word, SETTINGS, 4, None).name == "ensemble"
-            return
         with pytest.raises(ConfigError, match="give features, proposals, feedback, ensemble, the agents as"):
             plan_of(word, SETTINGS, 4, None)
 

@@ -126,7 +126,7 @@ class EnsembleBook(Book):
         self.versions.updates[update.version] = update
         return letters
 
-    def advance(self, last: int | None) -> Sequence[Event]:
+    def advance(self, last_seq: int | None) -> Sequence[Event]:
         """Rounds for all rows that are there, up to one that must wait for a learner version or a recorded choice."""
         out: list[Event] = []
         while True:

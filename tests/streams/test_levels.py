@@ -60,7 +60,7 @@ class Run:
         self.fills = [e for e in self.seen if isinstance(e, Fills)]
         self.letters = [e for e in self.seen if isinstance(e, DeadLetter)]
 
-    def controls_and_swaps(self, start: int = 0, stop: int = ROWS) -> dict[int, float]:
+    def ordered(self, start: int = 0, stop: int = ROWS) -> dict[int, float]:
         """Quantities by row."""
         whole = {s: q for o in self.orders for s, q in zip(o.seq.tolist(), o.qty.tolist(), strict=True)}
         return {s: q for s, q in whole.items() if start <= s < stop}

@@ -13,6 +13,7 @@ import numpy as np
 from windvane.metamodel.base.upgrading import Saved
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning import swapping
+from windvane.metamodel.trading.columns import Inputs
 from windvane.metamodel.trading.control import CONTROLS
 from windvane.metamodel.trading.ensemble import Ensemble, Round
 from windvane.streams import ensemble_results as results
@@ -175,19 +176,21 @@ class EnsembleBook(Book):
             out += self._apply(control, rows.first)
         before = self.ensemble.away
         result = self.ensemble.step(
-            rows.seq,
-            rows.ts,
-            rows.flags,
-            rows.x,
-            rows.mid,
-            step.target,
-            step.confidence,
-            bid=rows.bid,
-            ask=rows.ask,
-            size=rows.size,
-            regime=rows.regime,
-            control=codes,
-            awake=step.awake,
+            Inputs.of(
+                rows.seq,
+                rows.ts,
+                rows.flags,
+                rows.x,
+                rows.mid,
+                step.target,
+                step.confidence,
+                bid=rows.bid,
+                ask=rows.ask,
+                size=rows.size,
+                regime=rows.regime,
+                control=codes,
+                awake=step.awake,
+            )
         )
         if result.outputs.away.any():
             out += results.strays(self.opened, rows, before, result.outputs.away)
@@ -214,12 +217,12 @@ class EnsembleBook(Book):
             weights=out.weights,
             members=out.members,
             member_targets=out.member_targets,
-            wanted=out.value[0],
-            target=out.value[1],
+            wanted=out.wanted,
+            target=out.target,
             verdicts=out.verdict,
             state=out.state,
-            position=out.value[2],
-            equity=out.value[3],
+            position=out.position,
+            equity=out.equity,
             equities=out.equities,
             learner=np.full(n, self.versions.used, np.int64),
             controls=np.full(n, self.controls.applied, np.int64),
@@ -276,4 +279,26 @@ def upcast_v1_v2(saved: Saved, fresh: Saved) -> Saved:
     log = ControlLog()
     for control in saved["controls"]:
         log.hear(msgspec.convert(control, Control))
-    return saved | {name: fresh[name] for name in ("clock.away", "lacking")} | log.save()
+    return saved | {"clock.away": np.zeros(2, np.int64), "lacking": fresh["lacking"]} | log.save()
+
+
+_CLOCK_V2 = {
+    "n": ("day", "day_rows", "seq", "ts", "good_rows", "good_ts", "streak", "warm_rows"),
+    "f": ("mid", "spacing", "wanted", "target"),
+    "away": ("level", "rows_away"),
+}
+
+
+def upcast_v2_v3(saved: Saved, fresh: Saved) -> Saved:
+    """0.3.0 stores every number of the clock under its own name, and renamed three arrays."""
+    clock = {
+        f"clock.{field}": saved[f"clock.{array}"][place : place + 1].copy()
+        for array, fields in _CLOCK_V2.items()
+        for place, field in enumerate(fields)
+    }
+    renamed = {
+        "aims": saved["clock.wanted"],
+        "standing.restricted": saved["standing.cut"],
+        "account.exposed": saved["account.exposure"],
+    }
+    return saved | clock | renamed

@@ -5,56 +5,44 @@ from collections.abc import Iterator
 import numpy as np
 
 from windvane.agents.base import Ints
+from windvane.metamodel.trading.columns import STATEMENT
 from windvane.metamodel.trading.ensemble import Round
 from windvane.streams.events import BookOpened, DeadLetter, Features, Fills, Orders, Statements
 
-_COLUMNS = ("pnl", "position", "turnover", "fees", "orders", "exposure", "rows", "drawdown", "halts")
 _RESUMED_BY = {"timed": "a person resumes", "lockstep": "a person resumes, or as on_halt says"}
 
 
 def orders(opened: BookOpened, rows: Features, result: Round) -> Orders:
     """The orders of these rows; there must be one."""
-    out, n = result.outputs, result.orders
-    at = out.order_row[:n]
+    orders = result.outputs.order[: result.orders]
+    at = orders["row"]
     return Orders(
         book=opened.book,
         seq=rows.seq[at],
         ts=rows.ts[at],
-        qty=out.order[:n, 0].copy(),
+        qty=orders["qty"].copy(),
         price=rows.mid[at],
-        reduce_only=out.order_kind[:n, 0].copy(),
+        reduce_only=orders["reduce_only"].copy(),
         valid_until=rows.ts[at] + opened.config.stale_after,
-        target_after=out.order[:n, 1].copy(),
-        reason=out.order_kind[:n, 1].copy(),
+        target_after=orders["target_after"].copy(),
+        reason=orders["reason"].copy(),
     )
 
 
 def fills(opened: BookOpened, rows: Features, result: Round) -> Fills:
     """The fills of these rows; there must be one."""
-    out, n = result.outputs, result.fills
-    at = out.fill_row[:n]
-    return Fills(
-        book=opened.book,
-        seq=rows.seq[at],
-        order_seq=out.fill_seq[:n].copy(),
-        ts=rows.ts[at],
-        qty=out.fill[:n, 0].copy(),
-        price=out.fill[:n, 1].copy(),
-        fee=out.fill[:n, 2].copy(),
-    )
+    fills = result.outputs.fill[: result.fills]
+    at = fills["row"]
+    columns = {name: fills[name].copy() for name in ("order_seq", "qty", "price", "fee")}
+    return Fills(book=opened.book, seq=rows.seq[at], ts=rows.ts[at], **columns)
 
 
 def statements(opened: BookOpened, accounts: tuple[str, ...], result: Round) -> Statements:
     """The statements of the days that ended in these rows; there must be one."""
     out, n = result.outputs, result.statements
-    return Statements(
-        book=opened.book,
-        seq=out.statement_at[:n, 0].copy(),
-        ts=out.statement_at[:n, 1].copy(),
-        day=out.statement_at[:n, 2].copy(),
-        accounts=accounts,
-        **{name: out.statement[:n, i].copy() for i, name in enumerate(_COLUMNS)},
-    )
+    days = {name: out.day[name][:n].copy() for name in ("seq", "ts", "day")}
+    columns = {name: out.statement[name][:n].copy() for name in STATEMENT}
+    return Statements(book=opened.book, accounts=accounts, **days, **columns)
 
 
 def strays(opened: BookOpened, rows: Features, before: bool, away: Ints) -> Iterator[DeadLetter]:

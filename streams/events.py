@@ -14,6 +14,7 @@ from msgspec import Meta
 from windvane.agents.base import Floats, Ints
 from windvane.metamodel.base.config import TradingConfig
 from windvane.metamodel.base.rows import BAD, BENCHED, GAP, HEARTBEAT, LEVEL, REPEATED, STRAY, WARMUP
+from windvane.metamodel.trading.columns import STATEMENT
 
 __all__ = ["BAD", "BENCHED", "GAP", "HEARTBEAT", "LEVEL", "REPEATED", "STRAY", "WARMUP"]
 
@@ -206,9 +207,7 @@ class Fills(Batch, frozen=True, kw_only=True):
 class Statements(Batch, frozen=True, kw_only=True):
     """Where every account stood at the end of a UTC day, or of the book; sums since the book was opened."""
 
-    matrices: ClassVar[dict[str, str]] = dict.fromkeys(
-        ("pnl", "position", "turnover", "fees", "orders", "exposure", "rows", "drawdown", "halts"), "accounts"
-    )
+    matrices: ClassVar[dict[str, str]] = dict.fromkeys(STATEMENT, "accounts")
 
     ts: Annotated[Ints, column("of the last row of the day")]
     day: Annotated[Ints, column("days since 1970-01-01")]

@@ -11,9 +11,10 @@ from windvane.agents.base import Floats, Ints
 from windvane.infra.files.errors import DeadLetters, InputError
 from windvane.infra.files.formats import Format
 from windvane.infra.files.tables import Table
-from windvane.infra.files.timestamps import AFTER, BEFORE, FINE, NOT_A_TIME, SECOND, parse_times
+from windvane.infra.files.timestamps import AFTER, BEFORE, FINE, NOT_A_TIME, parse_times
 from windvane.infra.files.values import bought, identities, labels, numbers
-from windvane.metamodel.data.cleaning import MOST
+from windvane.metamodel.base.config import SECOND
+from windvane.metamodel.base.rows import MOST_SIZE
 
 _PRICES = (
     "open",
@@ -68,7 +69,7 @@ class Checks:
             if role in values:
                 sound = (values[role] >= 0) & (values[role] < np.inf)
                 self.refuse(~sound, f"{role} is negative or not a number")
-                self.refuse(values[role] > MOST, f"{role} is above 1e18, more than any market has")
+                self.refuse(values[role] > MOST_SIZE, f"{role} is above 1e18, more than any market has")
         self.sides(values)
         return values
 

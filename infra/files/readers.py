@@ -14,7 +14,8 @@ from windvane.infra.files.checks import Checks
 from windvane.infra.files.errors import DeadLetters, InputError
 from windvane.infra.files.formats import Kind, recognise
 from windvane.infra.files.tables import read_table
-from windvane.infra.files.timestamps import SECOND, common_step, parse_moment
+from windvane.infra.files.timestamps import common_step, parse_moment
+from windvane.metamodel.base.config import SECOND
 from windvane.metamodel.data.columns import OPTIONAL_FLOATS, Columns
 from windvane.metamodel.data.sampler import format_interval
 

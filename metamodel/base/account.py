@@ -15,7 +15,12 @@ from windvane.agents.kernel import inlined
 from windvane.metamodel.base.config import Costs
 
 REASONS: tuple[str, ...] = ("rebalance", "reduce", "close", "flatten")
-"""Why an order was sent."""
+"""Why an order was sent: to follow the target, to a smaller position, or to none; or to close after a halt."""
+
+REBALANCE, REDUCE, CLOSE, FLATTEN = range(len(REASONS))
+
+MOST_LOTS = 4e18
+"""No position is larger: the sum of two such numbers still is an int64."""
 
 
 class Terms(NamedTuple):
@@ -57,7 +62,7 @@ class Accounts(NamedTuple):
     fees: Floats  # (K,) currency
     turnover: Floats  # (K,) sum of |qty x price| / capital
     fills: Floats  # (K,)
-    exposure: Floats  # (K,) sum of |position| over warm good rows
+    exposed: Floats  # (K,) sum of |position| over good rows after the warm-up, units of capital
     high: Floats  # (K,) highest pnl
     drawdown: Floats  # (K,) largest fall of pnl / capital
 
@@ -98,7 +103,7 @@ def settle(
     a.pending[k, at] = 0
     a.flying[k] -= due
     if terms.participation > 0.0:
-        most = int(min(terms.participation * max(size, 0.0) * terms.per_unit, 4e18))
+        most = int(min(terms.participation * max(size, 0.0) * terms.per_unit, MOST_LOTS))
         due = min(max(due, -most), most)
         if due == 0:
             return 0, 0.0, 0.0

@@ -1,28 +1,32 @@
-"""What changes whether an account may trade: a person's orders, a new day, and the end of a limit's halt."""
+"""What changes whether an account may trade: a person's control, a new day, and the end of a limit's halt."""
 
 from windvane.agents.kernel import inlined, kernel
-from windvane.metamodel.base import account
+from windvane.metamodel.base.account import Accounts, Terms
 from windvane.metamodel.trading import risk
+from windvane.metamodel.trading.risk import Standing
 
 CONTROLS: tuple[str, ...] = ("halt", "reduce-only", "resume", "flatten", "roll-back", "swap")
-"""What a person may order; the kernel reads the place in this list, from 1.
+"""The actions of a control. A kernel reads the action's place in this tuple, from 1; 0 is no control.
 
-The last two are of what was learned, not of money or risk: back to before the last swap, and on with other weights."""
+The last two concern what was learned, not money or risk: they go back to what was known before the last swap, and go on
+with other weights. The stage carries them out before the kernel runs, which ignores them.
+"""
 
-HALT, CUT, RESUME, FLATTEN = range(1, 5)
+HALT, RESTRICT, RESUME, FLATTEN = range(1, 5)
+"""The codes of the actions that the kernel carries out."""
 
 STATES: tuple[str, ...] = ("active", "reduce-only", "halted")
 """What an account may do, in words, by the number that `risk` and the column state of decisions have for it."""
 
 
 @kernel
-def order(st: risk.Standing, a: account.Accounts, terms: account.Terms, code: int) -> None:
-    """What a person ordered holds for every account, so that the comparison stays fair."""
+def apply(st: Standing, a: Accounts, terms: Terms, code: int) -> None:
+    """Carry out a person's control for every account, so that the comparison with the baselines stays fair."""
     for k in range(a.lots.shape[0]):
-        if code == CUT:
-            cut(st, k, risk.CUT_BY_PERSON)
+        if code == RESTRICT:
+            restrict(st, k, risk.RESTRICTED_BY_PERSON)
         elif code == RESUME:
-            st.cut[k] = 0
+            st.restricted[k] = 0
             if st.state[k] != risk.ACTIVE:
                 resume(st, k, a.equity[k] - terms.capital)
         elif code in (HALT, FLATTEN):
@@ -32,35 +36,37 @@ def order(st: risk.Standing, a: account.Accounts, terms: account.Terms, code: in
 
 
 @inlined
-def cut(st: risk.Standing, k: int, why: int) -> None:
-    """Let account k only reduce; what a person said is not replaced by what may lift by itself."""
-    if why == risk.CUT_BY_PERSON or st.cut[k] == 0:
-        st.cut[k] = why
+def restrict(st: Standing, k: int, why: int) -> None:
+    """Let account k only reduce; a restriction by level, which may lift by itself, never replaces a person's."""
+    if why == risk.RESTRICTED_BY_PERSON or st.restricted[k] == 0:
+        st.restricted[k] = why
     if st.state[k] != risk.HALTED:
         st.state[k] = risk.REDUCE_ONLY
 
 
 @inlined
-def uncut(st: risk.Standing, k: int) -> None:
-    """Lift what a level of price has cut."""
-    if st.cut[k] == risk.CUT_BY_LEVEL:
-        st.cut[k] = 0
+def release(st: Standing, k: int) -> None:
+    """Lift the restriction of account k where a level of price was its reason."""
+    if st.restricted[k] == risk.RESTRICTED_BY_LEVEL:
+        st.restricted[k] = 0
         if st.state[k] == risk.REDUCE_ONLY:
             st.state[k] = risk.ACTIVE
 
 
 @kernel
-def resume(st: risk.Standing, k: int, pnl: float) -> None:
-    st.state[k] = risk.REDUCE_ONLY if st.cut[k] else risk.ACTIVE
+def resume(st: Standing, k: int, pnl: float) -> None:
+    """End the halt of account k; its losses count from its pnl now (currency), and a restriction stays."""
+    st.state[k] = risk.REDUCE_ONLY if st.restricted[k] else risk.ACTIVE
     st.halted_by[k], st.flatten[k] = 0, 0
     st.peak[k] = pnl
     st.day_start[k] = pnl
 
 
 @kernel
-def new_day(st: risk.Standing, a: account.Accounts, terms: account.Terms, next_day: bool) -> None:
+def new_day(st: Standing, a: Accounts, terms: Terms, resumes: bool) -> None:
+    """Begin a UTC day: turnover and daily loss count from 0, and where halts by a limit end with the day, they do."""
     for k in range(a.lots.shape[0]):
         st.day_turnover[k] = 0.0
         st.day_start[k] = a.equity[k] - terms.capital
-        if next_day and st.halted_by[k] == risk.BY_LIMIT:
+        if resumes and st.halted_by[k] == risk.BY_LIMIT:
             resume(st, k, st.day_start[k])

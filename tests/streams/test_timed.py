@@ -8,7 +8,8 @@ from timed_book import BOTH, FIRST, LOCKSTEP, NAMES, NONE, ONE, ROWS, Book, sour
 
 from simulated_book import config, controls, opening, same, table
 from windvane.metamodel.base.config import WeighingConfig
-from windvane.metamodel.trading.risk import GATES
+from windvane.metamodel.base.rows import REPEATED, WARMUP
+from windvane.metamodel.trading.risk import Gate
 from windvane.streams.events import (
     BookClosed,
     Control,
@@ -104,10 +105,10 @@ class TestTimedBook:
     def test_with_nobody_awake_the_position_is_held_and_the_verdict_says_so(self) -> None:
         book = Book().features(0, 900).first(0, 850).second(0, 850).close(900)
         rows = book.decided
-        bit = 1 << GATES.index("no_agents")
-        good = rows.flags & 7 == 0
+        bit = Gate.NO_AGENTS
+        good = rows.flags & REPEATED == 0
         nobody = np.arange(900) >= 850
-        assert ((rows.verdicts & bit != 0) == (good & nobody & (rows.flags & 8 == 0))).all()
+        assert ((rows.verdicts & bit != 0) == (good & nobody & (rows.flags & WARMUP == 0))).all()
         assert (rows.weights[nobody] == 0.0).all()
         orders = [
             (seq, reduces)

@@ -10,6 +10,7 @@ import pytest
 from as_recorded import as_recorded
 from simulated_book import config, controls, controls_and_swaps, opening, same, spoil, table, ticks
 from windvane.agents.factory import AGENTS
+from windvane.metamodel.base.rows import REPEATED, WARMUP
 from windvane.streams.codec import cuts, from_json, to_json
 from windvane.streams.events import (
     BookClosed,
@@ -125,13 +126,13 @@ def check_positions(rows: Decisions, fills: list[bytes]) -> None:
     qty = np.zeros(ROWS)
     for fill in map(msgspec.json.decode, fills):
         qty[fill["seq"]] += fill["qty"] if fill["side"] == "buy" else -fill["qty"]
-    mid, last = np.empty(ROWS), float(rows.mid[int(np.argmax(rows.flags & 7 == 0))])
+    mid, last = np.empty(ROWS), float(rows.mid[int(np.argmax(rows.flags & REPEATED == 0))])
     for t in range(ROWS):
-        if rows.flags[t] & 7 == 0 and 0.5 <= rows.mid[t] / last <= 2.0:
+        if rows.flags[t] & REPEATED == 0 and 0.5 <= rows.mid[t] / last <= 2.0:
             last = float(rows.mid[t])
         mid[t] = last
     held = np.cumsum(qty) * mid / config().capital
-    warm = rows.flags & 8 == 0
+    warm = rows.flags & WARMUP == 0
     np.testing.assert_allclose(rows.position[warm], held[warm], atol=1e-9)
 
 

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from simulated_book import config, opening, plain_run, ticks
-from windvane.streams.checks import Checks
+from windvane.metamodel.base.rows import BAD
 from windvane.streams.codec import WireError, from_json, to_json
 from windvane.streams.events import BookClosed, DeadLetter, Event, Features, LearnerUpdate
 from windvane.streams.stage import Stage
 from windvane.streams.topics import FEATURES, LEARNER, TICKS, Topic
 from windvane.streams.topology import TOPOLOGY
-from windvane.streams.worker import StageWorker
+from windvane.streams.worker import Checks, StageWorker
 
 
 def named(name: str) -> Stage:
@@ -74,7 +74,7 @@ class TestStageWorker:
         bare = msgspec.structs.replace(rows, bid=None, ask=None, bid_size=None, ask_size=None)
         seen = plain_run([opening(config()), bare], wire=True)
         flags = np.concatenate([e.flags for _, e in seen if isinstance(e, Features)])
-        assert np.flatnonzero(flags & 2).tolist() == [700]
+        assert np.flatnonzero(flags & BAD).tolist() == [700]
 
     def test_numbers_that_64_bits_do_not_hold_are_not_read(self) -> None:
         for field in ("version", "trained_at", "effective_from", "samples"):

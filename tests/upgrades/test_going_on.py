@@ -77,8 +77,10 @@ def assert_as_the_release(release: Release, log: Log) -> None:
 
 
 class TestCleanStop:
-    def test_the_orders_are_those_that_the_release_gave(self, release: Release) -> None:
-        """States, topics and versions of 0.1.0: nothing is lost, doubled or different."""
+    @pytest.mark.parametrize("version", ["v0_1_0", "v0_2_0"])
+    def test_the_orders_are_those_that_the_release_gave(self, version: str) -> None:
+        """From its states and topics nothing is lost, doubled or different."""
+        release = of_pipeline(version)
         log = gone_on(release).log
         assert_as_the_release(release, log)
         assert len(release.wanted["orders"]) > 100

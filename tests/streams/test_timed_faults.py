@@ -25,7 +25,6 @@ from windvane.streams.events import (
     cut,
     join,
 )
-from windvane.streams.proposals_stage import proposals_of
 from windvane.streams.records import fill_lines, order_lines
 from windvane.streams.stage import Stage
 from windvane.streams.testing.faults import Faults, FaultyRunner
@@ -58,10 +57,7 @@ def topology() -> list[Stage]:
     for stage in TOPOLOGY:
         if stage.name == "proposals":
             halves = zip("ab", HALVES, strict=True)
-            stages += [
-                stage._replace(name=f"proposals-{half}", build=proposals_of(agents))
-                for half, agents in halves
-            ]
+            stages += [stage.run_by(agents)._replace(name=f"proposals-{half}") for half, agents in halves]
         else:
             stages.append(stage)
     return stages

@@ -18,7 +18,6 @@ from windvane.streams.events import (
     Ticks,
     cut,
 )
-from windvane.streams.proposals_stage import proposals_of
 from windvane.streams.records import order_lines, seq_of_line
 from windvane.streams.stage import Stage, StateError
 from windvane.streams.testing.faults import Log
@@ -48,7 +47,7 @@ def named(name: str) -> Stage:
 def split() -> list[Stage]:
     """The topology with two workers of agents; the second is the slow one."""
     proposals = named("proposals")
-    workers = [proposals._replace(build=proposals_of(agents)) for agents in SPLIT]
+    workers = [proposals.run_by(agents) for agents in SPLIT]
     return [named("features"), *workers, named("feedback"), named("ensemble")]
 
 

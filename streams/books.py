@@ -58,10 +58,10 @@ class Book(ABC):
         """Keep an event for the next `advance`; returns dead letters where it cannot be used."""
 
     @abstractmethod
-    def advance(self, last: int | None) -> Sequence[Event]:
+    def advance(self, last_seq: int | None) -> Sequence[Event]:
         """Work off all rows that can be. Called in every step that brought the book an event.
 
-        last: seq of the book's last row, None while that is not known.
+        last_seq: of the book's last row, None while that is not known.
         """
 
     @property

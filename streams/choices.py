@@ -32,12 +32,12 @@ class Recorded:
     """The choices of a book's rows that are computed again. next_seq: the first row that they may be asked for."""
 
     def __init__(self, next_seq: int = 0) -> None:
-        self.last = -1  # seq of the last row whose choices are known
+        self.empty = True  # so the usual row, of which nothing is recorded, need not ask
         self._rows: Source[_Choices] = Source(next_seq)
 
     def add(self, decisions: Decisions) -> None:
         """Keep the choices of published rows; those that were seen before are dropped."""
-        self.last = max(self.last, decisions.last)
+        self.empty = False
         self._rows.add(
             _Choices(
                 book=decisions.book,
@@ -57,6 +57,7 @@ class Recorded:
         if rows.next_seq < seq:
             rows.drop(seq)
         if rows.covers <= seq:
+            self.empty = rows.beyond == 0
             return None
         head = rows.head
         same = (head.learner == head.learner[0]) & (head.controls == head.controls[0])

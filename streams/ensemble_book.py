@@ -127,7 +127,7 @@ class EnsembleBook(Book):
         self.versions.updates[update.version] = update
         return letters
 
-    def advance(self, last: int | None) -> Sequence[Event]:
+    def advance(self, last_seq: int | None) -> Sequence[Event]:
         """Rounds for all rows that are there, up to one that must wait for a learner version or a recorded choice."""
         out: list[Event] = []
         while True:
@@ -136,7 +136,7 @@ class EnsembleBook(Book):
             start, stop = self.joint.ready()
             if stop <= start:
                 break
-            choice = self.recorded.at(start) if start <= self.recorded.last else None
+            choice = None if self.recorded.empty else self.recorded.at(start)
             if self.versions.updates:
                 self._use_versions(start, choice)
             stop = self._limit(start, stop, choice)
@@ -151,9 +151,8 @@ class EnsembleBook(Book):
     def _limit(self, start: int, stop: int, choice: Choice | None) -> int:
         """Seq below which the step that begins at `start` must end, `start` itself where the row must wait."""
         if self.timed is None:
-            stop = min(
-                stop, start + self.schedule.left
-            )  # so `versions.due` is known before the row that it names
+            # A step ends with the row that trains a version, so that its row is in `due` before it is reached.
+            stop = min(stop, start + self.schedule.left)
         if self.versions.due or self.versions.updates or choice is not None:
             stop = min(stop, self.versions.limit(start, stop, choice))
         if self.controls.known or choice is not None:
@@ -269,7 +268,7 @@ class EnsembleBook(Book):
     def waits_for(self) -> tuple[str, ...]:
         """Topics of the next row's sources; where those are complete, of the version or control that it needs."""
         row = self.joint.next_seq
-        choice = self.recorded.at(row) if row <= self.recorded.last else None
+        choice = None if self.recorded.empty else self.recorded.at(row)
         chosen = "" if choice is None else self.controls.lacks(choice)
         lacks = self.joint.lacks() or (LEARNER.name, CONTROL.name, MODELS.name)
         return (chosen, *lacks) if chosen else lacks

@@ -75,18 +75,18 @@ class FeaturesBook(Book):
         self.ticks.add(event)
         return ()
 
-    def advance(self, last: int | None) -> Sequence[Event]:
+    def advance(self, last_seq: int | None) -> Sequence[Event]:
         """Features of all rows that are there; rows that will not come any more are filled in."""
         out: list[Event] = []
         while True:
             for rows in self.ticks.pop_all():
                 out += self._features(rows)
-            missing = self._missing(last)
+            missing = self._missing(last_seq)
             if missing is None:
                 return out
             self.ticks.add(missing)
 
-    def _missing(self, last: int | None) -> Ticks | None:
+    def _missing(self, last_seq: int | None) -> Ticks | None:
         """Rows in place of those that are given up next, None where none are.
 
         A hole is given up once too many rows lie beyond it, or once the end of the book is known.
@@ -94,11 +94,11 @@ class FeaturesBook(Book):
         ticks = self.ticks
         start = ticks.covers
         if ticks.beyond:
-            if ticks.beyond <= MOST_BEYOND and last is None:
+            if ticks.beyond <= MOST_BEYOND and last_seq is None:
                 return None
             after = ticks.first_beyond
             return _gap(after, start, min(after.first, start + MOST_BEYOND))
-        if last is None or start > last:
+        if last_seq is None or start > last_seq:
             return None
         row = Ticks(
             book=self.name,
@@ -107,7 +107,7 @@ class FeaturesBook(Book):
             flags=np.zeros(1, np.int64),
             price=np.ones(1),
         )
-        return _gap(row, start, min(last + 1, start + MOST_BEYOND))
+        return _gap(row, start, min(last_seq + 1, start + MOST_BEYOND))
 
     def _features(self, ticks: Ticks) -> list[Event]:
         """Features of rows, and a letter for each that is refused.

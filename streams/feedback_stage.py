@@ -84,7 +84,7 @@ class FeedbackBook(Book):
         """The topics of the next row's sources."""
         return self.joint.lacks()
 
-    def advance(self, last: int | None) -> Sequence[Event]:
+    def advance(self, last_seq: int | None) -> Sequence[Event]:
         """Score all rows that are there, unless too many versions wait for their training."""
         out: list[Event] = []
         if self.retraining is not None:

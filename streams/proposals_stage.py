@@ -54,7 +54,7 @@ class ProposalsBook(Book):
             self.features.add(event)
         return ()
 
-    def advance(self, last: int | None) -> Sequence[Event]:
+    def advance(self, last_seq: int | None) -> Sequence[Event]:
         """Proposals for all rows that are there."""
         return [self._propose(rows) for rows in self.features.pop_all()]
 

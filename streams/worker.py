@@ -15,18 +15,16 @@ from typing import NamedTuple
 
 from windvane.agents.kernel import this_program
 from windvane.agents.program import Program
-from windvane.metamodel.base.rows import LEAST_PRICE, MOST_PRICE, REPEATED
 from windvane.streams import stored
-from windvane.streams.books import FARTHEST_ROWS
+from windvane.streams.checks import LONGEST_NAME, Checks, Gatekeeper, decoded
 from windvane.streams.coalesce import coalesced
-from windvane.streams.codec import WireError, cuts, from_json, to_json
+from windvane.streams.codec import WireError, cuts, to_json
 from windvane.streams.events import (
     Batch,
     BookClosed,
     Control,
     DeadLetter,
     Event,
-    Features,
     Fills,
     Model,
     Orders,
@@ -35,16 +33,11 @@ from windvane.streams.events import (
 )
 from windvane.streams.published import Published, published
 from windvane.streams.stage import OpenRounds, Stage, StateError, Timed, Waiting
-from windvane.streams.topics import DEAD_LETTERS, FEATURES, MODELS, Topic
+from windvane.streams.topics import DEAD_LETTERS, FEATURES, Topic
 
 AHEAD = 64
 """Unused records of a source above which it is paused, where what is waited for comes from another."""
 
-_MOST_BYTES = 600_000
-MOST_MODEL_BYTES = 8_000_000
-"""Largest record of the topic models."""
-
-_LONGEST_NAME = 200
 _LONGEST_REASON = 1000
 
 
@@ -54,14 +47,6 @@ class Record(NamedTuple):
     topic: Topic
     book: str
     raw: bytes
-
-
-class Checks(NamedTuple):
-    """What the place of a worker knows of a record that its event cannot know itself."""
-
-    partition: int = 0
-    owns: Callable[[str], bool] = lambda book: True  # whether a book belongs on this partition
-    signed: Callable[[Control | Model], bool] = lambda event: True  # whether a person who may has signed it
 
 
 class _Unused(NamedTuple):
@@ -91,7 +76,8 @@ class StageWorker:
         self.stage = stage
         self._observe = observe
         self._layout = layout
-        self._checks = checks or Checks()
+        self._partition = (checks or Checks()).partition
+        self._gatekeeper = Gatekeeper(checks or Checks())
         self._unused: dict[str, list[_Unused]] = {topic.name: [] for topic in stage.reads}
         self._next = {topic.name: 0 for topic in stage.reads}
         self._received: dict[
@@ -100,7 +86,6 @@ class StageWorker:
         self._outputs: dict[str, int] = {}
         self._inbox: list[Event] = []
         self._letters: list[DeadLetter] = []
-        self._reach: dict[tuple[str, str], int] = {}  # last row received of a topic and book
         self._published = Published()
         self._requests: list[TrainRequest] = []
         self._program = program or this_program()
@@ -149,52 +134,20 @@ class StageWorker:
         """
         self._next[topic.name] = max(self._next[topic.name], offset + 1)
         again = offset < self._received.get(topic.name, 0)  # so its dead letter was published
-        source = f"{topic.name}, partition {self._checks.partition}, offset {offset}"
+        source = f"{topic.name}, partition {self._partition}, offset {offset}"
         try:
-            if topic is MODELS and len(raw) > MOST_MODEL_BYTES:
-                raise WireError(f"the record has {len(raw)} bytes: models have at most {MOST_MODEL_BYTES}")
-            if topic is not MODELS and len(raw) > _MOST_BYTES:
-                raise WireError(f"the record has {len(raw)} bytes: cut it to at most 256 rows")
-            event = from_json(raw, received)
+            event = decoded(topic, raw, received)
         except WireError as error:
             if not again:
                 self._reject("", source, str(error), raw)
             return
-        reason = self._refusal(topic, event)
+        reason = self._gatekeeper.refusal(topic, event, self.logic.progress(event.book).next_seq)
         if reason and not again:
-            self._reject(event.book[:_LONGEST_NAME], source, reason, raw)
+            self._reject(event.book[:LONGEST_NAME], source, reason, raw)
         if reason or (again and isinstance(event, Control | Model) and event.book in self._stored_books):
             return  # the stored state has the control, or is done with it
         self._unused[topic.name].append(_Unused(offset, event.book, _until(event)))
         self._inbox.append(event)
-
-    def _refusal(self, topic: Topic, event: Event) -> str:
-        """Why an event must not be believed; "" where it may be."""
-        if type(event) not in topic.carries:
-            return f"{type(event).__name__} does not belong on {topic.name}"
-        if not 0 < len(event.book) <= _LONGEST_NAME:
-            return f"a book's name has 1 to {_LONGEST_NAME} characters, this one {len(event.book)}"
-        if not self._checks.owns(event.book):
-            return f"book {event.book} belongs on another partition: give its name as the record's key"
-        if isinstance(event, Control | Model) and not self._checks.signed(event):
-            what = type(event).__name__.lower()
-            return f"{what} {event.number} is not signed by who may: set the key that the workers have"
-        if isinstance(event, Features) and not _priced(event):
-            return "a good row has a mid that is no price"
-        return self._too_far(topic, event) if isinstance(event, Batch | BookClosed) else ""
-
-    def _too_far(self, topic: Topic, event: Batch | BookClosed) -> str:
-        """Why rows are too far ahead, "" where they are not.
-
-        Rows that no step can reach would stay unused for ever, and a restart would read from them on for ever.
-        """
-        key = (topic.name, event.book)
-        near = max(self._reach.get(key, -1) + 1, self.logic.progress(event.book).next_seq)
-        if event.last > near + FARTHEST_ROWS:
-            return f"book {event.book} is at seq {near}: seq {event.last} is too far ahead"
-        if isinstance(event, Batch):
-            self._reach[key] = max(self._reach.get(key, -1), event.last)
-        return ""
 
     def _reject(self, book: str, source: str, reason: str, raw: bytes) -> None:
         payload = raw[:1000].decode(errors="replace")
@@ -356,9 +309,3 @@ def _until(event: Event) -> int:
     if isinstance(event, Batch):
         return event.last
     return event.last + 1 if isinstance(event, BookClosed) else -1
-
-
-def _priced(rows: Features) -> bool:
-    """Whether every good row has a mid that is a price: returns are divided by it."""
-    mid = rows.mid[(rows.flags & REPEATED) == 0]
-    return bool(((mid >= LEAST_PRICE) & (mid <= MOST_PRICE)).all())

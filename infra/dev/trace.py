@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-import windvane
 from windvane.agents.factory import AGENTS
 from windvane.infra.runs.warmup import warm_up
 from windvane.metamodel.base.config import TradingConfig, digest
@@ -24,7 +23,7 @@ from windvane.streams.events import BookOpened, Ticks, cut
 
 _WARM = WARMUP + 200
 _MEASURED = 41
-_HOME = Path(windvane.__file__).parent
+_HOME = Path(__file__).parents[2]
 
 
 class Walk(NamedTuple):

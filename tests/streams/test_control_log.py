@@ -12,6 +12,7 @@ from timed_book import LOCKSTEP, TIMED, Book, source
 from as_recorded import as_recorded
 from simulated_book import crossed
 from windvane.streams import control_log
+from windvane.streams.checks import Checks
 from windvane.streams.codec import from_json, to_json
 from windvane.streams.ensemble_book import upcast_v1_v2
 from windvane.streams.ensemble_stage import EnsembleStage
@@ -19,7 +20,7 @@ from windvane.streams.events import BookClosed, Control, DeadLetter, Decisions, 
 from windvane.streams.models import swap_to
 from windvane.streams.topics import CONTROL, FEATURES, MODELS
 from windvane.streams.topology import TOPOLOGY
-from windvane.streams.worker import Checks, StageWorker
+from windvane.streams.worker import StageWorker
 
 HALTED = 2
 NO_MORE = "and numbers only rise: order it again with `windvane control`, which takes the next number"

@@ -13,7 +13,6 @@ from windvane.agents.kernel import this_program
 from windvane.agents.program import Program
 from windvane.streams.codec import from_json, to_json
 from windvane.streams.events import Batch, Decisions, cut, join
-from windvane.streams.proposals_stage import proposals_of
 from windvane.streams.stage import Stage, StateError
 from windvane.streams.stored import from_bytes
 from windvane.streams.topics import DEAD_LETTERS, DECISIONS, FILLS, ORDERS, STATEMENTS
@@ -34,8 +33,8 @@ def stages(**others: type) -> list[Stage]:
     """The topology as a worker plan builds it; others: classes to build some stages with."""
     found = []
     for stage in TOPOLOGY:
-        build = proposals_of(AGENTS) if stage.name == "proposals" else stage.build
-        found.append(stage._replace(build=others.get(stage.name, build)))
+        mine = stage if stage.build_for is None else stage.run_by(AGENTS)
+        found.append(mine._replace(build=others.get(stage.name, mine.build)))
     return found
 
 

@@ -13,10 +13,10 @@ from windvane.infra.kafka.broker.settings import KafkaSettings, SettingsError, p
 from windvane.infra.kafka.broker.signing import sign
 from windvane.infra.kafka.tools.books import KnownBook, free_name, known_books, last_seq, unlike
 from windvane.metamodel.base.config import ConfigError
+from windvane.streams.checks import MOST_MODEL_BYTES
 from windvane.streams.codec import cuts, to_json
 from windvane.streams.events import BookClosed, BookOpened, Control, DeadLetter, Model, Ticks, cut
 from windvane.streams.topics import CONTROL, DEAD_LETTERS, DECISIONS, MODELS, TICKS
-from windvane.streams.worker import MOST_MODEL_BYTES
 
 _IN_FLIGHT = 64
 _QUIET_SECONDS = 60.0

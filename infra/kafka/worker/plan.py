@@ -13,9 +13,9 @@ from windvane.infra.kafka.broker.signing import guard
 from windvane.infra.kafka.broker.snapshots import FolderStore, SnapshotStore, TopicStore
 from windvane.infra.kafka.worker.failpoints import Failpoint, failpoint
 from windvane.metamodel.base.config import ConfigError
+from windvane.streams.checks import Checks
 from windvane.streams.stage import Stage, Trainer
 from windvane.streams.topology import TOPOLOGY
-from windvane.streams.worker import Checks
 
 SAVE_SECONDS = 5.0
 

@@ -24,20 +24,20 @@ MOST_LOTS = 4e18
 
 
 class Terms(NamedTuple):
-    """Costs as the kernel reads them: shares of price."""
+    """Costs as the kernel reads them."""
 
-    fee: float
-    slippage: float
-    half_spread: float
-    delay: int
-    participation: float
-    capital: float
-    lot: float
+    fee: float  # share of the amount traded
+    slippage: float  # share of price, beyond the quote
+    half_spread: float  # share of price, where there are no quotes
+    delay: int  # good rows from decision to fill
+    participation: float  # largest share of a row's volume that a fill may take, 0: no limit
+    capital: float  # currency
+    lot: float  # base currency
     per_unit: float  # lots of one unit of base currency
 
 
 def new_terms(costs: Costs, capital: float, lot: float) -> Terms:
-    """Costs in the units of the kernel."""
+    """Costs in the units of the kernel; capital in currency, lot in base currency."""
     return Terms(
         costs.fee_bp * 1e-4,
         costs.slippage_bp * 1e-4,
@@ -61,14 +61,14 @@ class Accounts(NamedTuple):
     equity: Floats  # (K,) currency, at the last mid
     fees: Floats  # (K,) currency
     turnover: Floats  # (K,) sum of |qty x price| / capital
-    fills: Floats  # (K,)
+    fills: Floats  # (K,) number of them
     exposed: Floats  # (K,) sum of |position| over good rows after the warm-up, units of capital
     high: Floats  # (K,) highest pnl
     drawdown: Floats  # (K,) largest fall of pnl / capital
 
 
 def new_accounts(accounts: int, terms: Terms) -> Accounts:
-    """All in cash."""
+    """So many accounts, all in cash."""
     ring = terms.delay + 1
     return Accounts(
         np.zeros(accounts, np.int64),
@@ -83,7 +83,7 @@ def new_accounts(accounts: int, terms: Terms) -> Accounts:
 
 @inlined
 def fill_price(terms: Terms, lots: int, mid: float, bid: float, ask: float) -> float:
-    """What a paper fill of that side pays: bid and ask are NaN where there are no quotes."""
+    """Price of a paper fill of so many lots, > 0 bought; bid and ask are NaN where there are no quotes."""
     if lots > 0:
         quote = ask if ask > 0.0 else mid * (1.0 + terms.half_spread)
         return quote * (1.0 + terms.slippage)
@@ -95,7 +95,10 @@ def fill_price(terms: Terms, lots: int, mid: float, bid: float, ask: float) -> f
 def settle(
     a: Accounts, terms: Terms, k: int, good: int, mid: float, bid: float, ask: float, size: float
 ) -> tuple[int, float, float]:
-    """Fill what is due for account k at good row `good`; gives lots, price and fee (lots 0: nothing)."""
+    """Fill what is due for account k at good row `good`; returns lots, price and fee, lots 0 where nothing is filled.
+
+    bid, ask: NaN where there are no quotes; size: volume since the last row, base currency.
+    """
     at = good % a.pending.shape[1]
     due = a.pending[k, at]
     if due == 0:
@@ -120,7 +123,7 @@ def settle(
 
 @inlined
 def mark(a: Accounts, terms: Terms, k: int, mid: float) -> float:
-    """Mark account k to the mid; gives its pnl in currency."""
+    """Mark account k to the mid; returns its pnl in currency."""
     a.equity[k] = a.cash[k] + a.lots[k] / terms.per_unit * mid
     pnl = a.equity[k] - terms.capital
     a.high[k] = max(a.high[k], pnl)
@@ -130,7 +133,7 @@ def mark(a: Accounts, terms: Terms, k: int, mid: float) -> float:
 
 @inlined
 def place(a: Accounts, terms: Terms, k: int, good: int, seq: int, lots: int) -> None:
-    """Put an order of account k in flight; it fills at good row good + delay."""
+    """Put an order of account k in flight at good row `good`; it fills `delay` good rows later. seq: of the order."""
     at = (good + terms.delay) % a.pending.shape[1]
     a.pending[k, at] += lots
     a.flying[k] += lots

@@ -12,7 +12,6 @@ from windvane.agents.base import Floats, Ints
 from windvane.metamodel.base import records
 from windvane.metamodel.base.account import Accounts, Terms
 from windvane.metamodel.base.records import Records
-from windvane.metamodel.learning.learner import Learner, Rules
 from windvane.metamodel.trading.risk import Limits, Standing
 
 AT_HOME, AWAY, RESUMED = range(3)
@@ -39,12 +38,11 @@ class Clock:
     rows_away: int  # good rows since the price left its level, 0 once trading has resumed
 
 
-class State(NamedTuple):
-    """All that the rounds of a book remember."""
+class Book(NamedTuple):
+    """All that the rounds of a book remember beside what the learner does."""
 
     clock: Records  # (1,) of Clock
     aims: Floats  # (R, K) ring by believed row of every account's wanted target; R = delay + 3
-    learner: Learner
     account: Accounts
     standing: Standing
 
@@ -57,9 +55,8 @@ class Resumption(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """All that the rounds of a book are told before they begin."""
+    """What the rounds of a book are told before they begin, beside the rules of the learner."""
 
-    rules: Rules
     terms: Terms
     limits: Limits
     resumption: Resumption
@@ -192,6 +189,7 @@ class Row(NamedTuple):
     ts: int  # ns
     flag: int
     warm: bool  # whether the warm-up is over
+    awake: int  # agents that are awake
     good: int  # believed rows before it
     mid: float
     bid: float  # NaN where there are no quotes

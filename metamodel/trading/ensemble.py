@@ -22,12 +22,12 @@ from windvane.metamodel.trading import risk
 from windvane.metamodel.trading import rounds as kernels
 from windvane.metamodel.trading.columns import (
     AT_HOME,
+    Book,
     Clock,
     Inputs,
     Outputs,
     Resumption,
     Settings,
-    State,
     new_outputs,
 )
 
@@ -74,7 +74,7 @@ def _arrays(name: str, part: Any) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def is_scratch(name: str) -> bool:
-    """Whether an array of a state, by its dotted name, is not worth storing."""
+    """Whether every row writes an array of the state, by its dotted name, before reading it: it is not stored."""
     return name.removeprefix("learner.") in SCRATCH
 
 
@@ -173,7 +173,7 @@ class Round(NamedTuple):
 
 
 def _resumption(config: TradingConfig) -> Resumption:
-    """What `on_halt` says; a timed book is live, and there a level that nobody vouches for waits for a person."""
+    """When `on_halt` lets trading resume. A timed book is live: a level that nobody vouches for waits for a person."""
     after = {"stop": -1, "next-day": 0, "resume-after": config.resume_after}[config.on_halt]
     return Resumption(after, -1 if config.closing == "timed" else after)
 
@@ -187,24 +187,21 @@ class MetaLearningRiskManagedEnsemble(Trading):
         self.accounts = ("ensemble", "equal_weights", "buy_and_hold", *(f"agent:{a}" for a in config.agents))
         self._round_settings = self._new_settings()
         terms, accounts = self._round_settings.terms, len(self.accounts)
-        self._clock = records.new(Clock, 1)
-        self._aims = np.zeros((config.costs.delay + 3, accounts))
-        self._account = account.new_accounts(accounts, terms)
-        self._standing = risk.new_standing(accounts, config.limits)
+        self._book = Book(
+            clock=records.new(Clock, 1),
+            aims=np.zeros((config.costs.delay + 3, accounts)),
+            account=account.new_accounts(accounts, terms),
+            standing=risk.new_standing(accounts, config.limits),
+        )
         self._all_awake = np.ones(len(config.agents), np.int64)
 
     def _new_settings(self) -> Settings:
         config = self.config
         return Settings(
-            self.manager.rules,
             account.new_terms(config.costs, config.capital, config.lot),
             risk.new_limits(config.limits, config.capital, config.lot, config.min_order),
             _resumption(config),
         )
-
-    @property
-    def _state(self) -> State:
-        return State(self._clock, self._aims, self.manager.learner, self._account, self._standing)
 
     def reconfigure(self, config: TradingConfig) -> None:
         """Decide with other settings from the next row on; raises ConfigError where one of them is fixed by now."""
@@ -265,28 +262,30 @@ class MetaLearningRiskManagedEnsemble(Trading):
             awake=rows.awake if rows.awake.size else self._all_awake,
         )
         out = self._outputs(n)
-        kernels.rounds(self._state, self._round_settings, whole, out)
+        m, rules = self.manager.learner, self.manager.rules
+        kernels.rounds(m, rules, self._book, self._round_settings, whole, out)
         counts = out.counts[0]
         return Round(out, int(counts["orders"]), int(counts["fills"]), int(counts["statements"]))
 
     def close(self) -> Round | None:
         """The statement of the unfinished day, or None where not one row was seen since the last."""
-        if self._clock["day_rows"][0] == 0:
+        if self._book.clock["day_rows"][0] == 0:
             return None
         out = self._outputs(0)
-        kernels.write_statement(self._clock, self._account, self._standing, self._round_settings.terms, out)
-        self._clock["day_rows"] = 0
+        book, terms = self._book, self._round_settings.terms
+        kernels.write_statement(book.clock, book.account, book.standing, terms, out)
+        self._book.clock["day_rows"] = 0
         return Round(out, 0, 0, 1)
 
     @property
     def away(self) -> bool:
         """Whether the price was last seen on another level than the accounts are marked at."""
-        return int(self._clock["level"][0]) != AT_HOME
+        return int(self._book.clock["level"][0]) != AT_HOME
 
     @property
     def fills(self) -> int:
         """Fills of the ensemble's account so far."""
-        return int(self._account.fills[0])
+        return int(self._book.account.fills[0])
 
     def _outputs(self, n: int) -> Outputs:
         return new_outputs(n, len(self.config.agents), len(MEMBERS), len(self.accounts))
@@ -294,11 +293,15 @@ class MetaLearningRiskManagedEnsemble(Trading):
     def state(self) -> dict[str, np.ndarray]:
         """Copies of all that the rounds remember, by name; nothing that is scratch."""
         state: dict[str, np.ndarray] = {}
-        for name, part in self._state._asdict().items():
+        for name, part in self._parts():
             flatten(name, part, state)
         return {name: value for name, value in state.items() if not is_scratch(name)}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go on from what `state` returned, under the same config; raises ValueError where a shape differs."""
-        for name, part in self._state._asdict().items():
+        for name, part in self._parts():
             restore(name, part, state)
+
+    def _parts(self) -> Iterator[tuple[str, Any]]:
+        """What the rounds remember, by the names under which it is stored."""
+        yield from (("learner", self.manager.learner), *self._book._asdict().items())

@@ -12,13 +12,13 @@ gates. Each step is inlined into `rounds`, because a call that hands on the stat
 
 import math
 
-from windvane.agents.base import Ints
+from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel.base import account, rows
 from windvane.metamodel.base.records import Records
-from windvane.metamodel.learning import learner, netting
+from windvane.metamodel.learning import learner, netting, scores
 from windvane.metamodel.trading import belief, control, risk
-from windvane.metamodel.trading.columns import AT_HOME, Clock, Inputs, Outputs, Row, Settings, State
+from windvane.metamodel.trading.columns import AT_HOME, Book, Clock, Inputs, Outputs, Row, Settings
 
 DAY = 86_400_000_000_000
 """ns of a day."""
@@ -34,36 +34,41 @@ ENSEMBLE, EQUAL, BUY_AND_HOLD, BASELINES = range(4)
 
 
 @kernel
-def rounds(state: State, settings: Settings, inputs: Inputs, out: Outputs) -> None:
-    """Step through the rows: change the state, write the outputs."""
-    clock = state.clock[0]
+def rounds(
+    m: learner.Learner, rules: learner.Rules, book: Book, settings: Settings, inputs: Inputs, out: Outputs
+) -> None:
+    """Step through the rows: change the learner and the book, write the outputs."""
+    clock, terms = book.clock[0], settings.terms
     awake = 0
     for i in range(inputs.awake.shape[0]):
         awake += inputs.awake[i]
     for t in range(inputs.ts.shape[0]):
-        row = _row(inputs, t, clock.good_rows)
-        _controls(state, settings, inputs.control[t], row, out)
+        row = _row(inputs, t, clock.good_rows, awake)
+        _controls(book, settings, inputs.control[t], row, out)
         out.verdict[t] = 0
-        answer = _belief(state, settings, row)
+        answer = _belief(book, m.market, settings.resumption.level, row)
         if answer != belief.NOT_BELIEVED:
             move = math.log(row.mid / clock.mid) if row.good > 0 else 0.0
             priced = abs(move) <= settings.limits.collar
-            _settle(state, settings, row, priced, answer == belief.CONFIRMED, out)
-            _learn(state, settings, inputs, row)
-            _aim(state, settings, inputs, row, awake)
+            _settle(book, settings, row, priced, answer == belief.CONFIRMED, out)
+            _learn(m, rules, clock, terms, inputs, row)
+            clock.wanted = _aim(book, terms, m.weights, inputs.target[t], rules.band, row)
             if row.warm:
+                view = _view(clock, settings, row, m.market.value[1], priced)
                 earned = move if answer == belief.BELIEVED else 0.0  # no return lies between two levels
-                _decide(state, settings, inputs, _view(state, settings, row, priced), row, earned, awake, out)
+                trust = netting.weighted(m.weights, inputs.confidence[t])
+                trust /= max(1.0 - m.cash[0], 1e-12)  # of the agents alone: cash has no opinion
+                _decide(book, settings, inputs, row, view, earned, trust, out)
         elif row.flag & rows.REPEATED == 0:
             clock.streak = 0
             out.verdict[t] = 0 | risk.Gate.COLLAR
         elif row.flag & rows.GAP:
             clock.streak = 0
-        _emit(state, settings.terms, t, out)
+        _emit(m, book, terms, t, out)
 
 
 @inlined
-def _row(inputs: Inputs, t: int, good: int) -> Row:
+def _row(inputs: Inputs, t: int, good: int, awake: int) -> Row:
     """Row t of the inputs."""
     quoted = inputs.bid.size > 0
     return Row(
@@ -72,6 +77,7 @@ def _row(inputs: Inputs, t: int, good: int) -> Row:
         ts=inputs.ts[t],
         flag=inputs.flags[t],
         warm=inputs.flags[t] & rows.WARMUP == 0,
+        awake=awake,
         good=good,
         mid=inputs.mid[t],
         bid=inputs.bid[t] if quoted else math.nan,
@@ -81,12 +87,12 @@ def _row(inputs: Inputs, t: int, good: int) -> Row:
 
 
 @inlined
-def _controls(state: State, settings: Settings, code: int, row: Row, out: Outputs) -> None:
+def _controls(book: Book, settings: Settings, code: int, row: Row, out: Outputs) -> None:
     """End the UTC day that the row leaves behind, then carry out the control that rules from the row on."""
-    clock, st, a, terms = state.clock[0], state.standing, state.account, settings.terms
+    clock, st, a, terms = book.clock[0], book.standing, book.account, settings.terms
     day = (row.ts - 1) // DAY
     if clock.day_rows > 0 and day > clock.day:
-        write_statement(state.clock, a, st, terms, out)
+        write_statement(book.clock, a, st, terms, out)
         clock.day_rows = 0
         control.new_day(st, a, terms, settings.resumption.halt == 0)
         if settings.resumption.level == 0 and clock.rows_away > 0:
@@ -103,27 +109,26 @@ def _controls(state: State, settings: Settings, code: int, row: Row, out: Output
 
 
 @inlined
-def _belief(state: State, settings: Settings, row: Row) -> int:
+def _belief(book: Book, market: scores.Market, resume_after: int, row: Row) -> int:
     """Whether the row is good and its mid believed: one of the answers of `belief.believe`."""
     if row.flag & rows.REPEATED != 0:
         return belief.NOT_BELIEVED
-    clock = state.clock[0]
+    clock = book.clock[0]
     if belief.at_home(clock, row.mid):
         return belief.BELIEVED
-    market, resume_after = state.learner.market, settings.resumption.level
-    return belief.believe(clock, market, state.standing, resume_after, row.mid, row.flag)
+    return belief.believe(clock, market, book.standing, resume_after, row.mid, row.flag)
 
 
 @inlined
-def _settle(state: State, settings: Settings, row: Row, priced: bool, confirmed: bool, out: Outputs) -> None:
+def _settle(book: Book, settings: Settings, row: Row, priced: bool, confirmed: bool, out: Outputs) -> None:
     """Fill what is due and mark all accounts; end halts whose time is over.
 
     priced: the mid is within the collar; confirmed: it begins a level that was confirmed just now.
     """
-    st, wait = state.standing, settings.resumption.halt
-    for k in range(state.account.lots.shape[0]):
-        _fill(state, settings.terms, row, k, out)
-        pnl = account.mark(state.account, settings.terms, k, row.mid)
+    st, wait = book.standing, settings.resumption.halt
+    for k in range(book.account.lots.shape[0]):
+        _fill(book.account, settings.terms, row, k, out)
+        pnl = account.mark(book.account, settings.terms, k, row.mid)
         if confirmed and st.state[k] != risk.HALTED:
             control.resume(
                 st, k, pnl
@@ -135,9 +140,8 @@ def _settle(state: State, settings: Settings, row: Row, priced: bool, confirmed:
 
 
 @inlined
-def _fill(state: State, terms: account.Terms, row: Row, k: int, out: Outputs) -> None:
+def _fill(a: account.Accounts, terms: account.Terms, row: Row, k: int, out: Outputs) -> None:
     """Fill what is due for account k, and write the ensemble's fill."""
-    a = state.account
     lots, price, fee = account.settle(a, terms, k, row.good, row.mid, row.bid, row.ask, row.size)
     if k == ENSEMBLE and lots != 0:
         fill = out.fill[out.counts[0].fills]
@@ -147,10 +151,11 @@ def _fill(state: State, terms: account.Terms, row: Row, k: int, out: Outputs) ->
 
 
 @inlined
-def _learn(state: State, settings: Settings, inputs: Inputs, row: Row) -> None:
+def _learn(
+    m: learner.Learner, rules: learner.Rules, clock: Clock, terms: account.Terms, inputs: Inputs, row: Row
+) -> None:
     """Score every agent and member on the believed row, weigh the agents for it, and count it."""
-    clock, m, rules, t = state.clock[0], state.learner, settings.rules, row.t
-    cost = account.cost_per_unit(settings.terms, row.mid, row.bid, row.ask)
+    t, cost = row.t, account.cost_per_unit(terms, row.mid, row.bid, row.ask)
     learner.learn(m, rules, row.mid, cost, row.warm, inputs.awake)
     learner.weigh(m, rules, inputs.x[t], inputs.regime[t], inputs.target[t], row.warm, inputs.awake)
     if row.good > 0:
@@ -163,29 +168,25 @@ def _learn(state: State, settings: Settings, inputs: Inputs, row: Row) -> None:
 
 
 @inlined
-def _aim(state: State, settings: Settings, inputs: Inputs, row: Row, awake: int) -> None:
-    """Net the agents' targets into the ensemble's wanted one; with all of them asleep it wants what it has."""
-    clock = state.clock[0]
-    if awake > 0:
-        weights, target = state.learner.weights, inputs.target[row.t]
-        clock.wanted = netting.aim(weights, target, settings.rules.band, clock.wanted)
-    else:
-        clock.wanted = _exposure(state.account, settings.terms, ENSEMBLE, row.mid)
+def _aim(book: Book, terms: account.Terms, weights: Floats, target: Floats, band: float, row: Row) -> float:
+    """The ensemble's wanted target: the agents' (N,), netted; with all of them asleep it wants what it has."""
+    if row.awake == 0:
+        return _exposure(book.account, terms, ENSEMBLE, row.mid)
+    return netting.aim(weights, target, band, book.clock[0].wanted)
 
 
 @inlined
-def _view(state: State, settings: Settings, row: Row, priced: bool) -> risk.View:
-    """What the gates know of the market at a row that was learned from."""
-    clock, limits = state.clock[0], settings.limits
-    quoted = not math.isnan(row.bid)
+def _view(clock: Clock, settings: Settings, row: Row, variance: float, priced: bool) -> risk.View:
+    """What the gates know of the market at a row that was learned from; variance: of the return of a row."""
+    limits, half = settings.limits, settings.terms.half_spread
     return risk.View(
         ts=row.ts,
         good=row.good,
         mid=row.mid,
         priced=priced,
-        spread=(row.ask - row.bid) / row.mid if quoted else 2.0 * settings.terms.half_spread,
+        spread=2.0 * half if math.isnan(row.bid) else (row.ask - row.bid) / row.mid,
         healthy=clock.streak > HEALTHY_AFTER,
-        s=math.sqrt(max(state.learner.market.value[1], 1e-12)),
+        s=math.sqrt(max(variance, 1e-12)),
         rows_a_day=DAY / max(clock.spacing, 1.0),
         unit=limits.capital / row.mid / limits.lot,
     )
@@ -193,54 +194,54 @@ def _view(state: State, settings: Settings, row: Row, priced: bool) -> risk.View
 
 @inlined
 def _decide(
-    state: State,
+    book: Book,
     settings: Settings,
     inputs: Inputs,
-    view: risk.View,
     row: Row,
+    view: risk.View,
     earned: float,
-    awake: int,
+    trust: float,
     out: Outputs,
 ) -> None:
     """Send every account's wanted target through the gates, and order what they leave of it.
 
-    earned: return of the mid since the believed row before, 0 where the row begins another level; awake: agents.
+    earned: return of the mid since the believed row before, 0 where the row begins another level; trust: confidence of
+    the agents by their weights.
     """
-    a, st, terms = state.account, state.standing, settings.terms
+    a, st, terms = book.account, book.standing, settings.terms
+    ring = book.aims.shape[0]
     for k in range(a.lots.shape[0]):
-        ask = _ask(state, terms, inputs, row, k, awake)
-        edge = state.aims[(row.good - 1 - terms.delay) % state.aims.shape[0], k] * earned
+        ask = _ask(book, terms, inputs, row, k, trust)
+        edge = book.aims[(row.good - 1 - terms.delay) % ring, k] * earned
         st.edge[k, 0] += _EDGE * (edge - st.edge[k, 0])
         st.edge[k, 1] += _EDGE * (edge * edge - st.edge[k, 1])
-        state.aims[row.good % state.aims.shape[0], k] = ask.target
-        verdict = _trade(state, settings, view, ask, row, out)
+        book.aims[row.good % ring, k] = ask.target
+        verdict = _trade(book, settings, view, ask, row, out)
         if k == ENSEMBLE:
             out.verdict[row.t] = verdict
-            state.clock[0].target = _exposure(a, terms, k, row.mid)
+            book.clock[0].target = _exposure(a, terms, k, row.mid)
         if terms.delay == 0:
-            _fill(state, terms, row, k, out)
+            _fill(a, terms, row, k, out)
             account.mark(a, terms, k, row.mid)
         a.exposed[k] += abs(a.lots[k] / terms.per_unit * row.mid) / terms.capital
 
 
 @inlined
-def _ask(state: State, terms: account.Terms, inputs: Inputs, row: Row, k: int, awake: int) -> risk.Ask:
-    """What account k wants: what whom it follows wants, or to stay as it is where nobody of them is awake."""
-    a, t = state.account, row.t
+def _ask(book: Book, terms: account.Terms, inputs: Inputs, row: Row, k: int, trust: float) -> risk.Ask:
+    """What account k wants: what those whom it follows want, or what it has where none of them is awake."""
+    a, t = book.account, row.t
     target, confidence = 1.0, 1.0
-    idle = awake < inputs.awake.shape[0] and _is_idle(k, inputs.awake, awake)
+    idle = row.awake < inputs.awake.shape[0] and _is_idle(k, inputs.awake, row.awake)
     if idle:
         target, confidence = _exposure(a, terms, k, row.mid), 0.0
     elif k == ENSEMBLE:
-        target = state.clock[0].wanted
-        confidence = netting.weighted(state.learner.weights, inputs.confidence[t])
-        confidence /= max(1.0 - state.learner.cash[0], 1e-12)  # of the agents alone: cash has no opinion
+        target, confidence = book.clock[0].wanted, trust
     elif k == EQUAL:
         target, confidence = 0.0, 0.0
         for i in range(inputs.awake.shape[0]):
             target += inputs.awake[i] * inputs.target[t, i]
             confidence += inputs.awake[i] * inputs.confidence[t, i]
-        target, confidence = target / awake, confidence / awake
+        target, confidence = target / row.awake, confidence / row.awake
     elif k >= BASELINES:
         target, confidence = inputs.target[t, k - BASELINES], inputs.confidence[t, k - BASELINES]
     return risk.Ask(
@@ -269,9 +270,9 @@ def _exposure(a: account.Accounts, terms: account.Terms, k: int, mid: float) -> 
 
 
 @inlined
-def _trade(state: State, settings: Settings, view: risk.View, ask: risk.Ask, row: Row, out: Outputs) -> int:
+def _trade(book: Book, settings: Settings, view: risk.View, ask: risk.Ask, row: Row, out: Outputs) -> int:
     """Check what an account wants, and order what is left of it; returns the verdict."""
-    a, st, terms, k = state.account, state.standing, settings.terms, ask.k
+    a, st, terms, k = book.account, book.standing, settings.terms, ask.k
     if st.flatten[k] and a.lots[k] == 0 and a.flying[k] == 0:
         st.flatten[k] = 0
     flattened = _flattens(st, k)
@@ -306,9 +307,9 @@ def _flattens(st: risk.Standing, k: int) -> bool:
 
 
 @inlined
-def _emit(state: State, terms: account.Terms, t: int, out: Outputs) -> None:
+def _emit(m: learner.Learner, book: Book, terms: account.Terms, t: int, out: Outputs) -> None:
     """Write what row t leaves: of the weights, and of the accounts."""
-    clock, m, a = state.clock[0], state.learner, state.account
+    clock, a = book.clock[0], book.account
     for i in range(m.weights.shape[0]):
         out.weights[t, i] = m.weights[i]
     last = max(m.market.seen[0] - 1, 0) % m.member_targets.shape[0]
@@ -320,7 +321,7 @@ def _emit(state: State, terms: account.Terms, t: int, out: Outputs) -> None:
     out.equity[t] = a.equity[ENSEMBLE]
     for k in range(a.lots.shape[0]):
         out.equities[t, k] = a.equity[k]
-    out.state[t] = state.standing.state[ENSEMBLE]
+    out.state[t] = book.standing.state[ENSEMBLE]
     out.away[t] = 1 if clock.level != AT_HOME else 0
 
 

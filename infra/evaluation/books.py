@@ -10,6 +10,7 @@ from windvane.agents.kernel import kernel
 from windvane.infra.evaluation.rows import Rows
 from windvane.infra.report.significance import annual
 from windvane.metamodel.base import account
+from windvane.metamodel.base.records import Records
 from windvane.metamodel.learning import scores
 
 _CAPITAL, _LOT, _LEAST = 1e6, 1e-8, 1e-3
@@ -34,6 +35,16 @@ class Books(NamedTuple):
         return (self.returns > 0.0).mean(axis=0)
 
 
+class _Market(NamedTuple):
+    """What the accounts trade on."""
+
+    first: int  # row that is scored
+    day: Ints  # (n,) UTC day, counted from that of the first row that is scored
+    mid: Floats  # (n,)
+    bid: Floats  # (n,)
+    ask: Floats  # (n,)
+
+
 def books(rows: Rows, targets: Floats) -> Books:
     """Accounts that follow targets (n, K), decided row by row and filled `delay` rows later."""
     day = (rows.ts - 1) // _DAY
@@ -41,46 +52,39 @@ def books(rows: Rows, targets: Floats) -> Books:
     k = targets.shape[1]
     returns, drawdown, turnover = np.zeros((int(day[-1]) + 1, k)), np.zeros(k), np.zeros(k)
     terms = account.new_terms(rows.costs, _CAPITAL, _LOT)
-    state = account.new_accounts(k, terms)
-    _trade(state, terms, rows.first, day, rows.mid, rows.bid, rows.ask, targets, returns, drawdown, turnover)
-    return Books(returns, drawdown, turnover / len(returns))
+    accounts, pending = account.new_accounts(k, terms)
+    market = _Market(rows.first, day, rows.mid, rows.bid, rows.ask)
+    books = Books(returns, drawdown, turnover)
+    _trade(accounts, pending, terms, market, targets, books)
+    return books._replace(turnover=turnover / len(returns))
 
 
 @kernel
 def _trade(
-    a: account.Accounts,
-    terms: account.Terms,
-    first: int,
-    day: Ints,
-    mid: Floats,
-    bid: Floats,
-    ask: Floats,
-    targets: Floats,
-    returns: Floats,
-    drawdown: Floats,
-    turnover: Floats,
+    accounts: Records, pending: Ints, terms: account.Terms, market: _Market, targets: Floats, out: Books
 ) -> None:
-    n, accounts = targets.shape
-    for k in range(accounts):
-        before = 0.0
-        for t in range(n):
-            account.settle(a, terms, k, t, mid[t], bid[t], ask[t], 0.0)
-            pnl = account.mark(a, terms, k, mid[t])
-            held = a.lots[k] + a.flying[k]
-            lots = int(targets[t, k] * terms.capital / mid[t] * terms.per_unit) - held
+    """Play every account (K,) through the rows, and add up what comes of it; turnover is left as a sum."""
+    mid, bid, ask = market.mid, market.bid, market.ask
+    for k in range(targets.shape[1]):
+        a, before = accounts[k], 0.0
+        for t in range(targets.shape[0]):
+            account.settle(a, pending[k], terms, t, mid[t], bid[t], ask[t], 0.0)
+            pnl = account.mark(a, terms, mid[t])
+            exposure = a.lots + a.flying
+            lots = int(targets[t, k] * terms.capital / mid[t] * terms.per_unit) - exposure
             small = abs(lots) / terms.per_unit * mid[t] < _LEAST * terms.capital
             if lots != 0 and (not small or targets[t, k] == 0.0):
-                account.place(a, terms, k, t, t, lots)
+                account.place(a, pending[k], terms, t, lots)
                 if terms.delay == 0:
-                    account.settle(a, terms, k, t, mid[t], bid[t], ask[t], 0.0)
-                    pnl = account.mark(a, terms, k, mid[t])
-            if t >= first:
-                returns[day[t], k] += (pnl - before) / terms.capital
-            if t == first:
-                a.high[k], a.drawdown[k], turnover[k] = pnl, 0.0, -a.turnover[k]
+                    account.settle(a, pending[k], terms, t, mid[t], bid[t], ask[t], 0.0)
+                    pnl = account.mark(a, terms, mid[t])
+            if t >= market.first:
+                out.returns[market.day[t], k] += (pnl - before) / terms.capital
+            if t == market.first:
+                a.high, a.drawdown, out.turnover[k] = pnl, 0.0, -a.turnover
             before = pnl
-        drawdown[k] = a.drawdown[k]
-        turnover[k] += a.turnover[k]
+        out.drawdown[k] = a.drawdown
+        out.turnover[k] += a.turnover
 
 
 def yearly_volatility(rows: Rows) -> Floats:

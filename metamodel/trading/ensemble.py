@@ -187,11 +187,15 @@ class MetaLearningRiskManagedEnsemble(Trading):
         self.accounts = ("ensemble", "equal_weights", "buy_and_hold", *(f"agent:{a}" for a in config.agents))
         self._round_settings = self._new_settings()
         terms, accounts = self._round_settings.terms, len(self.accounts)
+        fresh, pending = account.new_accounts(accounts, terms)
         self._book = Book(
             clock=records.new(Clock, 1),
+            account=fresh,
+            standing=records.new(risk.Standing, accounts),
             aims=np.zeros((config.costs.delay + 3, accounts)),
-            account=account.new_accounts(accounts, terms),
-            standing=risk.new_standing(accounts, config.limits),
+            pending=pending,
+            pending_seq=np.zeros(config.costs.delay + 1, np.int64),
+            sent=risk.new_sent(accounts, config.limits),
         )
         self._all_awake = np.ones(len(config.agents), np.int64)
 
@@ -273,7 +277,7 @@ class MetaLearningRiskManagedEnsemble(Trading):
             return None
         out = self._outputs(0)
         book, terms = self._book, self._round_settings.terms
-        kernels.write_statement(book.clock, book.account, book.standing, terms, out)
+        kernels.write_statement(book, terms, out)
         self._book.clock["day_rows"] = 0
         return Round(out, 0, 0, 1)
 
@@ -285,7 +289,7 @@ class MetaLearningRiskManagedEnsemble(Trading):
     @property
     def fills(self) -> int:
         """Fills of the ensemble's account so far."""
-        return int(self._book.account.fills[0])
+        return int(self._book.account["fills"][0])
 
     def _outputs(self, n: int) -> Outputs:
         return new_outputs(n, len(self.config.agents), len(MEMBERS), len(self.accounts))

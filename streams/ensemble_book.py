@@ -290,7 +290,7 @@ _CLOCK_V2 = {
 
 
 def upcast_v2_v3(saved: Saved, fresh: Saved) -> Saved:
-    """0.3.0 stores every number of the clock under its own name, and renamed three arrays."""
+    """0.3.0 stores every number of the clock under its own name, and some arrays under others."""
     clock = {
         f"clock.{field}": saved[f"clock.{array}"][place : place + 1].copy()
         for array, fields in _CLOCK_V2.items()
@@ -299,6 +299,11 @@ def upcast_v2_v3(saved: Saved, fresh: Saved) -> Saved:
     renamed = {
         "aims": saved["clock.wanted"],
         "standing.restricted": saved["standing.cut"],
+        "standing.edge_mean": saved["standing.edge"][:, 0].copy(),
+        "standing.edge_square": saved["standing.edge"][:, 1].copy(),
         "account.exposed": saved["account.exposure"],
+        "pending": saved["account.pending"],
+        "pending_seq": saved["account.pending_seq"],
+        "sent": saved["standing.sent"],
     }
     return saved | clock | renamed

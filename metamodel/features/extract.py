@@ -16,6 +16,7 @@ from windvane.metamodel.features.rows import (
     WARMUP,
     FeatureRows,
     level,
+    rejoin,
     when,
 )
 
@@ -47,40 +48,46 @@ class Ticks(NamedTuple):
 
 @kernel
 def extract(m: Memory, bounds: Bounds, ticks: Ticks, out: FeatureRows) -> None:
-    """Step through the rows: change the memory, and write what is known of the market after each."""
-    quoted, sided = ticks.bid.size > 0, ticks.buy_size.size > 0
+    """Step through the rows: change the memory, and write what is known of the market after each.
+
+    Columns are read and written here and in no function of their own, since every array of a tuple that is handed on
+    counts a reference, for each row.
+    """
+    sized, quoted = ticks.size.size > 0, ticks.bid.size > 0
+    deep, sided = ticks.bid_size.size > 0, ticks.buy_size.size > 0
     for t in range(ticks.ts.shape[0]):
-        tick = _tick(ticks, t)
+        bid = ticks.bid[t] if quoted else ticks.price[t]
+        ask = ticks.ask[t] if quoted else ticks.price[t]
+        tick = Tick(
+            ts=ticks.ts[t],
+            flag=ticks.flags[t],
+            price=ticks.price[t],
+            size=ticks.size[t] if sized else 1.0,
+            bid=bid,
+            ask=ask,
+            bid_size=ticks.bid_size[t] if deep else 0.0,
+            ask_size=ticks.ask_size[t] if deep else 0.0,
+            buy_size=ticks.buy_size[t] if sided else 0.0,
+            mid=0.5 * bid + 0.5 * ask,
+        )
         ahead = tick.ts - ticks.received[t] if ticks.received.size > 0 else 0
-        flag, reason = _judge(m, bounds, tick, ahead)
+        flag, reason = _judge(m.seen, m.refused, m.last[at.MID], bounds, tick, ahead)
+        if flag & rows.STRAY != 0:
+            rejoin(m, tick.mid)
         if flag & rows.REPEATED == 0:
             update(m, tick, quoted, sided)
         if m.seen[at.GOOD] <= WARMUP:
             flag |= rows.WARMUP
         if flag & rows.BAD == 0:
             m.seen[at.TIME] = max(m.seen[at.TIME], tick.ts)
-        out.flags[t], out.reason[t] = flag, reason
-        _emit(m, t, out)
-
-
-@inlined
-def _tick(ticks: Ticks, t: int) -> Tick:
-    """Row t."""
-    quoted, deep = ticks.bid.size > 0, ticks.bid_size.size > 0
-    bid = ticks.bid[t] if quoted else ticks.price[t]
-    ask = ticks.ask[t] if quoted else ticks.price[t]
-    return Tick(
-        ts=ticks.ts[t],
-        flag=ticks.flags[t],
-        price=ticks.price[t],
-        size=ticks.size[t] if ticks.size.size > 0 else 1.0,
-        bid=bid,
-        ask=ask,
-        bid_size=ticks.bid_size[t] if deep else 0.0,
-        ask_size=ticks.ask_size[t] if deep else 0.0,
-        buy_size=ticks.buy_size[t] if ticks.buy_size.size > 0 else 0.0,
-        mid=0.5 * bid + 0.5 * ask,
-    )
+        out.ts[t], out.flags[t], out.reason[t] = m.seen[at.TIME], flag, reason
+        for i in range(out.x.shape[1]):  # of a row that is not good: what was known before it
+            out.x[t, i] = min(max(m.x[i], -LIMIT), LIMIT)
+        out.price[t], out.mid[t] = m.last[at.PRICE], m.last[at.MID]
+        if quoted:
+            out.bid[t], out.ask[t] = m.last[at.BID], m.last[at.ASK]
+        if sized:
+            out.size[t] = m.last[at.SIZE]
 
 
 @inlined
@@ -91,8 +98,13 @@ def _sound(tick: Tick) -> bool:
 
 
 @inlined
-def _judge(m: Memory, bounds: Bounds, tick: Tick, ahead: int) -> tuple[int, int]:
-    """Flags and place in REASONS that a row earns; ahead: ns by which it is dated ahead of its record."""
+def _judge(
+    seen: Ints, refused: rows.Refused, last: float, bounds: Bounds, tick: Tick, ahead: int
+) -> tuple[int, int]:
+    """Flags and place in REASONS that a row earns.
+
+    seen, refused: as in Memory; last: the last mid believed; ahead: ns by which the row is dated ahead of its record.
+    """
     vouched = tick.flag & rows.LEVEL != 0
     flag, reason = tick.flag & ~(rows.WARMUP | rows.LEVEL | rows.STRAY), 0
     if flag & rows.REPEATED == 0:
@@ -101,24 +113,12 @@ def _judge(m: Memory, bounds: Bounds, tick: Tick, ahead: int) -> tuple[int, int]
         elif ahead > bounds.most_ahead:
             flag, reason = flag | rows.BAD, AHEAD
         else:
-            flag |= when(m, tick.ts, bounds.stale_after)
+            flag |= when(seen, tick.ts, bounds.stale_after)
             reason = BACK if flag & rows.BAD else 0
     if flag & rows.REPEATED == 0:
-        flag |= level(m, tick.ts, tick.mid, vouched)
+        if seen[at.GOOD] > 0:
+            flag |= level(refused, tick.ts, tick.mid, last, vouched)
         reason = OFF_LEVEL if flag & rows.BAD else 0
     elif vouched:  # who cleaned the rows vouches for the next good one, too, which is on the same level
-        m.refused.n[0] = rows.VOUCHED
+        refused.n[0] = rows.VOUCHED
     return flag, reason
-
-
-@inlined
-def _emit(m: Memory, t: int, out: FeatureRows) -> None:
-    """Write what is known after row t: of a row that is not good, what was known before it."""
-    out.ts[t] = m.seen[at.TIME]
-    for i in range(out.x.shape[1]):
-        out.x[t, i] = min(max(m.x[i], -LIMIT), LIMIT)
-    out.price[t], out.mid[t] = m.last[at.PRICE], m.last[at.MID]
-    if out.bid.size > 0:
-        out.bid[t], out.ask[t] = m.last[at.BID], m.last[at.ASK]
-    if out.size.size > 0:
-        out.size[t] = m.last[at.SIZE]

@@ -53,27 +53,27 @@ class MarketFeatureExtractor:
         quoted = bid is not None and ask is not None
         deep = bid_size is not None and ask_size is not None
         out = FeatureRows(
-            x=np.empty((n, len(NAMES))),
-            ts=np.empty(n, np.int64),
-            flags=np.empty(n, np.int64),
-            price=np.empty(n),
-            mid=np.empty(n),
-            bid=np.empty(n) if quoted else _EMPTY,
-            ask=np.empty(n) if quoted else _EMPTY,
-            size=np.empty(n) if size is not None else _EMPTY,
-            reason=np.empty(n, np.int64),
+            np.empty((n, len(NAMES))),
+            np.empty(n, np.int64),
+            np.empty(n, np.int64),
+            np.empty(n),
+            np.empty(n),
+            np.empty(n) if quoted else _EMPTY,
+            np.empty(n) if quoted else _EMPTY,
+            np.empty(n) if size is not None else _EMPTY,
+            np.empty(n, np.int64),
         )
         ticks = Ticks(
-            ts=ts,
-            flags=flags,
-            received=_NONE if received is None else received,
-            price=price,
-            size=_EMPTY if size is None else size,
-            bid=_EMPTY if bid is None or not quoted else bid,
-            ask=_EMPTY if ask is None or not quoted else ask,
-            bid_size=_EMPTY if bid_size is None or not deep else bid_size,
-            ask_size=_EMPTY if ask_size is None or not deep else ask_size,
-            buy_size=_EMPTY if buy_size is None or size is None else buy_size,
+            ts,
+            flags,
+            _NONE if received is None else received,
+            price,
+            _EMPTY if size is None else size,
+            _EMPTY if bid is None or not quoted else bid,
+            _EMPTY if ask is None or not quoted else ask,
+            _EMPTY if bid_size is None or not deep else bid_size,
+            _EMPTY if ask_size is None or not deep else ask_size,
+            _EMPTY if buy_size is None or size is None else buy_size,
         )
         extract(self._memory, Bounds(self.stale_after, self.most_ahead), ticks, out)
         return out

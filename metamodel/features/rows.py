@@ -45,22 +45,37 @@ class FeatureRows(NamedTuple):
 
 
 @inlined
-def when(m: Memory, ts: int, stale_after: int) -> int:
-    """The flag that a row's time earns: BAD if it goes back, GAP if it ends a hole, else 0.
+def when(seen: Ints, ts: int, stale_after: int) -> int:
+    """The flag that a row's time earns: BAD if it goes back, GAP if it ends a hole, else 0. seen: as in Memory.
 
     The time that ends a hole is believed when the next row agrees, so that one absurd time cannot make all that
     follows look late.
     """
-    if m.seen[at.GOOD] == 0:
+    if seen[at.GOOD] == 0:
         return 0
-    if ts < m.seen[at.GOOD_TS]:
+    if ts < seen[at.GOOD_TS]:
         return rows.BAD
-    if ts - m.seen[at.GOOD_TS] <= stale_after:
+    if ts - seen[at.GOOD_TS] <= stale_after:
         return 0
-    if m.seen[at.HOLE_TS] > 0 and 0 <= ts - m.seen[at.HOLE_TS] <= stale_after:
+    if seen[at.HOLE_TS] > 0 and 0 <= ts - seen[at.HOLE_TS] <= stale_after:
         return 0
-    m.seen[at.HOLE_TS] = ts
+    seen[at.HOLE_TS] = ts
     return rows.GAP
+
+
+@inlined
+def level(refused: rows.Refused, ts: int, mid: float, last: float, vouched: bool) -> int:
+    """The flag that a level of price earns, where `last` is the last mid believed: 0, BAD, LEVEL or STRAY.
+
+    A row that is STRAY is to be rejoined.
+    """
+    if vouched or refused.n[0] == rows.VOUCHED:
+        refused.n[0] = 0
+        return 0 if rows.same_level(mid, last) else rows.LEVEL
+    judgement = rows.judge(refused, ts, mid, last)
+    if judgement == rows.AGAIN:
+        return rows.STRAY
+    return rows.BAD if judgement == rows.REFUSED else 0
 
 
 @kernel
@@ -77,7 +92,7 @@ def _anew(m: Memory) -> None:
 
 
 @kernel
-def _rejoin(m: Memory, mid: float) -> None:
+def rejoin(m: Memory, mid: float) -> None:
     """Go on as if all prices before had been on the level of `mid`, so that no window contains a return between."""
     if m.seen[at.GOOD] <= WARMUP:
         _anew(m)
@@ -87,18 +102,3 @@ def _rejoin(m: Memory, mid: float) -> None:
     m.dq_value[:] += shift
     for place in (at.P12, at.P26, at.P24, at.P96, at.P384):
         m.e[place] += shift
-
-
-@inlined
-def level(m: Memory, ts: int, mid: float, vouched: bool) -> int:
-    """The flag that a row's level of price earns: 0, BAD, LEVEL, or STRAY where the series is rejoined there."""
-    if m.seen[at.GOOD] == 0:
-        return 0
-    if vouched or m.refused.n[0] == rows.VOUCHED:
-        m.refused.n[0] = 0
-        return 0 if rows.same_level(mid, m.last[at.MID]) else rows.LEVEL
-    judgement = rows.judge(m.refused, ts, mid, m.last[at.MID])
-    if judgement != rows.AGAIN:
-        return rows.BAD if judgement == rows.REFUSED else 0
-    _rejoin(m, mid)
-    return rows.STRAY

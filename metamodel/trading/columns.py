@@ -10,11 +10,9 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.metamodel.base import records
-from windvane.metamodel.base.account import Accounts, Terms
+from windvane.metamodel.base.account import Terms
 from windvane.metamodel.base.records import Records
-from windvane.metamodel.learning.rules import Rules
-from windvane.metamodel.learning.state import Learner
-from windvane.metamodel.trading.risk import Limits, Standing
+from windvane.metamodel.trading.risk import Limits
 
 AT_HOME, AWAY, RESUMED = range(3)
 """Whether the price is on the level that the accounts are marked at; on another that is not confirmed; or on one that
@@ -40,14 +38,16 @@ class Clock:
     rows_away: int  # good rows since the price left its level, 0 once trading has resumed
 
 
-class State(NamedTuple):
-    """All that the rounds of a book remember."""
+class Book(NamedTuple):
+    """All that the rounds of a book remember beside what the learner does."""
 
     clock: Records  # (1,) of Clock
-    aims: Floats  # (R, K) ring by believed row of every account's wanted target; R = delay + 3
-    learner: Learner
-    account: Accounts
-    standing: Standing
+    account: Records  # (K,) of Account
+    standing: Records  # (K,) of Standing
+    aims: Floats  # (delay + 3, K) ring by believed row of every account's wanted target
+    pending: Ints  # (K, delay + 1) ring by believed row of the lots that will be filled
+    pending_seq: Ints  # (delay + 1,) seq of the ensemble's order among them
+    sent: Ints  # (K, Q) ring of the times of the last orders, ns
 
 
 class Resumption(NamedTuple):
@@ -58,9 +58,8 @@ class Resumption(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """All that the rounds of a book are told before they begin."""
+    """What the rounds of a book are told before they begin, beside the rules of the learner."""
 
-    rules: Rules
     terms: Terms
     limits: Limits
     resumption: Resumption
@@ -198,8 +197,19 @@ class Row(NamedTuple):
     ts: int  # ns
     flag: int
     warm: bool  # whether the warm-up is over
+    awake: int  # agents that are awake
     good: int  # believed rows before it
     mid: float
     bid: float  # NaN where there are no quotes
     ask: float
     size: float  # 0 where the source has none
+
+
+class Wishes(NamedTuple):
+    """What the accounts want at a row, before the gates."""
+
+    wanted: float  # of the ensemble, units of capital
+    trust: float  # confidence of the agents by their weights
+    target: Floats  # (N,) of the agents, units of capital
+    confidence: Floats  # (N,)
+    awake: Ints  # (N,)

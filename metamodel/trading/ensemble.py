@@ -18,12 +18,12 @@ from windvane.metamodel.trading import risk
 from windvane.metamodel.trading import rounds as kernels
 from windvane.metamodel.trading.columns import (
     AT_HOME,
+    Book,
     Clock,
     Inputs,
     Outputs,
     Resumption,
     Settings,
-    State,
     new_outputs,
 )
 
@@ -50,7 +50,7 @@ class Round(NamedTuple):
 
 
 def _resumption(config: TradingConfig) -> Resumption:
-    """What `on_halt` says; a timed book is live, and there a level that nobody vouches for waits for a person."""
+    """When `on_halt` lets trading resume. A timed book is live: a level that nobody vouches for waits for a person."""
     after = {"stop": -1, "next-day": 0, "resume-after": config.resume_after}[config.on_halt]
     return Resumption(after, -1 if config.closing == "timed" else after)
 
@@ -64,24 +64,25 @@ class Ensemble:
         self.accounts = ("ensemble", "equal_weights", "buy_and_hold", *(f"agent:{a}" for a in config.agents))
         self._round_settings = self._new_settings()
         terms, accounts = self._round_settings.terms, len(self.accounts)
-        self._clock = records.new(Clock, 1)
-        self._aims = np.zeros((config.costs.delay + 3, accounts))
-        self._account = account.new_accounts(accounts, terms)
-        self._standing = risk.new_standing(accounts, config.limits)
+        fresh, pending = account.new_accounts(accounts, terms)
+        self._book = Book(
+            clock=records.new(Clock, 1),
+            account=fresh,
+            standing=records.new(risk.Standing, accounts),
+            aims=np.zeros((config.costs.delay + 3, accounts)),
+            pending=pending,
+            pending_seq=np.zeros(config.costs.delay + 1, np.int64),
+            sent=risk.new_sent(accounts, config.limits),
+        )
         self._all_awake = np.ones(len(config.agents), np.int64)
 
     def _new_settings(self) -> Settings:
         config = self.config
         return Settings(
-            self.manager.rules,
             account.new_terms(config.costs, config.capital, config.lot),
             risk.new_limits(config.limits, config.capital, config.lot, config.min_order),
             _resumption(config),
         )
-
-    @property
-    def _state(self) -> State:
-        return State(self._clock, self._aims, self.manager.learner, self._account, self._standing)
 
     def reconfigure(self, config: TradingConfig) -> None:
         """Decide with other settings from the next row on; raises ConfigError where one of them is fixed by now."""
@@ -109,7 +110,8 @@ class Ensemble:
             awake=rows.awake if rows.awake.size else self._all_awake,
         )
         out = self._outputs(n)
-        kernels.rounds(self._state, self._round_settings, whole, out)
+        m, rules = self.manager.learner, self.manager.rules
+        kernels.rounds(m, rules, self._book, self._round_settings, whole, out)
         counts = out.counts[0]
         return Round(out, int(counts["orders"]), int(counts["fills"]), int(counts["statements"]))
 
@@ -120,22 +122,23 @@ class Ensemble:
 
     def close(self) -> Round | None:
         """The statement of the unfinished day, or None where not one row was seen since the last."""
-        if self._clock["day_rows"][0] == 0:
+        if self._book.clock["day_rows"][0] == 0:
             return None
         out = self._outputs(0)
-        kernels.write_statement(self._clock, self._account, self._standing, self._round_settings.terms, out)
-        self._clock["day_rows"] = 0
+        book, terms = self._book, self._round_settings.terms
+        kernels.write_statement(book, terms, out)
+        self._book.clock["day_rows"] = 0
         return Round(out, 0, 0, 1)
 
     @property
     def away(self) -> bool:
         """Whether the price was last seen on another level than the accounts are marked at."""
-        return int(self._clock["level"][0]) != AT_HOME
+        return int(self._book.clock["level"][0]) != AT_HOME
 
     @property
     def fills(self) -> int:
         """Fills of the ensemble's account so far."""
-        return int(self._account.fills[0])
+        return int(self._book.account["fills"][0])
 
     def _outputs(self, n: int) -> Outputs:
         return new_outputs(n, len(self.config.agents), len(MEMBERS), len(self.accounts))
@@ -150,9 +153,9 @@ class Ensemble:
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """All that is stored, by the names in a book's state; what of the learner is scratch is not stored."""
-        learner, others = self.manager.learner, arrays(self._state).items()
+        learner = self.manager.learner
         return {
-            **{name: value for name, value in others if not name.startswith("learner.")},
+            **arrays(self._book),
             **arrays(learner.learned, "learner."),
             **arrays(learner.memory, "learner."),
         }

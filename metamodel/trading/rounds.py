@@ -7,19 +7,21 @@
 - emit: what the row leaves.
 
 The ensemble's account is number 0. The baselines are further accounts, which meet the same prices, costs, delay and
-gates. Each step is inlined into `rounds`, because a call that hands on the state counts a reference for each array.
+gates. Each step is inlined into `rounds`. What is handed from step to step for every account are records and numbers,
+because a tuple of arrays counts a reference for each of them, inlined or not.
 """
 
 import math
 
-from windvane.agents.base import Ints
 from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel.base import account, rows
 from windvane.metamodel.base.records import Records
 from windvane.metamodel.base.times import DAY
-from windvane.metamodel.learning import learner, netting
-from windvane.metamodel.trading import belief, control, risk
-from windvane.metamodel.trading.columns import AT_HOME, Clock, Inputs, Outputs, Row, Settings, State
+from windvane.metamodel.learning import learner, netting, scores
+from windvane.metamodel.learning.rules import Rules
+from windvane.metamodel.learning.state import Learner
+from windvane.metamodel.trading import belief, control, gates, risk
+from windvane.metamodel.trading.columns import AT_HOME, Book, Clock, Inputs, Outputs, Row, Settings, Wishes
 
 _EDGE = 1.0 - 0.5 ** (1.0 / 4000.0)
 _SPACING = 0.01
@@ -32,36 +34,46 @@ ENSEMBLE, EQUAL, BUY_AND_HOLD, BASELINES = range(4)
 
 
 @kernel
-def rounds(state: State, settings: Settings, inputs: Inputs, out: Outputs) -> None:
-    """Step through the rows: change the state, write the outputs."""
-    clock = state.clock[0]
+def rounds(m: Learner, rules: Rules, book: Book, settings: Settings, inputs: Inputs, out: Outputs) -> None:
+    """Step through the rows: change the learner and the book, write the outputs."""
+    clock, terms = book.clock[0], settings.terms
     awake = 0
     for i in range(inputs.awake.shape[0]):
         awake += inputs.awake[i]
     for t in range(inputs.ts.shape[0]):
-        row = _row(inputs, t, clock.good_rows)
-        _controls(state, settings, inputs.control[t], row, out)
+        row = _row(inputs, t, clock.good_rows, awake)
+        _controls(book, settings, inputs.control[t], row, out)
         out.verdict[t] = 0
-        answer = _belief(state, settings, row)
+        answer = _belief(book.standing, clock, m.memory.market, settings.resumption.level, row)
         if answer != belief.NOT_BELIEVED:
             move = math.log(row.mid / clock.mid) if row.good > 0 else 0.0
             priced = abs(move) <= settings.limits.collar
-            _settle(state, settings, row, priced, answer == belief.CONFIRMED, out)
-            _learn(state, settings, inputs, row)
-            _aim(state, settings, inputs, row, awake)
+            _settle(book, settings, row, priced, answer == belief.CONFIRMED, out)
+            cost = account.cost_per_unit(terms, row.mid, row.bid, row.ask)
+            learner.learn(m, rules, row.mid, cost, row.warm, inputs.awake)
+            learner.weigh(m, rules, inputs.x[t], inputs.regime[t], inputs.target[t], row.warm, inputs.awake)
+            _count(clock, row)
+            if awake > 0:
+                clock.wanted = netting.aim(m.learned.weights, inputs.target[t], rules.band, clock.wanted)
+            else:  # with nobody to follow the ensemble wants what it has
+                clock.wanted = _exposure(book.account[ENSEMBLE], terms, row.mid)
             if row.warm:
+                trust = netting.weighted(m.learned.weights, inputs.confidence[t])
+                trust /= max(1.0 - m.memory.cash[0], 1e-12)  # of the agents alone: cash has no opinion
+                wishes = Wishes(clock.wanted, trust, inputs.target[t], inputs.confidence[t], inputs.awake)
+                view = _view(clock, settings, row, m.memory.market.value[1], priced)
                 earned = move if answer == belief.BELIEVED else 0.0  # no return lies between two levels
-                _decide(state, settings, inputs, _view(state, settings, row, priced), row, earned, awake, out)
+                _decide(book, settings, wishes, row, view, earned, out)
         elif row.flag & rows.REPEATED == 0:
             clock.streak = 0
             out.verdict[t] = 0 | risk.Gate.COLLAR
         elif row.flag & rows.GAP:
             clock.streak = 0
-        _emit(state, settings.terms, t, out)
+        _emit(m, book, terms, t, out)
 
 
 @inlined
-def _row(inputs: Inputs, t: int, good: int) -> Row:
+def _row(inputs: Inputs, t: int, good: int, awake: int) -> Row:
     """Row t of the inputs."""
     quoted = inputs.bid.size > 0
     return Row(
@@ -70,6 +82,7 @@ def _row(inputs: Inputs, t: int, good: int) -> Row:
         ts=inputs.ts[t],
         flag=inputs.flags[t],
         warm=inputs.flags[t] & rows.WARMUP == 0,
+        awake=awake,
         good=good,
         mid=inputs.mid[t],
         bid=inputs.bid[t] if quoted else math.nan,
@@ -79,78 +92,75 @@ def _row(inputs: Inputs, t: int, good: int) -> Row:
 
 
 @inlined
-def _controls(state: State, settings: Settings, code: int, row: Row, out: Outputs) -> None:
+def _controls(book: Book, settings: Settings, code: int, row: Row, out: Outputs) -> None:
     """End the UTC day that the row leaves behind, then carry out the control that rules from the row on."""
-    clock, st, a, terms = state.clock[0], state.standing, state.account, settings.terms
+    clock, terms = book.clock[0], settings.terms
     day = (row.ts - 1) // DAY
     if clock.day_rows > 0 and day > clock.day:
-        write_statement(state.clock, a, st, terms, out)
+        write_statement(book, terms, out)
         clock.day_rows = 0
-        control.new_day(st, a, terms, settings.resumption.halt == 0)
+        control.new_day(book.standing, book.account, terms, settings.resumption.halt == 0)
         if settings.resumption.level == 0 and clock.rows_away > 0:
-            belief.lift(clock, st)
+            belief.lift(clock, book.standing)
     if clock.day_rows == 0:
         clock.day = day
     if row.flag & rows.REPEATED == 0 or row.good > 0:  # bad rows before the first good one have no day
         clock.day_rows += 1
     clock.seq, clock.ts = row.seq, row.ts
     if code > 0:
-        control.apply(st, a, terms, code)
+        control.apply(book.standing, book.account, terms, code)
         if code == control.RESUME:
-            belief.lift(clock, st)
+            belief.lift(clock, book.standing)
 
 
 @inlined
-def _belief(state: State, settings: Settings, row: Row) -> int:
+def _belief(standings: Records, clock: Clock, market: scores.Moments, resume_after: int, row: Row) -> int:
     """Whether the row is good and its mid believed: one of the answers of `belief.believe`."""
     if row.flag & rows.REPEATED != 0:
         return belief.NOT_BELIEVED
-    clock = state.clock[0]
     if belief.at_home(clock, row.mid):
         return belief.BELIEVED
-    market, resume_after = state.learner.memory.market, settings.resumption.level
-    return belief.believe(clock, market, state.standing, resume_after, row.mid, row.flag)
+    return belief.believe(clock, market, standings, resume_after, row.mid, row.flag)
 
 
 @inlined
-def _settle(state: State, settings: Settings, row: Row, priced: bool, confirmed: bool, out: Outputs) -> None:
+def _settle(book: Book, settings: Settings, row: Row, priced: bool, confirmed: bool, out: Outputs) -> None:
     """Fill what is due and mark all accounts; end halts whose time is over.
 
     priced: the mid is within the collar; confirmed: it begins a level that was confirmed just now.
     """
-    st, wait = state.standing, settings.resumption.halt
-    for k in range(state.account.lots.shape[0]):
-        _fill(state, settings.terms, row, k, out)
-        pnl = account.mark(state.account, settings.terms, k, row.mid)
-        if confirmed and st.state[k] != risk.HALTED:
+    wait, at = settings.resumption.halt, row.good % book.pending.shape[1]
+    for k in range(book.account.shape[0]):
+        a, st = book.account[k], book.standing[k]
+        if book.pending[k, at] != 0:
+            _fill(book, settings.terms, row, k, out)
+        pnl = account.mark(a, settings.terms, row.mid)
+        if confirmed and st.state != risk.HALTED:
             control.resume(
-                st, k, pnl
+                st, pnl
             )  # what the account is worth on the new level is no loss or gain of the day
         if priced:  # a price that no order may be sent at is no peak to fall from
-            st.peak[k] = max(st.peak[k], pnl)
-        if wait > 0 and st.halted_by[k] == risk.BY_LIMIT and row.good - st.halted_at[k] >= wait:
-            control.resume(st, k, pnl)
+            st.peak = max(st.peak, pnl)
+        if wait > 0 and st.halted_by == risk.BY_LIMIT and row.good - st.halted_at >= wait:
+            control.resume(st, pnl)
 
 
 @inlined
-def _fill(state: State, terms: account.Terms, row: Row, k: int, out: Outputs) -> None:
+def _fill(book: Book, terms: account.Terms, row: Row, k: int, out: Outputs) -> None:
     """Fill what is due for account k, and write the ensemble's fill."""
-    a = state.account
-    lots, price, fee = account.settle(a, terms, k, row.good, row.mid, row.bid, row.ask, row.size)
+    lots, price, fee = account.settle(
+        book.account[k], book.pending[k], terms, row.good, row.mid, row.bid, row.ask, row.size
+    )
     if k == ENSEMBLE and lots != 0:
         fill = out.fill[out.counts[0].fills]
         out.counts[0].fills += 1
-        fill.row, fill.order_seq = row.t, a.pending_seq[row.good % a.pending.shape[1]]
+        fill.row, fill.order_seq = row.t, book.pending_seq[row.good % book.pending_seq.shape[0]]
         fill.qty, fill.price, fill.fee = lots / terms.per_unit, price, fee
 
 
 @inlined
-def _learn(state: State, settings: Settings, inputs: Inputs, row: Row) -> None:
-    """Score every agent and member on the believed row, weigh the agents for it, and count it."""
-    clock, m, rules, t = state.clock[0], state.learner, settings.rules, row.t
-    cost = account.cost_per_unit(settings.terms, row.mid, row.bid, row.ask)
-    learner.learn(m, rules, row.mid, cost, row.warm, inputs.awake)
-    learner.weigh(m, rules, inputs.x[t], inputs.regime[t], inputs.target[t], row.warm, inputs.awake)
+def _count(clock: Clock, row: Row) -> None:
+    """Count a row that was learned from."""
     if row.good > 0:
         clock.spacing += max(_SPACING, 1.0 / row.good) * (row.ts - clock.good_ts - clock.spacing)
     clock.good_rows += 1
@@ -161,29 +171,17 @@ def _learn(state: State, settings: Settings, inputs: Inputs, row: Row) -> None:
 
 
 @inlined
-def _aim(state: State, settings: Settings, inputs: Inputs, row: Row, awake: int) -> None:
-    """Net the agents' targets into the ensemble's wanted one; with all of them asleep it wants what it has."""
-    clock = state.clock[0]
-    if awake > 0:
-        weights, target = state.learner.learned.weights, inputs.target[row.t]
-        clock.wanted = netting.aim(weights, target, settings.rules.band, clock.wanted)
-    else:
-        clock.wanted = _exposure(state.account, settings.terms, ENSEMBLE, row.mid)
-
-
-@inlined
-def _view(state: State, settings: Settings, row: Row, priced: bool) -> risk.View:
-    """What the gates know of the market at a row that was learned from."""
-    clock, limits = state.clock[0], settings.limits
-    quoted = not math.isnan(row.bid)
+def _view(clock: Clock, settings: Settings, row: Row, variance: float, priced: bool) -> risk.View:
+    """What the gates know of the market at a row that was learned from; variance: of the return of a row."""
+    limits, half = settings.limits, settings.terms.half_spread
     return risk.View(
         ts=row.ts,
         good=row.good,
         mid=row.mid,
         priced=priced,
-        spread=(row.ask - row.bid) / row.mid if quoted else 2.0 * settings.terms.half_spread,
+        spread=2.0 * half if math.isnan(row.bid) else (row.ask - row.bid) / row.mid,
         healthy=clock.streak > HEALTHY_AFTER,
-        s=math.sqrt(max(state.learner.memory.market.value[1], 1e-12)),
+        s=math.sqrt(max(variance, 1e-12)),
         rows_a_day=DAY / max(clock.spacing, 1.0),
         unit=limits.capital / row.mid / limits.lot,
     )
@@ -191,124 +189,118 @@ def _view(state: State, settings: Settings, row: Row, priced: bool) -> risk.View
 
 @inlined
 def _decide(
-    state: State,
-    settings: Settings,
-    inputs: Inputs,
-    view: risk.View,
-    row: Row,
-    earned: float,
-    awake: int,
-    out: Outputs,
+    book: Book, settings: Settings, wishes: Wishes, row: Row, view: risk.View, earned: float, out: Outputs
 ) -> None:
     """Send every account's wanted target through the gates, and order what they leave of it.
 
-    earned: return of the mid since the believed row before, 0 where the row begins another level; awake: agents.
+    earned: return of the mid since the believed row before, 0 where the row begins another level.
     """
-    a, st, terms = state.account, state.standing, settings.terms
-    for k in range(a.lots.shape[0]):
-        ask = _ask(state, terms, inputs, row, k, awake)
-        edge = state.aims[(row.good - 1 - terms.delay) % state.aims.shape[0], k] * earned
-        st.edge[k, 0] += _EDGE * (edge - st.edge[k, 0])
-        st.edge[k, 1] += _EDGE * (edge * edge - st.edge[k, 1])
-        state.aims[row.good % state.aims.shape[0], k] = ask.target
-        verdict = _trade(state, settings, view, ask, row, out)
+    terms, ring = settings.terms, book.aims.shape[0]
+    for k in range(book.account.shape[0]):
+        a, st = book.account[k], book.standing[k]
+        target, confidence, idle = _wish(wishes, row.awake, k)
+        if idle:
+            target = _exposure(a, terms, row.mid)
+        edge = book.aims[(row.good - 1 - terms.delay) % ring, k] * earned
+        st.edge_mean += _EDGE * (edge - st.edge_mean)
+        st.edge_square += _EDGE * (edge * edge - st.edge_square)
+        book.aims[row.good % ring, k] = target
+        if st.flatten and a.lots == 0 and a.flying == 0:
+            st.flatten = 0
+        ask = risk.Ask(
+            target=target,
+            confidence=confidence,
+            idle=idle,
+            exposure=a.lots + a.flying,
+            pnl=a.equity - terms.capital,
+            working=terms.participation > 0.0 and a.flying != 0,
+            oldest=book.sent[k, st.sent_at % book.sent.shape[1]],
+        )
+        flattened = _flattens(st)
+        allowed, verdict = gates.check(settings.limits, st, view, ask)
+        if allowed != ask.exposure:
+            _place(book, terms, row, k, allowed - ask.exposure)
+            if k == ENSEMBLE:
+                _order(terms, row, ask.exposure, allowed, flattened or _flattens(st), out)
         if k == ENSEMBLE:
             out.verdict[row.t] = verdict
-            state.clock[0].target = _exposure(a, terms, k, row.mid)
+            book.clock[0].target = _exposure(a, terms, row.mid)
         if terms.delay == 0:
-            _fill(state, terms, row, k, out)
-            account.mark(a, terms, k, row.mid)
-        a.exposed[k] += abs(a.lots[k] / terms.per_unit * row.mid) / terms.capital
+            _fill(book, terms, row, k, out)
+            account.mark(a, terms, row.mid)
+        a.exposed += abs(a.lots / terms.per_unit * row.mid) / terms.capital
 
 
 @inlined
-def _ask(state: State, terms: account.Terms, inputs: Inputs, row: Row, k: int, awake: int) -> risk.Ask:
-    """What account k wants: what whom it follows wants, or to stay as it is where nobody of them is awake."""
-    a, t = state.account, row.t
-    target, confidence = 1.0, 1.0
-    idle = awake < inputs.awake.shape[0] and _is_idle(k, inputs.awake, awake)
-    if idle:
-        target, confidence = _exposure(a, terms, k, row.mid), 0.0
-    elif k == ENSEMBLE:
-        target = state.clock[0].wanted
-        confidence = netting.weighted(state.learner.learned.weights, inputs.confidence[t])
-        confidence /= max(
-            1.0 - state.learner.memory.cash[0], 1e-12
-        )  # of the agents alone: cash has no opinion
-    elif k == EQUAL:
-        target, confidence = 0.0, 0.0
-        for i in range(inputs.awake.shape[0]):
-            target += inputs.awake[i] * inputs.target[t, i]
-            confidence += inputs.awake[i] * inputs.confidence[t, i]
-        target, confidence = target / awake, confidence / awake
-    elif k >= BASELINES:
-        target, confidence = inputs.target[t, k - BASELINES], inputs.confidence[t, k - BASELINES]
-    return risk.Ask(
-        k=k,
-        target=target,
-        confidence=confidence,
-        idle=idle,
-        exposure=a.lots[k] + a.flying[k],
-        pnl=a.equity[k] - terms.capital,
-        working=terms.participation > 0.0 and a.flying[k] != 0,
-    )
+def _wish(wishes: Wishes, awake: int, k: int) -> tuple[float, float, bool]:
+    """Target and confidence of account k, and whether it is idle, since nobody whom it follows is awake.
+
+    awake: agents that are. An idle account keeps its exposure, whatever the target says.
+    """
+    if k == BUY_AND_HOLD:
+        return 1.0, 1.0, False
+    if k >= BASELINES:
+        i = k - BASELINES
+        if wishes.awake[i] == 0:
+            return 0.0, 0.0, True
+        return wishes.target[i], wishes.confidence[i], False
+    if awake == 0:
+        return 0.0, 0.0, True
+    if k == ENSEMBLE:
+        return wishes.wanted, wishes.trust, False
+    target, confidence = 0.0, 0.0
+    for i in range(wishes.awake.shape[0]):
+        target += wishes.awake[i] * wishes.target[i]
+        confidence += wishes.awake[i] * wishes.confidence[i]
+    return target / awake, confidence / awake, False
 
 
 @inlined
-def _is_idle(k: int, awake: Ints, count: int) -> bool:
-    """Whether nobody whom account k follows is awake; count: agents that are."""
-    if k < BUY_AND_HOLD:
-        return count == 0
-    return k >= BASELINES and awake[k - BASELINES] == 0
+def _exposure(a: account.Account, terms: account.Terms, mid: float) -> float:
+    """Position of an account and all in flight, units of capital."""
+    return (a.lots + a.flying) / terms.per_unit * mid / terms.capital
 
 
 @inlined
-def _exposure(a: account.Accounts, terms: account.Terms, k: int, mid: float) -> float:
-    """Position of account k and all in flight, units of capital."""
-    return (a.lots[k] + a.flying[k]) / terms.per_unit * mid / terms.capital
+def _flattens(st: risk.Standing) -> bool:
+    """Whether an account is halted and closing its position."""
+    return st.state == risk.HALTED and st.flatten == 1
 
 
 @inlined
-def _trade(state: State, settings: Settings, view: risk.View, ask: risk.Ask, row: Row, out: Outputs) -> int:
-    """Check what an account wants, and order what is left of it; returns the verdict."""
-    a, st, terms, k = state.account, state.standing, settings.terms, ask.k
-    if st.flatten[k] and a.lots[k] == 0 and a.flying[k] == 0:
-        st.flatten[k] = 0
-    flattened = _flattens(st, k)
-    allowed, verdict = risk.check(settings.limits, st, view, ask)
-    lots = allowed - ask.exposure
-    if lots != 0:
-        account.place(a, terms, k, row.good, row.seq, lots)
-        st.day_turnover[k] += abs(lots) / terms.per_unit * row.mid
-        st.sent[k, st.sent_at[k] % st.sent.shape[1]] = row.ts
-        st.sent_at[k] += 1
-    if k == ENSEMBLE and lots != 0:
-        reduces = risk.reduction(allowed, ask.exposure) == allowed
-        order = out.order[out.counts[0].orders]
-        out.counts[0].orders += 1
-        order.row, order.qty = row.t, lots / terms.per_unit
-        order.target_after = allowed / terms.per_unit * row.mid / terms.capital
-        order.reduce_only = 1 if reduces else 0
-        order.reason = account.REBALANCE
-        if flattened or _flattens(st, k):
-            order.reason = account.FLATTEN
-        elif allowed == 0:
-            order.reason = account.CLOSE
-        elif reduces:
-            order.reason = account.REDUCE
-    return verdict
+def _place(book: Book, terms: account.Terms, row: Row, k: int, lots: int) -> None:
+    """Put an order of account k in flight, and remember what the gates ask of orders."""
+    st = book.standing[k]
+    account.place(book.account[k], book.pending[k], terms, row.good, lots)
+    if k == ENSEMBLE:
+        book.pending_seq[(row.good + terms.delay) % book.pending_seq.shape[0]] = row.seq
+    st.day_turnover += abs(lots) / terms.per_unit * row.mid
+    book.sent[k, st.sent_at % book.sent.shape[1]] = row.ts
+    st.sent_at += 1
 
 
 @inlined
-def _flattens(st: risk.Standing, k: int) -> bool:
-    """Whether account k is halted and closing its position."""
-    return st.state[k] == risk.HALTED and st.flatten[k] == 1
+def _order(terms: account.Terms, row: Row, exposure: int, allowed: int, flattens: bool, out: Outputs) -> None:
+    """Write the ensemble's order, from its exposure to the one that is allowed, in lots."""
+    reduces = gates.reduction(allowed, exposure) == allowed
+    order = out.order[out.counts[0].orders]
+    out.counts[0].orders += 1
+    order.row, order.qty = row.t, (allowed - exposure) / terms.per_unit
+    order.target_after = allowed / terms.per_unit * row.mid / terms.capital
+    order.reduce_only = 1 if reduces else 0
+    order.reason = account.REBALANCE
+    if flattens:
+        order.reason = account.FLATTEN
+    elif allowed == 0:
+        order.reason = account.CLOSE
+    elif reduces:
+        order.reason = account.REDUCE
 
 
 @inlined
-def _emit(state: State, terms: account.Terms, t: int, out: Outputs) -> None:
+def _emit(m: Learner, book: Book, terms: account.Terms, t: int, out: Outputs) -> None:
     """Write what row t leaves: of the weights, and of the accounts."""
-    clock, m, a = state.clock[0], state.learner, state.account
+    clock, a = book.clock[0], book.account[ENSEMBLE]
     for i in range(m.learned.weights.shape[0]):
         out.weights[t, i] = m.learned.weights[i]
     last = max(m.memory.market.seen[0] - 1, 0) % m.memory.member_targets.shape[0]
@@ -316,31 +308,27 @@ def _emit(state: State, terms: account.Terms, t: int, out: Outputs) -> None:
         out.members[t, j] = m.learned.share[j]
         out.member_targets[t, j] = m.memory.member_targets[last, j]
     out.wanted[t], out.target[t] = clock.wanted, clock.target
-    out.position[t] = _position(a, terms, ENSEMBLE, clock)
-    out.equity[t] = a.equity[ENSEMBLE]
-    for k in range(a.lots.shape[0]):
-        out.equities[t, k] = a.equity[k]
-    out.state[t] = state.standing.state[ENSEMBLE]
+    out.position[t], out.equity[t] = _position(a, terms, clock), a.equity
+    for k in range(book.account.shape[0]):
+        out.equities[t, k] = book.account[k].equity
+    out.state[t] = book.standing[ENSEMBLE].state
     out.away[t] = 1 if clock.level != AT_HOME else 0
 
 
 @inlined
-def _position(a: account.Accounts, terms: account.Terms, k: int, clock: Clock) -> float:
-    """Position of account k at the last believed mid, units of capital."""
-    return a.lots[k] / terms.per_unit * clock.mid / terms.capital
+def _position(a: account.Account, terms: account.Terms, clock: Clock) -> float:
+    """Position of an account at the last believed mid, units of capital."""
+    return a.lots / terms.per_unit * clock.mid / terms.capital
 
 
 @kernel
-def write_statement(
-    clock: Records, a: account.Accounts, st: risk.Standing, terms: account.Terms, out: Outputs
-) -> None:
+def write_statement(book: Book, terms: account.Terms, out: Outputs) -> None:
     """Write the statement of the UTC day that ended with the last row."""
-    now, at = clock[0], out.counts[0].statements
+    clock, at = book.clock[0], out.counts[0].statements
     out.counts[0].statements += 1
-    out.day[at].seq, out.day[at].ts, out.day[at].day = now.seq, now.ts, now.day
-    for k in range(a.lots.shape[0]):
-        row = out.statement[at, k]
-        row.pnl = a.equity[k] - terms.capital
-        row.position = _position(a, terms, k, now)
-        row.turnover, row.fees, row.orders, row.exposure = a.turnover[k], a.fees[k], a.fills[k], a.exposed[k]
-        row.rows, row.drawdown, row.halts = now.warm_rows, a.drawdown[k], st.halts[k]
+    out.day[at].seq, out.day[at].ts, out.day[at].day = clock.seq, clock.ts, clock.day
+    for k in range(book.account.shape[0]):
+        a, row = book.account[k], out.statement[at, k]
+        row.pnl, row.position = a.equity - terms.capital, _position(a, terms, clock)
+        row.turnover, row.fees, row.orders, row.exposure = a.turnover, a.fees, a.fills, a.exposed
+        row.rows, row.drawdown, row.halts = clock.warm_rows, a.drawdown, book.standing[k].halts

@@ -7,7 +7,7 @@ import pytest
 
 from windvane.metamodel.base.config import Costs, TradingConfig, digest
 from windvane.metamodel.base.limits import RiskLimits
-from windvane.metamodel.trading.risk import new_standing
+from windvane.metamodel.trading.risk import new_sent
 
 POSITIVE = (
     *("max_spread_bp", "price_collar", "max_position", "max_notional", "max_order_qty", "max_orders"),
@@ -89,8 +89,8 @@ class TestRiskLimits:
         assert TradingConfig(agents=("a",), capital=1, lot=1, min_order=0).capital == 1
 
     def test_the_ring_of_orders_holds_as_many_as_the_limit(self) -> None:
-        assert new_standing(3, RiskLimits(max_orders=7)).sent.shape == (3, 7)
-        assert new_standing(3, RiskLimits()).sent.shape == (3, 1)
+        assert new_sent(3, RiskLimits(max_orders=7)).shape == (3, 7)
+        assert new_sent(3, RiskLimits()).shape == (3, 1)
 
 
 class TestDigest:

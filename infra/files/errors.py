@@ -10,6 +10,12 @@ import numpy as np
 from windvane.agents.base import Ints
 
 
+EMPTY = "empty: the row holds no price"
+DUPLICATE = "duplicate"
+HARMLESS = (EMPTY, DUPLICATE)
+"""Reasons of rows that are left out without a doubt that the file is read rightly."""
+
+
 class InputError(ValueError):
     """A file that cannot be used: one sentence that says why, and what to do."""
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
-from windvane.infra.files.errors import InputError
-from windvane.infra.files.readers import read_market_file
+from windvane.infra.files.errors import HARMLESS, InputError
+from windvane.infra.files.readers import MarketFile, printable, read_market_file
+from windvane.infra.files.reading import AS_RECOGNISED, Reading
 from windvane.metamodel.base.config import default_stale_after
 from windvane.metamodel.base.rows import level_flags
 from windvane.metamodel.data.cleaning import Cleaner
@@ -40,6 +41,7 @@ class Market:
     rejected: dict[str, int]
     letters: tuple[tuple[int, str], ...]  # (row of the file, reason) of the first thousand
     notes: tuple[str, ...]
+    rows: int = 0  # good rows of the file, before they are sampled to bars
 
     def __post_init__(self) -> None:
         for name in ("ts", "price", *self.columns.present):
@@ -83,10 +85,41 @@ class Market:
 
 
 def load_market(
-    path: Path, *, bars: str | None = None, start: str | None = None, end: str | None = None
+    path: Path,
+    *,
+    bars: str | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    reading: Reading = AS_RECOGNISED,
 ) -> Market:
-    """Read a file and make it ready; raises InputError with one sentence where that cannot be."""
-    source = read_market_file(path, start=start, end=end)
+    """Read a file and make it ready; raises InputError with one sentence where that cannot be.
+
+    bars: resample to bars of this interval; start, end: the period; reading: what a person says of the file.
+    """
+    source = read_market_file(path, start=start, end=end, reading=reading)
+    market = prepared(source, bars)
+    refuse_many_rejected(market, reading.max_rejected)
+    return market
+
+
+def refuse_many_rejected(market: Market, most: float) -> None:
+    """Raises InputError where more than `most` percent of the rows are rejected: the reading is wrong then.
+
+    Bars without a price and rows that stand in the file twice do not count.
+    """
+    faults = {reason: number for reason, number in market.rejected.items() if reason not in HARMLESS}
+    bad, rows = sum(faults.values()), sum(market.rejected.values()) + market.rows
+    if bad * 100 > most * rows:
+        reason = max(faults, key=faults.__getitem__)
+        raise InputError(
+            f"{market.file}: {bad:,} of {rows:,} rows ({bad / rows:.0%}) would be rejected, {faults[reason]:,} of them "
+            f"because {reason}: `windvane inspect` shows how the file is read, --columns and its like say it otherwise, "
+            f"and --max-rejected allows more than {most:g} %"
+        )
+
+
+def prepared(source: MarketFile, bars: str | None = None) -> Market:
+    """What was read, cleaned and sampled; InputError where no row is left."""
     notes = list(source.notes)
     usual = source.interval or _spacing(source.columns)
     cleaner = Cleaner(bar_interval=source.interval, max_jump=max(100 * usual, _DAY))
@@ -96,6 +129,7 @@ def load_market(
         notes.append("trades have no ids, so equal ones in a row are kept: they may well be two trades")
     cleaned = cleaner.clean(source.columns, ids)
     columns, interval = cleaned.columns, source.interval
+    rows = len(columns)
     if cleaner.stepped_back:
         notes.append(f"{cleaner.stepped_back} rows whose clock stepped back by up to 5 s were raised")
     what = f"{format_interval(interval)} bars" if interval else source.kind
@@ -103,7 +137,7 @@ def load_market(
         columns, interval = _bars(columns, bars, interval, usual, notes)
         what = f"{bars} bars"
     if not len(columns):
-        raise InputError(f"{path.name} has no row left to trade: widen --from and --to, or check the file")
+        raise InputError(f"{printable(source.path.name)} has no row left to trade: widen --from and --to, or check the file")
     spacing = interval or _spacing(columns)
     stale_after = default_stale_after(spacing)
     holes = int((np.diff(columns.ts) > stale_after).sum())
@@ -123,7 +157,7 @@ def load_market(
         letters.append((int(source.numbers[index]), reason))
     letters.sort()
     return Market(
-        file=path.name,
+        file=printable(source.path.name),
         kind="simulated" if source.simulated else "real",
         bars=what,
         columns=columns,
@@ -132,6 +166,7 @@ def load_market(
         rejected=rejected,
         letters=tuple(letters[:_TOLD]),
         notes=tuple(notes),
+        rows=rows,
     )
 
 

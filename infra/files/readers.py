@@ -11,10 +11,15 @@ from numpy.typing import NDArray
 
 from windvane.agents.base import Floats, Ints
 from windvane.infra.files.checks import Checks
-from windvane.infra.files.errors import DeadLetters, InputError
-from windvane.infra.files.formats import Kind, recognise
-from windvane.infra.files.tables import read_table
-from windvane.infra.files.timestamps import SECOND, common_step, parse_moment
+from windvane.infra.files.errors import DUPLICATE, DeadLetters, InputError
+from windvane.infra.files.layouts import Format, Kind, recognise
+from windvane.infra.files.ordering import in_order, repeated_bars, repeated_trades
+from windvane.infra.files.reading import AS_RECOGNISED, Reading
+from windvane.infra.files.shapes import recognise_headless, told_by_position
+from windvane.infra.files.stamps import bar_ends
+from windvane.infra.files.symbols import of_one_symbol, refuse_mixture
+from windvane.infra.files.tables import Table, read_table
+from windvane.infra.files.timestamps import SECOND, parse_moment
 from windvane.metamodel.data.columns import OPTIONAL_FLOATS, Columns
 from windvane.metamodel.data.sampler import format_interval
 
@@ -28,6 +33,8 @@ class MarketFile:
     0 for trades and ticks. notes: what was recognised, one sentence each. rows_read: rows in the file.
     rejected: rows left out because they do not parse; rows outside [start, end) are in neither, but a row
     whose time cannot be read is outside of nothing. simulated: whether the market is one that was made up.
+    why: what the format was recognised by. parts: the name of the column that plays each part. unread: names of the
+    columns that play none.
     """
 
     path: Path
@@ -41,6 +48,9 @@ class MarketFile:
     rows_read: int
     rejected: DeadLetters
     simulated: bool
+    why: str
+    parts: dict[str, str]
+    unread: tuple[str, ...]
 
 
 def read_market_file(
@@ -48,8 +58,11 @@ def read_market_file(
     *,
     start: int | str | datetime | None = None,
     end: int | str | datetime | None = None,
+    reading: Reading = AS_RECOGNISED,
 ) -> MarketFile:
     """Read csv, csv.gz, zip (of one csv), parquet, feather, json or json.gz; InputError if it cannot be used.
+
+    reading: what a person says of the file.
 
     Of bars, ts is the end (open time + interval). start and end: ns, ISO 8601 text or a datetime, UTC; kept
     are trades and ticks with start <= ts < end, and bars that lie inside (start < ts <= end).
@@ -61,7 +74,7 @@ def read_market_file(
     if first is not None and last is not None and first >= last:
         raise InputError(f"--from {start} is not before --to {end}: swap or widen them")
     try:
-        return _read(path, first, last)
+        return _read(path, first, last, reading)
     except InputError:
         raise
     except (pa.ArrowException, OSError, UnicodeError, OverflowError) as error:
@@ -70,50 +83,55 @@ def read_market_file(
         raise InputError(f"{path.name} cannot be read ({said}): check the file") from error
 
 
-def _read(path: Path, first: int | None, last: int | None) -> MarketFile:
-    table = read_table(path)
+def _read(path: Path, first: int | None, last: int | None, reading: Reading) -> MarketFile:
+    file = printable(path.name)
+    table = read_table(path, encoding=reading.encoding, decimal=reading.decimal)
+    rows_read = len(table) + len(table.broken)
     if not len(table):
         if len(table.broken):
-            raise InputError(f"{path.name} has no sound row: check its columns")
-        raise InputError(f"{path.name} has no rows: get the file again")
-    layout = recognise(path.name, table)
-    checks = Checks(path.name, table, layout)
+            raise InputError(f"{file} has no sound row: check its columns")
+        raise InputError(f"{file} has no rows: get the file again")
+    layout = _layout(file, table, reading)
+    table = of_one_symbol(file, table, layout, reading)
+    checks = Checks(file, table, layout, reading)
     values = checks.values()
-    ts, interval = checks.times()
+    ts, closes = checks.times()
     regime, ids = checks.regime(), checks.ids()
     rows = np.flatnonzero(checks.code == 0)
     if not len(rows):
         rejected = checks.dead_letters(np.ones(len(table), bool))
         raise InputError(
-            f"{path.name} has no row that can be used (row {rejected[0].row}: {rejected[0].reason}): "
-            "check the file"
+            f"{file} has no row that can be used (row {rejected[0].row}: {rejected[0].reason}): "
+            "check the file, or say how it is to be read with --columns"
         )
-    if np.count_nonzero(np.diff(ts[rows]) < 0) * 2 >= max(len(rows), 2):
-        rows = rows[::-1]
-        checks.notes.append("newest rows come first: order reversed")
-    if layout.kind == "bars":
-        interval = interval or common_step(ts[rows])
-        if not interval:
-            raise InputError(
-                f"{path.name} has one bar, so nothing says how long it lasts: give two bars or more"
-            )
+    bars = layout.kind == "bars"
+    if bars and not reading.symbol_column:
+        refuse_mixture(file, table, layout, ts, rows)
+    rows, wrong = in_order(ts, ids, rows, checks.notes)
+    checks.refuse(_mask(wrong, len(table)), "time is far from all others and out of line")
+    interval = 0
+    if bars:
+        ts, interval = bar_ends(file, ts, closes, rows, layout, reading, checks.notes)
         checks.notes.append(f"bars of {format_interval(interval)}, stamped with their end")
-        if "ts" in layout.roles:
-            ts = ts + interval
+    again = _repeated(checks, bars, ts, ids, rows, values)
+    checks.refuse(_mask(rows[again], len(table)), DUPLICATE)
+    rows = rows[~again]
     if "close" not in values and "price" not in values:
         checks.notes.append("price is the middle of bid and ask")
-    inside = _inside(ts, first, last, bars=layout.kind == "bars")
+    inside = _inside(ts, first, last, bars=bars)
     if not inside[rows].any():
         raise InputError(
-            f"{path.name} has no rows from {_moment(first)} to {_moment(last)}: it covers "
+            f"{file} has no rows from {_moment(first)} to {_moment(last)}: it covers "
             f"{_moment(int(ts[rows].min()))} to {_moment(int(ts[rows].max()))}"
         )
     rows = rows[inside[rows]]
     if regime is not None and (unknown := int(np.count_nonzero(regime[rows] == -1))):
         checks.notes.append(f"{unknown} rows hold no known regime: kept, their label is unknown")
-    if ids is not None and np.count_nonzero(np.diff(ids[rows]) <= 0) * 20 > len(rows):
+    if ids is not None and (falls := int(np.count_nonzero(np.diff(ids[rows]) <= 0))):
+        if falls * 20 > len(rows):
+            checks.notes.append("trade ids do not rise: not used")
         ids = None
-        checks.notes.append("trade ids do not rise: not used")
+    parts = {role: checks.called(role) for role in layout.roles if role != "open"}
     return MarketFile(
         path=path,
         columns=_columns(ts, values, regime).take(rows),
@@ -123,10 +141,53 @@ def _read(path: Path, first: int | None, last: int | None) -> MarketFile:
         interval=interval,
         format=layout.name,
         notes=tuple(checks.notes),
-        rows_read=len(table) + len(table.broken),
+        rows_read=rows_read,
         rejected=checks.dead_letters(inside),
         simulated=table.simulated or regime is not None,
+        why=layout.why,
+        parts=parts,
+        unread=tuple(name for name in _names(table) if name not in parts.values()),
     )
+
+
+def printable(name: str) -> str:
+    """The name of a file as text: a byte that is no UTF-8 becomes a question mark in a diamond."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _layout(file: str, table: Table, reading: Reading) -> Format:
+    if reading.columns is not None:
+        return told_by_position(file, table, reading)
+    if table.names is None:
+        return recognise_headless(file, table, reading)
+    return recognise(file, table, reading)
+
+
+def _names(table: Table) -> list[str]:
+    return table.names or [f"number {k + 1}" for k in range(len(table.columns))]
+
+
+def _mask(rows: Ints, n: int) -> NDArray[np.bool_]:
+    mask = np.zeros(n, bool)
+    mask[rows] = True
+    return mask
+
+
+def _repeated(
+    checks: Checks, bars: bool, ts: Ints, ids: Ints | None, rows: Ints, values: dict[str, Floats]
+) -> NDArray[np.bool_]:
+    """(r,) which of the rows stand in the file twice."""
+    if bars:
+        again = repeated_bars(ts, rows)
+        if again.any():
+            checks.notes.append(f"{int(again.sum())} bars have a later one of the same time, which counts")
+        return again
+    none = np.zeros(len(rows), bool)
+    if ids is None:
+        return none
+    common = [ts, *(values[role] for role in ("price", "size") if role in values)]
+    found = repeated_trades(ids, rows, common)
+    return none if found is None else found
 
 
 def _columns(ts: Ints, values: dict[str, Floats], regime: Ints | None) -> Columns:

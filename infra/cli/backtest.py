@@ -1,11 +1,15 @@
 """windvane backtest: the whole pipeline over a file of market data."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from windvane.infra.cli import options
+from windvane.infra.cli.reading import takes_reading
+
+if TYPE_CHECKING:
+    from windvane.infra.files.reading import Reading
 
 EXAMPLES = """
 Examples:\n
@@ -15,8 +19,10 @@ Examples:\n
 """
 
 
+@takes_reading
 def backtest(
     file: Annotated[Path, typer.Argument(help="CSV, CSV.gz, zip or Parquet of bars, trades or ticks.")],
+    reading: "Reading",
     book: options.Book = "main",
     symbol: options.Symbol = "BTCUSD",
     bars: options.Bars = None,
@@ -54,7 +60,7 @@ def backtest(
     check(batch >= 1, f"--batch is {batch}: give 1 or more rows")
     check(journal in (None, "inputs", "full"), f"--journal is {journal!r}: give inputs or full")
     options.check_book(book)
-    market = load_market(file, bars=bars, start=start, end=end)
+    market = load_market(file, bars=bars, start=start, end=end, reading=reading)
     plan = options.plan_for(
         market,
         book=book,

@@ -3,6 +3,7 @@
 0 done; 1 a replay that differs, or something missing; 2 bad options or input; 130 stopped by Ctrl-C.
 """
 
+import io
 import signal
 import sys
 from types import FrameType
@@ -14,6 +15,7 @@ from windvane.infra.cli import (
     control,
     doctor,
     evaluate,
+    inspect,
     journal,
     orders,
     replay,
@@ -39,6 +41,7 @@ _USAGE: type[Exception] = typer.BadParameter.__mro__[1]
 """What all errors of usage derive from, wherever typer keeps its copy of click."""
 
 app.command(name="backtest")(backtest.backtest)
+app.command(name="inspect")(inspect.inspect)
 app.command(name="replay")(replay.replay)
 app.command(name="simulate")(simulate.simulate)
 app.command(name="journal")(journal.journal)
@@ -57,6 +60,7 @@ app.add_typer(train.app, name="train")
 def main() -> None:
     """Run the command line; a problem of the user's is one sentence on stderr, never a traceback."""
     signal.signal(signal.SIGINT, _stop)
+    _replace_what_cannot_be_written()
     try:
         check_environment()
         code = app(_joined(sys.argv[1:]), standalone_mode=False)
@@ -77,6 +81,13 @@ def main() -> None:
         sys.stderr.write(f"windvane: {_sentence(error)}\n")
         raise SystemExit(2) from error
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _replace_what_cannot_be_written() -> None:
+    """A letter that the terminal does not know becomes a question mark, so that no finished run ends in a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _joined(words: list[str]) -> list[str]:

@@ -7,9 +7,12 @@ import typer
 
 from windvane.infra.cli import options
 from windvane.infra.cli.given import refuse_idle
+from windvane.infra.cli.reading import OPTIONS as READING
+from windvane.infra.cli.reading import takes_reading
 
 if TYPE_CHECKING:
     from windvane.agents.program import Program
+    from windvane.infra.files.reading import Reading
     from windvane.infra.kafka.broker.settings import KafkaSettings
     from windvane.infra.kafka.tools.replayer import History
 
@@ -32,7 +35,19 @@ _WAYS = {
     "audit": {"as_recorded", "book", *_BROKER, *_RESULTS},
     "run through Kafka": {"source", *_SENT},
     "topic": {"from_topic", "from_book", "from_prefix", "start", "end", *_SENT},
-    "file": {"source", "bars", "start", "end", "capital", "seed", "on_halt", "retraining", *_PLAN, *_SENT},
+    "file": {
+        "source",
+        "bars",
+        "start",
+        "end",
+        "capital",
+        "seed",
+        "on_halt",
+        "retraining",
+        *_PLAN,
+        *_SENT,
+        *READING,
+    },
 }
 """What is replayed, and the parameters that each way takes."""
 
@@ -45,8 +60,10 @@ _TOLD = {
 }
 
 
+@takes_reading
 def replay(
     context: typer.Context,
+    reading: "Reading",
     source: Annotated[
         Path | None,
         typer.Argument(help="A run's folder or journal; or a market file, which goes through Kafka."),
@@ -124,7 +141,7 @@ def replay(
         from windvane.infra.kafka.broker import layout
 
         asyncio.run(layout.check(settings))  # before a large file is read for nothing
-        market = load_market(cast(Path, source), bars=bars, start=start, end=end)
+        market = load_market(cast(Path, source), bars=bars, start=start, end=end, reading=reading)
         plan = options.plan_for(
             market,
             book=book,

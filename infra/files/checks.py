@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from windvane.agents.base import Floats, Ints
 from windvane.infra.files.errors import EMPTY, DeadLetters, InputError
-from windvane.infra.files.layouts import Format, book_sentence
+from windvane.infra.files.layouts import Format
 from windvane.infra.files.reading import Reading
+from windvane.infra.files.sides import bought_size, refuse_book, signed
 from windvane.infra.files.tables import Table
 from windvane.infra.files.timestamps import (
     AFTER,
@@ -23,15 +24,12 @@ from windvane.infra.files.timestamps import (
     plain_column,
 )
 from windvane.infra.files.values import (
-    QUOTE_SIDES,
     Comma,
-    bought,
     comma_of,
     identities,
     labels,
     missing,
     numbers,
-    words_of,
 )
 from windvane.metamodel.data.cleaning import MOST
 
@@ -41,9 +39,6 @@ _SIZES = ("size", "bid_size", "ask_size", "buy_size")
 _FIELDS = 4
 _SLACK = 1e-6
 """Share of a price that its bar may be off by: high and low in single precision differ by 6e-8 from the close."""
-_ZEROS = 0.01
-"""Share of rows without a size from which what looks like trades is a book, where a level is taken out by it."""
-_SIGNED = 0.05
 _GIVE_TIMES = "give UNIX seconds, ms, us or ns, or ISO 8601 text"
 
 
@@ -76,13 +71,42 @@ class Checks:
         """The columns of numbers that are used, by their part, checked; (n,) each."""
         parts = [role for role in (*_PRICES, *_SIZES) if role in self.roles]
         values = {role: column for role in parts if (column := self.numbers(role)) is not None}
-        signed = self._signed(values)
+        if self.layout.kind == "bars" and "size" in values and not values["size"].any():
+            self.notes.append(f"column {self.called('size')} is 0 in every row: not used")
+            del values["size"]
+        if self.layout.kind != "bars" and "size" in values:
+            self.sides(values)
         for role in _SIZES:
             if role in values:
                 self.check_sizes(role, values)
         self.check_prices(values)
-        self.sides(values, signed)
         return values
+
+    def sides(self, values: dict[str, Floats]) -> None:
+        """buy_size of trades from who was the aggressor; a side that is not known costs no row."""
+        size, sold = values["size"], None
+        role = "maker" if "maker" in self.roles else "side"
+        if signed(size):
+            sold, values["size"] = size < 0, np.abs(size)
+        if "buy_size" in values:
+            return
+        if role not in self.roles:
+            if sold is not None:
+                values["buy_size"] = np.where(sold, 0.0, values["size"])
+                self.notes.append("negative sizes are sales: buy_size read from the sign of the size")
+            return
+        column, name, codes = self.column(role), self.called(role), self.reading.side_codes
+        if role == "side" and not self.layout.told and "price" in values:
+            refuse_book(self.file, column, values["price"], size)
+        if self.layout.side == "unsure" and codes is None:
+            self.notes.append(
+                f"column {name} may be the side of the maker or of the taker: not used; if of the taker, give "
+                "--side-codes buy=buy,sell=sell, and if of the maker, --side-codes buy=sell,sell=buy"
+            )
+            return
+        found = bought_size(column, values["size"], name, role == "maker", codes, self.notes)
+        if found is not None:
+            values["buy_size"] = found
 
     def refuse(self, rows: NDArray[np.bool_], reason: str) -> None:
         """Reject rows that are not rejected yet."""
@@ -136,8 +160,7 @@ class Checks:
         parts = [role for role in (*_PRICES, *_SIZES, "high", "low") if role in self.roles]
         kinds = {role: kind for role in parts if (kind := comma_of(self.column(role))) is not None}
         if self.reading.decimal is not None:
-            kind: Comma = "decimal" if self.reading.decimal == "," else "thousands"
-            return dict.fromkeys(parts, kind)
+            return dict.fromkeys(parts, "decimal" if self.reading.decimal == "," else "thousands")
         sure = set(kinds.values()) - {"unsure"}
         if not kinds:
             return {}
@@ -150,17 +173,6 @@ class Checks:
         kind = sure.pop()
         self.notes.append(f"commas in numbers part {kind}" + (" from the whole" if kind == "decimal" else ""))
         return dict.fromkeys(parts if kind == "decimal" else kinds, kind)
-
-    def _signed(self, values: dict[str, Floats]) -> NDArray[np.bool_] | None:
-        """Which trades were sold, where the sign of the size says it; sizes are positive afterwards."""
-        if self.layout.kind != "trades" or "size" not in values or {"side", "maker"} & self.roles.keys():
-            return None
-        sold = values["size"] < 0
-        if np.count_nonzero(sold) <= _SIGNED * len(sold):
-            return None
-        values["size"] = np.abs(values["size"])
-        self.notes.append("negative sizes are sales: buy_size read from the sign of the size")
-        return sold
 
     def check_sizes(self, role: str, values: dict[str, Floats]) -> None:
         """A size that cannot be used costs no row: it counts as none."""
@@ -197,7 +209,9 @@ class Checks:
             self.refuse(bad & self.empty(values), EMPTY)
             for role in prices:
                 self.refuse(np.isnan(values[role]), f"{role} is not a number")
-                self.refuse(~((values[role] > 0) & (values[role] < np.inf)), f"{role} is not a positive number")
+                self.refuse(
+                    ~((values[role] > 0) & (values[role] < np.inf)), f"{role} is not a positive number"
+                )
         if "close" in values and {"low", "high"} <= self.roles.keys():
             low, high = (numbers(self.column(role), self.commas.get(role)) for role in ("low", "high"))
             p = values["close"]
@@ -231,65 +245,6 @@ class Checks:
             if (self.timed & (closes.fault == FINE)).any():
                 return times.ts, np.where(closes.fault == FINE, closes.ts, 0)
         return times.ts, None
-
-    def sides(self, values: dict[str, Floats], sold: NDArray[np.bool_] | None) -> None:
-        """buy_size of trades from who was the aggressor; a side that is not known costs no row."""
-        if "size" not in values or "buy_size" in values:
-            return
-        if sold is not None:
-            values["buy_size"] = np.where(sold, 0.0, values["size"])
-            return
-        if not {"side", "maker"} & self.roles.keys():
-            return
-        role = "maker" if "maker" in self.roles else "side"
-        column, codes = self.column(role), self.reading.side_codes
-        if role == "side" and self.layout.kind == "trades" and not self.layout.told:
-            self.refuse_book(column, values)
-        buys, strange = bought(column, maker=role == "maker" and codes is None, codes=codes)
-        name = self.called(role)
-        if self.layout.side == "unsure" and codes is None:
-            self.notes.append(
-                f"column {name} may be the side of the maker or of the taker: not used; if of the taker, give "
-                "--side-codes buy=buy,sell=sell, and if of the maker, --side-codes buy=sell,sell=buy"
-            )
-            return
-        unknown = int(np.count_nonzero(buys == -1))
-        if unknown == len(buys) and strange:
-            words = ", ".join(strange[:6])
-            self.notes.append(
-                f"column {name} holds {words}, of which it is not known which is buy and which is sell: not used; say "
-                f"it with --side-codes, such as buy={strange[0]},sell={strange[-1]}; side or sign not used"
-            )
-            return
-        if unknown == len(buys):
-            self.notes.append(f"column {name} holds neither buy nor sell: not used")
-            return
-        if unknown * 2 > len(buys):
-            self.notes.append(f"column {name} holds neither buy nor sell in {unknown} rows, most of them: not used")
-            return
-        values["buy_size"] = np.where(buys == -1, 0.5, buys) * values["size"]
-        self.notes.append(f"buy_size read from {name}, the side of the aggressor")
-        if unknown:
-            self.notes.append(f"{unknown} rows have a side that is neither buy nor sell: half of their size counts as bought")
-
-    def refuse_book(self, column: Any, values: dict[str, Floats]) -> None:
-        """Raises InputError where the rows are levels of a book: sizes of 0, or asks that stay above bids."""
-        words, place = words_of(column)
-        zeros = float((values["size"] == 0).mean())
-        asks = np.isin(place, [k for k, word in enumerate(words) if word in ("ask", "asks", "a", "offer")])
-        bids = np.isin(place, [k for k, word in enumerate(words) if word in ("bid", "bids", "b")])
-        quoted = bool({word for word in words if word in QUOTE_SIDES})
-        if zeros > (_ZEROS if quoted else 5 * _ZEROS):
-            raise InputError(
-                book_sentence(self.file, f" ({zeros:.0%} of the rows have a size of 0, which takes a level away)")
-            )
-        if not quoted or not asks.any() or not bids.any():
-            return
-        price = values["price"]
-        turns = np.flatnonzero((asks[1:] & bids[:-1]) | (bids[1:] & asks[:-1]))
-        above = np.where(asks[turns], price[turns] > price[turns + 1], price[turns] < price[turns + 1])
-        if len(turns) >= 10 and above.mean() > 0.95:
-            raise InputError(book_sentence(self.file, " (its asks stay above its bids)"))
 
     def regime(self) -> Ints | None:
         """(n,) labels, -1 unknown: a label is for scoring, so no row is refused for it."""

@@ -9,7 +9,6 @@ import numpy as np
 
 from windvane.agents.base import Ints
 
-
 EMPTY = "empty: the row holds no price"
 DUPLICATE = "duplicate"
 HARMLESS = (EMPTY, DUPLICATE)

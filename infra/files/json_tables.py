@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from windvane.infra.files.errors import InputError
+from windvane.infra.files.names import ROLE_OF, plain_name
 from windvane.infra.files.tables import Table, is_binary
 
 _DEEPEST = 5
@@ -57,7 +58,11 @@ def _parsed(name: str, data: bytes, notes: list[str]) -> Any:
 
 def _is_rows(value: Any) -> bool:
     """Whether a value is a list of lists or of objects."""
-    return isinstance(value, list) and bool(value) and any(all(isinstance(row, kind) for row in value) for kind in (list, dict))
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and any(all(isinstance(row, kind) for row in value) for kind in (list, dict))
+    )
 
 
 def _is_columns(value: Any) -> bool:
@@ -66,8 +71,10 @@ def _is_columns(value: Any) -> bool:
         return False
     columns = list(value.values())
     if all(isinstance(column, dict) for column in columns):
-        return bool(columns[0]) and all(column.keys() == columns[0].keys() for column in columns) and not any(
-            isinstance(one, dict | list) for column in columns for one in column.values()
+        return (
+            bool(columns[0])
+            and all(column.keys() == columns[0].keys() for column in columns)
+            and not any(isinstance(one, dict | list) for column in columns for one in column.values())
         )
     lists = [column for column in columns if isinstance(column, list)]
     return (
@@ -116,7 +123,12 @@ def _of_columns(name: str, value: dict[str, Any], notes: list[str]) -> Table:
     """A table of columns; rows that are told by a key have it as a column without a name."""
     first = next(iter(value.values()))
     columns: dict[str, Any] = {}
-    if isinstance(first, dict):
+    if isinstance(first, dict) and any(
+        plain_name(key) in ROLE_OF for key in first
+    ):  # one object a row, by its time
+        columns[""] = tuple(value)
+        columns |= {key: tuple(row[key] for row in value.values()) for key in first}
+    elif isinstance(first, dict):
         columns[""] = tuple(first)
         columns |= {key: tuple(column.values()) for key, column in value.items()}
     else:

@@ -9,10 +9,11 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from windvane.infra.files.errors import InputError
-from windvane.infra.files.names import ALIASES, SYMBOLS, plain_name
+from windvane.infra.files.names import ALIASES, MAYBE_SIDES, SYMBOLS, marks_end, marks_start, plain_name
 from windvane.infra.files.reading import Reading
 from windvane.infra.files.tables import Table
-from windvane.infra.files.timestamps import are_clocks, are_times
+from windvane.infra.files.timestamps import are_clocks, are_times, plain_column
+from windvane.infra.files.values import SIDE_WORDS, words_of
 
 Kind = Literal["bars", "trades", "ticks"]
 Stamp = Literal["open", "close"]
@@ -120,7 +121,7 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout(
         "Coinbase Exchange trades",
         "trades",
-        frozenset("time trade_id price size side".split()),
+        frozenset(("time", "trade_id", "price", "size", "side")),
         side="unsure",
         only=True,
     ),
@@ -129,14 +130,15 @@ LAYOUTS: tuple[Layout, ...] = (
 
 def recognise(file: str, table: Table, reading: Reading) -> Format:
     """The format of a table with a header; InputError, which names the options, where its columns are not known."""
-    assert table.names is not None
-    plain = [plain_name(name) for name in table.names]
+    names = table.names or []
+    plain = [plain_name(name) for name in names]
     if reading.named:
         return _as_named(file, table, plain, reading)
     refuse_books(file, table, plain)
-    roles = _roles(table.names, plain)
+    roles = _roles(table, plain)
     layout = next(
-        (one for one in LAYOUTS if one.marks <= set(plain) and (not one.only or one.marks == set(plain))), None
+        (one for one in LAYOUTS if one.marks <= set(plain) and (not one.only or one.marks == set(plain))),
+        None,
     )
     if layout is not None:
         for part, name in layout.roles.items():
@@ -151,22 +153,23 @@ def recognise(file: str, table: Table, reading: Reading) -> Format:
             roles.pop("price", None)
         why = f"its columns {', '.join(sorted(layout.marks))}"
         return Format(layout.name, layout.kind, roles, layout.stamp, layout.side, why)
-    if (found := _common(table.names, plain, roles)) is not None:
+    if (found := _common(names, plain, roles)) is not None:
         return found
     if not {"ts", "close_ts", "clock"} & roles.keys() and {"close", "price", "bid"} & roles.keys():
         raise InputError(
-            f"{file} has the columns {_listed(table.names)}, and none of them alone holds times: needed are "
-            f"{NEEDED}: say which with --columns, such as --columns ts={_listed(table.names[:1])},close=..."
+            f"{file} has the columns {_listed(names)}, and none of them alone holds times: needed are "
+            f"{NEEDED}: say which with --columns, such as --columns ts={_listed(names[:1])},close=..."
         )
-    raise InputError(f"{file} has the columns {_listed(table.names)}: needed are {NEEDED}, or --columns")
+    raise InputError(f"{file} has the columns {_listed(names)}: needed are {NEEDED}, or --columns")
 
 
 def _listed(names: list[str]) -> str:
     return ", ".join(name or "(no name)" for name in names[:40])
 
 
-def _roles(names: list[str], plain: list[str]) -> dict[str, int]:
+def _roles(table: Table, plain: list[str]) -> dict[str, int]:
     """The first alias of each part that is there; a name in just this case goes before one in another (t, T)."""
+    names = table.names or []
     roles: dict[str, int] = {}
     for role, aliases in ALIASES.items():
         for alias in aliases:
@@ -176,21 +179,40 @@ def _roles(names: list[str], plain: list[str]) -> dict[str, int]:
     symbol = next((plain.index(name) for name in SYMBOLS if name in plain), None)
     if symbol is not None:
         roles["symbol"] = symbol
+    for role, marked in (("ts", marks_start), ("close_ts", marks_end)):
+        named = (k for k, name in enumerate(plain) if k not in roles.values() and marked(name))
+        if role not in roles or plain[roles[role]] in ("time", "timestamp", "ts", "date", "datetime", "t"):
+            place = next((k for k in named if are_times(table.columns[k])), None)
+            if place is not None:
+                roles[role] = place
+    if "side" not in roles and "maker" not in roles:
+        for name in MAYBE_SIDES:
+            if name in plain and _is_side(table.columns[plain.index(name)]):
+                roles["side"] = plain.index(name)
+                break
     return roles
+
+
+def _is_side(column: Any) -> bool:
+    """Whether a column holds words, or codes, of two sides."""
+    words = set(words_of(plain_column(column.slice(0, 1000)))[0]) - {"none", "nan", ""}
+    return len(words) > 1 and words <= SIDE_WORDS
 
 
 def _find_times(table: Table, plain: list[str], roles: dict[str, int]) -> None:
     """Date and clock in two columns; where no name says times, the only column that holds them."""
-    clocks = [k for k in (roles.get("ts", -1), *(plain.index(n) for n in ("time", "clock") if n in plain)) if k >= 0]
+    clocks = [
+        k for k in (roles.get("ts", -1), *(plain.index(n) for n in ("time", "clock") if n in plain)) if k >= 0
+    ]
     clock = next((k for k in clocks if are_clocks(table.columns[k])), None)
     if clock is not None:
-        dates = [plain.index(name) for name in ("date", "day") if name in plain and plain.index(name) != clock]
+        dates = [
+            plain.index(name) for name in ("date", "day") if name in plain and plain.index(name) != clock
+        ]
         dates = dates or [k for k in range(len(plain)) if k != clock and _ANY.match(plain[k])]
         dates = [k for k in dates if are_times(table.columns[k])]
         if dates:
             roles["ts"], roles["clock"] = dates[0], clock
-        elif roles.get("ts") == clock:
-            del roles["ts"]
     if {"ts", "close_ts"} & roles.keys():
         return
     free = [k for k in range(len(plain)) if k not in roles.values()]
@@ -198,7 +220,8 @@ def _find_times(table: Table, plain: list[str], roles: dict[str, int]) -> None:
     unnamed = [k for k in holders if _ANY.match(plain[k])]
     if len(unnamed) == 1 or len(holders) == 1:
         roles["ts"] = (unnamed if len(unnamed) == 1 else holders)[0]
-        table.notes.append(f"column {table.names[roles['ts']] or '(no name)'} is the only one that holds times")  # type: ignore[index]
+        name = (table.names or [])[roles["ts"]]
+        table.notes.append(f"column {name or '(no name)'} is the only one that holds times")
     elif not holders and "price" in roles and "close" in roles and are_times(table.columns[roles["price"]]):
         roles["ts"] = roles.pop("price")  # what yfinance writes above its index
 
@@ -235,7 +258,9 @@ def _as_named(file: str, table: Table, plain: list[str], reading: Reading) -> Fo
     """As a person says with `part=name`; the other columns are not read."""
     missing = [name for name in reading.named.values() if name not in plain]
     if missing:
-        raise InputError(f"--columns names {missing[0]!r}, and {file} has the columns {_listed(table.names or [])}")
+        raise InputError(
+            f"--columns names {missing[0]!r}, and {file} has the columns {_listed(table.names or [])}"
+        )
     return as_told(file, {part: plain.index(name) for part, name in reading.named.items()}, reading)
 
 
@@ -259,7 +284,9 @@ def as_told(file: str, roles: dict[str, int], reading: Reading) -> Format:
     return Format(name, kind, roles, why="the columns that were named", told=True)
 
 
-_LEVEL = re.compile(r"^(ask|bid)s?_?(price|px|amount|qty|size|sz|ct)?_?\d+(_(price|px|amount|qty|size|sz|ct))?$")
+_LEVEL = re.compile(
+    r"^(ask|bid)s?_?(price|px|amount|qty|size|sz|ct)?_?\d+(_(price|px|amount|qty|size|sz|ct))?$"
+)
 
 
 def refuse_books(file: str, table: Table, plain: list[str]) -> None:
@@ -271,9 +298,15 @@ def refuse_books(file: str, table: Table, plain: list[str]) -> None:
         or {"update_type", "is_snapshot", "first_update_id", "changes", "pu"} & has
         or {"bids", "asks"} <= has
         or {"ev", "exch_ts", "local_ts"} <= has
-        or ({"level", "depth", "position"} & has and {"side", "price"} <= has and not {"trade_id", "id"} & has)
+        or (
+            {"level", "depth", "position"} & has and {"side", "price"} <= has and not {"trade_id", "id"} & has
+        )
         or sum(_LEVEL.match(name) is not None for name in plain) >= 4
-        or ("order_id" in has and bool({"action", "event", "event_type", "type"} & has) and not _trades_only(table, plain))
+        or (
+            "order_id" in has
+            and bool({"action", "event", "event_type", "type"} & has)
+            and not _trades_only(table, plain)
+        )
         or ({"ts_event", "action"} <= has and not _trades_only(table, plain))
     )
     if messages:

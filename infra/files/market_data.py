@@ -112,9 +112,9 @@ def refuse_many_rejected(market: Market, most: float) -> None:
     if bad * 100 > most * rows:
         reason = max(faults, key=faults.__getitem__)
         raise InputError(
-            f"{market.file}: {bad:,} of {rows:,} rows ({bad / rows:.0%}) would be rejected, {faults[reason]:,} of them "
-            f"because {reason}: `windvane inspect` shows how the file is read, --columns and its like say it otherwise, "
-            f"and --max-rejected allows more than {most:g} %"
+            f"{market.file}: {bad:,} of {rows:,} rows ({bad / rows:.0%}) would be rejected, {faults[reason]:,} of "
+            f"them because {reason}: `windvane inspect` shows how the file is read, --columns and its like say it "
+            f"otherwise, and --max-rejected allows more than {most:g} %"
         )
 
 
@@ -137,7 +137,9 @@ def prepared(source: MarketFile, bars: str | None = None) -> Market:
         columns, interval = _bars(columns, bars, interval, usual, notes)
         what = f"{bars} bars"
     if not len(columns):
-        raise InputError(f"{printable(source.path.name)} has no row left to trade: widen --from and --to, or check the file")
+        raise InputError(
+            f"{printable(source.path.name)} has no row left to trade: widen --from and --to, or check the file"
+        )
     spacing = interval or _spacing(columns)
     stale_after = default_stale_after(spacing)
     holes = int((np.diff(columns.ts) > stale_after).sum())

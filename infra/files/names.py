@@ -102,14 +102,39 @@ SYMBOLS = (
 )
 """Names of a column that says which instrument a row belongs to."""
 
+MAYBE_SIDES = ("type", "direction", "trade_type", "taker_type", "buy_sell", "bs", "ask_bid", "taker_or_maker")
+"""Names of a column that may say who took a trade: its words decide."""
+
+_END = re.compile(r"(^|_)(end|close|closing)(_|$)")
+_START = re.compile(r"(^|_)(start|begin|open|opening)(_|$)")
+_WHEN = re.compile(r"(^|_)(time|timestamp|ts|date|datetime|at|ms|stamp|unix)(_|$)")
+
+
+def marks_end(name: str) -> bool:
+    """Whether a plain name says that its column holds the ends of bars, such as candle_close_time."""
+    return name in ("end", "ends") or bool(_END.search(name) and _WHEN.search(name))
+
+
+def marks_start(name: str) -> bool:
+    """Whether a plain name says that its column holds the starts of bars, such as bar_start_ts."""
+    return name in ("start", "begin", "starts") or bool(_START.search(name) and _WHEN.search(name))
+
+
 UNREAD = ("", "-", "_", "ignore", "none")
 """Words for a column that is not to be read."""
 
 ROLE_OF = {name: role for role, names in ALIASES.items() for name in names}
-ROLE_OF |= {role: role for role in ALIASES} | {"clock": "clock", "date": "date", "symbol": "symbol", "buy": "buy_size"}
+ROLE_OF |= {role: role for role in ALIASES} | {
+    "clock": "clock",
+    "date": "date",
+    "symbol": "symbol",
+    "buy": "buy_size",
+}
 
-ROLES_SAID = ("ts", "close_time", "open", "high", "low", "close", "price", "volume", "buy_volume")
-ROLES_SAID += ("side", "is_buyer_maker", "id", "bid", "ask", "bid_size", "ask_size", "symbol", "date and clock")
+ROLES_SAID = (
+    *("ts", "close_time", "open", "high", "low", "close", "price", "volume", "buy_volume", "side"),
+    *("is_buyer_maker", "id", "bid", "ask", "bid_size", "ask_size", "symbol", "date and clock"),
+)
 """Words that a person may use for the parts."""
 
 

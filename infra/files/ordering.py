@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,7 +36,9 @@ def in_order(ts: Ints, ids: Ints | None, rows: Ints, notes: list[str]) -> tuple[
         return rows, rows[:0]
     moments = ts[rows]
     known = ids is not None and bool((ids[rows] != NO_ID).all())
-    order = np.lexsort((ids[rows], moments)) if known and ids is not None else np.argsort(moments, kind="stable")
+    order = (
+        np.lexsort((ids[rows], moments)) if known and ids is not None else np.argsort(moments, kind="stable")
+    )
     wrong = _alone(moments, order)
     back = int(np.count_nonzero(steps < 0))
     notes.append(f"time steps back {back} times in the file: rows sorted by time")
@@ -60,7 +65,7 @@ def repeated_bars(ts: Ints, rows: Ints) -> NDArray[np.bool_]:
     return again
 
 
-def repeated_trades(ids: Ints, rows: Ints, columns: list[NDArray[np.generic]]) -> NDArray[np.bool_] | None:
+def repeated_trades(ids: Ints, rows: Ints, columns: Sequence[NDArray[Any]]) -> NDArray[np.bool_] | None:
     """(r,) which of the rows repeat an earlier one of the same id; None where ids are not those of trades.
 
     columns: (n,) each, what two rows that are one trade have in common.

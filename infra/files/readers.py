@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +93,7 @@ def _read(path: Path, first: int | None, last: int | None, reading: Reading) -> 
             raise InputError(f"{file} has no sound row: check its columns")
         raise InputError(f"{file} has no rows: get the file again")
     layout = _layout(file, table, reading)
+    names = table.names or [f"number {k + 1}" for k in range(len(table.columns))]
     table = of_one_symbol(file, table, layout, reading)
     checks = Checks(file, table, layout, reading)
     values = checks.values()
@@ -131,7 +133,8 @@ def _read(path: Path, first: int | None, last: int | None, reading: Reading) -> 
         if falls * 20 > len(rows):
             checks.notes.append("trade ids do not rise: not used")
         ids = None
-    parts = {role: checks.called(role) for role in layout.roles if role != "open"}
+    used = {*values, "ts", "close_ts", "clock", "high", "low", "side", "maker", "id", "symbol", "regime"}
+    parts = {role: names[k] for role, k in layout.roles.items() if role in used}
     return MarketFile(
         path=path,
         columns=_columns(ts, values, regime).take(rows),
@@ -146,7 +149,11 @@ def _read(path: Path, first: int | None, last: int | None, reading: Reading) -> 
         simulated=table.simulated or regime is not None,
         why=layout.why,
         parts=parts,
-        unread=tuple(name for name in _names(table) if name not in parts.values()),
+        unread=tuple(
+            name
+            for k, name in enumerate(names)
+            if k not in {place for role, place in layout.roles.items() if role in parts}
+        ),
     )
 
 
@@ -161,10 +168,6 @@ def _layout(file: str, table: Table, reading: Reading) -> Format:
     if table.names is None:
         return recognise_headless(file, table, reading)
     return recognise(file, table, reading)
-
-
-def _names(table: Table) -> list[str]:
-    return table.names or [f"number {k + 1}" for k in range(len(table.columns))]
 
 
 def _mask(rows: Ints, n: int) -> NDArray[np.bool_]:
@@ -185,7 +188,7 @@ def _repeated(
     none = np.zeros(len(rows), bool)
     if ids is None:
         return none
-    common = [ts, *(values[role] for role in ("price", "size") if role in values)]
+    common: list[NDArray[Any]] = [ts, *(values[role] for role in ("price", "size") if role in values)]
     found = repeated_trades(ids, rows, common)
     return none if found is None else found
 

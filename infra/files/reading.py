@@ -65,7 +65,9 @@ def reading_of(symbol: str | None = None, layout: Path | None = None, **options:
     for key, value in options.items():
         if value is not None:
             words[key.replace("_", "-")] = value
-    said = {key: f"--{key}" if options.get(key.replace("-", "_")) is not None else key + source for key in _KEYS}
+    said = {
+        key: f"--{key}" if options.get(key.replace("-", "_")) is not None else key + source for key in _KEYS
+    }
     columns, named = _columns(words.get("columns"), said["columns"])
     return Reading(
         columns=columns,
@@ -85,7 +87,9 @@ def _layout_file(path: Path) -> dict[str, Any]:
     try:
         words = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"--layout {path} cannot be read ({error.strerror or error}): check the path") from None
+        raise InputError(
+            f"--layout {path} cannot be read ({error.strerror or error}): check the path"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"--layout {path.name} is not sound TOML ({error}): mend that line") from None
     words = {key.replace("_", "-"): value for key, value in words.items()}
@@ -135,11 +139,15 @@ def _side_codes(words: Any, option: str) -> dict[str, int] | None:
     """`buy=0,sell=1`, or the two codes in that order: `0,1`."""
     if words is None:
         return None
-    pairs = words.items() if isinstance(words, dict) else [pair.split("=", 1) for pair in str(words).split(",")]
+    pairs = (
+        words.items() if isinstance(words, dict) else [pair.split("=", 1) for pair in str(words).split(",")]
+    )
     pairs = [[str(word).strip().lower() for word in pair] for pair in pairs]
     if len(pairs) == 2 and all(len(pair) == 1 for pair in pairs):
         pairs = [["buy", pairs[0][0]], ["sell", pairs[1][0]]]
-    codes = {pair[1]: int(pair[0] == "buy") for pair in pairs if len(pair) == 2 and pair[0] in ("buy", "sell")}
+    codes = {
+        pair[1]: int(pair[0] == "buy") for pair in pairs if len(pair) == 2 and pair[0] in ("buy", "sell")
+    }
     if len(codes) == len(pairs) and set(codes.values()) == {0, 1}:
         return codes
     raise InputError(f"{option} is {words!r}: give the codes of who took the trade, such as buy=0,sell=1")

@@ -13,7 +13,15 @@ from windvane.infra.files.errors import InputError
 from windvane.infra.files.layouts import NEEDED, Format, as_told
 from windvane.infra.files.reading import Reading
 from windvane.infra.files.tables import Table
-from windvane.infra.files.timestamps import FINE, SECOND, add_clock, are_clocks, are_times, parse_times, plain_column
+from windvane.infra.files.timestamps import (
+    FINE,
+    SECOND,
+    add_clock,
+    are_clocks,
+    are_times,
+    parse_times,
+    plain_column,
+)
 from windvane.infra.files.values import comma_of, numbers, words_of
 
 _SAMPLE = 20_000
@@ -55,7 +63,14 @@ HEADLESS = (
 CANDLES = {
     ("ts", "open", "high", "low", "close", "size"): "bars without a header",
     ("ts", "low", "high", "open", "close", "size"): "candles in the order of Coinbase's interface",
-    ("ts", "open", "close", "high", "low", "size"): "candles in the order of KuCoin's and Bitfinex's interfaces",
+    (
+        "ts",
+        "open",
+        "close",
+        "high",
+        "low",
+        "size",
+    ): "candles in the order of KuCoin's and Bitfinex's interfaces",
     ("ts", "open", "high", "low", "close", None, "size"): "candles in the order of Kraken's interface",
     ("ts", None, "close", "high", "low", "open", "size"): "candles in the order of Gate's interface",
 }
@@ -94,7 +109,9 @@ def told_by_position(file: str, table: Table, reading: Reading) -> Format:
     """As a person says by listing the columns, with a header or without."""
     parts, width = reading.columns or (), len(table.columns)
     if len(parts) > width:
-        raise InputError(f"--columns names {len(parts)} columns, and {file} has {width}: name those, - for unread ones")
+        raise InputError(
+            f"--columns names {len(parts)} columns, and {file} has {width}: name those, - for unread ones"
+        )
     return as_told(file, {part: k for k, part in enumerate(parts) if part is not None}, reading)
 
 
@@ -110,7 +127,7 @@ class _Sample(NamedTuple):
         values = {}
         for k, column in enumerate(columns):
             found = numbers(column, comma_of(column))
-            if np.count_nonzero(np.isfinite(found)) > len(found) / 2:
+            if 0 < len(found) <= 2 * np.count_nonzero(np.isfinite(found)):
                 values[k] = found
         return cls(columns, values)
 
@@ -119,7 +136,9 @@ def _has_clock(sample: _Sample, k: int) -> bool:
     """Whether column k holds days alone, and the next one times of a day."""
     ts = parse_times(sample.columns[k])
     days = ts.ts[ts.fault == FINE] % (86_400 * SECOND) == 0
-    return bool(days.all()) and are_clocks(sample.columns[k + 1]) and len(np.unique(ts.ts)) < max(len(ts.ts), 2)
+    return (
+        bool(days.all()) and are_clocks(sample.columns[k + 1]) and len(np.unique(ts.ts)) < max(len(ts.ts), 2)
+    )
 
 
 def _time(times: list[int], sample: _Sample) -> int:
@@ -170,7 +189,9 @@ def _candles(file: str, sample: _Sample, when: tuple[int, int | None], fields: l
     rivals = [one for one in errors if one != best and _CLEARLY * errors[one] <= errors[best]]
     if best != usual and rivals:
         some = sorted({best, *rivals}, key=lambda one: errors[one])[:3]
-        raise _doubt(file, (_said(time, one, sample) for one in some), "more than one order of its columns fits")
+        raise _doubt(
+            file, (_said(time, one, sample) for one in some), "more than one order of its columns fits"
+        )
     roles = {"ts": time, **dict(zip(("open", "high", "low", "close"), best, strict=True))}
     size = _volume(values, [k for k in fields if k not in best], values[best[1]], values[best[2]])
     if size is not None:
@@ -188,29 +209,33 @@ def _extremes(values: dict[int, Floats], fields: list[int]) -> Iterable[tuple[in
                 continue
             if (values[low][sound] <= values[high][sound]).mean() < _NEARLY:
                 continue
-            slack = 1e-6 * values[high]
-            inner = [
-                k
-                for k in fields
-                if k not in (low, high)
-                and (
-                    (values[k][sound] >= (values[low] - slack)[sound])
-                    & (values[k][sound] <= (values[high] + slack)[sound])
-                ).mean()
-                >= _NEARLY
-            ]
+            others = (k for k in fields if k not in (low, high))
+            inner = [k for k in others if _between(values[k], values[low], values[high])]
         if len(inner) >= 2:
             yield high, low, inner
+
+
+def _between(inner: Floats, low: Floats, high: Floats) -> bool:
+    """Whether a column lies from low to high in nearly all rows that it has a number in."""
+    sound = np.isfinite(inner) & np.isfinite(low) & np.isfinite(high)
+    slack = 1e-6 * high[sound]
+    return bool(
+        sound.any()
+        and ((inner[sound] >= low[sound] - slack) & (inner[sound] <= high[sound] + slack)).mean() >= _NEARLY
+    )
 
 
 def _volume(values: dict[int, Floats], rest: list[int], high: Floats, low: Floats) -> int | None:
     """The volume in the coin: turnover is it times a price, and a count of trades has no decimals."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        rest = [k for k in rest if not ((values[k] >= low) & (values[k] <= high)).mean() >= _NEARLY]  # a vwap
+        rest = [k for k in rest if not _between(values[k], low, high)]  # an average price is no volume
         for base, quote in permutations(rest, 2):
             traded = np.isfinite(values[base]) & (values[base] > 0)
             ratio = values[quote][traded] / values[base][traded]
-            if traded.any() and ((ratio >= 0.999 * low[traded]) & (ratio <= 1.001 * high[traded])).mean() > 0.9:
+            if (
+                traded.any()
+                and ((ratio >= 0.999 * low[traded]) & (ratio <= 1.001 * high[traded])).mean() > 0.9
+            ):
                 return base
     broken = [k for k in rest if (values[k][np.isfinite(values[k])] % 1 != 0).any()]
     return next(iter(broken or rest), None)
@@ -259,7 +284,9 @@ def _trades(
                 break
     prices = [k for k in rest if _is_smooth(values[k])]
     sizes = [k for k in rest if k not in prices]
-    if len(rest) == 2 and len(values[rest[0]]) < 3:  # too few rows to tell, so by the order that all dumps have
+    if (
+        len(rest) == 2 and len(values[rest[0]]) < 3
+    ):  # too few rows to tell, so by the order that all dumps have
         prices, sizes = rest[:1], rest[1:]
     if len(rest) == 2 and len(prices) == 2 and not ids and not sides and len(table.columns) == 3:
         prices, sizes = rest[:1], rest[1:]
@@ -279,8 +306,13 @@ def _trades(
     if sides and tuple(roles[k] for k in ("ts", "side", "price", "size")) == (0, 3, 4, 5):
         name = "freqtrade trades"
         roles["id"] = 1
-    said = ", ".join(f"{_WORD.get(role, role)} is column {k + 1}" for role, k in sorted(roles.items(), key=lambda item: item[1]))
-    return Format(name, "trades", roles, why=f"prices that go on from row to row, and sizes that do not: {said}")
+    said = ", ".join(
+        f"{_WORD.get(role, role)} is column {k + 1}"
+        for role, k in sorted(roles.items(), key=lambda item: item[1])
+    )
+    return Format(
+        name, "trades", roles, why=f"prices that go on from row to row, and sizes that do not: {said}"
+    )
 
 
 def _is_id(values: Floats) -> bool:

@@ -32,7 +32,9 @@ def bar_ends(
     stamp = reading.stamp or by_name
     if stamp == "open" and closes is None and reading.stamp is None and _last_inside(ts[rows], interval):
         stamp = "close"
-        notes.append(f"times are the last moment of bars of {format_interval(interval)}, so they mark the end")
+        notes.append(
+            f"times are the last moment of bars of {format_interval(interval)}, so they mark the end"
+        )
     elif stamp == "close" and by_name == "open":
         notes.append("times mark the end of bars, as --stamp says")
     if stamp == "open":

@@ -35,7 +35,9 @@ def of_one_symbol(file: str, table: Table, layout: Format, reading: Reading) -> 
     if len(real) < 2 and not (reading.symbol_column and reading.symbol):
         return table
     if not wanted:
-        names = ", ".join(sorted(words[k].upper() for k in real)[:_SHOWN]) + (" ..." if len(real) > _SHOWN else "")
+        names = ", ".join(sorted(words[k].upper() for k in real)[:_SHOWN]) + (
+            " ..." if len(real) > _SHOWN else ""
+        )
         called = table.names[place] if table.names else f"number {place + 1}"
         raise InputError(
             f"{file} holds {len(real)} symbols in column {called} ({names}), and none is {reading.symbol}: name one "

@@ -137,7 +137,9 @@ def as_utf8(name: str, data: bytes, encoding: str | None) -> tuple[bytes, list[s
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise InputError(f"{name} is no text in {encoding} ({error.reason}): name another --encoding") from None
+        raise InputError(
+            f"{name} is no text in {encoding} ({error.reason}): name another --encoding"
+        ) from None
     return text.removeprefix("\ufeff").encode(), [f"text read as {encoding}"]
 
 
@@ -209,7 +211,7 @@ def _csv(name: str, data: bytes, notes: list[str], decimal: str | None) -> Table
 
     # Quotes are needed where a field holds the delimiter; elsewhere a stray one swallows all that follows.
     quote: str | bool = False
-    if any(delimiter in field for line in lines for field in _QUOTED.findall(line)):
+    if any(_needs_quotes(line, delimiter, len(fields)) for line in lines):
         quote = '"'
     elif any(b'"' in line for line in lines[:3]) and all(line.count(b'"') % 2 == 0 for line in lines[:3]):
         data = data.replace(b'"', b"")
@@ -254,6 +256,11 @@ def _delimiter(lines: list[bytes]) -> bytes:
 def _bare(line: bytes, delimiter: bytes) -> bytes:
     """A line whose quoted fields do not hold the delimiter."""
     return _QUOTED.sub(lambda field: field.group().replace(delimiter, b"."), line)
+
+
+def _needs_quotes(line: bytes, delimiter: bytes, fields: int) -> bool:
+    """Whether a line has the right number of fields only where quoted delimiters part none."""
+    return line.count(delimiter) + 1 > fields == _bare(line, delimiter).count(delimiter) + 1
 
 
 def _is_value(field: bytes) -> bool:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from windvane.agents.base import Floats, Ints
+from windvane.infra.files.dates import as_iso, clock_seconds, of_digits
 from windvane.infra.files.errors import InputError
 from windvane.infra.files.values import is_number, is_text
 
@@ -138,9 +138,10 @@ def _by_magnitude(values: Ints | Floats) -> Times:
     usual = UNITS[max(rows, key=rows.__getitem__)] if rows else 1
     fault[(ts == 0) & (values < GENESIS / usual)] = BEFORE
     fault[~np.isfinite(values) | (values == _NAT)] = NOT_A_TIME
-    if (fault == BEFORE).any() or (fault == AFTER).any():
-        digits = _by_digits(ts, fault, values)
-        if digits and not rows:
+    if (fault != FINE).any():
+        dates, moments = of_digits(values)
+        ts[dates], fault[dates] = moments, FINE
+        if len(dates) and not rows:
             return Times(ts, fault, "times read as digits of a date, UTC")
     if len(rows) == 1:
         note = f"timestamps read as {next(iter(rows))}"
@@ -149,53 +150,6 @@ def _by_magnitude(values: Ints | Floats) -> Times:
             f"{unit} ({number} rows)" for unit, number in rows.items()
         )
     return Times(ts, fault, note if rows else "no times")
-
-
-def _by_digits(ts: Ints, fault: Ints, values: Ints | Floats) -> int:
-    """Fills in the rows that are dates in digits, such as 20240301 or 20240301093000; returns how many are.
-
-    No such number is a time in any unit.
-    """
-    rows = np.flatnonzero((fault == BEFORE) | (fault == AFTER))
-    number = values[rows].astype(np.int64) if values.dtype != np.int64 else values[rows]
-    whole = number == values[rows]
-    digits = 0
-    for length, unit in ((8, 0), (12, 100), (14, 1), (17, -1000)):
-        least, most = 2009 * 10 ** (length - 4), 2100 * 10 ** (length - 4)
-        mine = np.flatnonzero(whole & (number >= least) & (number < most))
-        if not len(mine):
-            continue
-        value, clock = number[mine], np.zeros(len(mine), np.int64)
-        part = np.zeros(len(mine), np.int64)
-        if unit == -1000:
-            value, part = value // 1000, value % 1000
-        if unit:
-            value = value * max(unit, 1)
-            value, clock = value // 1_000_000, value % 1_000_000
-        day, sound = _days(value // 10_000, value // 100 % 100, value % 100)
-        seconds, right = _clock_seconds(clock)
-        sound &= right
-        at = rows[mine[sound]]
-        ts[at] = (day[sound] * 86_400 + seconds[sound]) * SECOND + part[sound] * 1_000_000
-        fault[at] = FINE
-        digits += len(at)
-    return digits
-
-
-def _days(year: Ints, month: Ints, day: Ints) -> tuple[Ints, NDArray[np.bool_]]:
-    """Days since 1970 of dates, and which of them exist."""
-    sound = (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
-    months = np.where(sound, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
-    first = months.astype("datetime64[D]").astype(np.int64)
-    length = (months + 1).astype("datetime64[D]").astype(np.int64) - first
-    return first + day - 1, sound & (day <= length)
-
-
-def _clock_seconds(clock: Ints) -> tuple[Ints, NDArray[np.bool_]]:
-    """Seconds since midnight of numbers such as 93000, and which of them are times of a day."""
-    hour, minute, second = clock // 10_000, clock // 100 % 100, clock % 100
-    sound = (clock >= 0) & (hour < 24) & (minute < 60) & (second < 60)
-    return hour * 3_600 + minute * 60 + second, sound
 
 
 _CLOCK = re.compile(r"^\s*\d{1,2}:\d\d(:\d\d(\.\d+)?)?\s*$")
@@ -222,7 +176,7 @@ def are_clocks(column: Any) -> bool:
     if pa.types.is_integer(sample.type) and sample.null_count < len(sample):
         values = sample.drop_null().cast(pa.int64()).to_numpy()
         # HHMMSS; a column of HHMM passes as well.
-        return bool(_clock_seconds(values)[1].all() and values.max() > 0)
+        return bool(clock_seconds(values)[1].all() and values.max() > 0)
     if not is_text(sample.type):
         return False
     words = sample.drop_null().to_pylist()
@@ -240,10 +194,9 @@ def plain_column(column: Any) -> Any:
 
 def add_clock(dates: Times, column: Any) -> Times:
     """Dates, and the time of the day that stands in a column of its own."""
-    import pyarrow as pa
     import pandas as pd
+    import pyarrow as pa
 
-    n = len(column)
     if pa.types.is_time(column.type):
         factor = _ARROW_UNITS[column.type.unit]
         whole = pa.int32() if pa.types.is_time32(column.type) else pa.int64()
@@ -254,7 +207,7 @@ def add_clock(dates: Times, column: Any) -> Times:
         values = _ints(column.cast(pa.int64()))
         if values.max(initial=0) <= 2_359:  # hours and minutes alone
             values = np.where(values == _NAT, _NAT, values * 100)
-        seconds, sound = _clock_seconds(values)
+        seconds, sound = clock_seconds(values)
         clock = np.where(sound, seconds, 0) * SECOND
     else:
         text = pd.Series(column.to_pandas(), dtype=object).fillna("").astype(str).str.strip()
@@ -262,9 +215,10 @@ def add_clock(dates: Times, column: Any) -> Times:
         spans = pd.to_timedelta(text.where(~short, text + ":00"), errors="coerce")
         sound = spans.notna().to_numpy()
         clock = np.where(sound, spans.to_numpy().astype("timedelta64[ns]").astype(np.int64), 0)
-    assert len(clock) == n
     fault = np.where((dates.fault == FINE) & ~sound, NOT_A_TIME, dates.fault)
-    return Times(np.where(fault == FINE, dates.ts + clock, 0), fault, "times read from a date and a time of day, UTC")
+    return Times(
+        np.where(fault == FINE, dates.ts + clock, 0), fault, "times read from a date and a time of day, UTC"
+    )
 
 
 def _text(column: Any) -> Times:
@@ -279,8 +233,8 @@ def _text(column: Any) -> Times:
         return times
     moments = pd.DatetimeIndex(pd.to_datetime(text[dates], utc=True, format="ISO8601", errors="coerce"))
     note = "ISO 8601"
-    if moments.isna().mean() > 1 - _MOST_OF:
-        rewritten, form = _as_iso(text[dates].astype(str))
+    if np.mean(moments.isna()) > 1 - _MOST_OF:
+        rewritten, form = as_iso(text[dates].astype(str))
         if form:
             moments = pd.DatetimeIndex(pd.to_datetime(rewritten, utc=True, format="ISO8601", errors="coerce"))
             note = form
@@ -290,51 +244,3 @@ def _text(column: Any) -> Times:
     if some and (np.isnan(numbers).all() or not (times.fault[~dates] == FINE).any()):
         return Times(times.ts, times.fault, f"times read as {note}, UTC where no zone is given")
     return Times(times.ts, times.fault, times.note + (f", others as {note}" if some else ""))
-
-
-_YEAR_FIRST = r"^\s*(\d{4})[./-](\d{1,2})[./-](\d{1,2})"
-_YEAR_LAST = r"^\s*(\d{1,2})[./-](\d{1,2})[./-](\d{4})"
-_MONTH_NAMED = r"^\s*([A-Za-z]{3})[a-z]*\.? (\d{1,2}),? (\d{4})"
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-
-
-def _as_iso(text: Any) -> tuple[Any, str]:
-    """Dates that vendors write otherwise, as ISO 8601, and the order that they have; no order where it is in doubt.
-
-    A day and a month that are parted by dots have the day first; by slashes, one of them must be above 12 somewhere.
-    """
-    import pandas as pd
-
-    text = text.str.strip().str.replace(r"\s*(?:UTC|GMT|Z)(?=$|[+-]\d)", "+00:00", regex=True)
-    text = text.str.replace(r"\+00:00([+-]\d\d):?(\d\d)$", r"\1:\2", regex=True)
-    for pattern, order in ((_YEAR_FIRST, "YMD"), (_YEAR_LAST, ""), (_MONTH_NAMED, "named")):
-        parts = text.str.extract(pattern)
-        if parts[0].notna().mean() < _MOST_OF:
-            continue
-        first, second = (pd.to_numeric(parts[k], errors="coerce") for k in (0, 1))
-        if order == "YMD":
-            year, month, day, name = parts[0], parts[1], parts[2], "year, month, day"
-        elif order == "named":
-            month = parts[0].str.lower().map({word: str(k + 1) for k, word in enumerate(_MONTHS)})
-            year, day, name = parts[2], parts[1], "month by name, day, year"
-        elif text.str.contains(r"^\d{1,2}\.", regex=True).mean() > 0.5 or (first.max() > 12 >= second.max()):
-            year, month, day, name = parts[2], parts[1], parts[0], "day, month, year"
-        elif second.max() > 12 >= first.max():
-            year, month, day, name = parts[2], parts[0], parts[1], "month, day, year"
-        else:
-            return text, ""
-        rest = text.str.replace(pattern, "", regex=True).str.strip()
-        rest = _hours(rest)
-        return year + "-" + month.str.zfill(2) + "-" + day.str.zfill(2) + rest, name
-    return text, ""
-
-
-def _hours(rest: Any) -> Any:
-    """What follows a date, as ISO 8601 has it: T09:30:00 of 9:30 or 09:30 AM or 09-AM."""
-    parts = rest.str.extract(r"^[T, ]*(\d{1,2})(:\d\d(?::\d\d(?:\.\d+)?)?)?(?:[ -]?([AaPp])[Mm])?\s*(.*)$")
-    timed = parts[0].notna()
-    hour = parts[0].fillna("0").astype(int)
-    half = parts[2].fillna("").str.lower()
-    hour = hour.where(half == "", hour % 12 + 12 * (half == "p"))
-    written = "T" + hour.astype(str).str.zfill(2) + parts[1].fillna(":00") + parts[3].fillna("")
-    return written.where(timed, rest)

@@ -22,6 +22,8 @@ _UNKNOWN = ("none", "nan", "", "unknown", "undefined", "n", "na", "n/a", "null",
 _NO_NUMBER = ("", "nan", "null", "none", "na", "n/a", "-")
 QUOTE_SIDES = frozenset(("bid", "ask", "bids", "asks", "a", "offer"))
 """Words of the side of a book: of a trade they may be the side that was taken, or the side that took."""
+SIDE_WORDS = frozenset(word for kind in _SIDES for word in kind) | QUOTE_SIDES | {"0", "2", "0.0", "2.0"}
+"""Words and codes that are found in a column of sides."""
 Comma = Literal["thousands", "decimal", "unsure"]
 
 
@@ -48,7 +50,7 @@ def numbers(column: Any, comma: Comma | None = None) -> Floats:
         import pandas as pd
 
         text = pd.Series(column.to_pandas(), dtype=object)
-        plain = pd.to_numeric(text, errors="coerce").to_numpy(np.float64)
+        plain = np.array(pd.to_numeric(text, errors="coerce").to_numpy(np.float64))
         rest = np.isnan(plain) & text.notna().to_numpy()
         if comma == "decimal":  # 62.035 is sixty-two thousand there
             rest = text.notna().to_numpy()
@@ -101,7 +103,8 @@ def _dressed(text: Any, comma: Comma | None) -> Floats:
         text = text.where(~text.str.match(_THOUSANDS), text.str.replace(",", ""))
     elif comma == "decimal":
         text = text.where(
-            ~text.str.match(_DECIMAL), text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
+            ~text.str.match(_DECIMAL),
+            text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False),
         )
     return np.asarray(pd.to_numeric(text, errors="coerce").to_numpy(np.float64) * factor)
 

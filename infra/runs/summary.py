@@ -53,12 +53,13 @@ def finish(
 
 def _tell(found: dict[str, Any], out: Path) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
     costs = found["config"]["costs"]
     console.print(
-        f"[bold]{found['data']['kind'].upper()}[/bold] data, {found['data']['file']}, "
+        f"[bold]{found['data']['kind'].upper()}[/bold] data, {escape(found['data']['file'])}, "
         f"{found['ticks']:,} ticks ({found['rejected']:,} rejected), "
         f"fee {costs.get('fee_bp', 1.0):g} bp, filled {costs.get('delay', 1)} tick(s) late, "
         f"{found['ticks_per_second']:,.0f} ticks/s"
@@ -83,7 +84,7 @@ def _tell(found: dict[str, Any], out: Path) -> None:
         console.print(
             f"Sharpe gain over equal weights {gain['sharpe']:+.2f}, 95 % interval {low:.2f} to {high:.2f}{verdict}"
         )
-    console.print(f"report: {out / 'report.html'}")
+    console.print(f"report: {out / 'report.html'}", markup=False)
 
 
 def _number(value: float | None, form: str) -> str:

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 SEED ?= 1
 
-.PHONY: demo test lint warm-up slow bench bench-kafka soak chaos clean
+.PHONY: demo test lint warm-up slow bench bench-kafka soak chaos mutants clean
 
 $(BIN)/windvane: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +38,15 @@ test: $(VENV)/dev
 slow: $(VENV)/dev
 	$(BIN)/pytest -m slow
 
+.PHONY: docs
+$(VENV)/docs: $(BIN)/windvane
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
+## docs: the pages and the reference as a site in site/; a link or a name that leads nowhere is an error
+docs: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 ## bench: speed, latency, memory and start-up, printed as a table
 bench: $(VENV)/dev
 	$(BIN)/python -m windvane.infra.dev.bench
@@ -56,5 +65,9 @@ soak: $(VENV)/dev
 chaos: $(VENV)/dev
 	PYTHONPATH=tests:tests/kafka $(BIN)/python -m chaos --seed $(SEED)
 
+## mutants: faults put into a copy of the code one by one, and whether a test notices each; ONLY=WORD chooses some
+mutants: $(VENV)/dev
+	PYTHONPATH=tests $(BIN)/python -m mutants $(ONLY)
+
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) runs site

@@ -1,4 +1,4 @@
-"""What an agent is: features in, target position out."""
+"""The interface of an agent: it reads the features of a market and proposes a target position."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple
@@ -11,7 +11,7 @@ Ints = NDArray[np.int64]
 
 
 class Proposal(NamedTuple):
-    """What an agent proposes, one row a tick; all arrays are (n,)."""
+    """The proposals of one agent for n ticks; every array is (n,)."""
 
     target: Floats  # target position in [-1, 1], in units of capital
     action: Ints  # -1 sell, 0 hold, 1 buy: the sign of the wanted change of target
@@ -19,31 +19,36 @@ class Proposal(NamedTuple):
 
 
 class Agent(ABC):
-    """A policy that is stepped through ticks in order.
+    """A trading policy that is stepped through ticks in order and remembers what it has seen.
 
-    An agent is scale-free: prices and volumes may be multiplied by any positive constant without changing what it
-    proposes. It is causal: row t depends on rows up to and including t, and the cut of the rows into calls changes
-    nothing, to the last bit.
+    A subclass keeps three promises, which the tests check. It is scale-free: multiplying all prices and volumes by a
+    positive constant does not change its proposals. It is causal: the proposal of row t depends on rows up to and
+    including t only. It does not see how rows are cut into calls: one call with n rows and n calls with one row
+    give the same bits.
     """
 
     name: ClassVar[str]
     version: ClassVar[str] = "1"
     warmup: ClassVar[int] = 0
-    """Good ticks seen before its proposals mean anything."""
+    """Good ticks (ticks with new information) that the agent needs before its proposals mean anything."""
 
     @abstractmethod
     def propose(self, x: Floats, price: Floats, good: Ints) -> Proposal:
-        """Step through n ticks.
+        """Take in the next n ticks and return a proposal for each.
 
-        x: (n, 50) raw features, columns in the order of `windvane.metamodel.features.extractor.NAMES`; price: (n,) last
-        good price; good: (n,) 1 where the row carries new information, 0 where it repeats the last (then the last
-        target is repeated with confidence 0 and no state moves).
+        x: (n, 50) raw features, columns in the order of `windvane.metamodel.features.extractor.NAMES`.
+        price: (n,) last good price, above 0.
+        good: (n,) 1 where the row carries new information, 0 where it repeats the last one. For a row with 0 the
+        agent repeats its last target with confidence 0, and its state does not change.
         """
 
     @abstractmethod
     def state(self) -> dict[str, Floats]:
-        """Copies of all that `propose` remembers, by name."""
+        """Return copies of all arrays that `propose` remembers between calls, by name."""
 
     @abstractmethod
     def restore(self, state: dict[str, Floats]) -> None:
-        """Go on from what `state` returned."""
+        """Replace what the agent remembers by what `state` of an agent of the same class and version returned.
+
+        Raises ValueError where the arrays do not fit this agent.
+        """

@@ -1,9 +1,10 @@
-"""Agents by name."""
+"""The agents that exist, by the names that people type."""
 
 import difflib
 from collections.abc import Sequence
 
 from windvane.agents.base import Agent
+from windvane.agents.errors import WindvaneError
 from windvane.agents.rules import (
     BuyAndHold,
     DonchianBreakout,
@@ -20,13 +21,18 @@ AGENTS: dict[str, type[Agent]] = {
 
 
 def create_agents(names: Sequence[str]) -> list[Agent]:
-    """Fresh agents in the order of `names`; raises ValueError for a name that is unknown or given twice."""
+    """Return a new agent, which has seen no tick, for each of `names`, in their order.
+
+    Raises WindvaneError for a name that is not in `AGENTS` or stands twice, and where `names` is a single text.
+    """
     if isinstance(names, str):
-        raise ValueError(f"agents are given as a list of names: write [{names!r}]")
+        raise WindvaneError(f"agents are given as a list of names: write [{names!r}]")
     for place, name in enumerate(names):
         if name not in AGENTS:
             near = difflib.get_close_matches(name, AGENTS, n=1, cutoff=0.0)[0]
-            raise ValueError(f"unknown agent {name!r}: did you mean {near!r}? Agents are {', '.join(AGENTS)}")
+            raise WindvaneError(
+                f"unknown agent {name!r}: did you mean {near!r}? Agents are {', '.join(AGENTS)}"
+            )
         if name in names[:place]:
-            raise ValueError(f"agent {name!r} is named twice: name each agent once")
+            raise WindvaneError(f"agent {name!r} is named twice: name each agent once")
     return [AGENTS[name]() for name in names]

@@ -1,7 +1,8 @@
-"""One decorator for every compiled kernel: same flags, one cache that can never be stale.
+"""The decorators that compile kernels with numba: the same flags for all, and a cache on disk that is never stale.
 
-Numba caches a kernel under the time stamp of its own file only, so a caller would keep an old callee. Kernels of
-Windvane are cached in a folder named after the digest of all sources that hold kernels: any edit gives a new folder.
+Numba decides by the time stamp of a kernel's own file whether its cache is fresh, so a kernel would go on calling the
+old version of another one that was edited. Windvane therefore caches kernels in a folder named after the digest of
+all sources that hold kernels: after any edit the folder is a new one, and all kernels are compiled again.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ _PURE = (*_COMPILED, "streams")
 
 
 def _digest(folders: tuple[str, ...], what: tuple[str, ...] = ("*.py",)) -> str:
+    """Digest of the files of `folders` that match a pattern of `what`, and of the versions of numba and Python."""
     digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
     for folder in folders:
         for pattern in what:
@@ -34,18 +36,21 @@ def _digest(folders: tuple[str, ...], what: tuple[str, ...] = ("*.py",)) -> str:
 
 
 def code_digest() -> str:
-    """Digest of all that decides what a stage computes, weights too."""
+    """Hex digest of everything that decides what a stage computes: pure sources, shipped weights, numba, Python."""
     return _digest(_PURE, ("*.py", "*.safetensors"))
 
 
 @cache
 def this_program() -> Program:
-    """The program that runs: stored with whatever it computes."""
+    """The release and code digest of the running program, which are stored with whatever it computes."""
     return Program(VERSION, code_digest())
 
 
 def cache_folder() -> Path:
-    """Where compiled kernels lie: WINDVANE_CACHE or the user's cache folder, then a digest of the sources."""
+    """The folder of compiled kernels: `kernels-DIGEST` in WINDVANE_CACHE, or in `windvane` of the user's cache folder.
+
+    DIGEST is that of the sources which hold kernels, so every edit of them has a folder of its own.
+    """
     home = os.environ.get("WINDVANE_CACHE") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "windvane"
     )
@@ -57,8 +62,8 @@ if not os.environ.get("NUMBA_CACHE_DIR"):
 
 
 def _can_write(folder: str) -> bool:
-    """Whether a folder is there, or can be made, and takes files."""
-    if folder.startswith("~"):  # what is left of the name where a user has no home
+    """Whether `folder` exists or can be created, and files can be written to it."""
+    if folder.startswith("~"):  # the ~ was not replaced, because this user has no home folder
         return False
     try:
         os.makedirs(folder, exist_ok=True)
@@ -67,39 +72,41 @@ def _can_write(folder: str) -> bool:
     return os.access(folder, os.W_OK)
 
 
-# Where nothing can be kept, every run compiles anew: numba would refuse to, or cache beside the sources by their times.
+# Without a folder to write to, every run compiles all kernels. Numba's own choice would be to raise, or to cache beside
+# the sources by their time stamps.
 _CACHED = _can_write(str(getattr(config, "CACHE_DIR")))  # noqa: B009 (a setting made at run time)
 
 
 def kernel(function: F, forceinline: bool = False) -> F:
-    """Compile `function` on its first call and cache it on disk.
+    """Decorator: compile `function` with numba on its first call, without the GIL, and cache it on disk.
 
-    No fastmath and no parallel loops: sums keep their order, so results are the same to the last bit for any cut of
-    the input. Division follows IEEE 754 instead of raising.
+    There is no fastmath and no parallel loop, so sums keep their order and results are the same to the last bit
+    however the input is cut into calls. Division by zero follows IEEE 754 (inf or NaN) instead of raising.
     """
     compiled = numba.njit(cache=_CACHED, error_model="numpy", nogil=True, forceinline=forceinline)(function)
     return cast(F, compiled)
 
 
 def compiled_before() -> bool:
-    """Whether all kernels of this version were compiled on this machine before (else a first run takes longer)."""
+    """Whether `mark_compiled` was called for these sources on this machine; if not, a run first compiles kernels."""
     return _marker().is_file()
 
 
 def mark_compiled() -> None:
-    """Remember that all kernels of this version have been compiled."""
+    """Record in the cache folder that all kernels of these sources are compiled, for `compiled_before` to read."""
     marker = _marker()
     if marker.parent.is_dir():
         marker.touch()
 
 
 def _marker() -> Path:
+    """The empty file in the cache folder whose existence says that all kernels are compiled."""
     return Path(str(getattr(config, "CACHE_DIR"))) / "compiled"  # noqa: B009 (a setting made at run time)
 
 
 def inlined(function: F) -> F:
-    """A kernel that is always inlined into its callers: for small ones that are handed whole states.
+    """Decorator: a `kernel` that is always inlined into its callers; for small functions that take whole states.
 
-    A tuple of arrays that crosses a call costs a reference count for each of its arrays.
+    Passing a tuple of arrays to a function costs a reference count for each array; inlining saves that.
     """
     return kernel(function, forceinline=True)

@@ -1,4 +1,4 @@
-"""A state as people hand it over: a list, an array, or a tensor of a framework that is not imported here."""
+"""What crosses the border to people: states as they hand them over, and actions as they read them."""
 
 from typing import Any
 
@@ -8,12 +8,24 @@ from windvane.agents.base import Floats
 
 FEATURES = 50
 
+ACTIONS: tuple[str, ...] = ("sell", "hold", "buy")
+"""Names of actions, by the numbers that people read."""
+
 
 def row_of(state: Any) -> Floats:
-    """The features of one row (50,), as an array of its own; raises ValueError where there are more or fewer."""
+    """Return the features of one row as a new array (50,) of float64.
+
+    state: 50 numbers in a list, an array of any shape, or a torch tensor on any device. Raises ValueError where it
+    holds more or fewer numbers.
+    """
     if hasattr(state, "detach"):
         state = state.detach().cpu()
     x = np.asarray(state, np.float64).reshape(-1).copy()
     if x.shape != (FEATURES,):
         raise ValueError(f"the state has {len(x)} numbers: give the {FEATURES} features of one row")
     return x
+
+
+def action_code(action: int) -> int:
+    """The number that people read, 0 sell, 1 hold or 2 buy, of an action that is -1, 0 or 1 inside."""
+    return action + 1

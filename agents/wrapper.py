@@ -1,4 +1,4 @@
-"""Wrappers: an agent, asked and told one row at a time, that remembers how it did."""
+"""Wrappers around an agent, which step it one row at a time and keep a record of its scores."""
 
 import math
 from collections import deque
@@ -9,11 +9,14 @@ import numpy as np
 
 from windvane.agents.base import Agent, Floats, Ints, Proposal
 from windvane.agents.factory import create_agents
-from windvane.agents.state import FEATURES, row_of
+from windvane.agents.state import FEATURES, action_code, row_of
 
 
 class BaseAgentWrapper:
-    """An agent under a name, with a record of the newest `history` scores it was told."""
+    """An agent under a name of the caller's choice, with a record of its scores.
+
+    history: how many of the newest scores are kept one by one, 1 or more. Raises ValueError where `agent` is no Agent.
+    """
 
     def __init__(self, agent: Agent, agent_name: str, *, history: int = 20) -> None:
         if not isinstance(agent, Agent):
@@ -28,24 +31,29 @@ class BaseAgentWrapper:
         self._last: tuple[float, float] = (0.0, 0.0)
 
     def propose(self, x: Floats, price: Floats, good: Ints) -> Proposal:
-        """As the agent does: n rows in order."""
+        """Pass n rows, (n, 50), (n,) and (n,), to the agent's `propose` and return its proposal."""
         proposal = self.agent.propose(x, price, good)
         self._last = float(proposal.target[-1]), float(proposal.confidence[-1])
         return proposal
 
     def get_action_with_confidence(self, state: Any, price: float = math.nan) -> tuple[int, float]:
-        """Take in one good row; gives 0 sell, 1 hold or 2 buy, and how sure the agent is, in [0, 1].
+        """Take in one good row and return the action, 0 sell, 1 hold or 2 buy, and the agent's confidence in [0, 1].
 
-        state: (50,) raw features; price: last price, which agents that are rules on price need.
+        state: (50,) raw features; price: the row's price, above 0, from which agents that are rules compute.
+        Raises ValueError where the price is not a finite number above 0, or the state has another length.
         """
         x = row_of(state)
         if not (math.isfinite(price) and price > 0.0):
             raise ValueError(f"price is {price}: {self.name} needs a price above 0")
-        made = self.propose(x.reshape(1, -1), np.array([price]), np.ones(1, np.int64))
-        return int(made.action[0]) + 1, float(made.confidence[0])
+        proposal = self.propose(x.reshape(1, -1), np.array([price]), np.ones(1, np.int64))
+        return action_code(int(proposal.action[0])), float(proposal.confidence[0])
 
     def update_with_feedback(self, reward: float) -> None:
-        """Tell what came of its proposals: a score of the agent alone, not of whom it was mixed with."""
+        """Add one score to the record; the agent itself does not learn from it.
+
+        reward: the return or score that the agent's own proposals earned, in any unit, as long as it is one unit; not
+        what an ensemble of several agents earned. Raises ValueError where it is not finite.
+        """
         if not math.isfinite(reward):
             raise ValueError(f"reward is {reward}: give a finite number")
         self.history.append(float(reward))
@@ -55,7 +63,11 @@ class BaseAgentWrapper:
         self._won += reward > 0.0
 
     def get_performance_metrics(self) -> dict[str, Any]:
-        """Its record: of all scores, and of the newest `history`."""
+        """Return statistics of all scores, the newest `history` scores, and the last target and confidence.
+
+        `information_ratio` is the mean over the standard deviation of all scores (not annualised), 0 where they do not
+        vary; `share_won` is the share of scores above 0.
+        """
         n = max(self._count, 1)
         mean = self._sum / n
         deviation = math.sqrt(max(self._squares / n - mean * mean, 0.0))
@@ -74,11 +86,11 @@ class BaseAgentWrapper:
 
 
 class AgentWrapperFactory:
-    """Wraps agents."""
+    """Makes wrappers around agents that exist already."""
 
     @staticmethod
     def create_wrapper(agent: Agent, agent_name: str, *, history: int = 20) -> BaseAgentWrapper:
-        """A wrapper around an agent; raises ValueError where it is none."""
+        """Return a wrapper around `agent`; raises ValueError where that is no Agent, or `history` is below 1."""
         return BaseAgentWrapper(agent, agent_name, history=history)
 
 
@@ -88,10 +100,12 @@ def create_agent_wrappers_from_config(
     state_dim: int,
     action_dim: int,
 ) -> dict[str, BaseAgentWrapper]:
-    """Wrappers of fresh agents by name.
+    """Return a wrapper around a new agent for each name.
 
-    agents_config: names of agents, or which agent each name stands for; state_dim: 50, action_dim: 3; net_dims: empty,
-    since the agents that exist are rules and have no layers.
+    agents_config: names of agents, or a mapping from any names to names of agents.
+    net_dims: empty, since the agents that exist are fixed rules and have no layers.
+    state_dim, action_dim: 50 and 3, the only numbers of features and of actions (sell, hold, buy) there are.
+    Raises ValueError for any other dimensions and for an unknown agent.
     """
     if state_dim != FEATURES or action_dim != 3:
         raise ValueError(f"state_dim is {state_dim} and action_dim {action_dim}: give {FEATURES} and 3")

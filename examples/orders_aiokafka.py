@@ -1,4 +1,4 @@
-"""A toy venue on plain aiokafka: reads orders, fills each once, and writes what it filled to the fills topic.
+"""A toy venue on plain aiokafka: it reads orders, fills each once, and writes the fills to the fills topic.
 
     pip install aiokafka
     python orders_aiokafka.py --bootstrap 127.0.0.1:9092 --prefix windvane
@@ -7,11 +7,11 @@ It shows how a venue is connected. No book reads its fills yet: all are filled o
 To see it work on a replay of history, give --history. What to copy:
 
 - Orders and fills are written in transactions, so both are read with isolation_level read_committed.
-- A fill's id is made of its order's. Asked twice to fill one order, the venue gives the same fill, byte for byte.
-- What was filled is remembered nowhere but in the fills topic. Each fill says in a header at which offset its order
-  lay, so a restart reads its own last fills and goes on behind them.
-- The transactional id fences a copy of this program that hangs and wakes up later: it cannot write any more. The own
-  fills are read after that, so nothing can come between.
+- A fill's id is made of its order's id, so two fills of one order would be equal, byte for byte.
+- The fills topic is the only memory. Each fill names in a header the offset of its order, so after a restart the
+  program reads its own fills and goes on with the orders behind them.
+- The transactional id fences an older copy of this program: once this one has started its producer, the older one
+  cannot write any more. This one reads its fills after that, so no fill can be missing among them.
 """
 
 import argparse
@@ -23,12 +23,12 @@ import time
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 COST = 1e-4  # what the toy venue takes beyond the order's reference price, and the same again as its fee
-OWN = ".venue"  # how the ids of its fills end
+OWN = ".venue"  # the ending of the ids of its fills
 OFFSET = "order-offset"
 
 
 def fill_of(order: dict) -> dict:
-    """What the venue gives for an order: the same for the same order, whenever it is asked."""
+    """Return the venue's fill of an order, which is a function of the order alone."""
     price = order["price"] * (1 + COST if order["side"] == "buy" else 1 - COST)
     return {
         "id": f"{order['id']}{OWN}",
@@ -46,23 +46,26 @@ def fill_of(order: dict) -> dict:
 
 
 def parsed(record: ConsumerRecord) -> dict | None:
-    """What a record says, or nothing where it is no JSON object: one bad record must not stop the rest."""
+    """Return a record's JSON object; None where it is none, since one bad record must not stop the rest."""
     try:
-        said = json.loads(record.value or b"")
+        message = json.loads(record.value or b"")
     except ValueError:
-        said = None
-    if not isinstance(said, dict) or "id" not in said:
+        message = None
+    if not isinstance(message, dict) or "id" not in message:
         sys.stderr.write(
             f"{record.topic}, partition {record.partition}, offset {record.offset} is passed over\n"
         )
         return None
-    return said
+    return message
 
 
 async def own_fills(
     consumer: AIOKafkaConsumer, fills: list[TopicPartition]
 ) -> tuple[set[str], dict[int, int]]:
-    """Ids of the orders filled so far, and for each partition the offset of the first order after them."""
+    """Read the fills topic to its present end.
+
+    Returns the ids of the orders that this venue has filled, and for each partition the offset behind the last of them.
+    """
     filled: set[str] = set()
     following: dict[int, int] = {}
     consumer.assign(fills)
@@ -80,8 +83,11 @@ async def own_fills(
 
 
 def to_fill(records: list[ConsumerRecord], filled: set[str], history: bool) -> list[tuple[int, dict]]:
-    """(offset, order) of the orders to fill: not those filled before, nor those whose time is over."""
-    found: list[tuple[int, dict]] = []
+    """Return offset and order of the orders that are to be filled, and add their ids to `filled`.
+
+    Orders filled before are left out, and those whose `valid_until` has passed, too, unless `history` is true.
+    """
+    due: list[tuple[int, dict]] = []
     for record in records:
         order = parsed(record)
         if order is None or order["id"] in filled:
@@ -90,12 +96,15 @@ def to_fill(records: list[ConsumerRecord], filled: set[str], history: bool) -> l
         if not history and time.time_ns() > order["valid_until"]:
             sys.stderr.write(f"{order['id']} has expired: not filled\n")
             continue
-        found.append((record.offset, order))
-    return found
+        due.append((record.offset, order))
+    return due
 
 
 async def run(bootstrap: str, prefix: str, history: bool, until_idle: float) -> None:
-    """Fill orders until none has come for so many seconds."""
+    """Fill orders until none has come for `until_idle` seconds.
+
+    bootstrap: HOST:PORT of a broker; prefix: of the topics' names; history: whether to fill expired orders, too.
+    """
     producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap, transactional_id=f"{prefix}.toy-venue", acks="all"
     )
@@ -106,7 +115,7 @@ async def run(bootstrap: str, prefix: str, history: bool, until_idle: float) -> 
         auto_offset_reset="earliest",
     )
     await consumer.start()
-    await producer.start()  # from here on no other copy can write
+    await producer.start()  # from here on no older copy of this program can write
     try:
         orders = sorted(
             TopicPartition(f"{prefix}.orders", p) for p in await producer.partitions_for(f"{prefix}.orders")
@@ -145,7 +154,7 @@ async def run(bootstrap: str, prefix: str, history: bool, until_idle: float) -> 
 
 
 def main() -> None:
-    """Read the options and run."""
+    """Read the command line and run the venue."""
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

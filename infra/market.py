@@ -1,5 +1,8 @@
-"""The stable address of `load_market`; the reader itself is `windvane.infra.files.market_data`."""
+"""The stable address of `load_market`; the reader is `windvane.infra.files.market_data`."""
 
-from windvane.infra.files.market_data import Market, load_market
+from windvane.infra.files.market_data import MarketData, load_market
 
-__all__ = ["Market", "load_market"]
+Market = MarketData
+"""The name under which releases up to 0.2.0 export it."""
+
+__all__ = ["Market", "MarketData", "load_market"]

@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 
 from windvane.agents.base import Floats, Ints
+from windvane.agents.errors import WindvaneError
 from windvane.metamodel.features.extractor import NAMES
 from windvane.streams import events as ev
 
@@ -42,7 +43,7 @@ BY_NAME: dict[str, type[ev.Event]] = {t.__name__: t for t in _TYPES}
 _BASE64 = {"x"}
 
 
-class WireError(ValueError):
+class WireError(WindvaneError):
     """Bytes that are not an event; the message says why."""
 
 

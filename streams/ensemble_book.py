@@ -12,7 +12,7 @@ import numpy as np
 
 from windvane.metamodel.base.upgrading import Saved
 from windvane.metamodel.learning import swapping
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
+from windvane.metamodel.trading.ensemble import Ensemble
 from windvane.streams.choices import Choice, Recorded
 from windvane.streams.control_log import ControlLog
 from windvane.streams.events import BookOpened, Control, LearnerUpdate, Model
@@ -30,7 +30,7 @@ class EnsembleBook:
     def __init__(self, opened: BookOpened) -> None:
         self.name = opened.book
         self.config = opened.config
-        self.ensemble = MetaLearningRiskManagedEnsemble(opened.config)
+        self.ensemble = Ensemble(opened.config)
         self.recorded = Recorded()
         self.timed: TimedJoint | None = None
         self.joint = self._joint()

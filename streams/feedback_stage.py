@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from windvane.metamodel.base.weights import WeightsError
-from windvane.metamodel.learning.counterfactual import Counterfactual
+from windvane.metamodel.learning.counterfactual import Counterfactual, Rows
 from windvane.streams.books import BookStage, letter
 from windvane.streams.events import BookOpened, Event, Features, LearnerUpdate, Proposals, TrainResult
 from windvane.streams.joining import Joint, Step
@@ -115,7 +115,7 @@ def _barrier(state: _Book, start: int, stop: int) -> int:
 
 def _score(state: _Book, step: Step, start: int, stop: int) -> None:
     rows = step.features
-    state.scores.step(rows.flags, rows.x, rows.regime, rows.mid, rows.bid, rows.ask, step.target, start, stop)
+    state.scores.step(Rows.of(rows, rows.regime, step.target), start, stop)
 
 
 def _adopt(state: _Book, retraining: Retraining, update: LearnerUpdate) -> None:

@@ -4,13 +4,11 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from windvane.agents.factory import create_agents
-from windvane.metamodel.base.rows import Joined
+from windvane.metamodel.base.proposals import Joined, propose
 from windvane.metamodel.base.upgrading import as_new
 from windvane.streams.books import BookStage
-from windvane.streams.events import REPEATED, WARMUP, BookOpened, Event, Features, Proposals
+from windvane.streams.events import BookOpened, Event, Features, Proposals
 from windvane.streams.joining import Source
 
 
@@ -87,24 +85,15 @@ class ProposalsStage(BookStage[_Book]):
 
 
 def _propose(book: _Book, rows: Features) -> Proposals:
-    n, count = len(rows), len(book.agents)
-    good = ((rows.flags & REPEATED) == 0).astype(np.int64)
-    target, confidence = np.empty((n, count)), np.empty((n, count))
-    action = np.empty((n, count), np.int64)
-    price = book.prices.step(rows.flags, rows.mid)
-    for i, agent in enumerate(book.agents):
-        target[:, i], action[:, i], confidence[:, i] = agent.propose(rows.x, price, good)
-    if int(rows.flags[0]) & WARMUP:  # only the first rows of a book are cold
-        cold = (rows.flags & WARMUP) != 0
-        target[cold], action[cold], confidence[cold] = 0.0, 0, 0.0
+    proposals = propose(book.agents, book.prices, rows.flags, rows.x, rows.mid)
     return Proposals(
         book=book.name,
         seq=rows.seq,
         agents=book.names,
         versions=book.versions,
-        target=target,
-        action=action,
-        confidence=confidence,
+        target=proposals.target,
+        action=proposals.action,
+        confidence=proposals.confidence,
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from windvane.agents.errors import WindvaneError
 from windvane.agents.program import FIRST, VERSION
 from windvane.streams.codec import pack, unpack
 from windvane.streams.events import BookOpened, DeadLetter, Decisions, Event, TrainRequest, TrainResult
@@ -108,7 +109,7 @@ class BookState(Protocol):
         ...
 
 
-class StateError(ValueError):
+class StateError(WindvaneError):
     """A snapshot or an event that contradicts what is there; the message says what to do."""
 
 

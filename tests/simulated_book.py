@@ -13,8 +13,8 @@ from windvane.agents.factory import AGENTS
 from windvane.metamodel.base.config import Costs, TradingConfig, WeighingConfig, default_stale_after, digest
 from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.learning.learned import to_bytes
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.simulation.market import BAR, simulate
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import (
     HEARTBEAT,

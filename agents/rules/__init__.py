@@ -1,4 +1,4 @@
-"""Six fixed rules on price, from the literature on trends, reversion and breakouts."""
+"""Six agents that are fixed rules on price, from the literature on trends, reversion and breakouts."""
 
 from windvane.agents.rules.buy_and_hold import BuyAndHold
 from windvane.agents.rules.donchian_breakout import DonchianBreakout

@@ -1,4 +1,4 @@
-"""Buy and hold: the position that needs no view."""
+"""Buy and hold: the position of somebody who has no view of the market."""
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import kernel
@@ -18,7 +18,10 @@ def _step(
 
 
 class BuyAndHold(RuleAgent):
-    """Target and confidence 1 from the first good row. Sharpe 1991, "The arithmetic of active management"."""
+    """Proposes target 1 with confidence 1 from the first good row on, as a passive investor does.
+
+    Sharpe 1991, "The arithmetic of active management".
+    """
 
     name = "buy_and_hold"
     warmup = 0

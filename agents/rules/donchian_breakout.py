@@ -1,4 +1,4 @@
-"""Breakout: in on a new extreme of the long channel, out on the opposite extreme of the short one."""
+"""Breakout: enter on a new extreme of a long channel, leave on the opposite extreme of a short one."""
 
 import math
 
@@ -9,8 +9,8 @@ from windvane.agents.rules.rule import COUNT, HEADER, RuleAgent, observe, repeat
 ENTRY, EXIT = 96, 48
 WARMUP = ENTRY
 
-# A deque of a window keeps its head, its length, then the ring of ticks and the ring of values, one longer
-# than the window since a new value may join a full one.
+# The deque of a window is its head, its length, a ring of tick numbers and a ring of values. The rings are one longer
+# than the window, since a new value may join a full one.
 _DEQUE_ENTRY, _DEQUE_EXIT = 2 + 2 * (ENTRY + 1), 2 + 2 * (EXIT + 1)
 SIDE = HEADER
 HIGH = SIDE + 1
@@ -22,7 +22,10 @@ SIZE = EXIT_LOW + _DEQUE_EXIT
 
 @kernel
 def _extreme(memory: Floats, base: int, window: int, value: float, tick: float) -> float:
-    """Largest of the `window` values before this one, -inf if none; then it joins the monotonic deque."""
+    """Return the largest of the `window` values before this one (-inf if none), then add this one.
+
+    The deque lies in `memory` from cell `base` on and falls from head to tail, so its head is the largest value.
+    """
     room = window + 1
     head = int(memory[base])
     length = int(memory[base + 1])
@@ -76,10 +79,11 @@ def _step(
 
 
 class DonchianBreakout(RuleAgent):
-    """+-1 from a price beyond the last 96 until one beyond, on the other side, the last 48; else 0.
+    """Proposes 1 after a price above the highest of the last 96, until one below the lowest of the last 48.
 
-    Confidence is how far towards its own side of the 96-tick channel the price stands, 0 from the middle on.
-    Donchian 1960; the in and out channels are those of the "turtles" (Faith 2007).
+    It proposes -1 the other way round, and 0 otherwise. Confidence rises from 0 in the middle of the 96-tick channel
+    to 1 at its edge on the position's own side, and is 0 beyond the middle.
+    Donchian 1960; a long channel to enter and a short one to leave are those of the "turtles" (Faith 2007).
     """
 
     name = "donchian_breakout"

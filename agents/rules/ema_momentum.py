@@ -1,4 +1,4 @@
-"""Momentum: the distance of a fast and a slow exponential average of price."""
+"""Momentum: the distance between a fast and a slow exponential average of price."""
 
 import math
 
@@ -32,7 +32,10 @@ def _step(
 
 
 class EmaMomentum(RuleAgent):
-    """tanh of ln(EMA 24 / EMA 96) over 5 volatilities; confidence is the size of the target.
+    """Proposes tanh(ln(fast / slow) / (5 s)): long while the fast average of price is above the slow one.
+
+    fast and slow are EMAs of price with spans 24 and 96 ticks, s is the volatility a tick. Confidence is the absolute
+    value of the target.
 
     Moskowitz, Ooi and Pedersen 2012 for the effect; Baz et al. 2015, "Dissecting investment strategies in the
     cross section and time series", for crossovers scaled by volatility.

@@ -1,4 +1,4 @@
-"""Contrarian on jumps: against any move of more than three volatilities, for twelve ticks."""
+"""Contrarian on jumps: a position against any move of more than three volatilities, for twelve ticks."""
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import kernel
@@ -30,7 +30,9 @@ def _step(
 
 
 class JumpContrarian(RuleAgent):
-    """-sign(u) for 12 ticks from any |u| > 3, counted from the latest; confidence is the share left.
+    """Proposes -sign(u) for 12 ticks after a jump, |u| > 3, where u is the log return over the volatility a tick.
+
+    A new jump starts the 12 ticks again. Confidence is the share of the 12 ticks that is left.
 
     De Bondt and Thaler 1985 for overreaction; Zawadowski, Andor and Kertesz 2006 for its form within the day.
     """

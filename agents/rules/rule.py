@@ -1,4 +1,4 @@
-"""What the rule agents share: one flat memory, one kernel call, a volatility known before the tick.
+"""What the rule agents share: a flat memory, one kernel call for all rows, and a volatility known before each tick.
 
 The first cells of every agent's memory are the header below; the agent's own cells follow from `HEADER`.
 """
@@ -20,16 +20,19 @@ CLIP = 36.0
 
 @kernel
 def rate(span: float, count: float) -> float:
-    """Step of an EWMA that is the plain mean of its first (span + 1) / 2 inputs: unbiased from the start."""
+    """Weight of input number `count` (from 1) in an exponential average with a span of `span` ticks.
+
+    The average is the plain mean of its first (span + 1) / 2 inputs, so it is unbiased from the start.
+    """
     return max(2.0 / (span + 1.0), 1.0 / count)
 
 
 @kernel
 def observe(memory: Floats, price: float) -> tuple[float, float]:
-    """Move the header by one good price; returns the log return r and u = r / s.
+    """Take one good price into the header of `memory`, and return the log return r and u = r / s.
 
-    s is the root of the EWMA (span 128) of r², inputs clipped at 36 s² so that one jump cannot blind the
-    agent to the next; it is the s known before this price. u is 0 while s is.
+    s is the volatility a tick as it was known before this price: the root of the EWMA (span 128) of r². Inputs of
+    that EWMA are clipped at 36 s², so that after one jump the agent still notices the next. u is 0 while s is 0.
     """
     memory[COUNT] += 1.0
     last = memory[LAST]
@@ -58,7 +61,11 @@ def settle(
     action: Ints,
     confidence: Floats,
 ) -> None:
-    """Write the proposal of one good row, clipped to its range; 0 in the first `warmup` good rows."""
+    """Write the proposal of one good row into place `row` of the output arrays, and remember its target.
+
+    wanted: the target, clipped to [-1, 1]; belief: the confidence, clipped to [0, 1]. Both are 0 in the first
+    `warmup` good rows.
+    """
     if memory[COUNT] <= warmup:
         wanted = 0.0
         belief = 0.0
@@ -72,14 +79,14 @@ def settle(
 
 @kernel
 def repeat(memory: Floats, row: int, target: Floats, action: Ints, confidence: Floats) -> None:
-    """Write the proposal of a row without new information: the last target, with confidence 0."""
+    """Write the proposal of a row without new information: the last target again, with confidence 0."""
     target[row] = memory[TARGET]
     action[row] = 0
     confidence[row] = 0.0
 
 
 class RuleAgent(Agent):
-    """An agent that is a fixed rule on price: a memory of `size` floats and a kernel that moves it."""
+    """An agent that is a fixed rule on price: a memory of `size` floats and a kernel, `step`, that updates it."""
 
     size: ClassVar[int]
 
@@ -91,7 +98,7 @@ class RuleAgent(Agent):
     def step(
         price: Floats, good: Ints, memory: Floats, target: Floats, action: Ints, confidence: Floats
     ) -> None:
-        """Step through `price` and `good` (n,), moving `memory` (size,) and filling the rest (n,)."""
+        """Step through `price` and `good` (n,): update `memory` (size,) in place and fill the three outputs (n,)."""
 
     def propose(self, x: Floats, price: Floats, good: Ints) -> Proposal:
         n = len(price)

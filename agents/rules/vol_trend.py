@@ -1,4 +1,4 @@
-"""Volatility-scaled trend: how sure the long trend is, less where volatility is high for its own past."""
+"""Volatility-scaled trend: follow a long trend, with a smaller position while volatility is above its average."""
 
 import math
 
@@ -50,12 +50,12 @@ def _step(
 
 
 class VolTrend(RuleAgent):
-    """tanh of the 384-tick EWMA of returns in standard errors, times slow over present volatility if below 1.
+    """Proposes tanh(z), scaled down by slow / s while volatility s is above its own long average.
 
-    A random walk gives that ratio unit variance. The target moves only by more than .15;
-    confidence is the size of the target before that band. The slow volatility is the agent's own (span 8000),
-    so no constant sets what is high. Moskowitz, Ooi and Pedersen 2012; Moreira and Muir 2017,
-    "Volatility-managed portfolios".
+    z is the EWMA of log returns (span 384 ticks) over its standard error, s / sqrt(384), so that it has a variance of
+    about 1 on a random walk. slow is the root of an EWMA of s² (span 8000), so no constant decides which volatility is
+    high. The target only moves by more than 0.15 at once; confidence is the absolute value of the target before that.
+    Moskowitz, Ooi and Pedersen 2012; Moreira and Muir 2017, "Volatility-managed portfolios".
     """
 
     name = "vol_trend"

@@ -1,4 +1,4 @@
-"""Mean reversion: against the z-score of price around its exponential average."""
+"""Mean reversion: a position against the z-score of price around its exponential average."""
 
 import math
 
@@ -23,7 +23,8 @@ WARMUP = 160
 
 AVERAGE, SIZE = range(HEADER, HEADER + 2)
 
-_WALK = (1.0 - 2.0 / (SPAN + 1.0)) ** 2  # variance of a walk's distance to its EMA: s² _WALK / (1 - _WALK)
+# The distance of a random walk to its EMA has the variance s² _WALK / (1 - _WALK).
+_WALK = (1.0 - 2.0 / (SPAN + 1.0)) ** 2
 SCALE = _WALK / (1.0 - _WALK)
 
 
@@ -47,11 +48,11 @@ def _step(
 
 
 class ZscoreReversion(RuleAgent):
-    """-z / 1.5 for the z-score of ln(price / EMA 80), moved only by more than .25; confidence is |z| / 3.
+    """Proposes -z / 1.5, clipped to [-1, 1], where z is the z-score of ln(price / EMA); confidence is |z| / 3.
 
-    z is in units of the standard deviation that a random walk of the present volatility would have around its
-    EMA. Poterba and Summers 1988 for mean reversion; Bollinger 2001 for bands around an average. Small moves
-    are not worth their cost (Davis and Norman 1990), hence the .25.
+    The EMA has a span of 80 ticks. z counts standard deviations that a random walk of the present volatility has around
+    its EMA. The target only moves by more than 0.25 at once, since smaller trades are not worth their cost (Davis and
+    Norman 1990). Poterba and Summers 1988 for mean reversion; Bollinger 2001 for bands around an average.
     """
 
     name = "zscore_reversion"

@@ -1,1 +1,1 @@
-"""The command line: one command a file; what is heavy is imported when the command runs."""
+"""The command line: one file for each command, which imports what is heavy when it runs, so that help is fast."""

@@ -55,26 +55,31 @@ def backtest(
     from windvane.infra.runs.progress import bar, interruptible, say
     from windvane.infra.runs.summary import finish, prepare
     from windvane.infra.training.trainer import trainer_for
-    from windvane.metamodel.base.config import check
+    from windvane.metamodel.base.config import Costs, check
 
     check(batch >= 1, f"--batch is {batch}: give 1 or more rows")
     check(journal in (None, "inputs", "full"), f"--journal is {journal!r}: give inputs or full")
     options.check_book(book)
     market = load_market(file, bars=bars, start=start, end=end, reading=reading)
-    plan = options.plan_for(
-        market,
+    chosen = options.BookOptions(
         book=book,
+        costs=Costs(
+            fee_bp=fee_bp,
+            slippage_bp=slippage_bp,
+            half_spread_bp=half_spread_bp,
+            participation=participation,
+            delay=delay,
+        ),
         symbol=symbol,
         agents=agents,
         preset=preset,
-        costs=(fee_bp, slippage_bp, half_spread_bp, delay, participation),
         capital=capital,
         seed=seed,
         on_halt=on_halt,
         retraining=retraining,
-        batch=batch,
-        wire=wire,
-        full=None if journal is None else journal == "full",
+    )
+    plan = options.plan_for(
+        market, chosen, batch=batch, wire=wire, full=None if journal is None else journal == "full"
     )
     target = out or Path("runs") / book
     with claimed(target), trainer_for(plan.config) as trainer:

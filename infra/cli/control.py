@@ -1,11 +1,11 @@
-"""windvane control: a person's order to a book, signed."""
+"""windvane control: a person's control of a book, signed and sent."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from windvane.infra.cli.topics import Bootstrap, Prefix
+from windvane.infra.cli import options
 
 
 def control(
@@ -18,8 +18,8 @@ def control(
     ] = None,
     from_seq: Annotated[int, typer.Option(help="First row it rules; 0 is at once.")] = 0,
     wait: Annotated[float, typer.Option(help="Seconds to wait until the book obeys.")] = 30.0,
-    bootstrap: Bootstrap = None,
-    prefix: Prefix = None,
+    bootstrap: options.Bootstrap = None,
+    prefix: options.Prefix = None,
 ) -> None:
     """Send a control to a book, and wait until it is in effect; it is signed with WINDVANE_CONTROL_KEY.
 
@@ -35,37 +35,31 @@ def control(
     import asyncio
 
     from windvane.infra.kafka.broker.settings import KafkaSettings
-    from windvane.infra.kafka.tools.controls import order
-    from windvane.infra.kafka.tools.obeying import outcome
-    from windvane.infra.kafka.tools.standing import UnknownBookError
+    from windvane.infra.kafka.tools.controls import ControlError, UnknownBookError, new_control, send_control
+    from windvane.infra.kafka.tools.outcomes import outcome
     from windvane.infra.kafka.tools.swapping import send_swap
-    from windvane.infra.runs.progress import say
-    from windvane.metamodel.base.config import check
-    from windvane.metamodel.trading.control import CONTROLS
 
-    check(action in CONTROLS, f"the control is {action!r}: give one of {', '.join(CONTROLS)}")
-    check(book not in ("", ".", "..") and "/" not in book, f"--book is {book!r}: give a name without slashes")
-    check(0 <= from_seq < 2**53, f"--from-seq is {from_seq}: give a row's number, or 0 for at once")
-    check(0 <= wait <= 3600, f"--wait is {wait:g}: give 0 to 3600 seconds")
-    check(len(reason) <= 1000, f"--reason has {len(reason)} characters: give at most 1000")
-    check((action == "swap") == (model is not None), "give --model FILE with swap, and with nothing else")
+    unnumbered = new_control(book, action, from_seq, reason)
+    if not 0 <= wait <= 3600:
+        raise ControlError(f"--wait is {wait:g}: give 0 to 3600 seconds")
+    if (action == "swap") != (model is not None):
+        raise ControlError("give --model FILE with swap, and with nothing else")
     settings = KafkaSettings.load(bootstrap, prefix)
     try:
         if model is None:
-            sent = asyncio.run(order(settings, book, action, from_seq, reason))
+            sent = asyncio.run(send_control(settings, unnumbered))
         else:
-            sent = send_swap(settings, model, book, from_seq, reason)
+            sent = send_swap(settings, unnumbered, model)
     except UnknownBookError as error:
-        say(f"windvane: {error}")
+        typer.echo(f"windvane: {error}", err=True)
         raise typer.Exit(1) from error
     when = f"from row {from_seq:,}" if from_seq else "at once"
-    say(f"control {sent.control.number} of book {book} is written: {action}, {when}")
+    typer.echo(f"control {sent.control.number} of book {book} is written: {action}, {when}", err=True)
     if sent.passes:
         earlier = ", ".join(map(str, sent.passes))
-        say(
-            f"it passes control {earlier}, for a later row: what is not applied yet is cancelled, send it again"
-        )
-    found = asyncio.run(outcome(settings, sent, wait))
-    say(found.sentence)
-    if not found.obeyed:
+        why = "for a later row: what is not applied yet is cancelled, send it again"
+        typer.echo(f"it passes control {earlier}, {why}", err=True)
+    result = asyncio.run(outcome(settings, sent, wait))
+    typer.echo(result.sentence, err=True)
+    if not result.obeyed:
         raise typer.Exit(1)

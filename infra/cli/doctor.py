@@ -1,4 +1,4 @@
-"""windvane doctor: what is there, what is missing, and what it would be needed for."""
+"""windvane doctor: what is installed, what is missing, and what it would be needed for."""
 
 from pathlib import Path
 
@@ -24,15 +24,15 @@ _NEEDED = (
 
 
 def sentence_of(module: str | None) -> str | None:
-    """What to install where this module of an extra is missing; None where it is of none."""
+    """The sentence that says what to install for a missing module; None where no extra of Windvane has it."""
     for extra, (names, purpose) in _EXTRAS.items():
         if module is not None and module.partition(".")[0] in names:
             return f"{purpose} needs more libraries: pip install 'windvane[{extra}]'"
     return None
 
 
-def _there(name: str) -> bool:
-    """Whether a module can be imported; some replace themselves on import, and have no spec then."""
+def _importable(name: str) -> bool:
+    """Whether a module can be imported; one that is loaded counts, since some lose their spec when they are."""
     import importlib.util
     import sys
 
@@ -48,7 +48,7 @@ def doctor() -> None:
     from windvane.agents.program import VERSION
     from windvane.infra.runs.progress import say
 
-    missing = [name for name in _NEEDED if not _there(name)]
+    missing = [name for name in _NEEDED if not _importable(name)]
     say(f"windvane {VERSION}")
     say(f"Python {platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores")
     if missing:
@@ -56,7 +56,7 @@ def doctor() -> None:
         raise typer.Exit(1)
     say("backtest, replay, simulate: ready")
     for extra, (names, purpose) in _EXTRAS.items():
-        absent = [name for name in names if not _there(name)]
+        absent = [name for name in names if not _importable(name)]
         state = (
             "libraries installed"
             if not absent
@@ -79,7 +79,7 @@ def doctor() -> None:
 
 
 def _states() -> str:
-    """Where stages on Kafka keep their states, and whether there are any."""
+    """Where stages on Kafka keep their states, and whether any is there, in words."""
     import os
 
     from windvane.infra.kafka.broker.states import VARIABLE, folder_of
@@ -98,10 +98,10 @@ def _states() -> str:
 
 
 def _writable(folder: Path) -> bool:
-    """Whether a folder can be written, or made where it is not there yet."""
+    """Whether a folder can be written to, or can be made where it does not exist."""
     import os
 
-    there = folder.absolute()
-    while not there.exists():
-        there = there.parent
-    return there.is_dir() and os.access(there, os.W_OK)
+    nearest = folder.absolute()
+    while not nearest.exists():
+        nearest = nearest.parent
+    return nearest.is_dir() and os.access(nearest, os.W_OK)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from windvane.infra.cli import options
-from windvane.infra.cli.given import refuse_idle
+from windvane.infra.cli.idle import refuse_idle
 
 _SIMULATED, _FILE = {"seeds", "ticks", "jobs"}, {"bars", "fee_bp", "half_spread_bp"}
 
@@ -56,16 +56,16 @@ def evaluate(
     prepare()
     if file is None:
         with bar(f"{market}", len(chosen)) as progress:
-            found = over_seeds(str(market), chosen, ticks, late, retraining == "on", jobs, progress)
+            results = over_seeds(str(market), chosen, ticks, late, retraining == "on", jobs, progress)
         title = (
             f"SIMULATED market {market}, {len(chosen)} seeds ({chosen[0]} to {chosen[-1]}), "
             f"{ticks:,} scored ticks each, delay {late}"
         )
     else:
-        found = [compared(from_file(file, bars, costs), retraining == "on", bootstrap=True)]
+        results = [compared(from_file(file, bars, costs), retraining == "on", bootstrap=True)]
         spread = f", half spread {half_spread_bp:g} bp" if half_spread_bp else ""
         title = f"{file.name}, {bars or 'as it is'}, fee {fee_bp:g} bp{spread}, filled {late} tick(s) late"
-    rows = table(found)
+    rows = table(results)
     out.mkdir(parents=True, exist_ok=True)
     _write(out / "table.json", title, rows)
     text = markdown(title, rows)

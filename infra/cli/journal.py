@@ -1,4 +1,4 @@
-"""windvane journal: what lies on the topics, as files."""
+"""windvane journal: the topics written to files."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,8 +9,8 @@ from windvane.infra.cli import options
 
 
 def journal(
-    bootstrap: Annotated[str | None, typer.Option(help="HOST:PORT of a broker.")] = None,
-    prefix: Annotated[str | None, typer.Option(help="Of all topics and groups.")] = None,
+    bootstrap: options.Bootstrap = None,
+    prefix: options.Prefix = None,
     book: Annotated[str | None, typer.Option(help="Only this book.")] = None,
     start: options.From = None,
     end: options.To = None,

@@ -1,15 +1,17 @@
-"""The command line: errors in one sentence, and exit codes a script can rely on.
+"""The entry of the command line: every error is one sentence, and scripts can rely on the exit codes.
 
 0 done; 1 a replay that differs, or something missing; 2 bad options or input; 130 stopped by Ctrl-C.
 """
 
 import io
+import os
 import signal
 import sys
 from types import FrameType
 
 import typer
 
+from windvane.agents.errors import WindvaneError
 from windvane.infra.cli import (
     backtest,
     control,
@@ -27,7 +29,7 @@ from windvane.infra.cli import (
     up,
     worker,
 )
-from windvane.infra.telemetry.logs import check_environment
+from windvane.infra.telemetry.logs import VARIABLES
 
 app = typer.Typer(
     name="windvane",
@@ -38,11 +40,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _USAGE: type[Exception] = typer.BadParameter.__mro__[1]
-"""What all errors of usage derive from, wherever typer keeps its copy of click."""
+"""The class that all errors of usage derive from, wherever typer keeps its copy of click."""
 
 app.command(name="backtest")(backtest.backtest)
 app.command(name="inspect")(inspect.inspect)
-app.command(name="replay")(replay.replay)
 app.command(name="simulate")(simulate.simulate)
 app.command(name="journal")(journal.journal)
 app.command(name="evaluate")(evaluate.evaluate)
@@ -53,16 +54,17 @@ app.command(name="up")(up.up)
 app.command(name="worker")(worker.worker)
 app.command(name="control")(control.control)
 app.command(name="status")(status.status)
+app.add_typer(replay.app, name="replay")
 app.add_typer(topics.app, name="topics")
 app.add_typer(train.app, name="train")
 
 
 def main() -> None:
-    """Run the command line; a problem of the user's is one sentence on stderr, never a traceback."""
+    """Run the command line and exit; what a user can mend is one sentence on stderr, never a traceback."""
     signal.signal(signal.SIGINT, _stop)
     _replace_what_cannot_be_written()
     try:
-        check_environment()
+        _check_environment()
         code = app(_joined(sys.argv[1:]), standalone_mode=False)
     except typer.Abort as stop:
         raise SystemExit(130) from stop
@@ -75,23 +77,29 @@ def main() -> None:
             raise
         sys.stderr.write(f"windvane: {missing}\n")
         raise SystemExit(2) from error
-    except (ValueError, OSError) as error:
-        if not _expected(error):
-            raise
+    except (WindvaneError, OSError) as error:
         sys.stderr.write(f"windvane: {_sentence(error)}\n")
         raise SystemExit(2) from error
     raise SystemExit(code if isinstance(code, int) else 0)
 
 
+def _check_environment() -> None:
+    """Raises WindvaneError where a variable of logs is set to what is not known, before any command does anything."""
+    for name, known in VARIABLES.items():
+        value = os.environ.get(name, "")
+        if value and value.lower() not in known:
+            raise WindvaneError(f"variable {name} is {value!r}: give one of {', '.join(known)}")
+
+
 def _replace_what_cannot_be_written() -> None:
-    """A letter that the terminal does not know becomes a question mark, so that no finished run ends in a traceback."""
+    """Let a letter that the terminal does not know become a question mark, so that no finished run ends in a traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
 def _joined(words: list[str]) -> list[str]:
-    """`--on-halt resume-after 40` as one value: the number belongs to the word before it."""
+    """The words with `--on-halt resume-after 40` joined to one value: the number belongs to the word before it."""
     out: list[str] = []
     for word in words:
         if out[-2:] == ["--on-halt", "resume-after"]:
@@ -102,7 +110,7 @@ def _joined(words: list[str]) -> list[str]:
 
 
 def _usage(error: Exception) -> str:
-    """One sentence for options that cannot be read; the help where there were none."""
+    """One sentence for options that cannot be read; the help where no command is given."""
     context = getattr(error, "ctx", None)
     if context is None:
         return str(error)
@@ -113,27 +121,13 @@ def _usage(error: Exception) -> str:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """Ctrl-C where nothing is being written yet."""
+    """Called on Ctrl-C unless a command handles it, which those do that have begun to write."""
     sys.stderr.write("windvane: stopped\n")
     raise SystemExit(130)
 
 
-def _expected(error: Exception) -> bool:
-    from windvane.infra.files.errors import InputError
-    from windvane.infra.kafka.broker.settings import SettingsError
-    from windvane.infra.runs.backtest import SessionError
-    from windvane.infra.runs.journal import JournalError
-    from windvane.infra.training.regime import TrainingError
-    from windvane.metamodel.base.config import ConfigError
-    from windvane.metamodel.base.limits import LimitError
-    from windvane.metamodel.base.weights import WeightsError
-    from windvane.streams.stage import StateError
-
-    ours = InputError | JournalError | SessionError | SettingsError | ConfigError | LimitError | StateError
-    return isinstance(error, ours | WeightsError | TrainingError | OSError)
-
-
 def _sentence(error: Exception) -> str:
+    """The sentence of an error; of one of the system, the file and the reason."""
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {(error.strerror or 'cannot be used').lower()}"
     return str(error)

@@ -1,13 +1,18 @@
-"""The options that say what is traded and how: the same for a backtest and for a replay through Kafka."""
+"""Options that several commands share, and the run that those of a book ask for."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from windvane.infra.files.market_data import Market
+    from windvane.infra.files.market_data import MarketData
     from windvane.infra.runs.backtest import Plan
+    from windvane.metamodel.base.config import Costs
+
+Bootstrap = Annotated[str | None, typer.Option(help="HOST:PORT of the broker. Default: 127.0.0.1:9092.")]
+Prefix = Annotated[str | None, typer.Option(help="What all topics and groups start with. Default: windvane.")]
 
 Book = Annotated[str, typer.Option(help="Name of the book.")]
 Symbol = Annotated[str, typer.Option(help="What is traded.")]
@@ -42,77 +47,79 @@ State = Annotated[
 
 
 def check_book(book: str) -> None:
-    """Refuse a name that cannot be a folder or part of an id."""
+    """Raises ConfigError for a name that cannot be a folder or a part of an order's id."""
     from windvane.metamodel.base.config import check
 
     check(book not in ("", ".", "..") and "/" not in book, f"--book is {book!r}: give a name without slashes")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookOptions:
+    """What the options of a backtest, and of a file's replay through Kafka, say of the book that they run."""
+
+    book: str
+    costs: "Costs"
+    symbol: str = "BTCUSD"
+    agents: str | None = None  # names separated by commas, None: those of the preset
+    preset: str = "balanced"
+    capital: float = 1_000_000.0
+    seed: int = 0
+    on_halt: str = "next-day"  # stop, next-day, or resume-after N
+    retraining: str | None = None  # on or off, None: as the preset says
+
+
 def plan_for(
-    market: "Market",
+    market: "MarketData",
+    options: BookOptions,
     *,
-    book: str,
-    symbol: str,
-    agents: str | None,
-    preset: str,
-    costs: tuple[float, float, float, int, float],
-    capital: float,
-    seed: int,
-    on_halt: str,
+    lockstep: bool = True,
     batch: int = 4096,
     wire: bool = False,
     full: bool | None = False,
-    lockstep: bool = True,
-    retraining: str | None = None,
 ) -> "Plan":
-    """What to run on a market. costs: fee, slippage and half spread in bp, delay in rows, participation.
+    """The run that these options ask for on a market; raises ConfigError or LimitError for what cannot be.
 
-    full: journal features and proposals, None: as the preset's `detailed_logging` says.
+    batch: rows a step; wire: send every event through its bytes; full: journal features and proposals, None: as the
+    preset's `detailed_logging` says.
     """
     from windvane.agents.factory import create_agents
     from windvane.infra.runs.backtest import Plan
     from windvane.infra.runs.configuration import create_meta_learning_config
-    from windvane.metamodel.base.config import ConfigError, Costs
+    from windvane.metamodel.base.config import ConfigError
 
-    chosen = create_meta_learning_config(preset)
-    names = chosen.agents if agents is None else tuple(a.strip() for a in agents.split(",") if a.strip())
-    try:
-        create_agents(names)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+    preset, named, retraining = (
+        create_meta_learning_config(options.preset),
+        options.agents,
+        options.retraining,
+    )
+    agents = preset.agents if named is None else tuple(a.strip() for a in named.split(",") if a.strip())
+    create_agents(agents)  # the settings take any name, so an unknown one is refused here
     if retraining is not None:
         if retraining not in ("on", "off"):
             raise ConfigError(f"--retraining is {retraining!r}: give on or off")
-        chosen.performance_prediction_enabled = retraining == "on"
-    action, resume_after = _on_halt(on_halt)
-    fee, slippage, half_spread, delay, participation = costs
-    if participation > 0 and market.columns.size is None:
+        preset.performance_prediction_enabled = retraining == "on"
+    on_halt, resume_after = _on_halt(options.on_halt)
+    if options.costs.participation > 0 and market.columns.size is None:
         raise ConfigError(f"--participation needs sizes, and {market.file} has none: leave it out")
-    config = chosen.trading(
-        symbol=symbol,
+    config = preset.trading(
+        symbol=options.symbol,
         closing="lockstep" if lockstep else "timed",
         interval=market.interval,
         stale_after=market.stale_after,
-        agents=names,
-        capital=capital,
-        seed=seed,
-        on_halt=action,
+        agents=agents,
+        capital=options.capital,
+        seed=options.seed,
+        on_halt=on_halt,
         resume_after=resume_after,
-        costs=Costs(
-            fee_bp=fee,
-            slippage_bp=slippage,
-            half_spread_bp=half_spread,
-            delay=delay,
-            participation=participation,
-        ),
+        costs=options.costs,
     )
     return Plan(
-        book=book,
+        book=options.book,
         config=config,
-        preset=preset,
+        preset=options.preset,
         batch=batch,
         wire=wire,
-        full=chosen.detailed_logging if full is None else full,
+        full=preset.detailed_logging if full is None else full,
     )
 
 

@@ -1,18 +1,18 @@
-"""windvane orders: what was ordered, one a line, now or as it comes."""
+"""windvane orders: the orders on the topic, one a line, now or as they come."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from windvane.infra.cli import options
 
 if TYPE_CHECKING:
     from windvane.infra.kafka.tools.subscriber import OrderSubscriber, Received
 
 
 def orders(
-    bootstrap: Annotated[
-        str | None, typer.Option(help="The broker, HOST:PORT [default: 127.0.0.1:9092].")
-    ] = None,
-    prefix: Annotated[str | None, typer.Option(help="What all names start with [default: windvane].")] = None,
+    bootstrap: options.Bootstrap = None,
+    prefix: options.Prefix = None,
     book: Annotated[str | None, typer.Option(help="Only this book. Default: all.")] = None,
     since: Annotated[
         str | None, typer.Option(help="First seq, or first time (ISO 8601, UTC) of the event.")
@@ -40,7 +40,7 @@ def orders(
     settings = KafkaSettings.load(bootstrap, prefix)
     from windvane.infra.kafka.tools.subscriber import OrderSubscriber
 
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it tells of every try to connect again
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs every attempt to connect again
     subscriber = OrderSubscriber(settings, book=book, since=since, follow=follow, until_idle=until_idle)
     code = asyncio.run(_stoppable(subscriber, as_json))
     if code:
@@ -48,7 +48,7 @@ def orders(
 
 
 async def _stoppable(subscriber: "OrderSubscriber", as_json: bool) -> int:
-    """Print until the end; 130 where Ctrl-C or SIGTERM came first."""
+    """Print until the end; returns the exit code, 130 where Ctrl-C or SIGTERM came first."""
     import asyncio
     import signal
 
@@ -64,6 +64,7 @@ async def _stoppable(subscriber: "OrderSubscriber", as_json: bool) -> int:
 
 
 async def _print(subscriber: "OrderSubscriber", as_json: bool) -> None:
+    """Print orders as they come, until the subscriber ends or stdout is closed."""
     import os
     import sys
     from contextlib import aclosing
@@ -73,12 +74,12 @@ async def _print(subscriber: "OrderSubscriber", as_json: bool) -> None:
             async for batch in batches:
                 _write(b"".join(r.raw + b"\n" if as_json else _line(r) for r in batch))
     except BrokenPipeError:
-        # head, or another that reads us, has seen enough: nor can what is buffered be written at exit
+        # Whoever reads stdout, such as head, has closed it: what is buffered must not be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _write(lines: bytes) -> None:
-    """To stdout as they are; one that was replaced inside this process may take text alone."""
+    """Write bytes to stdout; where a program has replaced it by one that takes text alone, as text."""
     import sys
 
     binary = getattr(sys.stdout, "buffer", None)
@@ -87,12 +88,12 @@ def _write(lines: bytes) -> None:
     else:
         rest = memoryview(lines)
         while rest:
-            rest = rest[binary.write(rest) :]  # without Python's buffer (python -u) a pipe takes a part only
+            rest = rest[binary.write(rest) :]  # unbuffered (python -u), a pipe may take only a part
     sys.stdout.flush()
 
 
 def _line(received: "Received") -> bytes:
-    """An order for a person."""
+    """An order as a line for a person."""
     from windvane.infra.kafka.tools.subscriber import expired
 
     order = received.order

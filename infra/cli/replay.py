@@ -1,91 +1,102 @@
-"""windvane replay: history through the pipeline again, embedded from a journal, or through Kafka from a file."""
+"""windvane replay: history through the pipeline again, embedded from a journal, or through Kafka."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from windvane.infra.cli import options
-from windvane.infra.cli.given import refuse_idle
-from windvane.infra.cli.reading import OPTIONS as READING
+from windvane.infra.cli.idle import refuse_idle
 from windvane.infra.cli.reading import takes_reading
+from windvane.infra.cli.replay_words import ReplayGroup
+from windvane.infra.cli.sending import Sending, send_history
 
 if TYPE_CHECKING:
     from windvane.agents.program import Program
     from windvane.infra.files.reading import Reading
     from windvane.infra.kafka.broker.settings import KafkaSettings
-    from windvane.infra.kafka.tools.replayer import History
 
-EXAMPLES = """
+HELP = """Replay a run, a market file, or what lies on the topics.
+
+A run's journal is computed again: the same to the last bit, or exit code 1. A market file, or the ticks of a topic,
+are sent through Kafka. An audit computes a book again as its topics have it.
+
+Without the word `journal`, `file`, `topic` or `audit`, what is named says which of them is meant: a run's folder, a
+market file, --from-topic ticks, or --as-recorded.
+
 Examples:\n
   windvane replay runs/bars --out runs/again\n
-  windvane replay bars.csv --bootstrap 127.0.0.1:9092 --prefix history --book bars --lockstep --speed max\n
-  windvane replay --as-recorded --book bars\n
-  windvane replay --from-topic ticks --from-book btc --bootstrap 127.0.0.1:9092 --book again --lockstep
+  windvane replay file bars.csv --bootstrap 127.0.0.1:9092 --prefix history --book bars --lockstep --speed max\n
+  windvane replay topic --from-book btc --bootstrap 127.0.0.1:9092 --book again --lockstep\n
+  windvane replay audit --book bars
 """
 
+app = typer.Typer(cls=ReplayGroup, help=HELP)
 
-_BROKER = {"bootstrap", "prefix"}
-_RESULTS = {"out", "wire", "as_json"}
-_SENT = {*_BROKER, "book", "lockstep", "speed", "records", "wait"}
-_PLAN = {"symbol", "agents", "preset", "fee_bp", "slippage_bp", "half_spread_bp", "participation", "delay"}
+Out = Annotated[Path, typer.Option(help="Folder for the results.")]
+Wire = Annotated[bool, typer.Option("--wire", help="Send every event through its bytes.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print metrics.json on stdout.")]
+AsRecorded = Annotated[
+    bool, typer.Option("--as-recorded", help="Follow who was awake and what came late, as the run did.")
+]
+Lockstep = Annotated[
+    bool, typer.Option("--lockstep", help="Wait for every agent, as a backtest does; else by the clock.")
+]
+Speed = Annotated[str, typer.Option(help="1x, 100x ... as fast as it happened, or max.")]
+Records = Annotated[int, typer.Option(help="Rows a record at most.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Return when all rows are decided.")]
 
-_WAYS = {
-    "run": {"source", "as_recorded", *_RESULTS},
-    "audit": {"as_recorded", "book", *_BROKER, *_RESULTS},
-    "run through Kafka": {"source", *_SENT},
-    "topic": {"from_topic", "from_book", "from_prefix", "start", "end", *_SENT},
-    "file": {
-        "source",
-        "bars",
-        "start",
-        "end",
-        "capital",
-        "seed",
-        "on_halt",
-        "retraining",
-        *_PLAN,
-        *_SENT,
-        *READING,
-    },
-}
-"""What is replayed, and the parameters that each way takes."""
-
-_TOLD = {
-    "run": "a run, embedded",
-    "audit": "a book on the topics, as recorded",
-    "run through Kafka": "a run through Kafka, with the settings that it had",
-    "topic": "a book of the topic, with the settings that it had",
-    "file": "a market file through Kafka",
-}
+_EMBEDDED = {"out", "wire", "as_json", "as_recorded"}
+_SENT = {"book", "lockstep", "speed", "records", "wait"}
 
 
-@takes_reading
-def replay(
+@app.command()
+def journal(
     context: typer.Context,
-    reading: "Reading",
-    source: Annotated[
-        Path | None,
-        typer.Argument(help="A run's folder or journal; or a market file, which goes through Kafka."),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("runs/replay"),
-    as_recorded: Annotated[
-        bool, typer.Option("--as-recorded", help="Follow who was awake and what came late, as the run did.")
-    ] = False,
-    wire: Annotated[bool, typer.Option("--wire", help="Send every event through its bytes.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json on stdout.")] = False,
-    bootstrap: Annotated[str | None, typer.Option(help="HOST:PORT of a broker to replay through.")] = None,
-    prefix: Annotated[str | None, typer.Option(help="Of all topics and groups.")] = None,
-    from_topic: Annotated[str | None, typer.Option(help="ticks: replay what lies there.")] = None,
-    from_book: Annotated[str | None, typer.Option(help="Book to take from that topic.")] = None,
-    from_prefix: Annotated[str | None, typer.Option(help="Prefix of that topic. Default: --prefix.")] = None,
-    lockstep: Annotated[
-        bool, typer.Option("--lockstep", help="Wait for every agent, as a backtest does; else by the clock.")
-    ] = False,
-    speed: Annotated[str, typer.Option(help="1x, 100x ... as fast as it happened, or max.")] = "max",
-    records: Annotated[int, typer.Option(help="Rows a record at most.")] = 256,
-    wait: Annotated[bool, typer.Option("--wait", help="Return when all rows are decided.")] = False,
+    source: Annotated[Path, typer.Argument(help="A run's folder, or its journal.")],
+    out: Out = Path("runs/replay"),
+    as_recorded: AsRecorded = False,
+    wire: Wire = False,
+    as_json: AsJson = False,
+    bootstrap: options.Bootstrap = None,
+    prefix: options.Prefix = None,
     book: options.Book = "main",
+    lockstep: Lockstep = False,
+    speed: Speed = "max",
+    records: Records = 256,
+    wait: Wait = False,
+) -> None:
+    """Compute a run again: the same to the last bit, or exit code 1.
+
+    What is replayed is what a backtest of the same ticks does, which waits for every agent. A live run in which one
+    was late differs from that: --as-recorded follows the choices that it recorded, and must equal it. With --bootstrap
+    or --prefix the run's inputs are sent through Kafka instead, with the settings that it had.
+    """
+    from windvane.infra.runs import journal as journals
+
+    if bootstrap is None and prefix is None:
+        refuse_idle(context, _SENT, "where this replays a run, embedded")
+        _embedded(source, out, as_recorded, wire, as_json)
+        return
+    refuse_idle(context, _EMBEDDED, "where this replays a run through Kafka, with the settings that it had")
+    sending = Sending.of(bootstrap, prefix, book=book, speed=speed, records=records, wait=wait)
+    from windvane.infra.kafka.tools import history as histories
+
+    send_history(sending, histories.of_journal(journals.find(source), book, lockstep=lockstep))
+
+
+@app.command()
+@takes_reading
+def file(
+    source: Annotated[Path, typer.Argument(help="A market file, as a backtest reads it.")],
+    reading: "Reading",
+    bootstrap: options.Bootstrap = None,
+    prefix: options.Prefix = None,
+    book: options.Book = "main",
+    lockstep: Lockstep = False,
+    speed: Speed = "max",
+    records: Records = 256,
+    wait: Wait = False,
     symbol: options.Symbol = "BTCUSD",
     bars: options.Bars = None,
     agents: options.Agents = None,
@@ -102,87 +113,84 @@ def replay(
     on_halt: options.OnHalt = "next-day",
     retraining: options.Retraining = None,
 ) -> None:
-    """Replay a run: the same to the last bit, or exit code 1. A market file is sent through Kafka.
+    """Send a market file through Kafka, as a book of its own; the same command goes on where it was stopped."""
+    import asyncio
 
-    What is replayed is what a backtest of the same ticks gives, which waits for every agent. A live run in which one
-    was late differs from that: --as-recorded follows the choices that it recorded, and must equal it; without a run
-    it audits --book as it lies on the topics. With --bootstrap or --prefix a run is sent through Kafka, too.
-    """
+    from windvane.infra.files.market_data import load_market
+    from windvane.infra.kafka.broker import layout
+    from windvane.metamodel.base.config import Costs
+
+    sending = Sending.of(bootstrap, prefix, book=book, speed=speed, records=records, wait=wait)
+    from windvane.infra.kafka.tools import history as histories
+
+    asyncio.run(layout.check(sending.settings))  # before a large file is read for nothing
+    market = load_market(source, bars=bars, start=start, end=end, reading=reading)
+    chosen = options.BookOptions(
+        book=book,
+        costs=Costs(
+            fee_bp=fee_bp,
+            slippage_bp=slippage_bp,
+            half_spread_bp=half_spread_bp,
+            participation=participation,
+            delay=delay,
+        ),
+        symbol=symbol,
+        agents=agents,
+        preset=preset,
+        capital=capital,
+        seed=seed,
+        on_halt=on_halt,
+        retraining=retraining,
+    )
+    plan = options.plan_for(market, chosen, lockstep=lockstep)
+    send_history(sending, histories.of_market(market, plan))
+
+
+@app.command()
+def topic(
+    from_book: Annotated[str | None, typer.Option(help="Book to take from the ticks topic.")] = None,
+    from_prefix: Annotated[str | None, typer.Option(help="Prefix of that topic. Default: --prefix.")] = None,
+    start: options.From = None,
+    end: options.To = None,
+    bootstrap: options.Bootstrap = None,
+    prefix: options.Prefix = None,
+    book: options.Book = "main",
+    lockstep: Lockstep = False,
+    speed: Speed = "max",
+    records: Records = 256,
+    wait: Wait = False,
+    from_topic: Annotated[str, typer.Option(hidden=True)] = "ticks",
+) -> None:
+    """Send the ticks of a book that lie on a topic through Kafka again, under another name, with its settings."""
     from windvane.infra.kafka.broker.settings import KafkaSettings
-    from windvane.infra.runs import journal as journals
     from windvane.metamodel.base.config import check
 
-    way = _way(source, as_recorded, from_topic, bootstrap is not None or prefix is not None)
-    idle = [str(p.name) for p in context.command.params if p.name not in _WAYS[way]]
-    refuse_idle(context, idle, f"where this replays {_TOLD[way]}")
-    if way == "run":
-        _embedded(cast(Path, source), out, as_recorded, wire, as_json)
-        return
-    options.check_book(book)
-    settings = KafkaSettings.load(bootstrap, prefix)
-    if way == "audit":
-        _embedded(_from_topics(settings, book, out), out, True, wire, as_json)
-        return
+    sending = Sending.of(bootstrap, prefix, book=book, speed=speed, records=records, wait=wait)
     from windvane.infra.kafka.tools import history as histories
-    from windvane.infra.kafka.tools.replayer import speed_of
 
-    check(1 <= records <= 256, f"--records is {records}: give 1 to 256 rows")
-    pace = speed_of(speed)
-    if way == "topic":
-        check(from_topic == "ticks", f"--from-topic is {from_topic!r}: give ticks, the input of all the rest")
-        origin = KafkaSettings.load(bootstrap, from_prefix or prefix)
-        found = histories.of_topic(origin, from_book, book, start, end, lockstep=lockstep)
-    elif way == "run through Kafka":
-        found = histories.of_journal(journals.find(cast(Path, source)), book, lockstep=lockstep)
-    else:
-        import asyncio
-
-        from windvane.infra.files.market_data import load_market
-        from windvane.infra.kafka.broker import layout
-
-        asyncio.run(layout.check(settings))  # before a large file is read for nothing
-        market = load_market(cast(Path, source), bars=bars, start=start, end=end, reading=reading)
-        plan = options.plan_for(
-            market,
-            book=book,
-            symbol=symbol,
-            agents=agents,
-            preset=preset,
-            costs=(fee_bp, slippage_bp, half_spread_bp, delay, participation),
-            capital=capital,
-            seed=seed,
-            on_halt=on_halt,
-            retraining=retraining,
-            lockstep=lockstep,
-        )
-        found = histories.of_market(market, plan)
-    _through_kafka(settings, found, pace, records, wait)
+    check(from_topic == "ticks", f"--from-topic is {from_topic!r}: give ticks, the input of all the rest")
+    origin = KafkaSettings.load(bootstrap, from_prefix or prefix)
+    send_history(sending, histories.of_topic(origin, from_book, book, start, end, lockstep=lockstep))
 
 
-def _way(source: Path | None, as_recorded: bool, from_topic: str | None, broker: bool) -> str:
-    """Which of _WAYS is meant: by what is named, not by whether a broker is configured."""
-    from windvane.infra.runs import journal as journals
-    from windvane.metamodel.base.config import ConfigError, check
+@app.command()
+def audit(
+    book: options.Book = "main",
+    bootstrap: options.Bootstrap = None,
+    prefix: options.Prefix = None,
+    out: Out = Path("runs/replay"),
+    wire: Wire = False,
+    as_json: AsJson = False,
+    as_recorded: Annotated[bool, typer.Option("--as-recorded", hidden=True)] = True,
+) -> None:
+    """Compute a book again as it lies on the topics, with the choices that time made: the same, or exit code 1."""
+    from windvane.infra.kafka.broker.settings import KafkaSettings
 
-    if from_topic is not None:
-        check(source is None, "give a file or --from-topic, not both")
-        check(not as_recorded, "--as-recorded audits --book, or a run that is named: leave out --from-topic")
-        return "topic"
-    if source is None:
-        if as_recorded:
-            return "audit"
-        raise ConfigError("nothing to replay: name a run's folder, a market file, or --from-topic ticks")
-    check(source.exists(), f"{source} does not exist: check the path")
-    if source.is_dir() or source.name == journals.FILE:
-        check(not (broker and as_recorded), "--as-recorded audits --book on the topics: name no file")
-        return "run through Kafka" if broker else "run"
-    check(
-        not as_recorded, f"--as-recorded follows what a run recorded, and {source} is none: name its folder"
-    )
-    return "file"
+    options.check_book(book)
+    _embedded(_exported(KafkaSettings.load(bootstrap, prefix), book, out), out, True, wire, as_json)
 
 
-def _from_topics(settings: "KafkaSettings", book: str, out: Path) -> Path:
+def _exported(settings: "KafkaSettings", book: str, out: Path) -> Path:
     """The journal of a book as its topics have it, under OUT/topics."""
     import asyncio
 
@@ -200,43 +208,11 @@ def _from_topics(settings: "KafkaSettings", book: str, out: Path) -> Path:
     return folder / book
 
 
-def _through_kafka(
-    settings: "KafkaSettings", history: "History", speed: float, records: int, wait: bool
-) -> None:
-    import asyncio
-    import time
-
-    from windvane.infra.kafka.tools.replayer import decided, send
-    from windvane.infra.runs.progress import bar, interruptible, say
-
-    book, began = history.opened.book, time.monotonic()
-    with interruptible() as stopping:
-        with bar(f"send {book}", history.rows) as progress:
-            done = asyncio.run(
-                send(settings, history, speed=speed, rows=records, progress=progress, stopping=stopping)
-            )
-        if done < history.rows:
-            say(f"stopped at row {done:,} of {history.rows:,}: the same command goes on")
-            raise typer.Exit(130)
-        say(f"sent {history.rows:,} rows of {book} to {settings.prefix}.ticks")
-        if not wait:
-            return
-        with bar(f"decide {book}", history.rows) as progress:
-            last = asyncio.run(decided(settings, book, history.rows, progress, stopping))
-    if last < history.rows:
-        say(f"{last:,} of {history.rows:,} rows are decided: `windvane status` tells what the rest waits for")
-        raise typer.Exit(1)
-    seconds = time.monotonic() - began
-    say(
-        f"all rows are decided: {history.rows / seconds:,.0f} ticks/s from the first sent to the last decided"
-    )
-
-
 def _embedded(journal: Path, out: Path, as_recorded: bool, wire: bool, as_json: bool) -> None:
     """The inputs of a journal through the embedded pipeline; as recorded: with the choices that time made."""
     from windvane.agents.kernel import this_program
     from windvane.infra.runs import journal as journals
-    from windvane.infra.runs.backtest import claimed, computed_by, opened_as, story_of
+    from windvane.infra.runs.backtest import claimed, computed_by, opened_as, run_info
     from windvane.infra.runs.compare import differences
     from windvane.infra.runs.progress import bar, say
     from windvane.infra.runs.replay import replay as run_again
@@ -244,7 +220,7 @@ def _embedded(journal: Path, out: Path, as_recorded: bool, wire: bool, as_json: 
     from windvane.infra.training.trainer import trainer_for
 
     folder = journals.find(journal)
-    story = story_of(folder)
+    info = run_info(folder)
     prepare()
     with claimed(out), trainer_for(*(() if as_recorded else (opened_as(folder),))) as trainer:
         with bar("replay", 0) as progress:
@@ -252,17 +228,17 @@ def _embedded(journal: Path, out: Path, as_recorded: bool, wire: bool, as_json: 
                 folder,
                 out,
                 wire=wire,
-                full=story["full"],
+                full=info["full"],
                 as_recorded=as_recorded,
                 trainer=trainer,
                 progress=progress,
             )
         finish(out, opened.config, seconds, latency=None, as_json=as_json)
-    found = differences(folder, out / "journal", whole=story["finished"])
-    others = _others(computed_by(story))
-    if found is not None:
+    difference = differences(folder, out / "journal", whole=info["finished"])
+    others = _others(computed_by(info))
+    if difference is not None:
         why = f"; it was computed by {others}, and this is {this_program()}, which computes otherwise"
-        say(f"the replay differs: {found}{why if others else ''}")
+        say(f"the replay differs: {difference}{why if others else ''}")
         raise typer.Exit(1)
     by = f", computed by {others} then and by {this_program()} now" if others else ""
     say(f"replayed {rows:,} rows{by}: decisions, orders and fills are the same to the last bit")
@@ -275,6 +251,3 @@ def _others(parts: "list[tuple[int, Program]]") -> str:
     if all(program == this_program() for _, program in parts):
         return ""
     return ", then ".join(f"{program}" + (f" from row {row:,} on" if row else "") for row, program in parts)
-
-
-replay.__doc__ = f"{replay.__doc__}\n\n{EXAMPLES}"

@@ -1,4 +1,4 @@
-"""windvane schemas: what other programs need to read the topics, written as files."""
+"""windvane schemas: files that say how other programs read the topics."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,8 +18,8 @@ def schemas(
     from windvane.infra.runs.progress import say
     from windvane.infra.schemas.asyncapi import files
 
-    made = files()
-    for path, raw in made.items():
+    contents = files()
+    for path, raw in contents.items():
         (out / path).parent.mkdir(parents=True, exist_ok=True)
         replace_file(out / path, raw)
-    say(f"wrote {len(made)} files to {out}")
+    say(f"wrote {len(contents)} files to {out}")

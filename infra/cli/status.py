@@ -1,15 +1,15 @@
-"""windvane status: one page on how the pipeline stands, from Kafka alone."""
+"""windvane status: one page about the state of the pipeline, read from Kafka alone."""
 
 from typing import Annotated
 
 import typer
 
-from windvane.infra.cli.topics import Bootstrap, Prefix
+from windvane.infra.cli import options
 
 
 def status(
-    bootstrap: Bootstrap = None,
-    prefix: Prefix = None,
+    bootstrap: options.Bootstrap = None,
+    prefix: options.Prefix = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show it anew every 2 s until Ctrl-C.")] = False,
     silence: Annotated[float, typer.Option(help="Seconds without a tick that are a trouble.")] = 60.0,

@@ -1,23 +1,22 @@
-"""windvane topics: what lies on the broker, made and checked by the one table."""
+"""windvane topics: the topics on the broker are made and checked, as one table says how they must be."""
 
 from typing import Annotated
 
 import typer
 
-Bootstrap = Annotated[str | None, typer.Option(help="The broker, HOST:PORT [default: 127.0.0.1:9092].")]
-Prefix = Annotated[str | None, typer.Option(help="What all names start with [default: windvane].")]
+from windvane.infra.cli import options
 
 app = typer.Typer(no_args_is_help=True, help="Make, check and show the topics.")
 
 
 @app.command()
 def create(
-    bootstrap: Bootstrap = None,
-    prefix: Prefix = None,
+    bootstrap: options.Bootstrap = None,
+    prefix: options.Prefix = None,
     partitions: Annotated[int, typer.Option(help="Of every topic that books lie on.")] = 4,
     replication: Annotated[int, typer.Option(help="Copies, on brokers of their own.")] = 1,
 ) -> None:
-    """Make the topics that are missing and mend what is set wrongly; a second time changes nothing.
+    """Make the topics that are missing and mend what is set wrongly; a second call changes nothing.
 
     Example:\n
       windvane topics create --bootstrap 127.0.0.1:9092 --prefix windvane --partitions 4
@@ -36,7 +35,7 @@ def create(
 
 
 @app.command()
-def check(bootstrap: Bootstrap = None, prefix: Prefix = None) -> None:
+def check(bootstrap: options.Bootstrap = None, prefix: options.Prefix = None) -> None:
     """Tell whether workers would start; exit code 1 and the command that mends it if not."""
     import asyncio
 
@@ -54,7 +53,7 @@ def check(bootstrap: Bootstrap = None, prefix: Prefix = None) -> None:
 
 
 @app.command()
-def describe(bootstrap: Bootstrap = None, prefix: Prefix = None) -> None:
+def describe(bootstrap: options.Bootstrap = None, prefix: options.Prefix = None) -> None:
     """Show every topic: partitions, copies, what is kept, records, and who writes it; exit code 1 if one is missing."""
     import asyncio
     import sys

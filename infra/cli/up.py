@@ -8,8 +8,8 @@ from windvane.infra.cli import options
 
 
 def up(
-    bootstrap: Annotated[str | None, typer.Option(help="HOST:PORT of a broker.")] = None,
-    prefix: Annotated[str | None, typer.Option(help="Of all topics and groups.")] = None,
+    bootstrap: options.Bootstrap = None,
+    prefix: options.Prefix = None,
     agents: Annotated[str | None, typer.Option(help="Agents, separated by commas. Default: all.")] = None,
     state: options.State = None,
     binding: Annotated[str, typer.Option(help="aiokafka or faust.")] = "aiokafka",

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from windvane.infra.cli import options
-from windvane.infra.cli.given import refuse_idle
+from windvane.infra.cli.idle import refuse_idle
 
 EXAMPLES = """
 Examples:\n
@@ -20,8 +20,8 @@ def worker(
     stage: Annotated[
         str, typer.Argument(help="features, proposals:AGENT,..., ensemble or feedback.", metavar="STAGE")
     ],
-    bootstrap: Annotated[str | None, typer.Option(help="HOST:PORT of a broker.")] = None,
-    prefix: Annotated[str | None, typer.Option(help="Of all topics and groups.")] = None,
+    bootstrap: options.Bootstrap = None,
+    prefix: options.Prefix = None,
     state: options.State = None,
     binding: Annotated[str, typer.Option(help="aiokafka or faust.")] = "aiokafka",
     web_host: Annotated[str, typer.Option(help="Address that metrics are served on.")] = "127.0.0.1",

@@ -1,1 +1,1 @@
-"""Benchmarks, and the checks that an installation runs of itself."""
+"""Benchmarks, and checks by which an installation tests itself."""

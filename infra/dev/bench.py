@@ -1,4 +1,7 @@
-"""`make bench`: how fast, how late, how large. Figures of one machine: compare ratios, not machines."""
+"""`make bench`: speed, latency and memory of backtests and training on this machine.
+
+Figures of two machines do not compare; compare those of two versions on one machine.
+"""
 
 import json
 import os
@@ -19,47 +22,48 @@ _SIZES = (100_000, 400_000, 1_600_000)
 
 
 def _run(*words: str) -> tuple[float, float, str]:
-    """Wall seconds, peak memory in MB and stdout of a windvane command."""
+    """Run a windvane command; returns its wall-clock seconds, its peak memory in MB, and its stdout."""
     began = time.monotonic()
     command = [sys.executable, "-c", "from windvane.infra.cli.main import main; main()", *words]
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, stdout=said)  # noqa: S603
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdout=output)  # noqa: S603
         _, status, usage = os.wait4(process.pid, 0)
         if status != 0:
             raise SystemExit(f"windvane {' '.join(words)} failed")
-        said.seek(0)
-        return time.monotonic() - began, usage.ru_maxrss / 1024, said.read().decode()
+        output.seek(0)
+        return time.monotonic() - began, usage.ru_maxrss / 1024, output.read().decode()
 
 
 def _backtest(file: Path, out: Path, *words: str) -> tuple[float, float, dict[str, dict[str, float]]]:
-    seconds, memory, said = _run("backtest", str(file), "--out", str(out), "--json", *words)
-    return seconds, memory, json.loads(said)
+    """Run a backtest; returns its wall-clock seconds, its peak memory in MB, and its metrics."""
+    seconds, memory, output = _run("backtest", str(file), "--out", str(out), "--json", *words)
+    return seconds, memory, json.loads(output)
 
 
 def _training(console: "Console") -> None:
-    """Training, in a process of its own; more than 20 steps/s and less than 2 GB are wanted."""
+    """Measure training in a process of its own and print it; the aims are over 20 steps/s and below 2 GB."""
     command = [sys.executable, "-m", "windvane.infra.dev.bench_training"]
-    found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)  # noqa: S603
+    figures = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)  # noqa: S603
     console.print(
         "training: {predictor_steps_per_second:,.0f} steps/s of the predictor, all agents in one batch "
         "({version_ms:.0f} ms a version); {episode_steps_per_second:,.0f} ticks/s of a session's episodes, retraining "
         "with them; at most {parent_mb:.0f} MB, and {child_mb:.0f} MB of the trainer's process".format(
-            **found
+            **figures
         )
     )
 
 
 def main() -> None:
-    """Print the table."""
+    """Run all benchmarks, which takes minutes, and print the table."""
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     table = Table("what", "ticks", "ticks/s", "us/tick", "wall s", "MB", "n = 1 p50 us", "p99 us", box=None)
 
-    def add(what: str, seconds: float, memory: float, found: dict[str, dict[str, float]]) -> None:
-        ticks, pipeline = float(found["ticks"]), float(found["pipeline_seconds"])  # type: ignore[arg-type]
-        late = found["latency_us"]
+    def add(what: str, seconds: float, memory: float, figures: dict[str, dict[str, float]]) -> None:
+        ticks, pipeline = float(figures["ticks"]), float(figures["pipeline_seconds"])  # type: ignore[arg-type]
+        late = figures["latency_us"]
         table.add_row(
             what,
             f"{ticks:,.0f}",
@@ -79,7 +83,7 @@ def main() -> None:
             file = home / f"{ticks}.parquet"
             _run("simulate", "--ticks", str(ticks), "--seed", "1", "--out", str(file))
             if ticks == _SIZES[0]:
-                _backtest(file, home / "first")  # compiles
+                _backtest(file, home / "first")  # compiles the kernels, which is not measured
             add("simulated", *_backtest(file, home / "out"))
         real = Path(os.environ.get("WINDVANE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
         if (real / _BARS).is_file():

@@ -1,4 +1,7 @@
-"""How fast and how large training is, as one line of JSON; a part of `make bench` that wants a process of its own."""
+"""Measures speed and memory of training and prints one line of JSON.
+
+`make bench` runs it in a process of its own, so that the peak memory is that of training alone.
+"""
 
 import gc
 import json
@@ -22,7 +25,7 @@ _AGENTS, _VERSIONS, _MANY, _EPISODES, _STEPS = 6, 20, 2_000, 10, 5_000
 
 
 def _request(version: int, epochs: int) -> TrainRequest:
-    """Samples that say nothing, as many as the presets keep, of six agents."""
+    """A request to train on random samples of six agents, as many as the presets keep."""
     w, rng = WeighingConfig(), np.random.default_rng(version)
     tensors = {
         "common": rng.standard_normal((w.meta_lookback, w.features + predictor.REGIMES)),
@@ -44,10 +47,14 @@ def _request(version: int, epochs: int) -> TrainRequest:
 
 
 def measure() -> dict[str, float]:
-    """Steps of the predictors' training and of a session's episodes a second, ms a version, MB of both processes."""
+    """Measure training, and return the figures by name.
+
+    They are steps of the predictor a second, ms to train a version, ticks of a session's episodes a second, and the
+    peak memory in MB of this process and of the trainer's.
+    """
     w = WeighingConfig()
     trainer = ChildTrainer()
-    trainer(_request(0, w.meta_epochs)).result()  # loads torch
+    trainer(_request(0, w.meta_epochs)).result()  # imports torch, which is not measured
     began = time.monotonic()
     for version in range(1, _VERSIONS + 1):
         trainer(_request(version, w.meta_epochs)).result()
@@ -58,16 +65,16 @@ def measure() -> dict[str, float]:
     predictor_steps = steps / (time.monotonic() - began)
     trainer.close()
     with tempfile.TemporaryDirectory() as folder:
-        # so many steps that the predictor is retrained after each episode
+        # An episode has enough steps that the predictor is retrained after each.
         config = create_meta_learning_config("balanced", {"max_steps": _STEPS})
         session = MetaLearningEnsembleTrainer(config, "bench", folder)
-        session.train_episode(0)  # compiles, loads torch
+        session.train_episode(0)  # compiles kernels and imports torch, which is not measured
         before = session.training_stats["total_steps"]
         began = time.monotonic()
         for episode in range(1, _EPISODES + 1):
             session.train_episode(episode)
         episode_steps = (session.training_stats["total_steps"] - before) / (time.monotonic() - began)
-        del session  # ends its trainer's process, which counts only then
+        del session  # ends its trainer's process, whose memory the system reports only after its end
         gc.collect()
     return {
         "predictor_steps_per_second": predictor_steps,

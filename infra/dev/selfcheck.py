@@ -1,6 +1,7 @@
-"""What an installed Windvane can check of itself: the parts one by one, and the whole from end to end.
+"""Checks by which an installed Windvane tests itself: of its parts one by one, and of the whole from end to end.
 
-Every check is a function that raises where something is wrong; each is told on stderr, with the reason where it failed.
+Every check is a function that raises CheckError where something is wrong. Its name is written to stderr as a sentence,
+with the reason where it failed.
 """
 
 import tempfile
@@ -23,7 +24,7 @@ from windvane.metamodel.settings.meta_config import MetaLearningConfig
 from windvane.metamodel.settings.presets import PRESETS, made
 from windvane.metamodel.simulation.market import BAR
 from windvane.metamodel.simulation.trade_simulator import Episode, TradeSimulator
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
+from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import BookClosed, BookOpened, Decisions, Event, Ticks
 from windvane.streams.topics import Topic
@@ -33,27 +34,29 @@ _ROWS = WARMUP + _STEPS
 
 
 class CheckError(AssertionError):
-    """A check that did not hold."""
+    """A check failed; the message says what is wrong."""
 
 
 def _must(condition: bool, sentence: str) -> None:
+    """Raise CheckError with `sentence` where `condition` is false."""
     if not condition:
         raise CheckError(sentence)
 
 
 def _episode() -> Episode:
+    """The simulated market on which the checks run."""
     return TradeSimulator(max_steps=_STEPS).episode(7)
 
 
 def features_are_finite() -> None:
-    """Fifty features, finite, warm after the warm-up."""
+    """Check that all 50 features of a simulated market are finite, and that the warm-up has its stated length."""
     rows = _episode().rows
     _must(rows.x.shape == (_ROWS, 50) and bool(np.isfinite(rows.x).all()), "a feature is not finite")
     _must(int((rows.flags & 8).astype(bool).sum()) == WARMUP, "the warm-up has another length")
 
 
 def regimes_are_probabilities() -> None:
-    """The posterior sums to 1, and batches change nothing."""
+    """Check that the probabilities of regimes sum to 1, and do not depend on how rows are cut into calls."""
     rows = _episode().rows
     whole = MarketRegimeClassifier().step(rows.x, rows.flags)
     _must(bool(np.allclose(whole.sum(axis=1), 1.0)) and whole.min() >= 0.0, "a posterior does not sum to 1")
@@ -63,7 +66,7 @@ def regimes_are_probabilities() -> None:
 
 
 def agents_stay_in_range() -> None:
-    """Targets in [-1, 1], confidences in [0, 1], and nothing of the future."""
+    """Check that every agent's targets lie in [-1, 1] and confidences in [0, 1], and do not depend on later rows."""
     rows, good = _episode().rows, np.ones(_ROWS, np.int64)
     for name in AGENTS:
         whole = create_agents([name])[0].propose(rows.x, rows.mid, good)
@@ -76,7 +79,7 @@ def agents_stay_in_range() -> None:
 
 
 def weights_keep_their_limits() -> None:
-    """Weights sum to 1 under the cap of every preset, and positions under their limit."""
+    """Check for every preset that weights sum to 1 and respect their cap, and positions their limit."""
     rows = _episode().rows
     for name in PRESETS:
         config = made(name, custom_params={"max_position": 0.5})
@@ -91,7 +94,7 @@ def weights_keep_their_limits() -> None:
 
 
 def settings_are_refused_where_they_do_not_fit() -> None:
-    """Unknown names and values out of range."""
+    """Check that unknown settings, values out of range and values of a wrong type raise ConfigError."""
     for values in ({"max_agent_wieght": 0.5}, {"max_agent_weight": 1.5}, {"meta_epochs": "many"}):
         try:
             MetaLearningConfig(**values)
@@ -102,7 +105,7 @@ def settings_are_refused_where_they_do_not_fit() -> None:
 
 
 def files_hold_what_was_set() -> None:
-    """A config is read from JSON and TOML as it was written."""
+    """Check that a config written to JSON or TOML is read back with equal settings."""
     with tempfile.TemporaryDirectory() as folder:
         for suffix in ("json", "toml"):
             config = made("conservative")
@@ -112,11 +115,12 @@ def files_hold_what_was_set() -> None:
 
 
 def _pipeline(batch: int, config: TradingConfig) -> list[Decisions]:
-    rows, found = _episode().rows, []
+    """The decisions of an embedded pipeline that is fed `batch` rows at a time."""
+    rows, decisions = _episode().rows, []
 
     def listen(topic: Topic, event: Event) -> None:
         if isinstance(event, Decisions):
-            found.append(event)
+            decisions.append(event)
 
     runner = EmbeddedRunner(listen)
     runner.feed([BookOpened(book="check", config=config, digest=digest(config))])
@@ -126,11 +130,11 @@ def _pipeline(batch: int, config: TradingConfig) -> list[Decisions]:
         seq = np.arange(_ROWS)[part]
         runner.feed([Ticks(book="check", seq=seq, flags=np.zeros(len(seq), np.int64), **columns)])
     runner.feed([BookClosed(book="check", last=_ROWS - 1)])
-    return found
+    return decisions
 
 
 def the_pipeline_gives_the_same_bytes() -> None:
-    """However rows are cut, and also row by row."""
+    """Check that the pipeline decides the same, to the last bit, for all rows at once and for 97 at a time."""
     config = made().trading(interval=BAR, stale_after=default_stale_after(BAR))
     targets = [np.concatenate([d.target for d in _pipeline(batch, config)]) for batch in (_ROWS, 97)]
     _must(len(targets[0]) == _ROWS, "a row has no decision")
@@ -138,7 +142,10 @@ def the_pipeline_gives_the_same_bytes() -> None:
 
 
 def a_session_trains_saves_and_is_evaluated() -> None:
-    """Two episodes, checkpoints, an evaluation, and an action from what was saved; retrained where torch is there."""
+    """Check that a session trains two episodes and saves checkpoints, which can be evaluated, traded with and loaded.
+
+    The predictor is retrained, too, where torch is installed.
+    """
     with tempfile.TemporaryDirectory() as folder:
         config = made("balanced", {"max_steps": _STEPS}, {"performance_prediction_enabled": has_torch()})
         trainer = MetaLearningEnsembleTrainer(config, "selfcheck", Path(folder) / "models")
@@ -147,8 +154,8 @@ def a_session_trains_saves_and_is_evaluated() -> None:
         results = evaluator.evaluate_comprehensive(2, 200)
         _must(results["portfolio_metrics"]["episodes"] == 2, "an episode was not evaluated")
         _must((evaluator.results / "report.html").is_file(), "the evaluation left no report")
-        action, told = evaluator.meta_ensemble.get_trading_action(np.zeros(50), 100.0, 1000.0)
-        _must(action in (0, 1, 2) and told["warming_up"], "the first action is none")
+        action, info = evaluator.meta_ensemble.get_trading_action(np.zeros(50), 100.0, 1000.0)
+        _must(action in (0, 1, 2) and info["warming_up"], "the first action is none")
         same = trainer.meta_learning_manager.load_meta_models(Path(folder) / "models" / "episode_1")
         _must(same["model"] == "learner", "an earlier checkpoint was not taken")
 
@@ -165,6 +172,7 @@ INTEGRATION = (the_pipeline_gives_the_same_bytes, a_session_trains_saves_and_is_
 
 
 def _run(checks: Sequence[Callable[[], None]]) -> bool:
+    """Run the checks, write the result of each to stderr, and return whether all have passed."""
     failed = 0
     for check in checks:
         name = check.__name__.replace("_", " ")
@@ -180,10 +188,17 @@ def _run(checks: Sequence[Callable[[], None]]) -> bool:
 
 
 def run_comprehensive_tests() -> bool:
-    """Check the parts one by one; gives whether all is well, and tells each on stderr."""
+    """Check features, regimes, agents, weights and settings, and return whether all checks have passed.
+
+    Takes seconds once kernels are compiled. The result of each check is written to stderr.
+    """
     return _run(UNITS)
 
 
 def run_integration_tests() -> bool:
-    """Check the whole: pipeline, session, checkpoints, evaluation; gives whether all is well."""
+    """Check the pipeline and a training session from end to end, and return whether all checks have passed.
+
+    Takes seconds once kernels are compiled, and writes to temporary folders only. The result of each check is written
+    to stderr.
+    """
     return _run(INTEGRATION)

@@ -1,1 +1,1 @@
-"""Every way to weigh agents on the same markets, beside references: seeds or a file in, a table out."""
+"""Compares all ways to weigh agents on the same simulated markets or the same file, and makes a table."""

@@ -1,6 +1,7 @@
-"""Ways to weigh agents that are known from the literature; each from scores (n, N) gives weights (n, N).
+"""Ways to weigh N agents that are known from the literature, as baselines.
 
-Row t of the weights knows the scores up to and including row t.
+Each is a function of the agents' normalised scores (n, N) that returns weights (n, N). Row t of the weights depends on
+the scores up to and including row t.
 """
 
 import math
@@ -15,7 +16,11 @@ _RANGE = 8.0  # two normalised scores differ by at most this
 
 
 def hedge(gn: Floats) -> Floats:
-    """Exponential weights (Freund and Schapire 1997), the rate chosen for the number of rows, known beforehand."""
+    """Return exponential weights, "Hedge", with the learning rate sqrt(8 ln N / n) over the range of the scores.
+
+    The rate uses the number of rows n, which a live run would not know. gn: (n, N) normalised scores.
+    Freund and Schapire 1997.
+    """
     rate = math.sqrt(8.0 * math.log(gn.shape[1]) / len(gn)) / _RANGE
     total = rate * np.cumsum(gn, axis=0)
     w = np.exp(total - total.max(axis=1, keepdims=True))
@@ -23,7 +28,11 @@ def hedge(gn: Floats) -> Floats:
 
 
 def shared(gn: Floats, eta: float = 0.02, alpha: float = 1e-4) -> Floats:
-    """Fixed-Share over the agents (Herbster and Warmuth 1998)."""
+    """Return Fixed-Share weights over the agents, which follow the best agent and let it change.
+
+    gn: (n, N) normalised scores; eta: learning rate; alpha: share of all weight that is spread evenly at each row.
+    Herbster and Warmuth 1998.
+    """
     out = np.empty_like(gn)
     _share(gn, eta, alpha, out)
     return out
@@ -31,6 +40,7 @@ def shared(gn: Floats, eta: float = 0.02, alpha: float = 1e-4) -> Floats:
 
 @kernel
 def _share(gn: Floats, eta: float, alpha: float, out: Floats) -> None:
+    """Fill `out` (n, N) with the weights after each row."""
     n = gn.shape[1]
     even = np.full(n, 1.0 / n)
     weight, square = even.copy(), np.ones(n)
@@ -40,7 +50,10 @@ def _share(gn: Floats, eta: float, alpha: float, out: Floats) -> None:
 
 
 def ewma_sharpe(gn: Floats, half_life: float = 2000.0) -> Floats:
-    """In proportion to the agents' recent Sharpe ratio where it is above 0; equal where none is."""
+    """Return weights in proportion to the agents' recent Sharpe ratios, where those are above 0; else equal weights.
+
+    gn: (n, N) normalised scores; half_life: of the exponential averages, in rows.
+    """
     out = np.empty_like(gn)
     _ratios(gn, 1.0 - 0.5 ** (1.0 / half_life), out)
     return out
@@ -48,6 +61,7 @@ def ewma_sharpe(gn: Floats, half_life: float = 2000.0) -> Floats:
 
 @kernel
 def _ratios(gn: Floats, rate: float, out: Floats) -> None:
+    """Fill `out` (n, N) with the weights after each row; rate: weight of a new score in the averages."""
     n = gn.shape[1]
     mean, square = np.zeros(n), np.ones(n)
     for t in range(gn.shape[0]):

@@ -1,4 +1,8 @@
-"""What targets come to: one account a method, at the same prices and costs, whole lots, no limits but a least order."""
+"""Simulates one account for each way to weigh agents, all at the same prices and costs.
+
+Positions are whole lots, and orders below 0.1 % of capital are not sent unless they close a position; no other risk
+limit is applied.
+"""
 
 import math
 from typing import NamedTuple
@@ -10,14 +14,14 @@ from windvane.agents.kernel import kernel
 from windvane.infra.evaluation.rows import Rows
 from windvane.infra.report.significance import annual
 from windvane.metamodel.base import account
+from windvane.metamodel.base.times import DAY
 from windvane.metamodel.learning import scores
 
 _CAPITAL, _LOT, _LEAST = 1e6, 1e-8, 1e-3
-_DAY = 86_400_000_000_000
 
 
 class Books(NamedTuple):
-    """Of K methods."""
+    """The results of the accounts of K methods."""
 
     returns: Floats  # (D, K) of the UTC days that are scored, shares of capital
     drawdown: Floats  # (K,) largest fall from a peak, a share of capital
@@ -25,49 +29,52 @@ class Books(NamedTuple):
 
     @property
     def sharpe(self) -> Floats:
-        """(K,) a year."""
+        """(K,) annualised Sharpe ratios of the daily returns."""
         return annual(self.returns.T)
 
     @property
     def days_won(self) -> Floats:
-        """(K,) share of days with a return above 0."""
+        """(K,) shares of the days with a return above 0."""
         return (self.returns > 0.0).mean(axis=0)
 
 
+class _Prices(NamedTuple):
+    """The market as the accounts meet it; the first `first` rows are traded but not scored."""
+
+    day: Ints  # (n,) UTC day, 0 is the first that is scored
+    mid: Floats  # (n,)
+    bid: Floats  # (n,) NaN where there are no quotes
+    ask: Floats  # (n,) NaN where there are no quotes
+    first: int
+
+
 def books(rows: Rows, targets: Floats) -> Books:
-    """Accounts that follow targets (n, K), decided row by row and filled `delay` rows later."""
-    day = (rows.ts - 1) // _DAY
+    """Simulate K accounts that follow targets (n, K), and return their results from the first scored row on.
+
+    rows: the market; an order is decided at each row and filled `rows.costs.delay` rows later.
+    """
+    day = (rows.ts - 1) // DAY
     day = day - day[rows.first]
     k = targets.shape[1]
-    returns, drawdown, turnover = np.zeros((int(day[-1]) + 1, k)), np.zeros(k), np.zeros(k)
+    out = Books(np.zeros((int(day[-1]) + 1, k)), np.zeros(k), np.zeros(k))
     terms = account.new_terms(rows.costs, _CAPITAL, _LOT)
     state = account.new_accounts(k, terms)
-    _trade(state, terms, rows.first, day, rows.mid, rows.bid, rows.ask, targets, returns, drawdown, turnover)
-    return Books(returns, drawdown, turnover / len(returns))
+    _trade(state, terms, _Prices(day, rows.mid, rows.bid, rows.ask, rows.first), targets, out)
+    return out._replace(turnover=out.turnover / len(out.returns))
 
 
 @kernel
-def _trade(
-    a: account.Accounts,
-    terms: account.Terms,
-    first: int,
-    day: Ints,
-    mid: Floats,
-    bid: Floats,
-    ask: Floats,
-    targets: Floats,
-    returns: Floats,
-    drawdown: Floats,
-    turnover: Floats,
-) -> None:
+def _trade(a: account.Accounts, terms: account.Terms, prices: _Prices, targets: Floats, out: Books) -> None:
+    """Trade every account through all rows and fill `out`, whose turnover is the sum over all scored days."""
+    mid, bid, ask, first = prices.mid, prices.bid, prices.ask, prices.first
     n, accounts = targets.shape
     for k in range(accounts):
         before = 0.0
         for t in range(n):
             account.settle(a, terms, k, t, mid[t], bid[t], ask[t], 0.0)
             pnl = account.mark(a, terms, k, mid[t])
-            held = a.lots[k] + a.flying[k]
-            lots = int(targets[t, k] * terms.capital / mid[t] * terms.per_unit) - held
+            committed = a.lots[k] + a.flying[k]
+            lots = int(targets[t, k] * terms.capital / mid[t] * terms.per_unit) - committed
             small = abs(lots) / terms.per_unit * mid[t] < _LEAST * terms.capital
             if lots != 0 and (not small or targets[t, k] == 0.0):
                 account.place(a, terms, k, t, t, lots)
@@ -75,16 +82,16 @@ def _trade(
                     account.settle(a, terms, k, t, mid[t], bid[t], ask[t], 0.0)
                     pnl = account.mark(a, terms, k, mid[t])
             if t >= first:
-                returns[day[t], k] += (pnl - before) / terms.capital
+                out.returns[prices.day[t], k] += (pnl - before) / terms.capital
             if t == first:
-                a.high[k], a.drawdown[k], turnover[k] = pnl, 0.0, -a.turnover[k]
+                a.high[k], a.drawdown[k], out.turnover[k] = pnl, 0.0, -a.turnover[k]
             before = pnl
-        drawdown[k] = a.drawdown[k]
-        turnover[k] += a.turnover[k]
+        out.drawdown[k] = a.drawdown[k]
+        out.turnover[k] += a.turnover[k]
 
 
 def yearly_volatility(rows: Rows) -> Floats:
-    """(n,) a year, as the risk gates see it when they check the order of a row."""
+    """Return the annualised volatility of the market (n,), as the risk gates know it when they check a row's order."""
     out = np.empty(len(rows.mid))
     _volatility(rows.ts, rows.mid, out)
     return out
@@ -92,21 +99,27 @@ def yearly_volatility(rows: Rows) -> Floats:
 
 @kernel
 def _volatility(ts: Ints, mid: Floats, out: Floats) -> None:
-    market = scores.Market(np.zeros(2, np.int64), np.zeros(4))
+    """Fill `out` (n,): the volatility a row, annualised by an exponential average of the time between rows."""
+    market = scores.Moments(np.zeros(2, np.int64), np.zeros(4))
     spacing = 0.0
     for t in range(mid.shape[0]):
         scores.observe(market, mid[t], 0.0, False)
         if t > 0:
             spacing += max(0.01, 1.0 / t) * (ts[t] - ts[t - 1] - spacing)
-        out[t] = math.sqrt(max(market.value[1], 1e-12) * _DAY / max(spacing, 1.0) * 365.0)
+        out[t] = math.sqrt(max(market.value[1], 1e-12) * DAY / max(spacing, 1.0) * 365.0)
 
 
 @kernel
 def agent_scores(
     delay: int, mid: Floats, cost: Floats, warm: Ints, target: Floats, gn: Floats, s: Floats
 ) -> None:
-    """Fill gn (n, N) with the normalised scores of targets (n, N), and s (n,) with the volatility before each row."""
-    market = scores.Market(np.zeros(2, np.int64), np.zeros(4))
+    """Fill `gn` (n, N) with the agents' normalised scores, and `s` (n,) with the volatility known before each row.
+
+    delay: good rows from decision to fill; mid: (n,) prices; cost: (n,) of a unit traded, as a share of price; warm:
+    (n,) 0 in rows of the warm-up, which are not scored; target: (n, N) positions that the agents propose. See
+    `windvane.metamodel.learning.scores` for the formula.
+    """
+    market = scores.Moments(np.zeros(2, np.int64), np.zeros(4))
     for t in range(target.shape[0]):
         r, s[t], paid = scores.observe(market, mid[t], cost[t], warm[t] != 0)
         if warm[t] != 0 and t >= delay + 2:

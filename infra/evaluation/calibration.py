@@ -1,4 +1,4 @@
-"""What the simulated markets offer: to equal weights, to the best agent in hindsight and to an oracle."""
+"""Measures what simulated markets offer to equal weights, to the best agent in hindsight and to an oracle."""
 
 import argparse
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ from rich.table import Table
 from windvane.agents.base import Floats, Ints
 from windvane.agents.factory import AGENTS, create_agents
 from windvane.metamodel.base.regimes import REGIMES
-from windvane.metamodel.learning.simplex import allocate
-from windvane.metamodel.simulation.market import BAR, MARKETS, Market, simulate
+from windvane.metamodel.base.times import DAY
+from windvane.metamodel.learning.simplex import Simplex, allocate
+from windvane.metamodel.simulation.market import BAR, MARKETS, SimulatedMarket, simulate
 from windvane.metamodel.simulation.seeds import CALIBRATION
 
 WARM = 5_000  # ticks before the first that is scored
 CAP, MINIMUM, GAMMA, STEPS = 0.6, 3, 0.05, 400
-DAY = 86_400_000_000_000
 
 
 class Reach(NamedTuple):
-    """Sharpe ratios of one seed, daily UTC returns x sqrt(365), after costs, delay 0."""
+    """Annualised Sharpe ratios of one seed, of daily UTC returns after costs; orders are filled without delay."""
 
     equal: float
     agents: tuple[float, ...]  # in the order of AGENTS
@@ -29,30 +29,40 @@ class Reach(NamedTuple):
 
     @property
     def best(self) -> float:
-        """Of the best agent in hindsight."""
+        """The highest Sharpe ratio of any agent, which is known only in hindsight."""
         return max(self.agents)
 
 
 def earnings(target: Floats, r: Floats, cost: Floats) -> Floats:
-    """g[t] = a[t-1] r[t] - |a[t-1] - a[t-2]| c[t-1], flat at the start; target: (n,) or (n, N)."""
-    held = np.zeros_like(target)
-    held[1:] = target[:-1]
-    change = np.abs(np.diff(held, axis=0, prepend=0.0))
+    """Return what each row earns after costs: g[t] = a[t-1] r[t] - |a[t-1] - a[t-2]| c[t-1], in shares of capital.
+
+    target: a, (n,) or (n, N) positions, which are 0 before the first row; r: (n,) log returns; cost: c, (n,) of a unit
+    traded, as a share of price. The result has the shape of `target`.
+    """
+    position = np.zeros_like(target)
+    position[1:] = target[:-1]
+    change = np.abs(np.diff(position, axis=0, prepend=0.0))
     paid = np.concatenate([[0.0], cost[:-1]])
     if target.ndim == 2:
-        return held * r[:, None] - change * paid[:, None]
-    return held * r - change * paid
+        return position * r[:, None] - change * paid[:, None]
+    return position * r - change * paid
 
 
 def sharpe(g: Floats, ts: Ints) -> float:
-    """Sharpe ratio of the sums of g (n,) over UTC days of ts - 1 ns."""
+    """Return the annualised Sharpe ratio of earnings g (n,), summed over UTC days.
+
+    ts: (n,) UNIX ns; a row belongs to the day of ts - 1 ns.
+    """
     day = (ts - 1) // DAY
     days = np.bincount(day - day[0], weights=g)
     return float(days.mean() / days.std(ddof=1) * np.sqrt(365.0))
 
 
 def volatility(r: Floats) -> Floats:
-    """s (n,): root of the EWMA of r², span 128, inputs clipped at 36 s²."""
+    """Return the volatility a row (n,): the root of the EWMA of r² with a span of 128 rows.
+
+    r: (n,) log returns; a square above 36 times the average so far counts as that, so that no single jump dominates.
+    """
     s2 = np.empty_like(r)
     variance = 0.0
     for t, square in enumerate(r * r):
@@ -63,7 +73,11 @@ def volatility(r: Floats) -> Floats:
 
 
 def oracle_weights(gn: Floats, regime: Ints) -> Floats:
-    """Mean-variance weights (7, N) per true regime from the true moments of gn (n, N); equal if unseen."""
+    """Return mean-variance weights (7, N) for each true regime, from the moments of the scores in that regime.
+
+    gn: (n, N) normalised scores; regime: (n,) true regimes. A regime with fewer than two rows has equal
+    weights.
+    """
     agents = gn.shape[1]
     weights = np.full((len(REGIMES), agents), 1.0 / agents)
     awake = np.ones(agents, np.int64)
@@ -71,13 +85,16 @@ def oracle_weights(gn: Floats, regime: Ints) -> Floats:
         rows = gn[regime == k]
         if len(rows) > 1:
             covariance = np.ascontiguousarray(np.cov(rows.T))
-            scratch = np.empty((3, agents))
-            allocate(rows.mean(axis=0), covariance, GAMMA, awake, CAP, MINIMUM, STEPS, scratch, weights[k])
+            simplex = Simplex(awake, CAP, MINIMUM, np.empty((3, agents)))
+            allocate(rows.mean(axis=0), covariance, GAMMA, STEPS, simplex, weights[k])
     return weights
 
 
-def reach(market: Market) -> Reach:
-    """What one simulated market offers to the agents of the factory."""
+def reach(market: SimulatedMarket) -> Reach:
+    """Return the Sharpe ratios that one simulated market offers to equal weights, each agent, and an oracle.
+
+    The oracle knows the true regime of every row and the true moments of the scores in each regime.
+    """
     n = len(market.price)
     x, good = np.zeros((n, 1)), np.ones(n, np.int64)
     a = np.stack(
@@ -103,7 +120,11 @@ def reach(market: Market) -> Reach:
 
 
 def calibrate(market: str, seeds: Sequence[int], ticks: int) -> list[Reach]:
-    """The reach of a named market, one a seed; the first 5,000 of `ticks` are not scored."""
+    """Return the `reach` of a market, by its name, for each seed.
+
+    ticks: rows of a market, of which the first 5,000 are not scored. Raises ValueError where fewer than two days of
+    rows would be scored.
+    """
     if ticks < WARM + 2 * DAY // BAR:
         raise ValueError(
             f"ticks is {ticks}: give more than {WARM} and two days, 110000 for the published figures"
@@ -112,21 +133,21 @@ def calibrate(market: str, seeds: Sequence[int], ticks: int) -> list[Reach]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the table of one market."""
+    """Print the table of one market, as the command line asks for it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--market", choices=list(MARKETS), default="standard")
     parser.add_argument("--seeds", type=int, default=len(CALIBRATION), help="how many, from --first on")
     parser.add_argument("--first", type=int, default=CALIBRATION.start)
     parser.add_argument("--ticks", type=int, default=110_000)
     options = parser.parse_args(arguments)
-    found = calibrate(options.market, range(options.first, options.first + options.seeds), options.ticks)
+    reaches = calibrate(options.market, range(options.first, options.first + options.seeds), options.ticks)
     table = Table(title=f"simulated market {options.market!r}: Sharpe after costs, {options.seeds} seeds")
     for heading in ("", "mean", "least", "most"):
         table.add_column(heading, justify="left" if heading == "" else "right")
-    rows = {"equal weights": [f.equal for f in found], "best in hindsight": [f.best for f in found]}
-    rows["oracle"] = [f.oracle for f in found]
+    rows = {"equal weights": [f.equal for f in reaches], "best in hindsight": [f.best for f in reaches]}
+    rows["oracle"] = [f.oracle for f in reaches]
     for i, name in enumerate(AGENTS):
-        rows[name] = [f.agents[i] for f in found]
+        rows[name] = [f.agents[i] for f in reaches]
     for name, values in rows.items():
         table.add_row(name, *(f"{v:.2f}" for v in (np.mean(values), min(values), max(values))))
     Console().print(table)

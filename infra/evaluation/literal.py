@@ -1,8 +1,8 @@
-"""The usual recipe taken literally, as a baseline: it is here to be beaten, and nothing else uses it.
+"""A common recipe for weighing agents by neural networks, taken literally: a baseline that only the evaluation uses.
 
-A classifier of regimes that is never trained; for each agent a network from features and regimes to a performance,
-trained online, every agent credited with what the ensemble earned; weights are a softmax of the predictions over a
-temperature, clipped at the largest weight. Adam (Kingma and Ba 2015), all agents in one batch.
+Its regime classifier is never trained. For each agent a network predicts a performance from features and regimes; it
+is trained online with Adam (Kingma and Ba 2015), and every agent is credited with what the ensemble earned. The weights
+are a softmax of the predictions over a temperature, clipped at the largest weight.
 """
 
 import numpy as np
@@ -17,7 +17,11 @@ _TEMPERATURE, _CAP = 0.5, 0.6
 
 
 def literal(rows: Rows, seed: int = 0) -> Floats:
-    """Weights (n, N); a sample every 32 rows, training on the last 1,000 every 50 samples, ten epochs."""
+    """Return the weights (n, N) of the recipe on one market.
+
+    It takes a sample every 32 rows, and trains for ten epochs on the last 1,000 samples after every 50. seed: of the
+    networks' initial weights and the order of samples.
+    """
     rng = np.random.default_rng(seed)
     n, agents = rows.target.shape
     z = FeatureScaler().scale(rows.x)
@@ -33,7 +37,7 @@ def literal(rows: Rows, seed: int = 0) -> Floats:
         net_target[start:stop] = (weights[start:stop] * rows.target[start:stop]).sum(axis=1)
         before = np.concatenate([np.zeros(2 + lag), net_target])[
             start : stop + 1
-        ]  # before[1 + i]: held into row i
+        ]  # before[1 + i] is the position with which row i begins
         moved = np.abs(np.diff(before))
         paid = np.concatenate([[0.0], cost])[start:stop]
         earned[start:stop] = before[1:] * change[start:stop] - moved * paid
@@ -48,24 +52,26 @@ def literal(rows: Rows, seed: int = 0) -> Floats:
 
 
 def _untrained(z: Floats, rng: np.random.Generator) -> Floats:
-    """(n, 7) posteriors of a network as it was drawn."""
+    """The outputs (n, 7) of a regime network with random weights, which sum to 1 in each row."""
     first = rng.uniform(-1.0, 1.0, (z.shape[1], _HIDDEN)) / z.shape[1] ** 0.5
     second = rng.uniform(-1.0, 1.0, (_HIDDEN, _REGIMES)) / _HIDDEN**0.5
     return _softmax(np.maximum(z @ first, 0.0) @ second)
 
 
 def _softmax(v: Floats) -> Floats:
+    """The softmax of each row of (n, C)."""
     w = np.exp(v - v.max(axis=1, keepdims=True))
     return w / w.sum(axis=1, keepdims=True)
 
 
 def _clipped(prediction: Floats) -> Floats:
+    """Weights (n, N) from predictions (n, N): a softmax over the temperature, clipped, and scaled to sum to 1 again."""
     w = np.minimum(_softmax(prediction / _TEMPERATURE), _CAP)
     return w / w.sum(axis=1, keepdims=True)
 
 
 class _Networks:
-    """One network an agent, from inputs (n, F) through 64 units to a number."""
+    """One network for each agent, with 64 hidden units, that maps the inputs (n, F) which all share to a number."""
 
     def __init__(self, inputs: int, agents: int, rng: np.random.Generator) -> None:
         self._w = [
@@ -79,12 +85,12 @@ class _Networks:
         self._steps = 0
 
     def predict(self, z: Floats) -> Floats:
-        """(n, N)."""
+        """Return the predicted performance (n, N) of every agent for inputs z (n, F)."""
         hidden = np.maximum(z[None] @ self._w[0] + self._w[1], 0.0)
         return (hidden @ self._w[2] + self._w[3])[:, :, 0].T
 
     def train(self, z: Floats, y: Floats, rng: np.random.Generator) -> None:
-        """Ten epochs of squared error against y (n, N)."""
+        """Train for ten epochs on the squared error of predictions for z (n, F) against y (n, N)."""
         for _ in range(_EPOCHS):
             order = rng.permutation(len(z))
             for at in range(0, len(z) - _BATCH + 1, _BATCH):
@@ -92,6 +98,7 @@ class _Networks:
                 self._step(z[pick], y[pick].T[:, :, None])
 
     def _step(self, z: Floats, y: Floats) -> None:
+        """One step of Adam on a batch z (B, F), y (N, B, 1)."""
         hidden = np.maximum(z[None] @ self._w[0] + self._w[1], 0.0)
         error = 2.0 * (hidden @ self._w[2] + self._w[3] - y) / z.shape[0]
         back = (error @ self._w[2].transpose(0, 2, 1)) * (hidden > 0.0)

@@ -1,4 +1,4 @@
-"""The methods of the table: each gives the targets (n,) that it would have followed."""
+"""The methods of the evaluation's table; each computes the target positions (n,) that it would have followed."""
 
 from collections.abc import Iterator
 
@@ -13,21 +13,24 @@ from windvane.infra.evaluation.literal import literal
 from windvane.infra.evaluation.retrained import Swaps
 from windvane.infra.evaluation.rows import Rows
 from windvane.metamodel.base.config import WeighingConfig
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.learning.members import MEMBERS
 from windvane.metamodel.learning.netting import follow
 from windvane.metamodel.settings.presets import PRESETS, made
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
 
 EQUAL, BEST, OURS, ORACLE = "equal weights", "best agent in hindsight", "ours", "oracle"
 EQUAL_BAND, NO_BAND = "equal weights + band", "ours without the band"
 VOLATILITY, CASH = "ours + volatility target", "ours + cash"
 OPTIONS = (NO_BAND, VOLATILITY, CASH, *(f"preset {preset}" for preset in PRESETS))
 TARGET: float = PRESETS["conservative"]["volatility_target"]
-"""Volatility a year: that of the one preset which aims at any."""
+"""Annualised volatility that the conservative preset aims at, the only preset with such an aim."""
 
 
 def names(simulated: bool, retraining: bool = False) -> tuple[str, ...]:
-    """Methods in the order of the table; the oracle only where true regimes are known."""
+    """Return the names of all methods, in the order of the table.
+
+    simulated: whether true regimes are known, which the oracle needs; retraining: whether the predictor takes part.
+    """
     taking_part = MEMBERS if retraining else MEMBERS[:-1]
     singles = tuple(f"{m} alone" for m in taking_part if m != "equal")
     without = tuple(f"ours without {m}" for m in taking_part)
@@ -37,7 +40,11 @@ def names(simulated: bool, retraining: bool = False) -> tuple[str, ...]:
 
 
 def targets(rows: Rows, swaps: Swaps | None = None) -> Iterator[tuple[str, Floats]]:
-    """Name and targets (n,) of every method but the best agent in hindsight; swaps: None leaves the predictor out."""
+    """Yield name and targets (n,) of every method on one market, except the best agent in hindsight.
+
+    rows: the market; swaps: the versions of the predictor and the rows from which they are used, as `versions` returns
+    them, or None to leave the predictor out.
+    """
     gn, s = np.zeros_like(rows.target), np.empty(len(rows.mid))
     delay, plain = rows.costs.delay, WeighingConfig()
     agent_scores(delay, rows.mid, rows.cost, rows.warm, rows.target, gn, s)
@@ -72,7 +79,11 @@ def targets(rows: Rows, swaps: Swaps | None = None) -> Iterator[tuple[str, Float
 
 
 def _options(rows: Rows, weights: Floats, swaps: Swaps | None) -> Iterator[tuple[str, Floats]]:
-    """What is off in the table's own row, and the presets: how they weigh and their volatility, not their limits."""
+    """Name and targets of options that the default leaves off, and of the presets.
+
+    A preset counts with its way to weigh and its volatility target, without its risk limits. weights: (n, N) of the
+    default, which two of the options scale instead of weighing anew.
+    """
     year = yearly_volatility(rows)
 
     def scaled(target: Floats, aim: float | None) -> Floats:
@@ -89,28 +100,31 @@ def _options(rows: Rows, weights: Floats, swaps: Swaps | None) -> Iterator[tuple
         options.append((f"preset {preset}", config.weighing(), config.volatility_target))
     for name, weighing, aim in options:
         if weighing not in followed:
-            made_of = weighed(rows, weighing, swaps)
-            followed[weighing] = follow(made_of, rows.target, weighing.no_trade_band)
+            mixed = weighed(rows, weighing, swaps)
+            followed[weighing] = follow(mixed, rows.target, weighing.no_trade_band)
         yield name, scaled(followed[weighing], aim)
 
 
 def mixture(rows: Rows, prior: Floats, swaps: Swaps | None = None) -> Floats:
-    """Weights (n, N) of the shipped learner with another prior (M,) over its members."""
+    """Return the weights (n, N) of the default learner with another prior (M,) over its members; see `weighed`."""
     return weighed(rows, WeighingConfig(prior=tuple(prior.tolist()), retraining=swaps is not None), swaps)
 
 
 def weighed(rows: Rows, config: WeighingConfig, swaps: Swaps | None = None) -> Floats:
-    """Weights (n, N) of a learner with these settings."""
+    """Return the weights (n, N) that a new learner with these settings has at every row of a market.
+
+    swaps: versions of the predictor, and the rows from which they are used; None where it takes no part.
+    """
     manager = MetaLearningEnsembleManager(rows.agents, config, delay=rows.costs.delay)
-    cost, made, at = rows.cost, [], 0
+    cost, steps, at = rows.cost, [], 0
     for start, raw in (*(swaps or ()), (len(rows.mid), b"")):
         stop = min(start, len(rows.mid))
         now, at = slice(at, stop), stop
-        made.append(
+        steps.append(
             manager.step(
                 rows.x[now], rows.mid[now], rows.target[now], cost[now], rows.warm[now], rows.posterior[now]
             )
         )
         if raw:
             manager.swap_predictor(raw)
-    return np.concatenate(made)
+    return np.concatenate(steps)

@@ -1,4 +1,4 @@
-"""The table as Markdown, and as a chart."""
+"""Writes the evaluation's table as Markdown, and as a chart."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ _INTERVAL = {"low": "{:+.2f}", "high": "{:+.2f}"}
 
 
 def markdown(title: str, rows: list[dict[str, Any]]) -> str:
-    """A title, the table, and what its columns mean."""
+    """Return a title, the table and the meaning of its columns as Markdown; rows: as `table` returns them."""
     columns = COLUMNS | (_INTERVAL if rows[-1]["low"] is not None else {})
     lines = [f"# {title}", "", f"| method | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for row in rows:
@@ -49,7 +49,10 @@ MEANING = (
 
 
 def chart(path: Path, title: str, rows: list[dict[str, Any]]) -> None:
-    """Sharpe ratio of every method as bars, with two standard errors of the gain, as one HTML file."""
+    """Write an HTML file with the Sharpe ratio of every method as a bar, with two standard errors of its gain.
+
+    rows: as `table` returns them.
+    """
     import plotly.graph_objects as go
 
     shown = rows[::-1]

@@ -1,6 +1,6 @@
-"""The predictor in an evaluation: trained version after version as the feedback stage does it, once a market.
+"""Trains the performance predictor for an evaluation, version after version, as the feedback stage does in a run.
 
-What it is trained on are features and proposals, so every mixture of the table shares the versions.
+It is trained on features and proposals only, so the versions are computed once a market and shared by all methods.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import numpy as np
 
 from windvane.infra.evaluation.rows import Rows
 from windvane.metamodel.base.config import TradingConfig, WeighingConfig
-from windvane.metamodel.learning.counterfactual import Counterfactual
+from windvane.metamodel.learning import counterfactual
 from windvane.streams.events import LearnerUpdate
 from windvane.streams.retraining import Retraining, weights_of
 from windvane.streams.schedule import Schedule
@@ -25,14 +25,19 @@ def versions(
     trainer: Trainer,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Swaps:
-    """Train every version that falls due on a market."""
+    """Train every version of the predictor that is due on a market, and return those that were put to use.
+
+    weighing: its settings say how often a version is due; trainer: does the training; progress: called with the number
+    of each version after its training.
+    """
     config = TradingConfig(agents=rows.agents, weighing=weighing, costs=rows.costs)
-    scores = Counterfactual(len(rows.agents), rows.costs, 1.0, config.lot, weighing)
+    scores = counterfactual.Counterfactual(len(rows.agents), rows.costs, 1.0, config.lot, weighing)
     slow, flags = Retraining("evaluation", config), np.where(rows.warm != 0, 0, 8)
-    bid, ask = (None, None) if np.isnan(rows.bid[0]) else (rows.bid, rows.ask)
-    lag, at, found = Schedule(weighing).lag, 0, []
+    bid, ask = (np.zeros(0), np.zeros(0)) if np.isnan(rows.bid[0]) else (rows.bid, rows.ask)
+    scored = counterfactual.Rows(flags, rows.x, rows.posterior, rows.mid, bid, ask, rows.target)
+    lag, at, swaps = Schedule(weighing).lag, 0, []
     for version, seq in Schedule(weighing).advance(np.arange(len(flags)), flags):
-        scores.step(flags, rows.x, rows.posterior, rows.mid, bid, ask, rows.target, at, seq + 1)
+        scores.step(scored, at, seq + 1)
         at = seq + 1
         samples, means = scores.harvest()
         draft = LearnerUpdate(
@@ -47,6 +52,6 @@ def versions(
         )
         update = slow.trained(draft, scores.samples(), trainer)
         if update.outcome == "swapped":
-            found.append((update.effective_from, weights_of(update)))
+            swaps.append((update.effective_from, weights_of(update)))
         progress(version)
-    return tuple(found)
+    return tuple(swaps)

@@ -1,4 +1,4 @@
-"""What every method is given: the good rows of one market, and what the agents wanted at each."""
+"""The input of every method of an evaluation: the good rows of one market, with the agents' targets at each."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -10,17 +10,17 @@ from windvane.agents.factory import AGENTS, create_agents
 from windvane.infra.files.market_data import load_market
 from windvane.infra.training.samples import seen
 from windvane.metamodel.base.config import ConfigError, Costs
-from windvane.metamodel.base.rows import Joined
+from windvane.metamodel.base.proposals import Joined
 from windvane.metamodel.features.extractor import WARMUP, MarketFeatureExtractor
 from windvane.metamodel.regimes.classifier import MarketRegimeClassifier
 from windvane.metamodel.simulation.market import MARKETS
 
 WARM = 5_000
-"""Simulated rows before the first that is scored."""
+"""Number of rows of a simulated market before the first one that is scored."""
 
 
 class Rows(NamedTuple):
-    """n good rows; N agents."""
+    """The n good rows (rows with a valid price) of one market, and the targets of N agents at them."""
 
     ts: Ints  # (n,) UNIX ns
     x: Floats  # (n, 50) raw features
@@ -37,14 +37,17 @@ class Rows(NamedTuple):
 
     @property
     def cost(self) -> Floats:
-        """(n,) what a unit traded costs, a share of price."""
+        """(n,) cost of a unit traded as a share of price: half the spread, fee and slippage."""
         half = (self.ask - self.bid) / (2.0 * self.mid)
         quoted = np.where(np.isnan(half), self.costs.half_spread_bp * 1e-4, half)
         return quoted + (self.costs.fee_bp + self.costs.slippage_bp) * 1e-4
 
 
 def simulated(market: str, seed: int, ticks: int, delay: int) -> Rows:
-    """A SIMULATED market at its own fee and spread: `ticks` rows that are scored, after 5,000 that are not."""
+    """Simulate a market and return its rows: `ticks` that are scored, after 5,000 that are not.
+
+    market: a name in `MARKETS`, which has its own fee and spread; delay: good rows from decision to fill.
+    """
     rows = seen(market, WARM + ticks, seed)
     posterior = MarketRegimeClassifier().step(rows.x, rows.flags)
     costs = Costs(fee_bp=MARKETS[market].fee_bp, delay=delay)
@@ -67,31 +70,35 @@ def simulated(market: str, seed: int, ticks: int, delay: int) -> Rows:
 
 
 def from_file(path: Path, bars: str | None, costs: Costs) -> Rows:
-    """A file of market data; its good rows, scored from the end of the warm-up of the features."""
+    """Read a file of market data and return its good rows, which are scored after the warm-up of the features.
+
+    bars: length of a bar where the file holds bars, None for ticks; costs: of trading. Raises ConfigError where the
+    file has too few good rows to score any.
+    """
     market = load_market(path, bars=bars)
     c, n = market.columns, len(market.columns)
-    given = {
+    optional = {
         name: getattr(c, name)
         for name in ("size", "bid", "ask", "bid_size", "ask_size", "buy_size")
         if getattr(c, name) is not None
     }
-    found = MarketFeatureExtractor(market.stale_after).step(c.ts, market.flags(0, n), c.price, **given)
-    posterior = MarketRegimeClassifier().step(found.x, found.flags)
-    good = found.flags & 7 == 0
+    features = MarketFeatureExtractor(market.stale_after).step(c.ts, market.flags(0, n), c.price, **optional)
+    posterior = MarketRegimeClassifier().step(features.x, features.flags)
+    good = features.flags & 7 == 0
     if np.count_nonzero(good) <= WARMUP + 1:
         raise ConfigError(f"{path} has {np.count_nonzero(good)} good rows: give more than {WARMUP + 1}")
-    x, mid = found.x[good], found.mid[good]
+    x, mid = features.x[good], features.mid[good]
     none = np.full(len(mid), np.nan)
-    quoted = len(found.bid) > 0
+    quoted = len(features.bid) > 0
     return Rows(
-        found.ts[good],
+        features.ts[good],
         x,
         posterior[good],
         mid,
-        found.bid[good] if quoted else none,
-        found.ask[good] if quoted else none,
-        _targets(x, Joined().step(found.flags[good], mid)),
-        (found.flags[good] & 8 == 0).astype(np.int64),
+        features.bid[good] if quoted else none,
+        features.ask[good] if quoted else none,
+        _targets(x, Joined().step(features.flags[good], mid)),
+        (features.flags[good] & 8 == 0).astype(np.int64),
         c.regime[good] if c.regime is not None else None,
         tuple(AGENTS),
         costs,
@@ -100,6 +107,6 @@ def from_file(path: Path, bars: str | None, costs: Costs) -> Rows:
 
 
 def _targets(x: Floats, mid: Floats) -> Floats:
-    """(n, N) targets of all agents of the factory."""
+    """The targets (n, N) of all agents, at good rows with features x (n, 50) and prices mid (n,)."""
     good = np.ones(len(mid), np.int64)
     return np.stack([agent.propose(x, mid, good).target for agent in create_agents(tuple(AGENTS))], axis=1)

@@ -1,4 +1,4 @@
-"""Seeds over the cores: one process a market, figures in the order of the seeds."""
+"""Evaluates many simulated markets on all cores, one process a market."""
 
 import multiprocessing
 import os
@@ -10,18 +10,23 @@ from windvane.infra.evaluation.rows import WARM, Rows, simulated
 from windvane.infra.evaluation.table import Figures, figures
 from windvane.infra.training.trainer import trainer_for
 from windvane.metamodel.base.config import TradingConfig, WeighingConfig, check
+from windvane.metamodel.base.times import DAY
 from windvane.metamodel.simulation.market import BAR, MARKETS
 
-_TWO_DAYS = 2 * 86_400_000_000_000 // BAR
+_TWO_DAYS = 2 * DAY // BAR
 
 
 def one(market: str, seed: int, ticks: int, delay: int, retraining: bool) -> Figures:
-    """Figures of one seed."""
+    """Return the figures of all methods on one simulated market; arguments as for `over_seeds`."""
     return compared(simulated(market, seed, ticks, delay), retraining)
 
 
 def compared(rows: Rows, retraining: bool, *, bootstrap: bool = False) -> Figures:
-    """Figures of one market; retraining: with the predictor."""
+    """Return the figures of all methods on one market.
+
+    retraining: whether the predictor is trained and takes part; bootstrap: whether each gain over equal weights has a
+    bootstrap interval. Raises StateError where retraining needs torch and it is not installed.
+    """
     weighing = WeighingConfig(retraining=retraining)
     with trainer_for(TradingConfig(agents=rows.agents, weighing=weighing)) as trainer:
         swaps = None if trainer is None else versions(rows, weighing, trainer)
@@ -37,9 +42,12 @@ def over_seeds(
     jobs: int | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[Figures]:
-    """Figures of every seed of a SIMULATED market.
+    """Return the figures of all methods on the simulated market of each seed, in the order of the seeds.
 
-    retraining: with the predictor; jobs: processes, by default one a core.
+    market: a name in `MARKETS`; ticks: rows that are scored; delay: good rows from decision to fill; retraining:
+    whether the predictor is trained and takes part; jobs: number of processes, None is one a core; progress: called
+    with the number of seeds done after each. Raises ConfigError for an unknown market, fewer than two seeds,
+    or fewer than two days of ticks.
     """
     check(market in MARKETS, f"unknown market {market!r}: markets are {', '.join(MARKETS)}")
     check(len(seeds) > 1, "one seed gives no error bar: give two or more, as --seeds 4000-4023")
@@ -48,11 +56,11 @@ def over_seeds(
     )
     workers = min(jobs or os.cpu_count() or 1, len(seeds))
     if workers == 1:
-        found = []
+        by_seed = []
         for done, seed in enumerate(seeds):
-            found.append(one(market, seed, ticks, delay, retraining))
+            by_seed.append(one(market, seed, ticks, delay, retraining))
             progress(done + 1)
-        return found
+        return by_seed
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
         started = [pool.submit(one, market, seed, ticks, delay, retraining) for seed in seeds]

@@ -1,4 +1,4 @@
-"""The table: figures of every method over markets, paired with equal weights market by market."""
+"""The evaluation's table: figures of every method over markets, each market paired with equal weights on it."""
 
 import math
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from windvane.infra.report.significance import YEAR, gain
 
 
 class Figures(NamedTuple):
-    """Of all methods on one market; (K,) in the order of `names`."""
+    """The figures of all K methods on one market; every array is (K,), in the order of `methods`."""
 
     methods: tuple[str, ...]
     sharpe: Floats
@@ -28,46 +28,59 @@ class Figures(NamedTuple):
 
 
 def figures(rows: Rows, swaps: Swaps | None = None, *, bootstrap: bool = False) -> Figures:
-    """Runs every method on one market; swaps: as `retrained.versions` gives them, None leaves the predictor out."""
-    found = dict(targets(rows, swaps))
+    """Run every method on one market and return its figures.
+
+    swaps: the versions of the predictor, as `retrained.versions` returns them, or None to leave the predictor out;
+    bootstrap: whether to compute the interval and p of each gain over equal weights.
+    """
+    by_method = dict(targets(rows, swaps))
     own = books(rows, rows.target)
     best = int(own.sharpe.argmax())
-    found[BEST] = rows.target[:, best]
-    order = names(ORACLE in found, swaps is not None)
-    made = books(rows, np.stack([found[name] for name in order], axis=1))
+    by_method[BEST] = rows.target[:, best]
+    order = names(ORACLE in by_method, swaps is not None)
+    accounts = books(rows, np.stack([by_method[name] for name in order], axis=1))
     shape = len(order)
     low, high, p = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.nan)
     if bootstrap:
         for k in range(1, shape):
-            told = gain(made.returns[:, k], made.returns[:, 0], seed=0)
-            for into, value in ((low, told.low), (high, told.high), (p, told.p)):
+            difference = gain(accounts.returns[:, k], accounts.returns[:, 0], seed=0)
+            for into, value in ((low, difference.low), (high, difference.high), (p, difference.p)):
                 into[k] = np.nan if value is None else value
     return Figures(
-        order, made.sharpe, made.drawdown, made.days_won, _yearly(made), made.turnover, low, high, p
+        order,
+        accounts.sharpe,
+        accounts.drawdown,
+        accounts.days_won,
+        _yearly(accounts),
+        accounts.turnover,
+        low,
+        high,
+        p,
     )
 
 
-def _yearly(made: Books) -> Floats:
-    return np.asarray(made.returns.mean(axis=0) * YEAR)
+def _yearly(accounts: Books) -> Floats:
+    """(K,) earned in a year, units of capital."""
+    return np.asarray(accounts.returns.mean(axis=0) * YEAR)
 
 
-def table(found: list[Figures]) -> list[dict[str, Any]]:
-    """One row a method. What cannot be said of it is None.
+def table(markets: list[Figures]) -> list[dict[str, Any]]:
+    """Return a row for each method, with figures over all markets; a figure that a method does not have is None.
 
     sharpe: mean over markets; gain: over equal weights, se its standard error, p of no gain (paired t test over
     markets, of one market the bootstrap's); worst: least gain of a market; drawdown_ratio: mean of max drawdown over
     equal weights'; days_won: share of UTC days; regret: what the best agent in hindsight earned more, a year, units of
     capital; oracle_gap: Sharpe that is missing to the oracle; way: share of the way from equal weights to it.
     """
-    order = found[0].methods
+    order = markets[0].methods
     simulated = ORACLE in order
-    many = {name: np.array([getattr(f, name) for f in found]) for name in Figures._fields[1:]}
+    many = {name: np.array([getattr(f, name) for f in markets]) for name in Figures._fields[1:]}
     sharpe, out = many["sharpe"], []
     for k, name in enumerate(order):
         gained = sharpe[:, k] - sharpe[:, 0]
-        missing = sharpe[:, -1] - sharpe[:, k] if simulated else np.full(len(found), np.nan)
+        missing = sharpe[:, -1] - sharpe[:, k] if simulated else np.full(len(markets), np.nan)
         reach = sharpe[:, -1].mean() - sharpe[:, 0].mean() if simulated else math.nan
-        se, p = _error(found, gained, many, k) if name != EQUAL else (math.nan, math.nan)
+        se, p = _error(markets, gained, many, k) if name != EQUAL else (math.nan, math.nan)
         row = {
             "sharpe": sharpe[:, k].mean(),
             "gain": gained.mean(),
@@ -80,17 +93,17 @@ def table(found: list[Figures]) -> list[dict[str, Any]]:
             "oracle_gap": missing.mean(),
             "way": gained.mean() / reach if simulated else math.nan,
             "turnover": many["turnover"][:, k].mean(),
-            "low": many["low"][0, k] if len(found) == 1 else math.nan,
-            "high": many["high"][0, k] if len(found) == 1 else math.nan,
+            "low": many["low"][0, k] if len(markets) == 1 else math.nan,
+            "high": many["high"][0, k] if len(markets) == 1 else math.nan,
         }
         plain = {key: float(value) if math.isfinite(value) else None for key, value in row.items()}
         out.append({"method": name, **plain})
     return out
 
 
-def _error(found: list[Figures], gained: Floats, many: dict[str, Floats], k: int) -> tuple[float, float]:
-    """Standard error of a mean gain, and p of none."""
-    if len(found) == 1:
+def _error(markets: list[Figures], gained: Floats, many: dict[str, Floats], k: int) -> tuple[float, float]:
+    """Standard error of a mean gain, and p of no gain: a paired t test, or for one market its bootstrap."""
+    if len(markets) == 1:
         return float(many["high"][0, k] - many["low"][0, k]) / 3.92, float(many["p"][0, k])
     from scipy.stats import ttest_1samp
 

@@ -43,10 +43,10 @@ _GIVE_TIMES = "give UNIX seconds, ms, us or ns, or ISO 8601 text"
 
 
 class Checks:
-    """Reads the columns of one table; every row gets the first reason that speaks against it.
+    """Reads the columns of one table; every row that is not sound gets the first reason against it.
 
-    code: (n,) int64, positions in `reasons`, 0 for a sound row. timed: (n,) bool, whether the time can be read.
-    notes: what was recognised.
+    code: (n,) int64, positions in `reasons`, 0 for a sound row; timed: (n,) bool, whether the time can be read;
+    notes: sentences about what was recognised.
     """
 
     def __init__(self, file: str, table: Table, layout: Format, reading: Reading) -> None:
@@ -68,7 +68,7 @@ class Checks:
         self.commas = self._commas()
 
     def values(self) -> dict[str, Floats]:
-        """The columns of numbers that are used, by their part, checked; (n,) each."""
+        """The columns of numbers that are used, checked, by the part that they play; (n,) each."""
         parts = [role for role in (*_PRICES, *_SIZES) if role in self.roles]
         values = {role: column for role in parts if (column := self.numbers(role)) is not None}
         if self.layout.kind == "bars" and "size" in values and not values["size"].any():
@@ -109,14 +109,14 @@ class Checks:
             values["buy_size"] = found
 
     def refuse(self, rows: NDArray[np.bool_], reason: str) -> None:
-        """Reject rows that are not rejected yet."""
+        """Reject rows, (n,) bool, for a reason; a row that is rejected already keeps its first one."""
         if rows.any():
             if reason not in self.reasons:
                 self.reasons.append(reason)
             self.code[rows & (self.code == 0)] = self.reasons.index(reason)
 
     def dead_letters(self, inside: NDArray[np.bool_]) -> DeadLetters:
-        """The rejected rows but those that are outside the period asked for; inside: (n,)."""
+        """The rejected rows, without those that lie outside the period asked for; inside: (n,) bool."""
         bad = np.flatnonzero((self.code != 0) & (inside | ~self.timed))
         broken = self.table.broken
         row = np.concatenate([self.table.number[bad], broken])
@@ -128,15 +128,16 @@ class Checks:
         return plain_column(self.table.columns[self.roles[role]])
 
     def called(self, role: str) -> str:
+        """The column that plays a part, as a message names it."""
         names = self.table.names
         return names[self.roles[role]] if names else f"number {self.roles[role] + 1} ({role})"
 
     def numbers(self, role: str) -> Floats | None:
-        """The column as numbers; None (with a note) where one that may be missing holds nothing."""
+        """A column as numbers; None, with a note, where an optional one is empty. Raises InputError for no numbers."""
         column = self.column(role)
-        found = numbers(column, self.commas.get(role))
-        if not np.isnan(found).all():
-            return found
+        values = numbers(column, self.commas.get(role))
+        if not np.isnan(values).all():
+            return values
         if column.null_count == len(column) and role not in ("close", "price", "bid", "ask"):
             self.notes.append(f"column {self.called(role)} is empty: not used")
             return None
@@ -201,6 +202,7 @@ class Checks:
         return empty
 
     def check_prices(self, values: dict[str, Floats]) -> None:
+        """Reject rows whose prices are no prices, or contradict each other."""
         prices = [role for role in _PRICES if role in values]
         bad = np.zeros(len(self.table), bool)
         for role in prices:
@@ -221,7 +223,10 @@ class Checks:
             self.refuse(values["bid"] > values["ask"], "crossed book: bid above ask")
 
     def times(self) -> tuple[Ints, Ints | None]:
-        """(n,) ns as the file has them, and (n,) the ends of bars where the file gives both ends of them."""
+        """(n,) times, ns, as the file has them, and (n,) the ends of bars where it has both ends of each.
+
+        Raises InputError where no time can be read.
+        """
         role = "ts" if "ts" in self.roles else "close_ts"
         times = parse_times(self.column(role))
         if "clock" in self.roles:
@@ -247,7 +252,7 @@ class Checks:
         return times.ts, None
 
     def regime(self) -> Ints | None:
-        """(n,) labels, -1 unknown: a label is for scoring, so no row is refused for it."""
+        """(n,) regime labels, -1 where unknown; they serve scoring alone, so no row is rejected for one."""
         if "regime" not in self.roles:
             return None
         regime = labels(self.column("regime"))
@@ -257,6 +262,7 @@ class Checks:
         return regime
 
     def ids(self) -> Ints | None:
+        """(n,) trade ids; None where the file has none."""
         if "id" not in self.roles or self.layout.kind == "bars":
             return None
         ids = identities(self.column("id"))

@@ -1,4 +1,4 @@
-"""What goes wrong with a file: as a whole (an error) or in a row (a dead letter)."""
+"""What is wrong with a file as a whole, which is an error, or with a row of it, which is a dead letter."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple, overload
 import numpy as np
 
 from windvane.agents.base import Ints
+from windvane.agents.errors import WindvaneError
 
 EMPTY = "empty: the row holds no price"
 DUPLICATE = "duplicate"
@@ -15,8 +16,8 @@ HARMLESS = (EMPTY, DUPLICATE)
 """Reasons of rows that are left out without a doubt that the file is read rightly."""
 
 
-class InputError(ValueError):
-    """A file that cannot be used: one sentence that says why, and what to do."""
+class InputError(WindvaneError):
+    """A file that cannot be used: the message is one sentence that says why, and what to do."""
 
 
 class DeadLetter(NamedTuple):
@@ -27,7 +28,7 @@ class DeadLetter(NamedTuple):
 
 
 class DeadLetters(Sequence[DeadLetter]):
-    """The rejected rows of a file in file order, kept as columns: a bad file may have a million."""
+    """The rejected rows of a file in its order, kept as columns, since a bad file may have a million."""
 
     def __init__(self, row: Ints, code: Ints, reasons: Sequence[str]) -> None:
         """row: (r,) row numbers from 1; code: (r,) positions in `reasons`."""
@@ -53,6 +54,6 @@ class DeadLetters(Sequence[DeadLetter]):
         return DeadLetter(int(self.row[index]), self.all_reasons[self.code[index]])
 
     def counts(self) -> dict[str, int]:
-        """Rows by reason, most frequent first."""
+        """How many rows each reason has rejected, the most frequent first."""
         number = np.bincount(self.code, minlength=len(self.all_reasons))
         return {self.all_reasons[k]: int(number[k]) for k in np.argsort(-number, kind="stable") if number[k]}

@@ -1,4 +1,4 @@
-"""A file of market data, made ready: read, cleaned, sampled to bars, and told in words what was done to it."""
+"""A file of market data, made ready to trade on: read, cleaned and sampled to bars, with notes about what was done."""
 
 import hashlib
 from collections.abc import Iterator
@@ -13,35 +13,35 @@ from windvane.infra.files.readers import MarketFile, printable, read_market_file
 from windvane.infra.files.reading import AS_RECOGNISED, Reading
 from windvane.metamodel.base.config import default_stale_after
 from windvane.metamodel.base.rows import level_flags
+from windvane.metamodel.base.times import DAY
 from windvane.metamodel.data.cleaning import Cleaner
 from windvane.metamodel.data.columns import Columns
 from windvane.metamodel.data.sampler import BarSampler, format_interval, parse_interval
 from windvane.metamodel.features.extractor import WARMUP
 from windvane.streams.events import DeadLetter, Ticks
 
-_TOLD = 1000
-"""Dead letters told one by one; all are counted."""
+_MOST_LETTERS = 1000
+"""So many rejected rows have a dead letter each; all are counted."""
 
-_DAY = 86_400_000_000_000
 
 _REGULAR = 0.5
 """Share of equal steps from which rows count as regular."""
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
-    """columns: the rows to trade, ts non-decreasing; interval: ns of a row, 0 for ticks; stale_after: ns."""
+class MarketData:
+    """The rows of a file that are traded on, and what was rejected of it."""
 
-    file: str
+    file: str  # name
     kind: str  # "real" or "simulated"
     bars: str  # what a row is, in words
-    columns: Columns
-    interval: int
-    stale_after: int
-    rejected: dict[str, int]
+    columns: Columns  # ts does not decrease
+    interval: int  # ns of a row, 0 for ticks
+    stale_after: int  # ns without a row after which the book is stale
+    rejected: dict[str, int]  # reason -> rows
     letters: tuple[tuple[int, str], ...]  # (row of the file, reason) of the first thousand
-    notes: tuple[str, ...]
-    rows: int = 0  # good rows of the file, before they are sampled to bars
+    notes: tuple[str, ...]  # what was recognised and done, one sentence each
+    rows: int = 0  # sound rows of the file, before they were sampled to bars
 
     def __post_init__(self) -> None:
         for name in ("ts", "price", *self.columns.present):
@@ -49,7 +49,7 @@ class Market:
                 raise TypeError(f"column {name} is read-only: kernels are compiled for arrays that are not")
 
     def digest(self) -> str:
-        """Hex digest of all columns."""
+        """Hex SHA-256 of all columns."""
         whole = hashlib.sha256()
         for name in ("ts", "price", *self.columns.present):
             whole.update(name.encode())
@@ -57,7 +57,7 @@ class Market:
         return whole.hexdigest()
 
     def ticks(self, book: str, start: int, stop: int) -> Ticks:
-        """Rows start <= seq < stop as an event."""
+        """The rows start <= seq < stop as an event of a book."""
         c = self.columns
         rows = slice(start, stop)
         return Ticks(
@@ -74,12 +74,12 @@ class Market:
         )
 
     def flags(self, start: int, stop: int) -> Ints:
-        """LEVEL for the rows start <= seq < stop that are on another level of price than the row before."""
+        """(stop - start,) flags: LEVEL where a row is on another level of price than the row before, else 0."""
         before = max(start - 1, 0)
         return level_flags(_mid(self.columns, before, stop))[start - before :]
 
     def dead_letters(self, book: str) -> Iterator[DeadLetter]:
-        """What was rejected, one event a row, for the first thousand; all are counted in `rejected`."""
+        """One dead letter for each of the first thousand rejected rows; all are counted in `rejected`."""
         for row, reason in self.letters:
             yield DeadLetter(book=book, source=f"{self.file} row {row}", reason=reason, payload="")
 
@@ -91,10 +91,11 @@ def load_market(
     start: str | None = None,
     end: str | None = None,
     reading: Reading = AS_RECOGNISED,
-) -> Market:
-    """Read a file and make it ready; raises InputError with one sentence where that cannot be.
+) -> MarketData:
+    """Read a file and make it ready to trade on; raises InputError where that cannot be.
 
-    bars: resample to bars of this interval; start, end: the period; reading: what a person says of the file.
+    bars: resample to bars of 30s, 15m, 1h, 1d ...; start and end: of the period, a date or a time in ISO 8601, UTC;
+    reading: what a person says of the file.
     """
     source = read_market_file(path, start=start, end=end, reading=reading)
     market = prepared(source, bars)
@@ -102,8 +103,8 @@ def load_market(
     return market
 
 
-def refuse_many_rejected(market: Market, most: float) -> None:
-    """Raises InputError where more than `most` percent of the rows are rejected: the reading is wrong then.
+def refuse_many_rejected(market: MarketData, most: float) -> None:
+    """Raises InputError where more than `most` percent of the rows are rejected: such a file is read wrongly.
 
     Bars without a price and rows that stand in the file twice do not count.
     """
@@ -118,11 +119,11 @@ def refuse_many_rejected(market: Market, most: float) -> None:
         )
 
 
-def prepared(source: MarketFile, bars: str | None = None) -> Market:
-    """What was read, cleaned and sampled; InputError where no row is left."""
+def prepared(source: MarketFile, bars: str | None = None) -> MarketData:
+    """The rows of a file, cleaned and sampled to bars; raises InputError where none is left."""
     notes = list(source.notes)
     usual = source.interval or _spacing(source.columns)
-    cleaner = Cleaner(bar_interval=source.interval, max_jump=max(100 * usual, _DAY))
+    cleaner = Cleaner(bar_interval=source.interval, max_jump=max(100 * usual, DAY))
     ids = source.ids
     if ids is None and source.kind == "trades":
         ids = np.arange(len(source.columns))
@@ -154,11 +155,13 @@ def prepared(source: MarketFile, bars: str | None = None) -> Market:
     for reason, count in cleaner.counts.items():
         if count and reason != "accepted":
             rejected[reason] = rejected.get(reason, 0) + count
-    letters = [(letter.row, letter.reason) for letter in source.rejected[:_TOLD]]
-    for index, reason in zip(cleaned.index[:_TOLD].tolist(), cleaned.reasons[:_TOLD], strict=True):
+    letters = [(letter.row, letter.reason) for letter in source.rejected[:_MOST_LETTERS]]
+    for index, reason in zip(
+        cleaned.index[:_MOST_LETTERS].tolist(), cleaned.reasons[:_MOST_LETTERS], strict=True
+    ):
         letters.append((int(source.numbers[index]), reason))
     letters.sort()
-    return Market(
+    return MarketData(
         file=printable(source.path.name),
         kind="simulated" if source.simulated else "real",
         bars=what,
@@ -166,14 +169,14 @@ def prepared(source: MarketFile, bars: str | None = None) -> Market:
         interval=interval,
         stale_after=stale_after,
         rejected=rejected,
-        letters=tuple(letters[:_TOLD]),
+        letters=tuple(letters[:_MOST_LETTERS]),
         notes=tuple(notes),
         rows=rows,
     )
 
 
 def _bars(columns: Columns, bars: str, interval: int, spacing: int, notes: list[str]) -> tuple[Columns, int]:
-    """Rows sampled to bars, and the ns that each covers."""
+    """Rows sampled to bars, and the ns that each covers; raises InputError where they cannot be."""
     try:
         target = parse_interval(bars)
         if target == interval:
@@ -195,14 +198,14 @@ def _bars(columns: Columns, bars: str, interval: int, spacing: int, notes: list[
 
 
 def _mid(columns: Columns, start: int, stop: int) -> Floats:
-    """What accounts are marked at in rows start <= t < stop."""
+    """(stop - start,) prices at which accounts are valued: the middle of bid and ask, or the price without quotes."""
     if columns.bid is None or columns.ask is None:
         return columns.price[start:stop]
     return 0.5 * columns.bid[start:stop] + 0.5 * columns.ask[start:stop]
 
 
 def _spacing(columns: Columns) -> int:
-    """ns between rows of a source that names no interval, from its warm-up, before which nothing is traded."""
+    """The usual ns between rows, measured in the warm-up: no row that is traded on decides about its own interval."""
     steps = np.diff(columns.ts[: WARMUP + 1])
     steps = steps[steps > 0]
     if not len(steps):

@@ -27,31 +27,25 @@ from windvane.metamodel.data.sampler import format_interval
 
 @dataclass(frozen=True, slots=True)
 class MarketFile:
-    """columns: the good rows in the order of time that the file has. ids: (n,) int64 trade ids where it has
-    them.
+    """A file that was read: n sound rows inside the period asked for, oldest first, and what was rejected.
 
-    numbers: (n,) int64, which row of the file each is, from 1 for the first row of data. interval: ns of a bar,
-    0 for trades and ticks. notes: what was recognised, one sentence each. rows_read: rows in the file.
-    rejected: rows left out because they do not parse; rows outside [start, end) are in neither, but a row
-    whose time cannot be read is outside of nothing. simulated: whether the market is one that was made up.
-    why: what the format was recognised by. parts: the name of the column that plays each part. unread: names of the
-    columns that play none.
+    A row outside the period is in neither; a row whose time cannot be read counts as rejected.
     """
 
     path: Path
     columns: Columns
-    numbers: Ints
-    ids: Ints | None
+    numbers: Ints  # (n,) which row of the file each is, from 1 for the first row of data
+    ids: Ints | None  # (n,) trade ids, None where the file has none
     kind: Kind
-    interval: int
-    format: str
-    notes: tuple[str, ...]
-    rows_read: int
+    interval: int  # ns of a bar, 0 for trades and ticks
+    format: str  # what people call it
+    notes: tuple[str, ...]  # what was recognised, one sentence each
+    rows_read: int  # in the file
     rejected: DeadLetters
-    simulated: bool
-    why: str
-    parts: dict[str, str]
-    unread: tuple[str, ...]
+    simulated: bool  # whether the market was simulated
+    why: str  # what the format was recognised by
+    parts: dict[str, str]  # part -> name of the column that plays it
+    unread: tuple[str, ...]  # names of the columns that play no part
 
 
 def read_market_file(
@@ -61,7 +55,7 @@ def read_market_file(
     end: int | str | datetime | None = None,
     reading: Reading = AS_RECOGNISED,
 ) -> MarketFile:
-    """Read csv, csv.gz, zip (of one csv), parquet, feather, json or json.gz; InputError if it cannot be used.
+    """Read csv, csv.gz, zip (of one csv), parquet, feather, json or json.gz; raises InputError for what is none.
 
     reading: what a person says of the file.
 
@@ -79,9 +73,9 @@ def read_market_file(
     except InputError:
         raise
     except (pa.ArrowException, OSError, UnicodeError, OverflowError) as error:
-        # Some damage shows only when a column is used, and types that are not foreseen end here too.
-        said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")
-        raise InputError(f"{path.name} cannot be read ({said}): check the file") from error
+        # Some damage shows only when a column is used; types that nobody foresaw end here, too.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")
+        raise InputError(f"{path.name} cannot be read ({reason}): check the file") from error
 
 
 def _read(path: Path, first: int | None, last: int | None, reading: Reading) -> MarketFile:
@@ -194,7 +188,7 @@ def _repeated(
 
 
 def _columns(ts: Ints, values: dict[str, Floats], regime: Ints | None) -> Columns:
-    """All n rows, the bad ones too."""
+    """Columns of all n rows, the rejected ones, too."""
     price = values.get("close", values.get("price"))
     if price is None:
         with np.errstate(invalid="ignore"):  # of rows that are rejected already
@@ -204,7 +198,7 @@ def _columns(ts: Ints, values: dict[str, Floats], regime: Ints | None) -> Column
 
 
 def _inside(ts: Ints, first: int | None, last: int | None, *, bars: bool) -> NDArray[np.bool_]:
-    """(n,) which rows are in the period asked for; a bar belongs to the time before its end."""
+    """(n,) whether a row lies in the period asked for; a bar belongs to the time before its end."""
     when = ts - int(bars)
     inside = np.ones(len(ts), bool)
     if first is not None:
@@ -217,5 +211,5 @@ def _inside(ts: Ints, first: int | None, last: int | None, *, bars: bool) -> NDA
 def _moment(ts: int | None) -> str:
     if ts is None:
         return "any time"
-    # A person may name a year that int64 ns do not reach.
+    # In Python's integers, since a person may name a year that ns in int64 do not reach.
     return datetime.fromtimestamp(ts // SECOND, UTC).replace(tzinfo=None).isoformat()

@@ -1,4 +1,4 @@
-"""A file to a table of columns, whatever it is wrapped in."""
+"""Files as tables of columns: packed or not, in text or binary."""
 
 from __future__ import annotations
 
@@ -25,18 +25,14 @@ SIMULATED = b"windvane.simulated"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """columns: k pyarrow columns of n rows. names: their k names as written, None without a header.
+    """The columns of a file, as they are written in it."""
 
-    number: (n,) int64, row numbers in the file from 1. broken: (b,) int64, numbers of the rows with too many
-    or too few fields. simulated: whether the file says that it holds a simulated market.
-    """
-
-    names: list[str] | None
-    columns: list[Any]
-    number: Ints
-    broken: Ints
-    notes: list[str]
-    simulated: bool = False
+    names: list[str] | None  # of the k columns as written, None without a header
+    columns: list[Any]  # k pyarrow columns of n rows
+    number: Ints  # (n,) row numbers in the file, from 1
+    broken: Ints  # (b,) numbers of the rows with too many or too few fields, which are in no column
+    notes: list[str]  # what was recognised, one sentence each
+    simulated: bool = False  # whether the file says that its market is simulated
 
     def __len__(self) -> int:
         return len(self.number)

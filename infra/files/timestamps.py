@@ -1,4 +1,4 @@
-"""Any column of times to UNIX nanoseconds UTC."""
+"""Columns of times, however they are written, as UNIX nanoseconds UTC."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from windvane.infra.files.values import is_number, is_text
 
 SECOND = 1_000_000_000
 GENESIS = 1_230_940_800 * SECOND
-"""2009-01-03, ns: no Bitcoin price is older. Half a century of any unit reads as years before it in the
-next.
+"""2009-01-03, ns: no price of Bitcoin is older. A number that is a time from here to END in one unit lies outside of
+that in any other, so numbers name their own unit.
 """
 END = 4_102_444_800 * SECOND
 """2100-01-01, ns."""
@@ -31,17 +31,15 @@ _NAT = np.iinfo(np.int64).min
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """ts: (n,) int64, ns, 0 where fault (n,) is not FINE; note: how the column was read."""
+    """A column of n times that was read."""
 
-    ts: Ints
-    fault: Ints
-    note: str
+    ts: Ints  # (n,) ns, 0 where there is a fault
+    fault: Ints  # (n,) FINE, NOT_A_TIME, BEFORE or AFTER
+    note: str  # how the column was read
 
 
 def parse_times(column: Any) -> Times:
-    """Read a pyarrow column of numbers in any unit, timestamps, dates or ISO 8601 text; nothing else is a
-    time.
-    """
+    """Read a pyarrow column of numbers in any unit, timestamps, dates or ISO 8601 text; all else is NOT_A_TIME."""
     import pyarrow as pa
 
     kind = column.type
@@ -65,9 +63,9 @@ def parse_times(column: Any) -> Times:
 
 
 def parse_moment(moment: int | str | datetime | None, name: str) -> int | None:
-    """ns of a bound that a person gave: ns, ISO 8601 text or a datetime; without a zone it is UTC.
+    """UNIX ns of a bound, which is ns, ISO 8601 text or a datetime (UTC without a zone); None stays None.
 
-    name: how the person gives it.
+    name: of the option, for the InputError that is raised for text that is no time.
     """
     if moment is None or isinstance(moment, int):
         return moment
@@ -85,10 +83,10 @@ def parse_moment(moment: int | str | datetime | None, name: str) -> int | None:
 
 
 def common_step(ts: Ints) -> int:
-    """ns of a bar, from the times of many: the most common distance, 0 if no time moves on.
+    """ns of a bar, from the times of many bars: the most common distance, 0 where no time moves on.
 
-    Where trades are rare, most distances are longer than a bar; then it is the longest usual interval that
-    nearly all distances are multiples of.
+    Where trades are rare, most distances are longer than a bar. Then it is the longest usual interval of which nearly
+    all distances are multiples.
     """
     steps, number = np.unique(np.diff(ts), return_counts=True)
     steps, number = steps[steps > 0], number[steps > 0]
@@ -102,12 +100,12 @@ def common_step(ts: Ints) -> int:
 
 
 def _ints(column: Any) -> Ints:
-    """int64 with the smallest number where the column has none."""
+    """A column as int64, with the smallest int64 where it has no number."""
     return np.asarray(column.fill_null(_NAT).to_numpy(), np.int64)
 
 
 def _scaled(values: Ints, factor: int) -> tuple[Ints, Ints]:
-    """ns and faults of whole numbers of one known unit."""
+    """Times, ns, and faults of whole numbers in one unit, of which one is `factor` ns."""
     fault = np.zeros(len(values), np.int64)
     fault[values < -(-GENESIS // factor)] = BEFORE
     fault[values >= END // factor] = AFTER
@@ -116,9 +114,9 @@ def _scaled(values: Ints, factor: int) -> tuple[Ints, Ints]:
 
 
 def _by_magnitude(values: Ints | Floats) -> Times:
-    """Each row's unit by its size: from 2009 to 2100 no number is valid in two units.
+    """Times of numbers, each in the unit that its size says: from 2009 to 2100 no number is valid in two units.
 
-    Row by row, since dumps that were joined may change from milliseconds to microseconds on the way.
+    Every row has its own unit, since dumps that were joined may change from milliseconds to microseconds.
     """
     ts = np.zeros(len(values), np.int64)
     rows: dict[str, int] = {}
@@ -131,7 +129,7 @@ def _by_magnitude(values: Ints | Floats) -> Times:
         if values.dtype == np.int64:
             ts[inside] = values[inside] * factor
         else:
-            # Text and floats of seconds carry microseconds at best: rounding there undoes binary fractions.
+            # Seconds as text or floats have microseconds at best; rounding to them undoes binary fractions.
             grain = min(factor, 1000)
             ts[inside] = np.round(values[inside] * (factor // grain)).astype(np.int64) * grain
     fault = np.where(ts == 0, AFTER, FINE)

@@ -119,7 +119,7 @@ def missing(column: Any) -> NDArray[np.bool_]:
 
 
 def identities(column: Any) -> Ints | None:
-    """(n,) int64 trade ids, smallest int where there is none; None if the column holds no whole numbers."""
+    """(n,) trade ids, the smallest int64 where a row has none; None where most are no whole numbers."""
     import pyarrow as pa
 
     if pa.types.is_integer(column.type) and not pa.types.is_uint64(column.type):
@@ -152,11 +152,11 @@ def bought(column: Any, *, maker: bool, codes: dict[str, int] | None = None) -> 
 
 
 def labels(column: Any) -> Ints:
-    """(n,) regime labels 0..6, given as numbers or names; -1 unknown."""
-    found, place = _words(column)
+    """(n,) regime labels 0 to 6, from a column of numbers or names; -1 where it has neither."""
+    words, place = _words(column)
     known = {name: k for k, name in enumerate(REGIMES)}
     known |= {text: k for k in range(len(REGIMES)) for text in (str(k), f"{k}.0")}
-    return np.array([known.get(word, -1) for word in found], np.int64)[place]
+    return np.array([known.get(word, -1) for word in words], np.int64)[place]
 
 
 def words_of(column: Any) -> tuple[list[str], NDArray[np.int64]]:
@@ -178,6 +178,6 @@ def _words(column: Any) -> tuple[list[str], NDArray[np.int64]]:
         if isinstance(column, pa.ChunkedArray):  # too long for one chunk
             column = pa.concat_arrays(column.chunks)
     encoded = column.dictionary_encode()
-    found = [str(value).strip().lower() for value in encoded.dictionary.to_pylist()]
-    place = encoded.indices.cast(pa.int64()).fill_null(len(found)).to_numpy()
-    return [*found, "none"], np.asarray(place, np.int64)
+    words = [str(value).strip().lower() for value in encoded.dictionary.to_pylist()]
+    place = encoded.indices.cast(pa.int64()).fill_null(len(words)).to_numpy()
+    return [*words, "none"], np.asarray(place, np.int64)

@@ -1,4 +1,4 @@
-"""From the events of a run to the files people read: tables, JSON lines, metrics and one report page."""
+"""Turns the events of a run into the files that people read: a table, JSON lines, metrics and a report page."""
 
 from windvane.infra.report.facts import Facts
 from windvane.infra.report.writer import write_outputs

@@ -1,4 +1,4 @@
-"""Parts of the report page that say how figures came about: regimes, data quality, learner versions and settings."""
+"""Sections of the report page about where its figures come from: regimes, data quality, learner, settings."""
 
 from html import escape
 from typing import Any
@@ -11,24 +11,27 @@ from windvane.infra.report.tally import Tally
 from windvane.metamodel.base.regimes import REGIMES
 
 VERSIONS = 12
-"""Learner versions and controls listed one by one, the last ones."""
+"""At most so many learner versions, and controls, are listed one by one: the last ones."""
 
 
-def regimes(found: dict[str, Any], tally: Tally) -> str:
-    """What the classifier told, and how right it was where the truth is known."""
-    told = found["regime"]
+def regimes(values: dict[str, Any], tally: Tally) -> str:
+    """Return the section on regimes as HTML: which ones the classifier showed, and its scores on simulated data.
+
+    values: what metrics.json holds.
+    """
+    scores = values["regime"]
     shown = {REGIMES[k]: n for k, n in enumerate(tally.regimes.shown.tolist()) if n}
     shown = dict(sorted(shown.items(), key=lambda item: -item[1]))
-    if told is None:
+    if scores is None:
         verdict = (
             "The classifier was trained on simulated markets. Nobody knows the true regimes of these data, so "
             "nothing says how right it is here."
         )
     else:
         verdict = (
-            f"Against the true regimes of the simulator: accuracy {percent(told['accuracy'])}, macro-F1 "
-            f"{number(told['macro_f1'])}, right {number(told['median_delay'], 0)} rows after a switch (median), "
-            f"{number(told['switches_per_1000'], 1)} changes of the label in 1,000 rows."
+            f"Against the true regimes of the simulator: accuracy {percent(scores['accuracy'])}, macro-F1 "
+            f"{number(scores['macro_f1'])}, right {number(scores['median_delay'], 0)} rows after a switch (median), "
+            f"{number(scores['switches_per_1000'], 1)} changes of the label in 1,000 rows."
         )
     return (
         "<h2>The market's regime</h2><p class=note>Probability of every regime, mean between two points. "
@@ -37,9 +40,12 @@ def regimes(found: dict[str, Any], tally: Tally) -> str:
     )
 
 
-def data(found: dict[str, Any], tally: Tally) -> str:
-    """Rows by kind, what was rejected, holes and notes."""
-    rows, rejected = found["rows"], found["rejected_by_reason"]
+def data(values: dict[str, Any], tally: Tally) -> str:
+    """Return the section on data quality as HTML: rows by kind, rows rejected by reason, pauses and notes.
+
+    values: what metrics.json holds.
+    """
+    rows, rejected = values["rows"], values["rejected_by_reason"]
     kinds = (
         ("Good", tally.good),
         ("Warming up", rows["warming_up"]),
@@ -50,10 +56,10 @@ def data(found: dict[str, Any], tally: Tally) -> str:
     )
     left = table(("Rows", ""), [(name, f"{count:,}") for name, count in kinds])
     if rejected:
-        right = bars(("Rejected", "Rows", "Share"), rejected, tally.good + found["rejected"])
+        right = bars(("Rejected", "Rows", "Share"), rejected, tally.good + values["rejected"])
     else:
         right = "<p class=note>No row was rejected.</p>"
-    notes = "".join(f"<li>{escape(note)}</li>" for note in found["notes"])
+    notes = "".join(f"<li>{escape(note)}</li>" for note in values["notes"])
     holes = (
         f"{many(rows['holes'], 'pause')} longer than {interval(tally.config.stale_after)}; "
         f"the longest lasted {interval(tally.longest)}."
@@ -66,7 +72,7 @@ def data(found: dict[str, Any], tally: Tally) -> str:
 
 
 def learner(tally: Tally) -> str:
-    """The last versions of the learner, and what people ordered."""
+    """Return the section with the last versions of the learner and the last controls by people, as HTML."""
     total = tally.outcomes.total()
     out = "<h2>Learner and controls</h2>"
     if total == 0:
@@ -101,7 +107,7 @@ def learner(tally: Tally) -> str:
 
 
 def settings(facts: Facts) -> str:
-    """The whole config, folded away."""
+    """Return the section with the whole trading config, folded away, and the page's footer, as HTML."""
     text = escape(msgspec.json.format(msgspec.json.encode(facts.config)).decode())
     return (
         f"<h2>Settings</h2><details><summary>The whole trading config</summary><pre>{text}</pre></details>"

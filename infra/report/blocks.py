@@ -1,4 +1,4 @@
-"""Batches of any size in, blocks of one size out: what is computed never sees how the events were cut."""
+"""Cuts batches of any size into blocks of one size, so that results do not depend on the size of the batches."""
 
 from collections.abc import Iterator
 from typing import Generic
@@ -6,11 +6,14 @@ from typing import Generic
 from windvane.streams.events import B, cut, join
 
 ROWS = 65_536
-"""Rows of a block, and of a row group of a table."""
+"""Rows in a block, and in a row group of decisions.parquet."""
 
 
 class Blocks(Generic[B]):
-    """Collects batches of one type; at most one block and one batch are in memory."""
+    """Collects batches of one event type and yields blocks of exactly `rows` rows.
+
+    It keeps at most one block and one batch in memory.
+    """
 
     def __init__(self, rows: int = ROWS) -> None:
         self._rows = rows
@@ -18,7 +21,7 @@ class Blocks(Generic[B]):
         self._count = 0
 
     def add(self, batch: B) -> Iterator[B]:
-        """Blocks of exactly `rows` rows that are complete with this batch."""
+        """Take in the next batch and yield the blocks that it completes; nothing happens until they are iterated."""
         self._waiting.append(batch)
         self._count += len(batch)
         if self._count < self._rows:
@@ -32,7 +35,7 @@ class Blocks(Generic[B]):
         self._count -= start
 
     def rest(self) -> Iterator[B]:
-        """What is left once the last batch is in."""
+        """Yield the rows that are left after the last batch, as one shorter block, and begin anew."""
         if self._waiting:
             yield join(self._waiting)
         self._waiting, self._count = [], 0

@@ -1,4 +1,4 @@
-"""The charts of a report, as plotly figures of at most `curves.MOST` points a curve."""
+"""The charts of the report page, as plotly figures with at most `curves.MOST` points a curve."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 from windvane.agents.base import Floats
 from windvane.infra.report.curves import MOST
-from windvane.infra.report.days import DAY
 from windvane.infra.report.palette import CYCLE, ENSEMBLE, INK, MUTED, RULE, colour, soft
 from windvane.infra.report.tally import Tally
 from windvane.metamodel.base.regimes import REGIMES
+from windvane.metamodel.base.times import DAY
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -25,11 +25,12 @@ LABELS = {
 
 
 def label(account: str) -> str:
-    """An account's name as people read it."""
+    """Return an account's name as a chart shows it: "agent:x" is shown as "x", "equal_weights" as "Equal weights"."""
     return LABELS.get(account, account.removeprefix("agent:"))
 
 
 def _layout(height: int, **more: Any) -> dict[str, Any]:
+    """The layout that all charts share, `height` pixels high; more: entries that replace or extend it."""
     axis = {
         "gridcolor": RULE,
         "zeroline": False,
@@ -61,25 +62,27 @@ def _layout(height: int, **more: Any) -> dict[str, Any]:
 
 
 def _figure(traces: list[dict[str, Any]], layout: dict[str, Any]) -> go.Figure:
+    """A figure of scatter traces. plotly takes long to import, so that waits until a chart is drawn."""
     import plotly.graph_objects as go
 
     return go.Figure(data=[go.Scatter(**trace) for trace in traces], layout=layout)
 
 
 def _line(x: Floats, y: Floats, name: str, code: str, width: float, **more: Any) -> dict[str, Any]:
+    """A line through x and y (n,), in a colour and a width in pixels; more: other entries of a plotly trace."""
     line = {"color": code, "width": width, **more.pop("line", {})}
-    # Half the bytes: no screen shows the difference.
+    # float32 halves the page's bytes, and no screen shows the difference.
     return {"x": x, "y": y.astype(np.float32), "name": name, "mode": "lines", "line": line, **more}
 
 
 def _drawn_last(tally: Tally) -> list[int]:
-    """Accounts in drawing order: agents below, the ensemble on top."""
+    """Indices of accounts in drawing order: agents first, so that the ensemble's curve lies on top of theirs."""
     rank = {"ensemble": 3, "equal_weights": 2, "buy_and_hold": 1}
     return sorted(range(len(tally.accounts)), key=lambda k: rank.get(tally.accounts[k], 0))
 
 
 def equity(tally: Tally) -> go.Figure:
-    """Cumulative PnL of all accounts."""
+    """Draw the cumulative profit and loss of all accounts, in shares of capital."""
     x, pnl, traces = tally.curves.milliseconds, tally.curves["pnl"], []
     for k in _drawn_last(tally):
         name = tally.accounts[k]
@@ -94,7 +97,11 @@ def equity(tally: Tally) -> go.Figure:
 
 
 def drawdown(tally: Tally, best: str | None) -> go.Figure:
-    """Fall below the highest PnL so far; of every bucket the deepest."""
+    """Draw how far each account is below its highest PnL so far, in shares of capital.
+
+    A point is the deepest fall of the rows that it stands for. best: the account of the best agent, the only agent
+    that is drawn; None draws no agent.
+    """
     x, fall, traces = tally.curves.milliseconds, tally.curves["fall"], []
     for k in _drawn_last(tally):
         name = tally.accounts[k]
@@ -114,6 +121,7 @@ def drawdown(tally: Tally, best: str | None) -> go.Figure:
 
 
 def _stacked(x: Floats, shares: Floats, names: tuple[str, ...], codes: list[str], height: int) -> go.Figure:
+    """Stacked areas of shares (n, C) that add up to 1, over times x (n,), with a colour code for each column."""
     traces = [
         _line(
             x,
@@ -133,22 +141,29 @@ def _stacked(x: Floats, shares: Floats, names: tuple[str, ...], codes: list[str]
 
 
 def weights(tally: Tally) -> go.Figure:
-    """Mean weight of every agent."""
+    """Draw the weight that the ensemble has in every agent, as stacked areas; a point is the mean of its rows."""
     codes = [colour(f"agent:{name}", tally.agents) for name in tally.agents]
     return _stacked(tally.curves.milliseconds, tally.curves["weights"], tally.agents, codes, 320)
 
 
 def members(tally: Tally, names: tuple[str, ...]) -> go.Figure:
-    """Mean Fixed-Share weight of every member."""
-    codes = [CYCLE[-1 - k % len(CYCLE)] for k in range(len(names))]  # from the other end than agents
+    """Draw the weight of every member of the mixture (Fixed-Share) that weighs the agents, as stacked areas.
+
+    names: the members, in the order of the columns.
+    """
+    # Members take colours from the end of the cycle, so that they differ from agents.
+    codes = [CYCLE[-1 - k % len(CYCLE)] for k in range(len(names))]
     return _stacked(tally.curves.milliseconds, tally.curves["members"], names, codes, 260)
 
 
 def regimes(tally: Tally) -> go.Figure:
-    """Mean posterior of every regime; below it the true ones, where the input has them."""
-    told = tally.regimes
-    x, parts = told.curves.milliseconds, [("posterior", "y", 0.75)]
-    if told.scores.scored:
+    """Draw the classifier's probability of every regime, and below it the true regimes of simulated data.
+
+    A point is the mean of the rows that it stands for.
+    """
+    regime_tally = tally.regimes
+    x, parts = regime_tally.curves.milliseconds, [("posterior", "y", 0.75)]
+    if regime_tally.scores.scored:
         parts.append(("truth", "y2", 0.95))
     traces = []
     for group, axis, opacity in parts:
@@ -156,7 +171,7 @@ def regimes(tally: Tally) -> go.Figure:
             more: dict[str, Any] = {"stackgroup": group, "fillcolor": soft(CYCLE[k], opacity), "yaxis": axis}
             more |= {"legendgroup": name, "showlegend": axis == "y", "hovertemplate": "%{y:.0%}"}
             title = name.replace("_", " ")
-            traces.append(_line(x, told.curves[group][:, k], title, CYCLE[k], 0.0, **more))
+            traces.append(_line(x, regime_tally.curves[group][:, k], title, CYCLE[k], 0.0, **more))
     axis_of: dict[str, Any] = {"tickformat": "~%", "range": [0, 1]}
     layout = _layout(300, yaxis={**axis_of, "domain": [0.24 if len(parts) > 1 else 0.0, 1.0]})
     if len(parts) > 1:
@@ -168,11 +183,11 @@ def regimes(tally: Tally) -> go.Figure:
 
 
 def position(tally: Tally) -> go.Figure:
-    """Price above, mean position below."""
+    """Draw the price, and below it the ensemble's position in shares of capital."""
     x = tally.curves.milliseconds
     price = _line(x, tally.curves["mid"][:, 0], "Price", INK, 1.2)
     price["y"] = tally.curves["mid"][:, 0]
-    held = _line(
+    exposure = _line(
         x,
         tally.curves["position"][:, 0],
         "Position",
@@ -196,11 +211,11 @@ def position(tally: Tally) -> go.Figure:
         "zerolinewidth": 1,
     }
     layout["xaxis"]["anchor"] = "y2"
-    return _figure([price, held], layout)
+    return _figure([price, exposure], layout)
 
 
 def costs(tally: Tally) -> go.Figure:
-    """Cumulative turnover and fees at the end of days."""
+    """Draw turnover (units of capital) and fees (shares of capital), each summed up to the end of every UTC day."""
     standing = tally.standing
     chosen = np.unique(np.linspace(0, len(standing.days) - 1, min(MOST, len(standing.days))).astype(np.int64))
     x = (np.array(standing.days)[chosen] + 1.0) * (DAY / 1e6)

@@ -1,8 +1,8 @@
-"""Curves for drawing: a run of any length in a bounded number of points, collected in one pass.
+"""Curves for charts: a run of any length in a bounded number of points, collected in one pass.
 
-Rows fall into buckets of equal numbers of rows; when the buckets are full, neighbours merge and the width
-doubles, so that there are between half of `most` and `most` of them. Only drawings use this: what is counted
-is never thinned out.
+Every point stands for a bucket of equally many rows. When all buckets are full, neighbours are merged and a bucket
+is twice as wide, so there are always between `most` / 2 and `most` of them. Only charts use this; figures are
+computed from every row.
 """
 
 import numpy as np
@@ -14,7 +14,10 @@ MOST = 1024
 
 
 class Curves:
-    """Named groups of columns. `how` says what of a bucket is kept: "last", "max" or "mean"."""
+    """Columns of numbers in named groups, reduced to at most `most` points.
+
+    how: for each group, which value of a bucket's rows is its point: "last", "max" or "mean". most: an even number.
+    """
 
     def __init__(self, how: dict[str, str], most: int = MOST) -> None:
         if most < 2 or most % 2:
@@ -26,7 +29,10 @@ class Curves:
         self.width = 1
 
     def add(self, ts: Ints, **groups: Floats) -> None:
-        """The next n rows. ts: (n,) UNIX ns; every group: (n,) or (n, C), C fixed by the first call."""
+        """Add the next n rows.
+
+        ts: (n,) UNIX ns; groups: (n,) or (n, C) for every name in `how`, where the first call fixes C.
+        """
         n = len(ts)
         if n == 0:
             return
@@ -52,6 +58,7 @@ class Curves:
         self.rows += n
 
     def _double(self) -> None:
+        """Merge neighbouring buckets, which makes room for as many rows again."""
         used = -(-self.rows // self.width)
         half = self._most // 2
         for name, how in self._how.items():
@@ -71,7 +78,7 @@ class Curves:
 
     @property
     def points(self) -> int:
-        """Number of buckets in use."""
+        """Number of points so far, which is the number of buckets in use."""
         return -(-self.rows // self.width)
 
     @property
@@ -80,7 +87,7 @@ class Curves:
         return self["ts"][:, 0]
 
     def __getitem__(self, name: str) -> Floats:
-        """(points, C) of one group."""
+        """Return the points of one group, (points, C); (0, 1) before the first row."""
         used = self.points
         if used == 0:
             return np.zeros((0, 1))

@@ -1,8 +1,8 @@
-"""The daily figures of every account, collected in one pass over equities by row.
+"""The daily figures of every account, collected in one pass over its equity at every row.
 
-Of a day and account four numbers are kept: the last PnL, the highest, the lowest, and the largest fall within
-the day. The largest fall over any run of days follows from them exactly, since it either lies within a day or
-goes from the high of an earlier day to the low of a later one.
+For every day and account four numbers are kept: the last PnL, the highest, the lowest, and the largest fall within
+the day. The largest fall over several days follows from these exactly, since it either lies within one day or goes
+from the high of a day to the low of a later one.
 """
 
 import itertools
@@ -11,13 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
-
-DAY = 86_400_000_000_000
-"""Nanoseconds."""
+from windvane.metamodel.base.times import DAY
 
 
 class Span(NamedTuple):
-    """All D calendar days from the first to the last with rows, K accounts; days without rows stand still."""
+    """Figures of K accounts on D consecutive UTC days; on a day without rows the PnL stays as it was.
+
+    PnL is the sum of profits and losses since the first row, not compounded.
+    """
 
     day: Ints  # (D,) days since 1970-01-01
     returns: Floats  # (D, K) the day's PnL / capital
@@ -32,7 +33,7 @@ class Span(NamedTuple):
         return self.day.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) + 1970
 
     def take(self, rows: "slice | np.ndarray[tuple[int], np.dtype[np.bool_]]") -> "Span":
-        """Some consecutive days of it."""
+        """Return the span of some consecutive days, chosen by a slice or a mask (D,)."""
         return Span(self.day[rows], *(column[rows] for column in self[1:]))
 
     def max_drawdown(self) -> Floats:
@@ -45,7 +46,7 @@ class Span(NamedTuple):
 
 
 class Days:
-    """Collects the days of K accounts that are flat at `capital` before the first row."""
+    """Collects the daily figures of K accounts, which all begin with an equity of `capital` and no position."""
 
     def __init__(self, accounts: int, capital: float) -> None:
         self._accounts = accounts
@@ -57,7 +58,11 @@ class Days:
         self._fall: list[Floats] = []
 
     def add(self, ts: Ints, equities: Floats) -> None:
-        """ts: (n,) UNIX ns, not falling; equities: (n, K) currency. A day is the UTC day of ts - 1 ns."""
+        """Add the next n rows.
+
+        ts: (n,) UNIX ns, not falling, or ValueError is raised; equities: (n, K) currency. A row belongs to the UTC day
+        of ts - 1 ns, so that a bar which ends at midnight belongs to the day that it covers.
+        """
         if len(ts) == 0:
             return
         day = (ts - 1) // DAY
@@ -82,7 +87,7 @@ class Days:
                 self._fall.append(fall)
 
     def span(self) -> Span:
-        """All days so far."""
+        """Return the figures of all calendar days from the first row to the last so far."""
         k = self._accounts
         if not self._day:
             none = np.zeros((0, k))

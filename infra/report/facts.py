@@ -1,4 +1,4 @@
-"""What is known of a run besides its events."""
+"""Facts about a run that its events do not hold."""
 
 from dataclasses import dataclass, field
 
@@ -7,10 +7,13 @@ from windvane.metamodel.base.config import TradingConfig
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Where the data came from and what the machine took; all else is read from the events.
+    """Where the data of a run came from and how long it took; the report reads everything else from the events.
 
-    rejected: reason -> rows that the reader refused. latency_us: {"p50": us, "p99": us} of a row through the
-    pipeline, or None where it was not measured. bars: what a row is, in words ("ticks", "1 min bars").
+    file: the name of the data; preset: the settings' name; members: the names of the members of the mixture, in the
+    order of their weights. rejected: how many rows the reader of the file refused, by reason; notes: sentences about
+    the data. pipeline_seconds: wall-clock time of the run; latency_us: {"p50": us, "p99": us} of a row through the
+    pipeline, None where it was not measured. bars: what a row is, in words ("ticks", "1 min bars"). title: the
+    heading in the browser's tab. Raises ValueError for another `kind` than "real" and "simulated".
     """
 
     file: str
@@ -31,7 +34,7 @@ class Facts:
 
     @property
     def notice(self) -> str | None:
-        """What a reader of simulated figures must be told, or None."""
+        """The warning that every output about simulated data carries; None where the data are real."""
         if self.kind == "real":
             return None
         return "SIMULATED data: these figures say how the program behaves, not what a market would have paid."

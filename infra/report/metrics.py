@@ -1,7 +1,7 @@
-"""metrics.json: what a run came to, as one plain dictionary. Never NaN: what cannot be said is None.
+"""metrics.json: the figures of a run as one dictionary, in which a figure that does not exist is None, never NaN.
 
-From empyrical (`annualization=365`): sharpe, sortino, volatility. Its drawdown and calmar compound, while
-capital here is fixed and PnL adds up, so max_drawdown and its ratios are computed here, from every row.
+The library empyrical (`annualization=365`) computes sharpe, sortino and volatility. Its drawdown and calmar compound
+returns, while capital here is fixed and PnL adds up, so max_drawdown and its ratios are computed here, from every row.
 """
 
 import math
@@ -21,22 +21,25 @@ PREFIX = "agent:"
 
 
 def finite(value: float | None) -> float | None:
-    """The number, or None where there is none."""
+    """Return the value, or None where it is None, NaN or infinite, none of which JSON can hold as a number."""
     return float(value) if value is not None and math.isfinite(value) else None
 
 
 def ratio(above: float, below: float) -> float | None:
-    """above / below, None where below is 0."""
+    """Return above / below, or None where `below` is 0 or the quotient is not finite."""
     return finite(above / below) if below else None
 
 
 def moment(ts: int | None) -> str | None:
-    """UNIX ns as RFC 3339."""
+    """Return a time in UNIX ns as RFC 3339 text, such as 2024-01-31T00:00:00Z with its fraction; None for None."""
     return None if ts is None else rfc3339(np.array([ts], np.int64))[0]
 
 
 def sharpe(returns: Floats) -> float:
-    """(D,) daily returns -> Sharpe ratio of a year; 0 where nothing moves or D < 2."""
+    """Return the annualised Sharpe ratio (times sqrt(365)) of daily returns (D,).
+
+    It is 0 where all returns are equal or there are fewer than two.
+    """
     import empyrical
 
     if len(returns) < 2 or not returns.max() > returns.min():
@@ -45,7 +48,13 @@ def sharpe(returns: Floats) -> float:
 
 
 def figures(span: Span, k: int) -> dict[str, Any]:
-    """Account k of a span, from its days."""
+    """Return the figures of account `k` over the days of a span.
+
+    Ratios are annualised with 365 days; returns are shares of the fixed capital. max_drawdown is the largest fall of
+    the PnL; days_won and win_rate are the share of days with a return above 0; profit_factor is the sum of the gains
+    over that of the losses. A ratio that would divide by 0 is None, but
+    sharpe is 0. turnover_per_day is None, for the caller to fill in.
+    """
     import empyrical
 
     returns = span.returns[:, k]
@@ -73,6 +82,7 @@ def figures(span: Span, k: int) -> dict[str, Any]:
 
 
 def _per_year(span: Span, k: int) -> dict[str, dict[str, float]]:
+    """Return, Sharpe ratio and largest fall of account `k` in every calendar year."""
     out = {}
     for year in np.unique(span.years).tolist():
         part = span.take(span.years == year)
@@ -86,6 +96,7 @@ def _per_year(span: Span, k: int) -> dict[str, dict[str, float]]:
 
 
 def _series(tally: Tally, span: Span) -> dict[str, dict[str, Any]]:
+    """The figures of every account, and once more those of the agent with the highest Sharpe ratio."""
     out: dict[str, dict[str, Any]] = {}
     standing, days = tally.standing, len(span.day)
     for k, account in enumerate(tally.accounts):
@@ -107,25 +118,26 @@ def _series(tally: Tally, span: Span) -> dict[str, dict[str, Any]]:
 
 
 def _comparison(tally: Tally, span: Span, series: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """How sure it is that the ensemble beats equal weights, and that its Sharpe ratio is above 0."""
     if not {"ensemble", "equal_weights"} <= set(tally.accounts):
         raise ValueError(
             f"accounts are {', '.join(tally.accounts)}: ensemble and equal_weights must be among them"
         )
     ensemble = span.returns[:, tally.accounts.index("ensemble")]
     equal = span.returns[:, tally.accounts.index("equal_weights")]
-    found = gain(ensemble, equal, tally.config.seed)
+    difference = gain(ensemble, equal, tally.config.seed)
     looked_at = [name for name in tally.accounts if name.startswith(PREFIX)] + ["ensemble", "equal_weights"]
     psr, dsr = proof(ensemble, np.array([series[name]["sharpe"] for name in looked_at]))
     return {
         "gain": {
-            "sharpe": found.sharpe,
-            "ci": [found.low, found.high],
-            "p": found.p,
-            "days": found.days,
-            "blocks": found.blocks,
+            "sharpe": difference.sharpe,
+            "ci": [difference.low, difference.high],
+            "p": difference.p,
+            "days": difference.days,
+            "blocks": difference.blocks,
             "block_days": BLOCK,
             "draws": DRAWS,
-            "sentence": found.sentence,
+            "sentence": difference.sentence,
         },
         "psr": psr,
         "dsr": dsr,
@@ -134,9 +146,12 @@ def _comparison(tally: Tally, span: Span, series: dict[str, dict[str, Any]]) -> 
 
 
 def metrics(tally: Tally, facts: Facts) -> dict[str, Any]:
-    """Everything that metrics.json holds, in its order."""
+    """Return everything that metrics.json holds, in the order of the file.
+
+    tally: what was counted while the events streamed by; facts: what the events do not hold.
+    """
     span = tally.days.span()
-    # What the reader counted goes before what was kept of it: of many bad rows it may keep the first few.
+    # The reader's counts win over counted dead letters, since it sends those of the first bad rows only.
     rejected = {**tally.dead, **facts.rejected}
     rejected = {r: n for r, n in sorted(rejected.items(), key=lambda item: (-item[1], item[0])) if n}
     series = _series(tally, span)

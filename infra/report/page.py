@@ -1,4 +1,4 @@
-"""The shell of a report page: its style sheet and the script that draws its charts."""
+"""The style sheet of the report page, and the script that draws its charts in the browser."""
 
 CSS = """
 :root{color-scheme:light dark;--ink:#1d2733;--muted:#66727f;--rule:#e4e8ec;--paper:#fff;--wash:#f6f8fa;

@@ -1,4 +1,4 @@
-"""Colours of the page and its charts, once for light and once for dark screens."""
+"""The colours of the report page and its charts, for light and for dark screens."""
 
 INK, MUTED, RULE = "#1d2733", "#66727f", "#e4e8ec"
 ENSEMBLE, EQUAL, HOLD, LOSS = "#0b5cad", "#d9731a", "#8b97a5", "#b3383f"
@@ -14,7 +14,7 @@ CYCLE = (
     "#5570b5",
     "#8a7a68",
 )
-"""Agents and members, in their order, over and over."""
+"""The colours of agents and members, in their order; after the last one the first comes again."""
 
 DARK = {
     INK: "#e6ebf0",
@@ -35,11 +35,14 @@ DARK = {
     "#5570b5": "#8ba3e3",
     "#8a7a68": "#b5a694",
 }
-"""What stands for a colour on a dark screen."""
+"""For each colour of a light screen the one that replaces it on a dark screen."""
 
 
 def colour(account: str, agents: tuple[str, ...]) -> str:
-    """The colour of an account, the same in every chart."""
+    """Return the colour (#rrggbb) of an account, which is the same in every chart.
+
+    agents: the names of all agents, whose order decides their colours.
+    """
     known = {"ensemble": ENSEMBLE, "equal_weights": EQUAL, "buy_and_hold": HOLD}
     if account in known:
         return known[account]
@@ -48,5 +51,5 @@ def colour(account: str, agents: tuple[str, ...]) -> str:
 
 
 def soft(code: str, opacity: float) -> str:
-    """#rrggbb with an opacity."""
+    """Return the colour `code` (#rrggbb) with an opacity from 0 to 1, as #rrggbbaa."""
     return f"{code}{round(opacity * 255):02x}"

@@ -1,4 +1,4 @@
-"""Pieces of the report page: numbers as text, tables and the cards at its head."""
+"""Building blocks of the report page: numbers as text, tables and the cards at its head, all as HTML."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -7,17 +7,18 @@ from typing import Any
 
 from windvane.infra.report.charts import label
 from windvane.infra.report.palette import ENSEMBLE, EQUAL, HOLD, colour
+from windvane.metamodel.base.times import DAY
 
 NONE = "–"
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """A number with a real minus sign and thousands set apart, or a dash."""
+    """Return a number as text, with commas between thousands and a typographic minus; a dash for None."""
     return NONE if value is None else f"{value:,.{digits}f}".replace("-", "−")
 
 
 def percent(value: float | None, digits: int = 1, sign: bool = False) -> str:
-    """A share as percent, or a dash."""
+    """Return a share (0.5 is half) as percent with a typographic minus; a dash for None. sign: a + where above 0."""
     if value is None:
         return NONE
     text = f"{100 * value:+,.{digits}f}" if sign else f"{100 * value:,.{digits}f}"
@@ -25,25 +26,28 @@ def percent(value: float | None, digits: int = 1, sign: bool = False) -> str:
 
 
 def many(count: int, what: str) -> str:
-    """1 day, 2 days."""
+    """Return a count with its noun, in the plural where it is not 1: "1 day", "2 days"."""
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def instant(ts: int | None) -> str:
-    """UNIX ns as text to the minute."""
+    """Return a time in UNIX ns as UTC text to the minute, such as 2024-01-31 23:59; a dash for None."""
     return NONE if ts is None else datetime.fromtimestamp(ts // 10**9, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def interval(ns: int) -> str:
-    """A length of time in its largest fitting unit."""
-    for unit, size in (("days", 86_400_000_000_000), ("h", 3_600_000_000_000), ("min", 60_000_000_000)):
+    """Return a length of time as text in the largest unit of which it has two or more: days, h, min or s."""
+    for unit, size in (("days", DAY), ("h", 3_600_000_000_000), ("min", 60_000_000_000)):
         if ns >= 2 * size:
             return f"{ns / size:.3g} {unit}"
     return f"{ns / 1e9:.3g} s"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], lead: int = 0, narrow: bool = False) -> str:
-    """Cells are HTML already. lead: so many first rows stand out."""
+    """Return an HTML table. The cells must be HTML already: they are not escaped.
+
+    lead: so many first rows are set in bold; narrow: the table is only as wide as it needs.
+    """
     top = "".join(f"<th>{cell}</th>" for cell in head)
     body = "".join(
         f"<tr{' class=lead' if i < lead else ''}>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>"
@@ -54,7 +58,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], lead: int = 0, nar
 
 
 def bars(head: tuple[str, str, str], counts: dict[str, int], whole: int) -> str:
-    """Counts with a bar each, as long as their share of the largest; whole: what a share is a share of."""
+    """Return an HTML table of counts, each with its share and a bar whose length is in proportion to the count.
+
+    head: titles of the columns name, count and share; whole: the number that is 100 %.
+    """
     most = max(counts.values(), default=1)
     rows = "".join(
         f"<tr><td>{escape(name.replace('_', ' '))}</td><td>{count:,}</td>"
@@ -69,6 +76,7 @@ def bars(head: tuple[str, str, str], counts: dict[str, int], whole: int) -> str:
 
 
 def _card(title: str, sub: str, tone: str, one: dict[str, Any]) -> str:
+    """The card of one account: its Sharpe ratio in large type above five other figures, in the colour `tone`."""
     lines = (
         ("Total return", percent(one["total_return"], sign=True)),
         ("Max drawdown", percent(one["max_drawdown"])),
@@ -86,7 +94,10 @@ def _card(title: str, sub: str, tone: str, one: dict[str, Any]) -> str:
 
 
 def cards(series: dict[str, dict[str, Any]], agents: tuple[str, ...]) -> str:
-    """The four series that matter, side by side."""
+    """Return the cards at the head of the page: ensemble, equal weights, best agent, and buy and hold.
+
+    series: the figures by account, as metrics.json holds them; agents: all names, which decide the colours.
+    """
     out = [
         _card("Ensemble", "", ENSEMBLE, series["ensemble"]),
         _card("Equal weights", "", EQUAL, series["equal_weights"]),
@@ -100,7 +111,7 @@ def cards(series: dict[str, dict[str, Any]], agents: tuple[str, ...]) -> str:
 
 
 def figures(series: dict[str, dict[str, Any]], agents: tuple[str, ...]) -> str:
-    """Every figure of every account."""
+    """Return an HTML table of all figures, with a row for each account; the arguments are those of `cards`."""
     head = (
         "",
         "Return",
@@ -140,7 +151,7 @@ def figures(series: dict[str, dict[str, Any]], agents: tuple[str, ...]) -> str:
 
 
 def years(series: dict[str, dict[str, Any]]) -> str:
-    """Return and Sharpe ratio of every year; the deepest fall of the ensemble."""
+    """Return an HTML table by calendar year: return and Sharpe ratio of four accounts, the ensemble's max drawdown."""
     wished = ("ensemble", "equal_weights", "best_agent_in_hindsight", "buy_and_hold")
     shown = [name for name in wished if name in series]
     names = {name: label(name) for name in shown} | {"best_agent_in_hindsight": "Best agent"}

@@ -1,4 +1,4 @@
-"""What the regime classifier told over a run, beside the truth where the input has it."""
+"""Counts which regimes the classifier showed during a run, and scores them where the input has the true ones."""
 
 from typing import Any
 
@@ -13,7 +13,11 @@ from windvane.streams import events as ev
 
 
 class RegimeTally:
-    """Takes ticks before the decisions on them, both in order; holds the truth of rows not decided yet."""
+    """Counts and scores of the regime labels of one book.
+
+    It is fed the book's events in order. Ticks come before the decisions on them, so it keeps the true regimes of rows
+    that are not decided yet.
+    """
 
     def __init__(self) -> None:
         self.scores = RegimeScores()
@@ -23,18 +27,21 @@ class RegimeTally:
         self._ahead: list[tuple[Ints, Ints]] = []  # seq and true regime
 
     def ticks(self, event: ev.Ticks) -> None:
-        """Remember the truth of rows to come."""
+        """Keep the true regimes of these rows, if the input has any, until the decisions on them come."""
         if event.regime is not None:
             self._ahead.append((event.seq, event.regime))
 
     def show(self, block: ev.Decisions) -> None:
-        """Label of every row of the next rounds, from the first of the book on."""
+        """Set `label` to the labels (n,) of the next decisions; call it for every block from the book's first on.
+
+        Every label depends on the one before it, since the shown regime changes only when it is clear enough.
+        """
         if block.regime is None:
             return
         self.label = shown_labels(block.regime, int(self.label[-1]) if len(self.label) else None)
 
     def decisions(self, block: ev.Decisions) -> None:
-        """The next rounds past the warm-up: the last ones of those that were shown."""
+        """Count and score the next decisions after the warm-up; they are the last rows of the block last shown."""
         if block.regime is None:
             return
         truth = self._truth(block.seq)
@@ -46,18 +53,18 @@ class RegimeTally:
         self.scores.add(truth[good], label)
 
     def _truth(self, seq: Ints) -> Ints:
-        """(n,) true regime of rows, -1 where it is not known."""
+        """The true regimes (n,) of rows, -1 where unknown; the truth of these and earlier rows is then dropped."""
         truth = np.full(len(seq), UNKNOWN, np.int64)
         if not self._ahead:
             return truth
         known, regime = (np.concatenate(part) for part in zip(*self._ahead, strict=True))
         place = np.minimum(np.searchsorted(known, seq), len(known) - 1)
-        there = known[place] == seq
-        truth[there] = regime[place[there]]
+        matched = known[place] == seq
+        truth[matched] = regime[place[matched]]
         rest = known > seq[-1]
         self._ahead = [(known[rest], regime[rest])] if rest.any() else []
         return truth
 
     def figures(self) -> dict[str, Any] | None:
-        """What metrics.json says of regimes; None where no row of the input has a true one."""
+        """Return the scores of the labels for metrics.json; None where no row of the input has a true regime."""
         return self.scores.figures() if self.scores.scored else None

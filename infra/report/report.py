@@ -1,4 +1,4 @@
-"""report.html: one page, read without a network, that says first what data it is about."""
+"""report.html: one page that needs no network and begins by saying which data it is about."""
 
 from html import escape
 from typing import Any
@@ -13,20 +13,23 @@ from windvane.infra.report.pieces import bars, cards, figures, instant, many, nu
 from windvane.infra.report.tally import Tally
 
 
-def report(found: dict[str, Any], tally: Tally, facts: Facts) -> str:
-    """The page. found: what metrics.json holds."""
+def report(values: dict[str, Any], tally: Tally, facts: Facts) -> str:
+    """Return the whole page as HTML, with plotly's script and all data inside.
+
+    values: what metrics.json holds; tally: the counts and curves of the run; facts: what its events do not hold.
+    """
     from plotly.offline import get_plotlyjs
 
-    drawn = _charts(found, tally, facts)
+    drawn = _charts(values, tally, facts)
     body = "".join(
         (
-            _head(found, tally, facts),
-            _money(found, tally, drawn),
+            _head(values, tally, facts),
+            _money(values, tally, drawn),
             _weights(tally, drawn),
-            appendix.regimes(found, tally) if "regimes" in drawn else "",
-            _account(found, tally, drawn),
-            _tables(found, tally),
-            appendix.data(found, tally),
+            appendix.regimes(values, tally) if "regimes" in drawn else "",
+            _account(values, tally, drawn),
+            _tables(values, tally),
+            appendix.data(values, tally),
             appendix.learner(tally),
             appendix.settings(facts),
         )
@@ -44,16 +47,20 @@ def report(found: dict[str, Any], tally: Tally, facts: Facts) -> str:
 
 
 def _embed(drawn: dict[str, Any] | str) -> str:
-    """JSON that cannot end the script element it stands in."""
+    """JSON for a script element, in which no text can be taken for the end of that element.
+
+    drawn: plotly figures by name, or JSON as text.
+    """
     if isinstance(drawn, dict):
         drawn = "{" + ",".join(f'"{name}":{figure.to_json()}' for name, figure in drawn.items()) + "}"
     return drawn.replace("</", "<\\/").replace("<!", "<\\u0021")
 
 
-def _charts(found: dict[str, Any], tally: Tally, facts: Facts) -> dict[str, Any]:
+def _charts(values: dict[str, Any], tally: Tally, facts: Facts) -> dict[str, Any]:
+    """The charts for which the run has enough data, by the id of their element; none for fewer than two points."""
     if tally.curves.points < 2:
         return {}
-    best = found["series"].get("best_agent_in_hindsight")
+    best = values["series"].get("best_agent_in_hindsight")
     drawn = {
         "equity": charts.equity(tally),
         "drawdown": charts.drawdown(tally, f"agent:{best['name']}" if best else None),
@@ -70,6 +77,7 @@ def _charts(found: dict[str, Any], tally: Tally, facts: Facts) -> dict[str, Any]
 
 
 def _origin(tally: Tally, facts: Facts) -> str:
+    """The line at the very top: real or simulated data, their name and time, and the costs assumed."""
     costs = facts.config.costs
     delay = (
         "orders fill at once"
@@ -88,7 +96,7 @@ def _origin(tally: Tally, facts: Facts) -> str:
 
 
 def _empty(tally: Tally) -> str:
-    """Why there is nothing to draw."""
+    """A sentence for the place of a chart that says why there is none."""
     if tally.rows == 0:
         return "<p class=note>The run has no row, so there is nothing to draw.</p>"
     if tally.warm is None:
@@ -100,13 +108,15 @@ def _empty(tally: Tally) -> str:
 
 
 def _chart(name: str, height: int, drawn: dict[str, Any], tally: Tally) -> str:
+    """The empty element, `height` pixels high, into which the script draws a chart; or why there is no chart."""
     if name not in drawn:
         return _empty(tally)
     return f'<div class=chart id={name} style="height:{height}px"></div>'
 
 
-def _head(found: dict[str, Any], tally: Tally, facts: Facts) -> str:
-    series, gain = found["series"], found["gain"]
+def _head(values: dict[str, Any], tally: Tally, facts: Facts) -> str:
+    """Title, the sentence on significance, the cards, and a line with the size and the settings of the run."""
+    series, gain = values["series"], values["gain"]
     ensemble, equal = series["ensemble"], series["equal_weights"]
     if tally.warm is None:
         title = "No row is past the warm-up: nothing was traded"
@@ -125,23 +135,23 @@ def _head(found: dict[str, Any], tally: Tally, facts: Facts) -> str:
         chance = f"p = {gain['p']:.3f}" if gain["p"] >= 0.001 else "p < 0.001"
         sentence += f" ({chance}, {gain['days']:,} days in blocks of {gain['block_days']})"
     proof = ""
-    if found["psr"] is not None and found["dsr"] is not None:
+    if values["psr"] is not None and values["dsr"] is not None:
         proof = (
-            f" The chance that the ensemble's true Sharpe ratio is above 0 is {percent(found['psr'], 0)}; "
-            f"{percent(found['dsr'], 0)} once the {found['trials']} strategies looked at are allowed for."
+            f" The chance that the ensemble's true Sharpe ratio is above 0 is {percent(values['psr'], 0)}; "
+            f"{percent(values['dsr'], 0)} once the {values['trials']} strategies looked at are allowed for."
         )
-    speed = found["ticks_per_second"]
+    speed = values["ticks_per_second"]
     facts_line = [
         f"{tally.good:,} good rows ({escape(facts.bars)})",
-        f"{found['rejected']:,} rejected",
+        f"{values['rejected']:,} rejected",
         many(gain["days"], "day"),
         f"preset {escape(facts.preset)}",
         f"capital {facts.config.capital:,.0f}, not compounded",
     ]
     if speed:
         facts_line.append(f"{speed:,.0f} rows a second")
-    if found["latency_us"]:
-        facts_line.append(", ".join(f"{k} {v:,.0f} µs" for k, v in found["latency_us"].items()))
+    if values["latency_us"]:
+        facts_line.append(", ".join(f"{k} {v:,.0f} µs" for k, v in values["latency_us"].items()))
     notice = f"<p><strong>{escape(facts.notice)}</strong></p>" if facts.notice else ""
     return (
         f"<h1>{title}</h1><p class=lead>{sentence}.{proof}</p>{notice}"
@@ -149,7 +159,8 @@ def _head(found: dict[str, Any], tally: Tally, facts: Facts) -> str:
     )
 
 
-def _money(found: dict[str, Any], tally: Tally, drawn: dict[str, Any]) -> str:
+def _money(values: dict[str, Any], tally: Tally, drawn: dict[str, Any]) -> str:
+    """The sections with the curves of equity and drawdown."""
     bucket = tally.curves.width
     thin = f" Drawn at every {bucket:,} rows; all figures count every row." if bucket > 1 else ""
     since = (
@@ -167,6 +178,7 @@ def _money(found: dict[str, Any], tally: Tally, drawn: dict[str, Any]) -> str:
 
 
 def _weights(tally: Tally, drawn: dict[str, Any]) -> str:
+    """The section with the weights of agents and of members."""
     if not drawn:
         return ""
     out = (
@@ -181,10 +193,11 @@ def _weights(tally: Tally, drawn: dict[str, Any]) -> str:
     return out
 
 
-def _account(found: dict[str, Any], tally: Tally, drawn: dict[str, Any]) -> str:
+def _account(values: dict[str, Any], tally: Tally, drawn: dict[str, Any]) -> str:
+    """The sections with price and position, turnover and fees."""
     if not drawn:
         return ""
-    one = found["series"]["ensemble"]
+    one = values["series"]["ensemble"]
     chart = _chart("costs", 360, drawn, tally) if "costs" in drawn else ""
     short = "" if chart else " The run is too short for a chart of its days."
     fees = None if one["fees"] is None else one["fees"] / tally.config.capital
@@ -192,21 +205,22 @@ def _account(found: dict[str, Any], tally: Tally, drawn: dict[str, Any]) -> str:
         "<h2>Price and position</h2><p class=note>Price above; below, the ensemble's position in percent of "
         f"capital, mean between two points.</p>{_chart('position', 400, drawn, tally)}"
         f"<h2>Turnover and fees</h2><p class=note>The ensemble turned over {number(one['turnover_per_day'])} "
-        f"times its capital a day in {found['risk']['fills']:,} fills and paid {percent(fees, 2)} of capital "
+        f"times its capital a day in {values['risk']['fills']:,} fills and paid {percent(fees, 2)} of capital "
         f"in fees; half spread and slippage are in the fill prices.{short}</p>{chart}"
     )
 
 
-def _tables(found: dict[str, Any], tally: Tally) -> str:
-    series, risk = found["series"], found["risk"]
+def _tables(values: dict[str, Any], tally: Tally) -> str:
+    """The sections with all figures, the figures by year, and the orders and risk gates."""
+    series, risk = values["series"], values["risk"]
     per_year = years(series) if series["ensemble"]["per_year"] else _empty(tally)
     states = (
         f"{risk[f'rows_{name}']:,} {name.replace('_', '-')}" for name in ("active", "reduce_only", "halted")
     )
     reasons = ", ".join(f"{count:,} {escape(name)}" for name, count in risk["orders_by_reason"].items())
     acted = (
-        bars(("Gate", "Rows", "Share"), found["verdicts"], tally.rows)
-        if found["verdicts"]
+        bars(("Gate", "Rows", "Share"), values["verdicts"], tally.rows)
+        if values["verdicts"]
         else "<p class=note>No gate acted on any row.</p>"
     )
     return (

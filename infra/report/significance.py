@@ -1,6 +1,7 @@
-"""How sure a Sharpe ratio is: bootstrap of a difference, probabilistic and deflated Sharpe ratio.
+"""How certain a Sharpe ratio is: bootstrap of a difference, probabilistic and deflated Sharpe ratio.
 
-Here a Sharpe ratio with no unit named is of one day (mean / std, ddof 1); times sqrt(365) it is of a year.
+A daily Sharpe ratio is the mean over the standard deviation (ddof 1) of daily returns; an annualised one is that times
+sqrt(365).
 """
 
 import math
@@ -15,13 +16,13 @@ YEAR = 365
 BLOCK = 20
 DRAWS = 2_000
 FEWEST = 40
-"""Days below which no interval is given: with fewer than two blocks there is nothing to resample."""
+"""Fewest days for which an interval is computed: two blocks, since one block alone cannot be resampled."""
 
 _NORMAL = NormalDist()
 
 
 class Gain(NamedTuple):
-    """Difference of two Sharpe ratios of a year."""
+    """The difference of two annualised Sharpe ratios, with its bootstrap interval where there are enough days."""
 
     sharpe: float
     low: float | None  # 2.5 % and
@@ -33,10 +34,10 @@ class Gain(NamedTuple):
 
 
 def annual(returns: Floats) -> Floats:
-    """(..., D) daily returns -> (...) Sharpe ratios of a year; 0 where nothing moves or D < 2."""
+    """Return annualised Sharpe ratios (...) of daily returns (..., D); 0 where D < 2 or all returns are equal."""
     if returns.shape[-1] < 2:
         return np.zeros(returns.shape[:-1])
-    # A constant's computed deviation is rounding, not risk: compare the values themselves.
+    # The computed deviation of equal values may be a rounding error above 0, so the values themselves are compared.
     moves = returns.max(axis=-1) > returns.min(axis=-1)
     deviation = np.where(moves, returns.std(axis=-1, ddof=1), 1.0)
     ratio: Floats = np.where(moves, returns.mean(axis=-1) / deviation * math.sqrt(YEAR), 0.0)
@@ -44,23 +45,24 @@ def annual(returns: Floats) -> Floats:
 
 
 def signed(value: float) -> str:
-    """Two digits and a sign."""
+    """Return a number as text with two decimals, its sign, and a typographic minus."""
     return f"{value:+.2f}".replace("-", "−")
 
 
 def gain(ensemble: Floats, other: Floats, seed: int) -> Gain:
-    """Sharpe of `ensemble` less that of `other`, both (D,) daily returns of the same days.
+    """Return the annualised Sharpe ratio of `ensemble` less that of `other`, and how certain the difference is.
 
-    Circular block bootstrap (Politis and Romano 1992) of the days, drawn for both series alike, so what the
-    two have in common stays in common; p is the share of draws whose difference lies further from the one
-    found than that lies from 0 (Ledoit and Wolf 2008, sec. 3.2, without studentising).
+    ensemble, other: (D,) daily returns of the same days; seed: of the bootstrap's draws. The interval is that of a
+    circular block bootstrap (Politis and Romano 1992) which draws the same days for both series, and so keeps the
+    correlation between them. p is the share of draws whose difference lies further from the observed one than that
+    lies from 0 (Ledoit and Wolf 2008, sec. 3.2, without studentising).
     """
     days = len(ensemble)
-    found = float(annual(ensemble) - annual(other))
+    difference = float(annual(ensemble) - annual(other))
     blocks = -(-days // BLOCK)
     if days < FEWEST:
-        sentence = f"gain {signed(found)}; an interval takes {FEWEST} days or more, these are {days}"
-        return Gain(found, None, None, None, days, blocks, sentence)
+        sentence = f"gain {signed(difference)}; an interval takes {FEWEST} days or more, these are {days}"
+        return Gain(difference, None, None, None, days, blocks, sentence)
     rng = np.random.default_rng(seed)
     starts = rng.integers(0, days, size=(DRAWS, blocks))
     draws = np.empty(DRAWS)
@@ -70,23 +72,25 @@ def gain(ensemble: Floats, other: Floats, seed: int) -> Gain:
         rows = rows.reshape(len(rows), -1)[:, :days] % days
         draws[at : at + step] = annual(ensemble[rows]) - annual(other[rows])
     low, high = (float(q) for q in np.quantile(draws, (0.025, 0.975)))
-    p = float((1 + np.count_nonzero(np.abs(draws - found) >= abs(found))) / (DRAWS + 1))
+    p = float((1 + np.count_nonzero(np.abs(draws - difference) >= abs(difference))) / (DRAWS + 1))
     if low > 0:
         verdict = "better than equal weights on these days"
     elif high < 0:
         verdict = "worse than equal weights on these days"
     else:
         verdict = "not proven"
-    sentence = f"gain {signed(found)}, 95 % interval {signed(low)} to {signed(high)}: {verdict}"
-    return Gain(found, low, high, p, days, blocks, sentence)
+    sentence = f"gain {signed(difference)}, 95 % interval {signed(low)} to {signed(high)}: {verdict}"
+    return Gain(difference, low, high, p, days, blocks, sentence)
 
 
 def probabilistic(
     sharpe: float, days: int, skew: float, kurtosis: float, benchmark: float = 0.0
 ) -> float | None:
-    """Probability that the true Sharpe ratio of a day is above `benchmark`; kurtosis is 3 for a normal.
+    """Return the probability that the true daily Sharpe ratio is above `benchmark`, the probabilistic Sharpe ratio.
 
-    Bailey and Lopez de Prado 2012, The Sharpe ratio efficient frontier, eq. 11.
+    sharpe: the observed daily ratio over `days` days; skew and kurtosis: of the daily returns, 0 and 3 for a normal
+    distribution. None where there are fewer than two days, or the moments admit no variance above 0.
+    Bailey and Lopez de Prado 2012, "The Sharpe ratio efficient frontier", eq. 11.
     """
     spread = 1 - skew * sharpe + (kurtosis - 1) / 4 * sharpe**2
     if days < 2 or not spread > 0:
@@ -95,9 +99,10 @@ def probabilistic(
 
 
 def expected_maximum(variance: float, trials: int) -> float:
-    """Highest Sharpe ratio to expect of `trials` strategies without skill, given the `variance` of theirs.
+    """Return the highest Sharpe ratio that is to be expected of `trials` strategies without skill.
 
-    Bailey and Lopez de Prado 2014, The deflated Sharpe ratio, eq. 1.
+    variance: of the Sharpe ratios of the strategies; the result has their unit. 0 for fewer than two strategies.
+    Bailey and Lopez de Prado 2014, "The deflated Sharpe ratio", eq. 1.
     """
     if trials < 2 or not variance > 0:
         return 0.0
@@ -106,7 +111,7 @@ def expected_maximum(variance: float, trials: int) -> float:
 
 
 def moments(returns: Floats) -> tuple[float, float]:
-    """Population skewness and kurtosis (3 for a normal) of (D,) returns; 0 and 3 where nothing moves."""
+    """Return population skewness and kurtosis of returns (D,): 0 and 3 for a normal, and where all are equal."""
     centred = returns - returns.mean()
     variance = float((centred**2).mean())
     if not variance > 0:
@@ -115,9 +120,11 @@ def moments(returns: Floats) -> tuple[float, float]:
 
 
 def proof(returns: Floats, trials: Floats) -> tuple[float | None, float | None]:
-    """Probabilistic and deflated Sharpe ratio of (D,) daily returns.
+    """Return the probabilistic and the deflated Sharpe ratio of daily returns (D,), both probabilities.
 
-    trials: (T,) Sharpe ratios of a year of all strategies looked at.
+    The first is the probability that the true Sharpe ratio is above 0; the second that it is above the highest one to
+    be expected of as many strategies without skill. trials: (T,) annualised Sharpe ratios of all strategies that were
+    looked at. None, None where D < 2 or all returns are equal.
     """
     if len(returns) < 2 or not returns.max() > returns.min():
         return None, None

@@ -1,4 +1,4 @@
-"""Tables and JSON lines on disk, written block by block."""
+"""The table decisions.parquet, written block by block."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from windvane.streams.events import Decisions
 
 
 class DecisionsTable:
-    """decisions.parquet: a row group a block; closed on leaving the context.
+    """Writes decisions.parquet with one row group for each block; a context manager that closes the file at its end.
 
-    timed: it says who was awake; regimes: it says what the market was.
+    agents, members: names of the columns of weights, in order. timed: the rows say which agents took part;
+    regimes: the rows have regime probabilities and a label.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class DecisionsTable:
                 *(("regime", pa.dictionary(pa.int32(), pa.string())) for _ in range(regimes)),
             ]
         )
-        # Dictionaries of float columns cost time and save nothing; deltas of times are small numbers.
+        # Dictionaries of float columns would cost time and save no bytes; differences of times are small numbers.
         self._writer = pq.ParquetWriter(
             path,
             self._schema,
@@ -60,7 +61,11 @@ class DecisionsTable:
         )
 
     def add(self, block: Decisions, label: Ints) -> None:
-        """One row group. label: (n,) index of the regime shown, where the run tells regimes."""
+        """Write a block of n decisions as one row group.
+
+        label: (n,) index of the regime shown, read only where the table has regimes. Raises ValueError where the
+        block has another number of members than the table, or lacks the regimes that the table has.
+        """
         import pyarrow as pa
 
         if block.members.shape[1] != len(self._members):
@@ -83,7 +88,7 @@ class DecisionsTable:
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
 
     def _of_regimes(self, block: Decisions, label: Ints) -> list[Any]:
-        """Posterior of every regime, and the label shown."""
+        """The columns of regimes: the probability of each, and the label shown."""
         import pyarrow as pa
 
         if block.regime is None:

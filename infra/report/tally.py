@@ -1,4 +1,4 @@
-"""What is counted of a run while its events stream by: bounded by its days, not by its rows."""
+"""What is counted while the events of a run stream by; its memory grows with the days of the run, not its rows."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -25,23 +25,26 @@ FLAGS = {
 }
 STATES = ("active", "reduce_only", "halted")
 KEPT = 1_000
-"""Versions, controls and reasons kept one by one; beyond that they are only counted."""
+"""The last so many learner versions and controls, and so many texts of reasons, are kept; others are only counted."""
 
 
 def accounts_of(config: TradingConfig) -> tuple[str, ...]:
-    """The accounts a run of this config keeps, for a book without a single row."""
+    """Return the names of the accounts that a run with this config has, for a book without a single row.
+
+    A book with rows names its accounts in its events.
+    """
     return ("ensemble", "equal_weights", "buy_and_hold", *(f"agent:{name}" for name in config.agents))
 
 
 def gates_of(verdict: int) -> str:
-    """Names of the gates that acted, joined by +; empty where none did."""
+    """Return the names of the risk gates whose bits are set in a verdict, joined by +; "" where no gate acted."""
     bits = (k for k in range(verdict.bit_length()) if verdict >> k & 1)
     return "+".join(GATES[k] if k < len(GATES) else f"gate_{k}" for k in bits)
 
 
 @dataclass
 class Standing:
-    """Statement columns by day: sums since the book was opened, all (K,)."""
+    """The daily statements of K accounts; every array is (K,) and holds sums since the book was opened."""
 
     accounts: tuple[str, ...] = ()
     days: list[int] = field(default_factory=list)
@@ -50,7 +53,10 @@ class Standing:
     last: dict[str, Floats] = field(default_factory=dict)
 
     def add(self, batch: ev.Statements) -> None:
-        """Days in order; the end of the book may state a day twice, then the later row counts."""
+        """Add the next statements, whose days are in order.
+
+        The last day of a book may be stated twice, before and at the book's end; then the later statement counts.
+        """
         self.accounts = batch.accounts
         for i, day in enumerate(batch.day.tolist()):
             if self.days and self.days[-1] == day:
@@ -63,14 +69,17 @@ class Standing:
         self.last = {name: getattr(batch, name)[-1].copy() for name in names}
 
     def of(self, name: str, account: str) -> float | None:
-        """Last value of a column, or None where the account was never stated."""
+        """Return the last value of column `name` for an account, or None where no statement has that account."""
         if account not in self.accounts:
             return None
         return float(self.last[name][self.accounts.index(account)])
 
 
 class Tally:
-    """Takes the events of one book in order, Decisions in blocks."""
+    """Counts, daily figures and curves of one book, whose events are fed to it in the order of its journal.
+
+    Decisions, orders and fills are fed in blocks that do not depend on how the events were cut into batches.
+    """
 
     def __init__(self, config: TradingConfig) -> None:
         self.config = config
@@ -101,7 +110,7 @@ class Tally:
             }
         )
         self.regimes = RegimeTally()
-        self._peak = np.zeros(len(self.accounts))  # highest PnL so far; flat at first
+        self._peak = np.zeros(len(self.accounts))  # (K,) highest PnL so far, at least the 0 it began with
         self.orders: Counter[str] = Counter()  # by reason
         self.reduce_only = 0
         self.fills = 0
@@ -111,7 +120,10 @@ class Tally:
         self.controls: list[ev.Control] = []
 
     def decisions(self, block: ev.Decisions) -> None:
-        """The next block of rounds."""
+        """Count the next block of decisions; series and curves begin with the first row after the warm-up.
+
+        Raises ValueError where the block has other accounts or agents than those before it.
+        """
         if self.rows == 0:
             self.accounts, self.agents = block.accounts, block.agents
             self.days = Days(len(self.accounts), self.config.capital)
@@ -142,6 +154,7 @@ class Tally:
         self._series(ev.cut(block, start, len(block)))
 
     def _times(self, ts: Ints) -> None:
+        """Note the first and last time of the run, and count the pauses between rows."""
         if self.first is None:
             self.first = int(ts[0])
         pauses = np.diff(ts, prepend=self.last if self.last is not None else ts[0])
@@ -150,6 +163,7 @@ class Tally:
         self.last = int(ts[-1])
 
     def _series(self, block: ev.Decisions) -> None:
+        """Add rows after the warm-up to the daily figures and the curves."""
         self.days.add(block.ts, block.equities)
         self.regimes.decisions(block)
         pnl = (block.equities - self.config.capital) / self.config.capital
@@ -166,24 +180,24 @@ class Tally:
         )
 
     def count_orders(self, block: ev.Orders) -> None:
-        """The next block of orders."""
+        """Count the next block of orders, by reason."""
         self.reduce_only += int(np.count_nonzero(block.reduce_only))
         for reason, count in enumerate(np.bincount(block.reason).tolist()):
             if count:
                 self.orders[REASONS[reason]] += count
 
     def count_fills(self, block: ev.Fills) -> None:
-        """The next block of fills."""
+        """Count the next block of fills; a fill of quantity 0 is not counted."""
         self.fills += int(np.count_nonzero(block.qty))
 
     def single(self, event: ev.Event) -> None:
-        """Any other event."""
+        """Count an event that is not a Decisions, Orders or Fills; types that the report does not use are ignored."""
         if isinstance(event, ev.Ticks):
             self.regimes.ticks(event)
         elif isinstance(event, ev.Statements):
             self.standing.add(event)
         elif isinstance(event, ev.DeadLetter):
-            # A reason may quote what it refuses: nothing else bounds the number of different texts.
+            # A reason may quote the input that it refuses, so without this bound there may be any number of them.
             known = event.reason in self.dead or len(self.dead) < KEPT
             self.dead[event.reason if known else "other"] += 1
         elif isinstance(event, ev.LearnerUpdate):

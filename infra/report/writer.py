@@ -1,4 +1,4 @@
-"""One pass over the events of a run, and the files that come of it."""
+"""Writes the files of a run in one pass over its events."""
 
 import contextlib
 from collections.abc import Iterable
@@ -22,20 +22,22 @@ def write_outputs(events: Iterable[ev.Event], out: Path, facts: Facts) -> dict[s
     """Write decisions.parquet, orders.jsonl, fills.jsonl, dead_letters.jsonl, metrics.json and report.html.
 
     events: those of one book in the order of its journal, batches of any size; they are read once, in memory
-    that does not grow with the number of rows. out: a directory, made where it is missing; files of an
-    earlier run are replaced. Returns what metrics.json holds.
+    that does not grow with the number of rows. out: a folder, created where it is missing; files of an earlier run are
+    replaced. facts: what the events do not hold. Returns what metrics.json holds. Raises ValueError where the events
+    are of more than one book.
     """
     out.mkdir(parents=True, exist_ok=True)
     tally = Tally(facts.config)
     _stream(events, out, facts, tally)
-    found = metrics(tally, facts)
+    values = metrics(tally, facts)
     options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-    (out / "metrics.json").write_bytes(orjson.dumps(found, option=options))
-    (out / "report.html").write_text(report(found, tally, facts), encoding="utf-8")
-    return found
+    (out / "metrics.json").write_bytes(orjson.dumps(values, option=options))
+    (out / "report.html").write_text(report(values, tally, facts), encoding="utf-8")
+    return values
 
 
 def _stream(events: Iterable[ev.Event], out: Path, facts: Facts, tally: Tally) -> None:
+    """Write the table and the three files of JSON lines, and count everything into `tally`."""
     symbol, encoder = facts.config.symbol, msgspec.json.Encoder()
     rounds: Blocks[ev.Decisions] = Blocks()
     orders: Blocks[ev.Orders] = Blocks()
@@ -49,9 +51,9 @@ def _stream(events: Iterable[ev.Event], out: Path, facts: Facts, tally: Tally) -
             nonlocal table
             if table is None:
                 path = out / "decisions.parquet"
-                timed, told = block.awake is not None, block.regime is not None
+                timed, regimes = block.awake is not None, block.regime is not None
                 table = stack.enter_context(
-                    DecisionsTable(path, block.agents, facts.members, timed=timed, regimes=told)
+                    DecisionsTable(path, block.agents, facts.members, timed=timed, regimes=regimes)
                 )
             tally.decisions(block)
             table.add(block, tally.regimes.label)

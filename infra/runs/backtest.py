@@ -1,12 +1,11 @@
-"""A run on one machine: ticks through the embedded pipeline into a journal, resumable, then the files people read.
+"""A run on one machine: ticks go through the embedded pipeline into a journal, of which files for people are made.
 
-FOLDER/journal holds events.wvj (the log), snapshot.wvs (state of all stages at an offset of the log) and run.json
+FOLDER/journal holds events.wvj (the log), snapshot.wvs (the state of all stages at an offset of the log) and run.json
 (what was run on what). After a crash or Ctrl-C the same call goes on from the last snapshot.
 """
 
 import fcntl
 import json
-import os
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from windvane.agents.errors import WindvaneError
 from windvane.agents.kernel import this_program
 from windvane.agents.program import FIRST, Program
-from windvane.infra.files.market_data import Market
+from windvane.infra.files.market_data import MarketData
 from windvane.infra.runs import journal
+from windvane.infra.runs.files import replace_file
 from windvane.metamodel.base.config import TradingConfig, digest
 from windvane.streams.codec import WireError, pack, unpack
 from windvane.streams.embedded import EmbeddedRunner
@@ -31,40 +32,37 @@ SNAPSHOT = "snapshot.wvs"
 RUN = "run.json"
 
 
-class SessionError(ValueError):
-    """A run that must not be started: one sentence that says why and what to do."""
+class RunError(WindvaneError):
+    """A run that must not be started, or cannot be read: one sentence that says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run. batch: rows a step, of no effect on results; full: journal features and proposals too."""
+    """What to run."""
 
     book: str
     config: TradingConfig
     preset: str
-    batch: int = 4096
-    wire: bool = False
-    full: bool = False
-    controls: tuple[Control | Model, ...] = ()
+    batch: int = 4096  # rows a step; no result depends on it
+    wire: bool = False  # send every event through its bytes
+    full: bool = False  # write features and proposals to the journal, too
+    controls: tuple[Control | Model, ...] = ()  # a model before the control that names it
     snapshot_seconds: float = SNAPSHOT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of it. rows: worked off so far; seconds: spent on them; resumed: rows that were there before.
+    """What a run came to."""
 
-    before: the program that had computed those, where it was another.
-    """
-
-    rows: int
-    seconds: float
-    resumed: int
+    rows: int  # worked off so far
+    seconds: float  # spent on them
+    resumed: int  # rows that an unfinished run before had worked off
     finished: bool
-    before: Program | None = None
+    before: Program | None = None  # which had computed the resumed rows, where it was another program
 
 
-def identity(plan: Plan, market: Market) -> dict[str, Any]:
-    """What a journal must agree on to be gone on with."""
+def identity(plan: Plan, market: MarketData) -> dict[str, Any]:
+    """What run.json must say so that the journal beside it is of this plan and market."""
     return {
         "book": plan.book,
         "config": digest(plan.config),
@@ -80,18 +78,17 @@ def identity(plan: Plan, market: Market) -> dict[str, Any]:
 
 def run(
     plan: Plan,
-    market: Market,
+    market: MarketData,
     out: Path,
     *,
     trainer: Trainer | None = None,
     progress: Callable[[int], None] = lambda rows: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Result:
-    """Run or go on with a run; progress is told the rows done, stopping is asked between batches.
+    """Run a plan on a market, or go on with its unfinished run in `out`.
 
-    trainer: needed where the plan's book is retrained.
-
-    Raises SessionError where `out` holds an unfinished run of something else.
+    trainer: needed where the plan's book is retrained; progress: called with the rows done; stopping: asked after each
+    batch. Raises RunError where `out` holds an unfinished run of something else.
     """
     folder, key = out / "journal", identity(plan, market)
     seconds = _finished(out, key)
@@ -101,7 +98,9 @@ def run(
     if before is None:
         clear(folder)
         (out / "metrics.json").unlink(missing_ok=True)
-        write(folder / RUN, json.dumps({**key, "finished": False, **_story(plan, market)}, indent=2).encode())
+        replace_file(
+            folder / RUN, json.dumps({**key, "finished": False, **_new_info(plan, market)}, indent=2).encode()
+        )
     rows = len(market.columns)
     done = 0 if before is None else int(before["rows"])
     other = None if before is None else _handed_over(folder, done)
@@ -138,20 +137,23 @@ def run(
         seconds = spent + time.monotonic() - began
         _save(folder, runner, writer, done, seconds)
     if finished:
-        story = json.loads((folder / RUN).read_bytes())
-        write(folder / RUN, json.dumps({**story, "finished": True, "seconds": seconds}, indent=2).encode())
+        info = json.loads((folder / RUN).read_bytes())
+        replace_file(
+            folder / RUN, json.dumps({**info, "finished": True, "seconds": seconds}, indent=2).encode()
+        )
         (folder / SNAPSHOT).unlink()
     return Result(done, seconds, resumed, finished, other)
 
 
 def clear(folder: Path) -> None:
-    """An empty place for a journal; nothing is removed that a run did not write."""
+    """Make a folder ready for a new journal; only files of an older journal are removed."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in (RUN, SNAPSHOT, journal.FILE):
         (folder / name).unlink(missing_ok=True)
 
 
-def _story(plan: Plan, market: Market) -> dict[str, Any]:
+def _new_info(plan: Plan, market: MarketData) -> dict[str, Any]:
+    """What run.json says of a run that begins, beside its identity."""
     return {
         "preset": plan.preset,
         "file": market.file,
@@ -164,65 +166,65 @@ def _story(plan: Plan, market: Market) -> dict[str, Any]:
 
 
 def part(row: int) -> dict[str, Any]:
-    """What run.json says of the program that computes from a row on: this one."""
+    """The entry of run.json's `computed_by` for this program, which computes from this row on."""
     program = this_program()
     return {"from_row": row, "version": program.version, "code": program.code}
 
 
-def computed_by(story: dict[str, Any]) -> list[tuple[int, Program]]:
-    """(first row, program) of every part of a journal; none where topics were exported, which do not say it."""
-    if "computed_by" in story:
-        return [(p["from_row"], Program(p["version"], p["code"])) for p in story["computed_by"]]
-    return [(0, Program(FIRST, story["code"]))] if "code" in story else []  # 0.1.0 told its code alone
+def computed_by(info: dict[str, Any]) -> list[tuple[int, Program]]:
+    """(first row, program) of every part of a journal; none of an export of topics, where nobody knows it."""
+    if "computed_by" in info:
+        return [(p["from_row"], Program(p["version"], p["code"])) for p in info["computed_by"]]
+    return [(0, Program(FIRST, info["code"]))] if "code" in info else []  # 0.1.0 recorded its code alone
 
 
 def _handed_over(folder: Path, row: int) -> Program | None:
-    """The program that a run is gone on with from, where it was another; from this row on it is this one."""
-    story = story_of(folder)
-    parts = computed_by(story)
+    """Record that this program computes from a row on; returns the program before it, None where it was this one."""
+    info = run_info(folder)
+    parts = computed_by(info)
     before = parts[-1][1] if parts else None
     if before is None or before.code == this_program().code:
         return None
-    told = [{"from_row": at, "version": p.version, "code": p.code} for at, p in parts if at < row]
-    write(folder / RUN, json.dumps({**story, "computed_by": [*told, part(row)]}, indent=2).encode())
+    earlier = [{"from_row": at, "version": p.version, "code": p.code} for at, p in parts if at < row]
+    replace_file(folder / RUN, json.dumps({**info, "computed_by": [*earlier, part(row)]}, indent=2).encode())
     return before
 
 
 @contextmanager
 def claimed(out: Path) -> Iterator[None]:
-    """Nobody else writes to `out` meanwhile; raises SessionError where somebody does."""
+    """Keep other runs away from `out` until the block ends; raises RunError where one writes to it already."""
     out.mkdir(parents=True, exist_ok=True)
     with (out / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise SessionError(
+            raise RunError(
                 f"another run is writing to {out}: wait for it, or choose another --out"
             ) from error
         yield
 
 
 def _finished(out: Path, key: dict[str, Any]) -> float | None:
-    """Seconds of a finished run of the same thing that only lacks its report, else None."""
+    """Seconds that a finished run of the same plan took, where only its report is missing; else None."""
     folder = out / "journal"
     if (out / "metrics.json").exists() or not (folder / RUN).is_file():
         return None
-    story = story_of(folder)
-    same = all(story.get(name) == value for name, value in key.items())
-    return float(story["seconds"]) if same and story["finished"] else None
+    info = run_info(folder)
+    same = all(info.get(name) == value for name, value in key.items())
+    return float(info["seconds"]) if same and info["finished"] else None
 
 
 def _unfinished(folder: Path, key: dict[str, Any]) -> dict[str, Any] | None:
-    """The snapshot of an unfinished run of the same thing, or None where there is nothing to go on with."""
+    """The snapshot of an unfinished run of the same plan; None where there is nothing to go on with."""
     if not (folder / RUN).is_file():
         return None
-    story = story_of(folder)
-    if story["finished"]:
+    info = run_info(folder)
+    if info["finished"]:
         return None
     if not (folder / SNAPSHOT).is_file():
-        return None  # it did not get as far as its first snapshot: nothing is lost by starting anew
-    if any(story.get(name) != value for name, value in key.items()):
-        raise SessionError(
+        return None  # the run ended before its first snapshot, so nothing is lost by a new one
+    if any(info.get(name) != value for name, value in key.items()):
+        raise RunError(
             f"{folder.parent} holds an unfinished run of other data or options: "
             f"choose another --out, or remove {folder} to give that run up"
         )
@@ -231,51 +233,39 @@ def _unfinished(folder: Path, key: dict[str, Any]) -> dict[str, Any] | None:
     try:
         if zlib.crc32(raw[4:]) != crc:
             raise WireError("checksum")
-        found = unpack(raw[8 : 8 + size])
+        head = unpack(raw[8 : 8 + size])
     except WireError as error:
-        raise SessionError(f"{folder / SNAPSHOT} is damaged: remove {folder} and run again") from error
-    return {**found, "state": raw[8 + size :]}
+        raise RunError(f"{folder / SNAPSHOT} is damaged: remove {folder} and run again") from error
+    return {**head, "state": raw[8 + size :]}
 
 
 def _save(
     folder: Path, runner: EmbeddedRunner, writer: journal.JournalWriter, rows: int, seconds: float
 ) -> None:
-    """Everything that was journaled is on disk before the state that follows from it."""
+    """Bring the journal to disk, and then the state that follows from it."""
     head = pack({"rows": rows, "seconds": seconds, "offset": writer.sync()})
     body = len(head).to_bytes(4, "little") + head + runner.snapshot()
-    write(folder / SNAPSHOT, zlib.crc32(body).to_bytes(4, "little") + body)
+    replace_file(folder / SNAPSHOT, zlib.crc32(body).to_bytes(4, "little") + body)
 
 
-def write(path: Path, raw: bytes) -> None:
-    """Replace a file in one step: a crash leaves the old or the new one."""
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)  # the new name is on disk only when its folder is
-    os.fsync(folder)
-    os.close(folder)
-
-
-def story_of(folder: Path) -> dict[str, Any]:
-    """What run.json tells of a journal."""
+def run_info(folder: Path) -> dict[str, Any]:
+    """The content of run.json, which says what was run; raises RunError where it cannot be read."""
     try:
-        story = dict(json.loads((folder / RUN).read_bytes()))
+        info = dict(json.loads((folder / RUN).read_bytes()))
     except (FileNotFoundError, ValueError, TypeError) as error:
-        raise SessionError(f"{folder} has no readable {RUN}: it is not the journal of a run") from error
-    if not {"finished", "file", "kind", "bars", "preset", "rejected", "notes", "full"} <= story.keys():
-        raise SessionError(f"{folder / RUN} is damaged: choose another --out, or remove {folder}")
-    return story
+        raise RunError(f"{folder} has no readable {RUN}: it is not the journal of a run") from error
+    if not {"finished", "file", "kind", "bars", "preset", "rejected", "notes", "full"} <= info.keys():
+        raise RunError(f"{folder / RUN} is damaged: choose another --out, or remove {folder}")
+    return info
 
 
 def opened_as(folder: Path) -> TradingConfig:
-    """What a journal's book was opened with; raises SessionError where it opens none."""
-    found = next((event.config for _, event in journal.read(folder) if isinstance(event, BookOpened)), None)
-    if found is None:
-        raise SessionError(f"{folder} opens no book: its run was stopped before the first row, run it again")
-    return found
+    """The settings that a journal's book was opened with; raises RunError where the journal opens none."""
+    configs = (event.config for _, event in journal.read(folder) if isinstance(event, BookOpened))
+    config = next(configs, None)
+    if config is None:
+        raise RunError(f"{folder} opens no book: its run was stopped before the first row, run it again")
+    return config
 
 
 def events(folder: Path) -> Iterator[Event]:

@@ -1,4 +1,4 @@
-"""What time made of a run, told to the runner that computes it again: its choices, and what was learned in it."""
+"""What depended on time in a run, for the runner that computes it again: who was awake, and what was learned when."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -11,7 +11,10 @@ from windvane.streams.topics import LEARNER, Topic
 
 
 class RecordedChoices:
-    """The decisions and learner versions of a journal, told to a runner no earlier than they are needed."""
+    """Hands a runner the decisions and learner versions of a journal, no earlier than they are needed.
+
+    read: returns the events of the journal from the first, at every call.
+    """
 
     def __init__(self, read: Callable[[], Iterable[tuple[Topic, Event]]], runner: EmbeddedRunner) -> None:
         self._decisions = (event for _, event in read() if isinstance(event, Decisions))
@@ -21,7 +24,7 @@ class RecordedChoices:
         self._last = -1
 
     def follow(self, seq: int) -> None:
-        """Tell the choices of all rows up to `seq`, and the versions that they train."""
+        """Hand on the choices of all rows up to `seq`, and the versions that are trained at them."""
         while self._update is not None and self._update.trained_at <= seq:
             self._runner.send(LEARNER, self._update)
             self._update = next(self._updates, None)
@@ -31,7 +34,7 @@ class RecordedChoices:
 
 
 def untrained(request: TrainRequest) -> Training:
-    """The trainer of a run computed as recorded: what the log does not have, no decision was made with."""
+    """The trainer of a run computed as recorded: it trains nothing, since the log has every version that was used."""
     done: Future[TrainResult] = Future()
     done.set_result(TrainResult(book=request.book, version=request.version, raw=to_bytes({}, {})))
     return done

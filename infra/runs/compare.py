@@ -1,4 +1,4 @@
-"""Whether two journals say the same: rows sorted by seq, to the last bit, whatever the cut into records."""
+"""Whether two journals have the same results, to the last bit, however their rows are cut into records."""
 
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -16,8 +16,8 @@ _BLOCK = 8192
 def differences(first: Path, second: Path, *, whole: bool = True) -> str | None:
     """The first difference between the results in two journals, in words; None where there is none.
 
-    whole: False where the first was cut off by a crash, perhaps between two records of one step: then its last step
-    is left out.
+    whole: False where a crash cut the first journal off, perhaps between two records of one step; then its last step
+    is left out of both.
     """
     upto = None if whole else _last_whole_step(first)
     for topic in (DECISIONS, ORDERS, FILLS, STATEMENTS):
@@ -32,6 +32,7 @@ def differences(first: Path, second: Path, *, whole: bool = True) -> str | None:
 
 
 def _where(a: dict[str, np.ndarray], b: dict[str, np.ndarray], name: str) -> str:
+    """The first row in which a column of two blocks differs, in words."""
     if name not in a or name not in b or a[name].shape != b[name].shape:
         return "has another shape"
     rows = len(a["seq"])
@@ -50,28 +51,29 @@ def _last_whole_step(folder: Path) -> int:
 
 
 def _blocks(folder: Path, topic: Topic, upto: int | None) -> Iterator[dict[str, np.ndarray]]:
-    """The columns of a topic in blocks of equal length."""
-    held: list[Batch] = []
+    """The columns of a topic up to row `upto`, in blocks of 8192 rows; the last block may be shorter."""
+    pieces: list[Batch] = []
     count = 0
-    for found, event in journal.read(folder):
-        if found.name != topic.name or not isinstance(event, Batch):
+    for source, event in journal.read(folder):
+        if source.name != topic.name or not isinstance(event, Batch):
             continue
         if upto is not None:
             event = cut(event, 0, int(np.searchsorted(event.seq, upto, side="right")))
         at = 0
         while at < len(event):
             piece = cut(event, at, min(len(event), at + _BLOCK - count))
-            held.append(piece)
+            pieces.append(piece)
             at += len(piece)
             count += len(piece)
             if count == _BLOCK:
-                yield _columns(held)
-                held, count = [], 0
-    if held:
-        yield _columns(held)
+                yield _columns(pieces)
+                pieces, count = [], 0
+    if pieces:
+        yield _columns(pieces)
 
 
 def _columns(batches: list[Batch]) -> dict[str, np.ndarray]:
+    """The columns of batches, joined."""
     head = batches[0]
     return {
         name: np.concatenate([getattr(batch, name) for batch in batches])

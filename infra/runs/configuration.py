@@ -1,4 +1,4 @@
-"""Configurations from the environment and from files."""
+"""Configurations from presets, the environment and files."""
 
 import json
 import os
@@ -21,10 +21,10 @@ def create_meta_learning_config(
     env_args: Mapping[str, Any] | None = None,
     custom_params: Mapping[str, Any] | None = None,
 ) -> MetaLearningConfig:
-    """A preset (conservative, balanced, aggressive, research), what `custom_params` change, then the environment.
+    """A preset (conservative, balanced, aggressive or research), changed by `custom_params`, then by the process.
 
-    A variable WINDVANE_PARAMETER, such as WINDVANE_MAX_AGENT_WEIGHT=0.5, has the last word. env_args: arguments of the
-    environment that differ from its defaults. Raises ConfigError, in one sentence.
+    A variable WINDVANE_PARAMETER of the process, such as WINDVANE_MAX_AGENT_WEIGHT=0.5, has the last word. env_args:
+    arguments of the trading environment that differ from its defaults. Raises ConfigError for what cannot be.
     """
     return made(preset, env_args, custom_params, os.environ)
 
@@ -34,11 +34,11 @@ class MetaLearningConfigManager:
 
     @staticmethod
     def save_config_to_file(config: MetaLearningConfig, path: str | os.PathLike[str]) -> None:
-        """Write every parameter; classes are not written, since a file cannot hold them."""
+        """Write every parameter; the classes of agent and environment are left out, since a file cannot hold them."""
         file = _file(path)
-        told: dict[str, Any] = {"preset": config.preset, **config.values(), "env_args": config.env_args}
+        values: dict[str, Any] = {"preset": config.preset, **config.values(), "env_args": config.env_args}
         try:
-            text = json.dumps(told, indent=2) + "\n" if file.suffix == ".json" else _toml(told)
+            text = json.dumps(values, indent=2) + "\n" if file.suffix == ".json" else _toml(values)
         except TypeError as error:
             raise ConfigError(f"env_args cannot be written to {file}: {error}") from error
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -51,21 +51,22 @@ class MetaLearningConfigManager:
         env_class: Any = None,
         env_args: Mapping[str, Any] | None = None,
     ) -> MetaLearningConfig:
-        """What was written, as far as the arguments and variables WINDVANE_PARAMETER do not override it.
+        """The configuration of a file, overridden by variables WINDVANE_PARAMETER and by these arguments.
 
-        What a file leaves out is as by default. Raises ConfigError where it cannot be read or holds what is not known.
+        A parameter that the file leaves out has its default. Raises ConfigError where the file cannot be read, or
+        holds a parameter that is not known.
         """
         file = _file(path)
-        told = _read(file)
+        values = _read(file)
         config = MetaLearningConfig()
         try:
-            config.preset = _preset(told.pop("preset", "balanced"))
-            saved_args = told.pop("env_args", {})
-            for name in told:
+            config.preset = _preset(values.pop("preset", "balanced"))
+            saved_args = values.pop("env_args", {})
+            for name in values:
                 if name not in PARAMETERS:
                     raise unknown("parameter", name, (*PARAMETERS, "preset", "env_args"))
             config.env_args = {**config.env_args, **saved_args}
-            config.update(told)
+            config.update(values)
         except (ConfigError, TypeError) as error:
             raise ConfigError(f"{file}: {error}") from error
         config.update(overrides(os.environ))
@@ -93,18 +94,18 @@ def _preset(name: Any) -> str:
 def _read(file: Path) -> dict[str, Any]:
     raw = file.read_bytes()
     try:
-        told = json.loads(raw) if file.suffix == ".json" else tomllib.loads(raw.decode())
+        values = json.loads(raw) if file.suffix == ".json" else tomllib.loads(raw.decode())
     except ValueError as error:
         raise ConfigError(f"{file} cannot be read: {error}") from error
-    if not isinstance(told, dict):
+    if not isinstance(values, dict):
         raise ConfigError(f"{file} holds no settings: give an object of parameters")
-    return told
+    return values
 
 
-def _toml(told: Mapping[str, Any]) -> str:
-    """Flat TOML with one table at most; None, which it cannot say, is what a limit is by default."""
-    lines = [f"{name} = {_word(value)}" for name, value in told.items() if not _left_out(value)]
-    for name, table in told.items():
+def _toml(values: Mapping[str, Any]) -> str:
+    """Flat TOML with tables for mappings; None, which TOML lacks, is left out, since it is the default of a limit."""
+    lines = [f"{name} = {_word(value)}" for name, value in values.items() if not _left_out(value)]
+    for name, table in values.items():
         if isinstance(table, Mapping):
             lines += ["", f"[{name}]", *(f"{k} = {_word(v)}" for k, v in table.items() if v is not None)]
     return "\n".join(lines) + "\n"
@@ -117,4 +118,4 @@ def _left_out(value: Any) -> bool:
 def _word(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(_word(part) for part in value)}]"
-    return json.dumps(value)  # texts, numbers and truth values are written alike
+    return json.dumps(value)  # JSON and TOML write texts, numbers and truth values alike

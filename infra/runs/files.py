@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def replace_file(path: Path, raw: bytes) -> None:
-    """Replace a file in one step: a crash leaves the old or the new one."""
+    """Write a file beside the old one, bring it to disk and rename it: a crash leaves the old or the new one whole."""
     part = path.with_suffix(".part")
     with part.open("wb") as file:
         file.write(raw)

@@ -1,7 +1,7 @@
 """The journal: what was on the topics of a run, in order, in one file that survives a crash.
 
-A record is its length and CRC-32, then the topic and the packed event, compressed by zstd. A torn last record is
-what a crash leaves: readers stop before it, a writer that goes on cuts it off.
+A record is its length and CRC-32, then the topic and the packed event, compressed by zstd. A crash may leave a torn
+last record: readers stop before it, and a writer that goes on cuts it off.
 """
 
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
+from windvane.agents.errors import WindvaneError
 from windvane.streams.codec import WireError, from_packed, to_packed
 from windvane.streams.events import Event
 from windvane.streams.topics import TOPICS, Topic
@@ -23,12 +24,15 @@ _LEVEL = 1
 _BY_NAME = {topic.name: topic for topic in TOPICS}
 
 
-class JournalError(ValueError):
-    """A journal that cannot be read: one sentence that says which and why."""
+class JournalError(WindvaneError):
+    """A journal that cannot be read: one sentence that says which, and why."""
 
 
 class JournalWriter:
-    """Appends events to FOLDER/events.wvj; `at`: go on from this offset, None: start anew."""
+    """Appends events to FOLDER/events.wvj; leaving the context brings it to disk and closes it.
+
+    at: the offset to go on from, None: start anew. Raises JournalError where the file is shorter than that.
+    """
 
     def __init__(self, folder: Path, at: int | None = None) -> None:
         import pyarrow
@@ -47,7 +51,7 @@ class JournalWriter:
             self._file.seek(at)
 
     def write(self, topic: Topic, event: Event) -> None:
-        """Append one event."""
+        """Append one event, with the topic that it was on."""
         raw = to_packed(event)
         name = topic.name.encode()
         body = b"".join(
@@ -62,7 +66,7 @@ class JournalWriter:
         self._file.write(body)
 
     def sync(self) -> int:
-        """Bring all to disk; gives the offset of the end."""
+        """Bring all that was written to disk; returns the offset of the end."""
         self._file.flush()
         os.fsync(self._file.fileno())
         return self._file.tell()
@@ -78,7 +82,7 @@ class JournalWriter:
 
 
 def find(path: Path) -> Path:
-    """The folder of a journal: given itself, or the folder of the run that wrote it."""
+    """The journal's folder that a path names, itself or by the run that wrote it; raises JournalError of neither."""
     for folder in (path, path / "journal"):
         if (folder / FILE).is_file():
             return folder
@@ -86,7 +90,7 @@ def find(path: Path) -> Path:
 
 
 def read(folder: Path) -> Iterator[tuple[Topic, Event]]:
-    """Every whole record in order; stops before a torn one. Raises JournalError on what is no journal."""
+    """Every whole record in order, up to the end or a torn record; raises JournalError where the file is no journal."""
     import pyarrow
 
     codec = pyarrow.Codec("zstd")

@@ -1,10 +1,10 @@
-"""How long one row takes through the whole pipeline, compute only."""
+"""How long one row takes to compute through the whole pipeline, without a broker."""
 
 import time
 
 import numpy as np
 
-from windvane.infra.files.market_data import Market
+from windvane.infra.files.market_data import MarketData
 from windvane.infra.runs.backtest import Plan
 from windvane.metamodel.base.config import digest
 from windvane.metamodel.features.extractor import WARMUP
@@ -15,8 +15,8 @@ from windvane.streams.stage import Trainer
 _ROWS = 3000
 
 
-def measure(plan: Plan, market: Market, trainer: Trainer | None = None) -> dict[str, float] | None:
-    """p50 and p99 in microseconds of rows fed one at a time after warm-up; None where there are too few."""
+def measure(plan: Plan, market: MarketData, trainer: Trainer | None = None) -> dict[str, float] | None:
+    """Median and 99th percentile, microseconds, of rows fed one at a time after the warm-up; None of too few rows."""
     rows = len(market.columns)
     warm = min(WARMUP + 64, rows // 2)
     upto = min(rows, warm + _ROWS)
@@ -25,11 +25,11 @@ def measure(plan: Plan, market: Market, trainer: Trainer | None = None) -> dict[
     runner = EmbeddedRunner(trainer=trainer)
     runner.feed([BookOpened(book=plan.book, config=plan.config, digest=digest(plan.config))])
     runner.feed([market.ticks(plan.book, 0, warm)])
-    taken = np.empty(upto - warm)
+    seconds = np.empty(upto - warm)
     for row in range(warm, upto):
         event = market.ticks(plan.book, row, row + 1)
         began = time.perf_counter()
         runner.feed([event])
-        taken[row - warm] = time.perf_counter() - began
-    p50, p99 = np.percentile(taken * 1e6, [50, 99])
+        seconds[row - warm] = time.perf_counter() - began
+    p50, p99 = np.percentile(seconds * 1e6, [50, 99])
     return {"p50": round(float(p50), 1), "p99": round(float(p99), 1)}

@@ -1,4 +1,4 @@
-"""What a person sees while something long runs: a bar with rate and time left, on stderr, only on a terminal."""
+"""What a person sees while a command runs: lines on stderr, and on a terminal a bar with rate and time left."""
 
 import signal
 import sys
@@ -9,7 +9,10 @@ from types import FrameType
 
 @contextmanager
 def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Shows progress; the block is given a function to tell the number done."""
+    """Show progress until the block ends; the block calls the function that it gets with the number done.
+
+    what: stands before the bar; total: the number at its end, 0 where nobody knows it.
+    """
     if not sys.stderr.isatty():
         yield lambda done: None
         return
@@ -26,22 +29,25 @@ def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=total, rate="")
 
-        def tell(done: int) -> None:
+        def advance(done: int) -> None:
             speed = progress.tasks[0].speed
             progress.update(task, completed=done, rate=f"{speed:,.0f}/s" if speed else "")
 
-        yield tell
+        yield advance
 
 
 def say(line: str) -> None:
-    """One line for the person, beside the result on stdout."""
+    """Write one line for the person to stderr, since the result is on stdout."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM ask to stop at the next safe place instead of breaking off; a second one breaks off."""
+    """Let Ctrl-C and SIGTERM ask the block to stop at its next safe place; a second one breaks it off at once.
+
+    The block calls the function that it gets, which returns whether it was asked to stop.
+    """
     asked = False
 
     def ask(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""The inputs of a journal through the pipeline again."""
+"""The inputs of a journal sent through the pipeline again."""
 
 import json
 import time
@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from windvane.infra.runs import journal
-from windvane.infra.runs.backtest import RUN, SNAPSHOT, SessionError, clear, part, story_of, write
+from windvane.infra.runs.backtest import RUN, SNAPSHOT, RunError, clear, part, run_info
 from windvane.infra.runs.choices import RecordedChoices, untrained
+from windvane.infra.runs.files import replace_file
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import BookClosed, BookOpened, Control, Event, Model, Ticks
 from windvane.streams.stage import Trainer
@@ -24,16 +25,18 @@ def replay(
     trainer: Trainer | None = None,
     progress: Callable[[int], None] = lambda r: None,
 ) -> tuple[int, float, BookOpened]:
-    """Send the inputs of a journal through the pipeline again, into OUT/journal; gives rows, seconds and the book.
+    """Send the inputs of a journal through the pipeline again, into OUT/journal; returns rows, seconds and the opening.
 
-    Inputs are what lies on ticks, models and control; all else is computed anew. as_recorded: with the choices that
-    time made in the run and what was learned in it, else as a backtest of the same ticks makes and learns them.
+    Inputs are the events on ticks, models and control; all others are computed again. as_recorded: with the choices
+    that depended on time in the run and the versions learned in it; else as a backtest of the same ticks makes them.
+    full: journal features and proposals too; trainer: needed where the book is retrained. Raises RunError where `out`
+    holds another run, or the journal is cut short.
     """
     target = out / "journal"
     if (target / SNAPSHOT).is_file():
-        raise SessionError(f"{out} holds an unfinished run: choose another --out, or finish it first")
+        raise RunError(f"{out} holds an unfinished run: choose another --out, or finish it first")
     if target.resolve() == folder.resolve():
-        raise SessionError(f"{out} holds the journal to replay: choose another --out")
+        raise RunError(f"{out} holds the journal to replay: choose another --out")
     clear(target)
     opened: BookOpened | None = None
     rows, seconds, whole = 0, 0.0, False
@@ -58,18 +61,18 @@ def replay(
             elif isinstance(event, Control | Model):
                 runner.control([event])
             elif topic.name == DEAD_LETTERS.name and rows == 0:
-                listen(topic, event)  # of the reader: the pipeline itself finds the others again
+                listen(topic, event)  # the reader wrote it: the pipeline itself finds all others again
             seconds += time.monotonic() - began
             progress(rows)
     if opened is None:
-        raise SessionError(f"{folder} opens no book: its run was stopped before the first row, run it again")
-    story = story_of(folder)
-    if story["finished"] and not whole:
-        raise SessionError(f"{folder} is cut short: its run was finished but its log is not, so run it again")
-    write(
+        raise RunError(f"{folder} opens no book: its run was stopped before the first row, run it again")
+    info = run_info(folder)
+    if info["finished"] and not whole:
+        raise RunError(f"{folder} is cut short: its run was finished but its log is not, so run it again")
+    replace_file(
         target / RUN,
         json.dumps(
-            {**story, "seconds": seconds, "replay_of": str(folder), "computed_by": [part(0)]}, indent=2
+            {**info, "seconds": seconds, "replay_of": str(folder), "computed_by": [part(0)]}, indent=2
         ).encode(),
     )
     return rows, seconds, opened

@@ -1,18 +1,18 @@
-"""The end of a run: its files, and what a person wants to read first."""
+"""The end of a run: its files are written, and a summary of the results is printed."""
 
 import sys
 from pathlib import Path
 from typing import Any
 
 from windvane.infra.report import Facts, write_outputs
-from windvane.infra.runs.backtest import events, story_of
+from windvane.infra.runs.backtest import events, run_info
 from windvane.infra.runs.progress import bar, say
 from windvane.metamodel.base.config import TradingConfig
 from windvane.metamodel.learning.members import MEMBERS
 
 
 def prepare() -> None:
-    """Compile the kernels, or load them; says so where it takes a while."""
+    """Compile the kernels, or load them from the cache; says so where it takes a while."""
     from windvane.agents.kernel import compiled_before
     from windvane.infra.runs.warmup import warm_up
 
@@ -29,45 +29,48 @@ def finish(
     latency: dict[str, float] | None,
     as_json: bool,
 ) -> None:
-    """Write the files of a finished run from its journal, and tell where they are."""
-    story = story_of(out / "journal")
+    """Write the files of a finished run from its journal, and print a summary, or metrics.json with `as_json`.
+
+    seconds: that the pipeline took; latency: of `measure`, microseconds, None where it was not measured.
+    """
+    info = run_info(out / "journal")
     facts = Facts(
-        file=story["file"],
-        kind=story["kind"],
+        file=info["file"],
+        kind=info["kind"],
         config=config,
-        preset=story["preset"],
+        preset=info["preset"],
         members=MEMBERS,
-        rejected=story["rejected"],
-        notes=story["notes"],
+        rejected=info["rejected"],
+        notes=info["notes"],
         pipeline_seconds=seconds,
         latency_us=latency,
-        bars=story["bars"],
+        bars=info["bars"],
     )
     with bar("report", 1):
-        found = write_outputs(events(out / "journal"), out, facts)
+        metrics = write_outputs(events(out / "journal"), out, facts)
     if as_json:
         sys.stdout.write((out / "metrics.json").read_text())
     else:
-        _tell(found, out)
+        _print_summary(metrics, out)
 
 
-def _tell(found: dict[str, Any], out: Path) -> None:
+def _print_summary(metrics: dict[str, Any], out: Path) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     console = Console()
-    costs = found["config"]["costs"]
+    costs = metrics["config"]["costs"]
     console.print(
-        f"[bold]{found['data']['kind'].upper()}[/bold] data, {escape(found['data']['file'])}, "
-        f"{found['ticks']:,} ticks ({found['rejected']:,} rejected), "
+        f"[bold]{metrics['data']['kind'].upper()}[/bold] data, {escape(metrics['data']['file'])}, "
+        f"{metrics['ticks']:,} ticks ({metrics['rejected']:,} rejected), "
         f"fee {costs.get('fee_bp', 1.0):g} bp, filled {costs.get('delay', 1)} tick(s) late, "
-        f"{found['ticks_per_second']:,.0f} ticks/s"
+        f"{metrics['ticks_per_second']:,.0f} ticks/s"
     )
     table = Table(box=None, pad_edge=False)
     for column in ("", "Sharpe", "return", "max drawdown", "days won", "turnover/day"):
         table.add_column(column, justify="left" if not column else "right")
-    for name, series in found["series"].items():
+    for name, series in metrics["series"].items():
         table.add_row(
             name,
             _number(series["sharpe"], "{:.2f}"),
@@ -77,7 +80,7 @@ def _tell(found: dict[str, Any], out: Path) -> None:
             _number(series["turnover_per_day"], "{:.2f}"),
         )
     console.print(table)
-    gain = found["gain"]
+    gain = metrics["gain"]
     if gain["ci"][0] is not None:
         low, high = gain["ci"]
         verdict = "" if low > 0 or high < 0 else ": not proven"

@@ -1,4 +1,4 @@
-"""Every kernel compiled, or loaded from the cache, before a clock starts."""
+"""Every kernel is compiled, or loaded from the cache, before time counts."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from windvane.agents.factory import AGENTS
 from windvane.agents.kernel import mark_compiled
 from windvane.agents.state import FEATURES
 from windvane.metamodel.base.config import TradingConfig, digest
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import BookClosed, BookOpened, Ticks
 
@@ -14,7 +14,7 @@ _ROWS = 8
 
 
 def warm_up() -> None:
-    """Send a few rows through a pipeline of all agents; types do not depend on a run's settings."""
+    """Send a few rows through a pipeline of all agents: kernels are compiled for types, which no setting changes."""
     config = TradingConfig(agents=tuple(AGENTS))
     runner = EmbeddedRunner()
     runner.feed([BookOpened(book="warm-up", config=config, digest=digest(config))])
@@ -30,7 +30,7 @@ def warm_up() -> None:
             BookClosed(book="warm-up", last=_ROWS - 1),
         ]
     )
-    # The weighing alone: how a swap of weights is tried, which no book may wait for.
+    # The weighing alone, as a swap of weights is tried: its kernels are others, and no book may wait for them.
     empty = np.zeros((_ROWS, len(AGENTS)))
     MetaLearningEnsembleManager(tuple(AGENTS)).step(
         np.zeros((_ROWS, FEATURES)), np.ones(_ROWS), empty, np.zeros(_ROWS), np.ones(_ROWS, np.int64)

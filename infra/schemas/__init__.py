@@ -1,1 +1,1 @@
-"""What other programs are told of the topics: JSON Schemas of all messages and an AsyncAPI document, generated."""
+"""Generates the documents about the topics for other programs: JSON Schemas of all messages, and AsyncAPI."""

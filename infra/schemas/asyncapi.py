@@ -1,11 +1,11 @@
-"""An AsyncAPI 3 document of all topics: who writes what where, who reads it, under which key, and how long it stays."""
+"""An AsyncAPI 3 document of all topics: their messages, writers, readers and keys, and how long records are kept."""
 
 from typing import Any
 
 import msgspec
 
 from windvane.agents.program import VERSION
-from windvane.infra.kafka.broker.layout import LAYOUT, Kept
+from windvane.infra.kafka.broker.layout import LAYOUT, TopicLayout
 from windvane.infra.schemas.examples import example
 from windvane.infra.schemas.messages import MESSAGES, components
 from windvane.streams.topics import FILLS, ORDERS, TOPICS, Topic
@@ -29,7 +29,7 @@ _OTHERS = {
 
 
 def document() -> Document:
-    """The whole document; it refers to nothing outside."""
+    """Return the whole document as JSON values; it has no references to other documents."""
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Windvane", "version": VERSION, "description": _ABOUT},
@@ -52,17 +52,19 @@ def document() -> Document:
 
 
 def _carried(topic: Topic) -> tuple[str, ...]:
-    """Names of the messages that are one record of the topic."""
+    """Names of the types of messages of which a record of the topic is one."""
     return _SINGLE.get(topic.name) or tuple(kind.__name__ for kind in topic.carries)
 
 
 def _schemas() -> Document:
+    """The schemas of all messages that a topic has, and of their parts, by name."""
     carried = {name for topic in TOPICS for name in _carried(topic)}
-    made = components("#/components/schemas/{name}")
-    return {name: schema for name, schema in made.items() if name in carried or name not in MESSAGES}
+    schemas = components("#/components/schemas/{name}")
+    return {name: schema for name, schema in schemas.items() if name in carried or name not in MESSAGES}
 
 
 def _channel(topic: Topic) -> Document:
+    """The channel of a topic: its address, messages and settings."""
     kept = next(k for k in LAYOUT if k.name == topic.name)
     return {
         "address": f"{{prefix}}.{topic.name}",
@@ -88,8 +90,8 @@ def _channel(topic: Topic) -> Document:
     }
 
 
-def _stay(topic: Topic, kept: Kept) -> str:
-    """Who writes and reads a topic, and what becomes of its records."""
+def _stay(topic: Topic, kept: TopicLayout) -> str:
+    """Sentences on who writes and who reads a topic, and how long its records stay."""
     readers = [stage.name for stage in TOPOLOGY if topic in stage.reads]
     stay = "for ever" if kept.retention < 0 else f"{kept.retention // 86_400_000} days after they came"
     return (
@@ -100,27 +102,28 @@ def _stay(topic: Topic, kept: Kept) -> str:
 
 
 def _operations(topic: Topic) -> Document:
-    """What stages do with a topic: send where one emits it, receive where one reads it."""
+    """The operations of stages on a topic: "send" where one writes it, "receive" where one reads it."""
     channel = {"$ref": f"#/channels/{topic.name}"}
     messages = [{"$ref": f"#/channels/{topic.name}/messages/{name}"} for name in _carried(topic)]
     name = "".join(part.capitalize() for part in topic.name.split("-"))
-    made: Document = {}
+    operations: Document = {}
     for action, stages in (
         ("send", [stage.name for stage in TOPOLOGY if topic in stage.emits]),
         ("receive", [stage.name for stage in TOPOLOGY if topic in stage.reads]),
     ):
         if stages:
             summary = f"By {', '.join(stages)}."
-            made[f"{action}{name}"] = {
+            operations[f"{action}{name}"] = {
                 "action": action,
                 "summary": summary,
                 "channel": channel,
                 "messages": messages,
             }
-    return made
+    return operations
 
 
 def _message(name: str) -> Document:
+    """The entry of a type of message: its key, its schema and an example."""
     kind = MESSAGES[name]
     return {
         "name": name,
@@ -138,12 +141,13 @@ def _message(name: str) -> Document:
 
 
 def files() -> dict[str, bytes]:
-    """Path below the folder of documents -> what `windvane schemas` writes there."""
+    """Return the contents of all files that `windvane schemas` writes, by their path below its output folder."""
     from windvane.infra.schemas.messages import documents
 
-    made = {f"schemas/{name}.json": schema for name, schema in documents().items()}
-    return {path: _text(value) for path, value in {**made, "asyncapi.json": document()}.items()}
+    documents_by_path = {f"schemas/{name}.json": schema for name, schema in documents().items()}
+    return {path: _text(value) for path, value in {**documents_by_path, "asyncapi.json": document()}.items()}
 
 
 def _text(value: Document) -> bytes:
+    """A document as indented JSON."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"

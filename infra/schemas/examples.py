@@ -1,4 +1,4 @@
-"""A message of every kind that could have been on a topic: one row, made of plain numbers, so the same everywhere."""
+"""An example of every type of message: one row of fixed, plausible numbers, equal on every machine."""
 
 from base64 import b64encode
 from hashlib import sha256
@@ -80,7 +80,7 @@ _OF_KIND: dict[tuple[str, str], Any] = {
 
 
 def example(kind: type[msgspec.Struct]) -> Any:
-    """What JSON of a message of this kind says."""
+    """Return an example of a message of type `kind`, as the values that its JSON decodes to."""
     notes = notes_of(kind)
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):

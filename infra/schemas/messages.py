@@ -1,4 +1,4 @@
-"""One JSON Schema (draft 2020-12) for every message, made from the types that the program itself reads and writes."""
+"""JSON Schemas (draft 2020-12) of all messages, generated from the types that the program itself reads and writes."""
 
 from typing import Any, get_args
 
@@ -19,12 +19,12 @@ from windvane.streams.records import Fill, Order
 Schema = dict[str, Any]
 
 MESSAGES: dict[str, type[msgspec.Struct]] = {**BY_NAME, "Order": Order, "Fill": Fill}
-"""Everything that can be one record of a topic, or one line of a run's files."""
+"""All types of messages: each is one record of a topic, or one line of a file of a run."""
 
 PARTS: dict[str, type[msgspec.Struct]] = {
     kind.__name__: kind for kind in (TradingConfig, Costs, RiskLimits, WeighingConfig)
 }
-"""What a message holds inside."""
+"""Types that are parts of messages, and have schemas of their own."""
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _WIDTHS = {"x": len(NAMES), "regime": 7}
@@ -49,7 +49,7 @@ _CLOSER: dict[tuple[str, str], Schema] = {
     ("TradingConfig", "closing"): {"enum": list(CLOSINGS)},
     ("TradingConfig", "on_halt"): {"enum": list(ON_HALT)},
 }
-"""What the types leave open and the program does not."""
+"""Restrictions of fields that the program enforces and the types do not express."""
 _BOOK: Schema = {"type": "string", "minLength": 1, "description": "Name of the book; the record's key."}
 _NO_BOOK: Schema = {"type": "string", "description": "Name of the book, empty where it cannot be told."}
 _TIME = {"pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$"}
@@ -60,35 +60,38 @@ _KINDS = {
 
 
 def components(template: str) -> dict[str, Schema]:
-    """Schemas by name, of all messages and their parts; template: a reference such as "#/$defs/{name}"."""
-    _, made = msgspec.json.schema_components(
+    """Return the schemas of all messages and their parts, by name.
+
+    template: the form of a reference from one schema to another, such as "#/$defs/{name}".
+    """
+    _, schemas = msgspec.json.schema_components(
         [*MESSAGES.values()], schema_hook=lambda kind: {"type": "array"}, ref_template=template
     )
-    return {name: _finished(name, made[name]) for name in (*MESSAGES, *PARTS)}
+    return {name: _finished(name, schemas[name]) for name in (*MESSAGES, *PARTS)}
 
 
 def documents() -> dict[str, Schema]:
-    """Every message's schema, with all it refers to inside and an example that is valid."""
-    made = components("#/$defs/{name}")
+    """Return one JSON Schema document for each message, by name: with all that it refers to, and a valid example."""
+    schemas = components("#/$defs/{name}")
     whole: dict[str, Schema] = {}
     for name in MESSAGES:
-        head: Schema = {"$schema": _DRAFT, "$id": f"urn:windvane:{name}", **made[name]}
+        head: Schema = {"$schema": _DRAFT, "$id": f"urn:windvane:{name}", **schemas[name]}
         head["examples"] = [example(MESSAGES[name])]
-        defs = {part: made[part] for part in _referred(made, name)}
+        defs = {part: schemas[part] for part in _referred(schemas, name)}
         whole[name] = head | ({"$defs": defs} if defs else {})
     return whole
 
 
-def _referred(made: dict[str, Schema], name: str) -> list[str]:
+def _referred(schemas: dict[str, Schema], name: str) -> list[str]:
     """The parts that a schema refers to, directly or not, in the order of PARTS."""
-    found: set[str] = set()
+    referred: set[str] = set()
     waiting = [name]
     while waiting:
-        text = msgspec.json.encode(made[waiting.pop()]).decode()
-        new = {part for part in PARTS if f'"#/$defs/{part}"' in text} - found
-        found |= new
+        text = msgspec.json.encode(schemas[waiting.pop()]).decode()
+        new = {part for part in PARTS if f'"#/$defs/{part}"' in text} - referred
+        referred |= new
         waiting.extend(new)
-    return [part for part in PARTS if part in found]
+    return [part for part in PARTS if part in referred]
 
 
 def _finished(name: str, schema: Schema) -> Schema:

@@ -1,4 +1,4 @@
-"""docs/parameters.md: every parameter of MetaLearningConfig, and what the presets set; run this module to write it."""
+"""Generates docs/parameters.md, the page of all settings of MetaLearningConfig and the presets; run it to write it."""
 
 import sys
 from typing import Any
@@ -20,7 +20,7 @@ config.kelly_criterion_enabled = True  # checked: a wrong name or value is refus
 
 A preset comes first, then `custom_params`, then the environment: `WINDVANE_MAX_AGENT_WEIGHT=0.3` has the last word,
 for `windvane backtest --preset` too. `MetaLearningConfigManager` writes and reads JSON and TOML. What a pipeline,
-trainer or evaluator was made from stays as it was when the config is changed later; what is only logged or told
+trainer or evaluator was made from stays as it was when the config is changed later; what is only logged or reported
 follows.
 
 `regime_features_dim` is how many features the contextual weights and the performance predictor read: 1 to {ALL} the
@@ -28,12 +28,13 @@ first so many of `windvane.metamodel.features.extractor.NAMES` (the first 21 suf
 of the first of them. The regimes' classifier always reads the features that it was trained on.
 `agent_history_features` is how long the predictor remembers: its two EWMAs of an agent's scores have half-lives of 96
 and 768 ticks at 20, and go with it.
-`regime_stability_threshold` decides what is told (`regime_stable`, of `get_trading_action` and `get_regime_info`) and
-trades nothing by itself. `cash_expert` is off in every preset; [results.md](results.md) has what it is worth.
+`regime_stability_threshold` decides what is reported (`regime_stable`, of `get_trading_action` and `get_regime_info`)
+and trades nothing by itself. `cash_expert` is off in every preset; [results.md](results.md) has what it is worth.
 """
 
 
 def _shown(value: Any) -> str:
+    """A value as the page shows it."""
     if value is None:
         return "off"
     if isinstance(value, bool):
@@ -44,21 +45,21 @@ def _shown(value: Any) -> str:
 
 
 def page() -> str:
-    """The page."""
+    """Return the page as Markdown."""
     defaults = MetaLearningConfig()
     lines = [_HEAD, "| parameter | default | range | what |", "|---|---|---|---|"]
-    for name, told in PARAMETERS.items():
+    for name, rule in PARAMETERS.items():
         wide = (
             "any of them"
-            if told.choices
-            else told.allowed().replace(", or None to switch it off", ", or off")
+            if rule.choices
+            else rule.allowed().replace(", or None to switch it off", ", or off")
         )
-        lines.append(f"| `{name}` | {_shown(getattr(defaults, name))} | {wide} | {told.what} |")
+        lines.append(f"| `{name}` | {_shown(getattr(defaults, name))} | {wide} | {rule.what} |")
     lines += ["", "## Presets", "", "What each sets; the rest is as above.", ""]
     lines += ["| preset | sets |", "|---|---|"]
     for preset, values in PRESETS.items():
-        told_of = ", ".join(f"`{name}` {_shown(value)}" for name, value in values.items())
-        lines.append(f"| {preset} | {told_of or 'nothing'} |")
+        settings = ", ".join(f"`{name}` {_shown(value)}" for name, value in values.items())
+        lines.append(f"| {preset} | {settings or 'nothing'} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,1 +1,1 @@
-"""What `windvane status` shows: books, groups and lag on one page."""
+"""`windvane status`: books, groups of workers and their lag, read from Kafka and shown on one page."""

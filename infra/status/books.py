@@ -1,4 +1,4 @@
-"""One book as the last records of its topics show it."""
+"""The present state of each book, read from the last records of its topics."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -24,14 +24,14 @@ from windvane.streams.events import (
 
 STATES = ("active", "reduce-only", "halted")
 OF_BOOKS = (topics.TICKS, topics.FEATURES, topics.PROPOSALS, topics.DECISIONS)
-"""Topics on which every open book has records."""
+"""Topics on which every open book has records, by which books are found."""
 
 _READ = (*OF_BOOKS, topics.ORDERS, topics.LEARNER)
 E = TypeVar("E", bound=Event)
 
 
 class Book(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One book; what has no record near the end of its topic is None."""
+    """The present state of one book; a field is None where its topic has no record of the book near its end."""
 
     book: str
     closed: bool = False
@@ -57,7 +57,10 @@ class Book(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def books_of(settings: KafkaSettings, tails: Tails, now: float) -> list[Book]:
-    """Every book that has a record near the end of a topic; now: UNIX s."""
+    """Return the present state of every book that has a record near the end of a topic, sorted by name.
+
+    tails: the last records by topic and book; now: the present time, UNIX s.
+    """
     of = {topic: tails.get(settings.topic(topic), {}) for topic in _READ}
     names = {book for topic in OF_BOOKS for book in of[topic] if book}
     return [
@@ -66,6 +69,7 @@ def books_of(settings: KafkaSettings, tails: Tails, now: float) -> list[Book]:
 
 
 def _book(name: str, tails: Mapping[str, Sequence[Tail]], now: float) -> Book:
+    """The state of one book from its last records by topic."""
     ticks, tick_age = _last(tails[topics.TICKS.name], Ticks, now)
     features, _ = _last(tails[topics.FEATURES.name], Features, now)
     decisions, decision_age = _last(tails[topics.DECISIONS.name], Decisions, now)
@@ -102,7 +106,7 @@ def _book(name: str, tails: Mapping[str, Sequence[Tail]], now: float) -> Book:
 
 
 def _last(tails: Sequence[Tail], kind: type[E], now: float) -> tuple[E | None, float | None]:
-    """The last event of a kind, and how long ago the broker got it, s."""
+    """The last event of type `kind`, and how many seconds ago the broker received it; None, None without one."""
     for tail in reversed(tails):
         event = event_of(tail)
         if isinstance(event, kind):
@@ -111,7 +115,7 @@ def _last(tails: Sequence[Tail], kind: type[E], now: float) -> tuple[E | None, f
 
 
 def event_of(tail: Tail) -> Event | None:
-    """What a record says; what is no event is in the dead letters."""
+    """Return the event that a record holds, or None where it holds none; stages report those as dead letters."""
     try:
         return from_json(tail.raw)
     except WireError:
@@ -119,11 +123,12 @@ def event_of(tail: Tail) -> Event | None:
 
 
 def _seq(batch: Batch | None) -> int | None:
+    """The number of a batch's last row."""
     return None if batch is None else batch.last
 
 
 def _answered(tails: Sequence[Tail]) -> int | None:
-    """The last row that every worker of agents has answered."""
+    """The last row for which all workers of the proposals stage, each with agents of its own, have proposed."""
     lasts: dict[tuple[str, ...], int] = {}
     for tail in tails:
         event = event_of(tail)
@@ -133,14 +138,18 @@ def _answered(tails: Sequence[Tail]) -> int | None:
 
 
 def _regime(features: Features | None) -> str | None:
+    """The most probable regime at the last row."""
     return None if features is None or features.regime is None else REGIMES[int(features.regime[-1].argmax())]
 
 
 class _Ordered(msgspec.Struct):
+    """The part of an order that is read: its event time."""
+
     ts: int
 
 
 def _order_ts(tails: Sequence[Tail]) -> int | None:
+    """Event time of the last order that can be read, UNIX ns."""
     for tail in reversed(tails):
         try:
             return msgspec.json.decode(tail.raw, type=_Ordered).ts

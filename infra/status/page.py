@@ -1,4 +1,4 @@
-"""The status page as a person reads it."""
+"""The status page as text and tables for a terminal."""
 
 import datetime
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _STYLES = {STATES[0]: "green", STATES[1]: "yellow", STATES[2]: "bold red"}
 
 
 def page(status: Status) -> RenderableType:
-    """One screen."""
+    """Return the status as one screen for a `rich` console."""
     moment = datetime.datetime.fromtimestamp(status.time, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return Lines(
         Text(f"{status.prefix} at {status.bootstrap}, {moment}", style="bold"),
@@ -31,6 +31,7 @@ def page(status: Status) -> RenderableType:
 
 
 def _books(status: Status) -> Iterator[RenderableType]:
+    """Two tables of all books: how far each topic is, and what was decided last."""
     rows = Table(title="rows", title_justify="left")
     for name in ("book", "ticks", "features", "proposals", "decisions", "behind", "last tick", "received"):
         rows.add_column(name, justify="left" if name == "book" else "right", no_wrap=True)
@@ -48,6 +49,7 @@ def _books(status: Status) -> Iterator[RenderableType]:
 
 
 def _row(book: Book) -> Iterator[str]:
+    """The cells of a book in the table of rows."""
     yield f"{book.book} (closed)" if book.closed else book.book
     for seq in (book.ticks, book.features, book.proposals, book.decisions, book.behind):
         yield _number(seq)
@@ -56,6 +58,7 @@ def _row(book: Book) -> Iterator[str]:
 
 
 def _money(book: Book) -> Iterator[str | Text]:
+    """The cells of a book in the table of decisions."""
     yield book.book
     yield Text(book.state or "-", style=_STYLES.get(book.state or "", ""))
     yield "-" if book.equity is None else f"{book.equity:,.2f}"
@@ -70,6 +73,7 @@ def _money(book: Book) -> Iterator[str | Text]:
 
 
 def _groups(status: Status) -> RenderableType:
+    """The table of the stages' groups: how many workers each has, their version and their lag."""
     if not status.groups:
         return Text("no worker has ever joined")
     table = Table(title="workers", title_justify="left")
@@ -84,6 +88,7 @@ def _groups(status: Status) -> RenderableType:
 
 
 def _letters(status: Status) -> str:
+    """A sentence about the dead letters: how many came in the last hour, and the last one's reason."""
     if status.last_dead_letter is None:
         return "dead letters: none"
     return (
@@ -93,11 +98,12 @@ def _letters(status: Status) -> str:
 
 
 def _number(value: int | None) -> str:
+    """A number with commas between thousands, a dash for None."""
     return "-" if value is None else f"{value:,}"
 
 
 def _span(seconds: float | None) -> str:
-    """A time span with one unit."""
+    """A time span in the largest unit of which it has two or more, a dash for None."""
     if seconds is None:
         return "-"
     for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):

@@ -1,4 +1,4 @@
-"""Prints the status page, once or again and again."""
+"""Prints the status page once, or every two seconds."""
 
 import asyncio
 import sys
@@ -17,11 +17,15 @@ from windvane.infra.status.status import Limits, Status, watching
 
 WATCH_SECONDS = 2.0
 _WIDTH = 160
-"""Where no terminal says how wide it is, a line must hold a row."""
+"""Columns of a line where the output is no terminal: enough for a row of each table."""
 
 
 async def show(settings: KafkaSettings, limits: Limits, as_json: bool, watch: bool) -> bool:
-    """Print; whether the last page was healthy. Raises SettingsError where the broker cannot be asked."""
+    """Print the status page, and return whether the last page had no troubles.
+
+    as_json: a line of JSON instead of tables; watch: go on every two seconds until Ctrl-C. Raises SettingsError where
+    the broker cannot be reached or does not answer.
+    """
     try:
         async with watching(settings) as watcher:
             with interruptible() as stopped, _screen(as_json, watch) as put:
@@ -33,15 +37,15 @@ async def show(settings: KafkaSettings, limits: Limits, as_json: bool, watch: bo
                             return not status.troubles
                         await asyncio.sleep(0.1)
     except (KafkaError, TimeoutError) as error:
-        said = str(error) or type(error).__name__
+        text = str(error) or type(error).__name__
         raise SettingsError(
-            f"the broker at {settings.bootstrap} could not be asked ({said.rstrip('.')}): try again"
+            f"the broker at {settings.bootstrap} could not be asked ({text.rstrip('.')}): try again"
         ) from error
 
 
 @contextmanager
 def _screen(as_json: bool, watch: bool) -> Iterator[Callable[[Status], None]]:
-    """Where pages go: lines of JSON, the terminal's whole screen, or text one after the other."""
+    """The function that shows a page: as a line of JSON, on the terminal's whole screen, or as text below the last."""
     if as_json:
         yield _line
         return
@@ -54,5 +58,6 @@ def _screen(as_json: bool, watch: bool) -> Iterator[Callable[[Status], None]]:
 
 
 def _line(status: Status) -> None:
+    """Write a status to stdout as one line of JSON."""
     sys.stdout.write(msgspec.json.encode(status).decode() + "\n")
     sys.stdout.flush()

@@ -1,4 +1,7 @@
-"""How the pipeline stands, from Kafka alone: every book, every group, and what of it should wake a person."""
+"""The state of the whole pipeline, read from Kafka alone: every book, every group of workers, and the troubles.
+
+A trouble is a sentence about something that a person should look at at once.
+"""
 
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -22,7 +25,7 @@ _LOOKED_AT = (*OF_BOOKS, topics.ORDERS, topics.LEARNER, topics.DEAD_LETTERS)
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything on the page."""
+    """The state of the pipeline at one moment: everything that the status page shows."""
 
     prefix: str
     bootstrap: str
@@ -37,14 +40,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """From where on something is a trouble."""
+    """The thresholds above which `troubles` reports something."""
 
     silence: float = 60.0  # s without a tick of an open book
     behind: int = 10_000  # rows of a book, or records of a group
 
 
 class Watcher:
-    """Connected clients, for one page or many."""
+    """Reads the state of the pipeline through clients that stay connected, once or many times."""
 
     def __init__(
         self, settings: KafkaSettings, partitions: int, reader: AIOKafkaConsumer, admin: AIOKafkaAdminClient
@@ -55,46 +58,51 @@ class Watcher:
         self._admin = admin
 
     async def status(self, limits: Limits) -> Status:
-        """The page as it is now."""
+        """Read the present state of the pipeline; limits: from where on something is a trouble."""
         name = self._settings.topic
         places = [TopicPartition(name(topic), p) for topic in topics.TOPICS for p in range(self._partitions)]
-        held = await spans(self._reader, places)
+        spans_of = await spans(self._reader, places)
         looked = {name(topic) for topic in _LOOKED_AT}
         tails = await read_tails(
             self._reader,
-            {place: span for place, span in held.items() if place.topic in looked},
+            {place: span for place, span in spans_of.items() if place.topic in looked},
             [name(topic) for topic in OF_BOOKS],
         )
         now = time.time()
         letters = tails.get(name(topics.DEAD_LETTERS), {})
         last = max((tail for kept in letters.values() for tail in kept), key=_written, default=None)
-        found = {
+        values = {
             "prefix": self._settings.prefix,
             "bootstrap": self._settings.bootstrap,
             "time": now,
             "books": books_of(self._settings, tails, now),
-            "groups": await groups(self._admin, self._settings.prefix, held),
-            "orders": _total(held, name(topics.ORDERS)),
-            "dead_letters": await self._letters(held, now, last),
+            "groups": await groups(self._admin, self._settings.prefix, spans_of),
+            "orders": _total(spans_of, name(topics.ORDERS)),
+            "dead_letters": await self._letters(spans_of, now, last),
             "last_dead_letter": None if last is None else _reason(last),
             "last_dead_letter_age": None if last is None else now - last.written,
         }
-        status = msgspec.convert({**found, "troubles": []}, Status, from_attributes=True)
+        status = msgspec.convert({**values, "troubles": []}, Status, from_attributes=True)
         return msgspec.structs.replace(status, troubles=list(troubles(status, limits)))
 
-    async def _letters(self, held: Mapping[TopicPartition, Span], now: float, last: Tail | None) -> int:
-        """Offsets of dead letters of the last hour; markers of transactions among them are counted, too."""
+    async def _letters(self, spans_of: Mapping[TopicPartition, Span], now: float, last: Tail | None) -> int:
+        """How many offsets the dead letters of the last hour take, which counts markers of transactions, too."""
         if last is None or now - last.written > HOUR:
             return 0
         name = self._settings.topic(topics.DEAD_LETTERS)
-        mine = {place: span for place, span in held.items() if place.topic == name and span.stop > span.first}
+        mine = {
+            place: span for place, span in spans_of.items() if place.topic == name and span.stop > span.first
+        }
         since = await self._reader.offsets_for_times(dict.fromkeys(mine, int((now - HOUR) * 1000)))
         return sum(mine[place].stop - at.offset for place, at in since.items() if at is not None)
 
 
 @asynccontextmanager
 async def watching(settings: KafkaSettings) -> AsyncIterator[Watcher]:
-    """Connect; raises SettingsError where there is no broker, LayoutError where topics are missing."""
+    """Context manager: a Watcher that is connected to the broker, and disconnected at the end.
+
+    Raises SettingsError where the broker cannot be reached, LayoutError where topics are missing.
+    """
     partitions = await layout.check(settings)
     async with AsyncExitStack() as stack:
         reader = await stack.enter_async_context(reading(settings))
@@ -105,7 +113,11 @@ async def watching(settings: KafkaSettings) -> AsyncIterator[Watcher]:
 
 
 def troubles(status: Status, limits: Limits) -> Iterable[str]:
-    """What should wake a person, a sentence each."""
+    """Yield a sentence for each thing that a person should look at at once.
+
+    Those are halted books, books without ticks or without decisions, lag above the limits, stages without a worker, and
+    dead letters in the last hour.
+    """
     for book in status.books:
         if book.closed and not book.behind:
             continue
@@ -130,13 +142,16 @@ def troubles(status: Status, limits: Limits) -> Iterable[str]:
 
 
 def _reason(tail: Tail) -> str:
+    """The reason that a dead letter names."""
     event = event_of(tail)
     return event.reason if isinstance(event, DeadLetter) else "not a dead letter"
 
 
 def _written(tail: Tail) -> float:
+    """When the broker received a record, the key by which the latest is found."""
     return tail.written
 
 
-def _total(held: Mapping[TopicPartition, Span], topic: str) -> int:
-    return sum(span.stop - span.first for place, span in held.items() if place.topic == topic)
+def _total(spans_of: Mapping[TopicPartition, Span], topic: str) -> int:
+    """How many offsets all partitions of a topic hold."""
+    return sum(span.stop - span.first for place, span in spans_of.items() if place.topic == topic)

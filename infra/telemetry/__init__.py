@@ -1,1 +1,1 @@
-"""What a worker tells of itself: metrics, structured logs, and a page for Prometheus."""
+"""Metrics and structured logs of a worker, and the HTTP endpoint where Prometheus reads the metrics."""

@@ -1,7 +1,7 @@
-"""Structured logs: one JSON object a line on stderr, or plain text where a person looks on.
+"""Structured logs: one JSON object a line on stderr, or plain text where stderr is a terminal.
 
-`log = logger(stage="ensemble")`, then `log.info("recovered", partition=3, seconds=1.2)`. What other libraries log at
-WARNING and above comes in the same form once `route` was called. Logging never raises and never shows a secret.
+`log = logger(stage="ensemble")`, then `log.info("recovered", partition=3, seconds=1.2)`. After `route` was called, what
+other libraries log at WARNING and above is written in the same form. Logging never raises and never shows a secret.
 """
 
 import datetime
@@ -16,17 +16,21 @@ from typing import Any
 
 import orjson
 
-from windvane.metamodel.base.config import check
-
 FORM = "WINDVANE_LOGS"
-"""The variable that says which form: json or text; without it text on a terminal, else json."""
+"""The environment variable for the form of logs, json or text; without it text on a terminal, else json."""
 LEAST = "WINDVANE_LOG_LEVEL"
-"""The variable that says what is not written: anything below it, info where it is not set."""
+"""The environment variable for the lowest level that is written; info where it is not set."""
 
 REPEAT_SECONDS = 10.0
-"""A library says one thing at most once in so long: a broker that is away would fill the disk."""
+"""The same message of a library is written at most once in so many seconds.
+
+Otherwise a client that retries while the broker is down would fill the disk.
+"""
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+VARIABLES = {FORM: ("json", "text"), LEAST: tuple(_LEVELS)}
+"""What each variable may be set to; a log passes over anything else, and the command line refuses it."""
+
 _FIRST = ("stage", "partition", "book", "seq")
 _SECRET = re.compile(r"passw|secret|token|credential|sasl|hmac|(^|_)key($|_)|private", re.IGNORECASE)
 _SECRET_TEXT = re.compile(
@@ -39,29 +43,29 @@ _INT64 = 2**63
 
 
 class Log:
-    """Writes lines with the fields that were bound to it."""
+    """Writes log lines, each with the fields that are bound to this object."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self._fields = dict(fields)
 
     def bind(self, **fields: Any) -> "Log":
-        """A log whose lines have these fields, too."""
+        """Return a new Log that also has these fields."""
         return Log({**self._fields, **fields})
 
     def debug(self, event: str, **fields: Any) -> None:
-        """What only who looks for a fault wants to see; written where WINDVANE_LOG_LEVEL is debug."""
+        """Log details for somebody who looks for a fault; written only where WINDVANE_LOG_LEVEL is debug."""
         self._write("debug", event, fields)
 
     def info(self, event: str, **fields: Any) -> None:
-        """What happened."""
+        """Log something that happened as it should."""
         self._write("info", event, fields)
 
     def warning(self, event: str, **fields: Any) -> None:
-        """What a person may want to look at by day."""
+        """Log something that a person should look at, but not at once."""
         self._write("warning", event, fields)
 
     def error(self, event: str, **fields: Any) -> None:
-        """What a person must look at."""
+        """Log something that a person must look at."""
         self._write("error", event, fields)
 
     def _write(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
@@ -70,12 +74,16 @@ class Log:
 
 
 def logger(**fields: Any) -> Log:
-    """A log; fields such as stage and partition stand in each of its lines."""
+    """Return a Log whose every line has these fields, such as stage and partition."""
     return Log(fields)
 
 
 def emit(level: str, event: str, fields: Mapping[str, Any]) -> None:
-    """Write one line; what cannot be written is dropped, since the work goes on."""
+    """Write one line to stderr, whatever the lowest level is.
+
+    Values of fields whose name suggests a secret are masked. Where stderr is closed or broken the line is dropped,
+    since logging must not stop the work.
+    """
     seconds, ns = divmod(time.time_ns(), 1_000_000_000)
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
     moment = f"{moment}.{ns // 1000:06d}Z"
@@ -86,24 +94,26 @@ def emit(level: str, event: str, fields: Mapping[str, Any]) -> None:
             _text(moment, level, event, values) if _plain() else _json(moment, level, event, values)
         )
         sys.stderr.flush()
-    except (OSError, ValueError):  # a pipe that nobody reads, or a stream that is closed
+    except (OSError, ValueError):  # a pipe without a reader, or a stream that is closed
         return
 
 
 def _json(moment: str, level: str, event: str, values: Mapping[str, Any]) -> str:
+    """A line of JSON; a field named as one of the first three gets a trailing underscore."""
     line = {"ts": moment, "level": level, "event": _clean(event)}
     extra = {name if name not in line else f"{name}_": value for name, value in values.items()}
     return orjson.dumps({**line, **extra}, option=orjson.OPT_NON_STR_KEYS).decode() + "\n"
 
 
 def _text(moment: str, level: str, event: str, values: Mapping[str, Any]) -> str:
-    said = " ".join(f"{name}={value}" for name, value in values.items())
-    line = f"{moment[11:23]} {level:7} {_clean(event)}{'  ' if said else ''}{said}"
+    """A line of text with the time of day, without a line break inside."""
+    pairs = " ".join(f"{name}={value}" for name, value in values.items())
+    line = f"{moment[11:23]} {level:7} {_clean(event)}{'  ' if pairs else ''}{pairs}"
     return line.replace("\n", "\\n") + "\n"
 
 
 def _shown(name: str, value: Any, depth: int = 0) -> Any:
-    """A value as JSON can hold it."""
+    """A value as JSON can hold it: masked where `name` suggests a secret, and the type's name for unknown types."""
     if _SECRET.search(name) and value is not None:
         return "***"
     if value is None or isinstance(value, bool | float):
@@ -125,30 +135,26 @@ def _shown(name: str, value: Any, depth: int = 0) -> Any:
 
 
 def _clean(text: str) -> str:
-    """Text that is valid UTF-8 and shows no secret."""
+    """Text as valid UTF-8, with what follows a word like "password=" masked."""
     return _SECRET_TEXT.sub(r"\1***", text.encode("utf-8", "replace").decode())
 
 
 def _plain() -> bool:
+    """Whether lines are text instead of JSON."""
     form = os.environ.get(FORM, "").lower()
     return form == "text" or (form != "json" and sys.stderr.isatty())
 
 
 def _least() -> int:
+    """The lowest level that is written, read anew each time, so that a test can change it."""
     return _LEVELS.get(os.environ.get(LEAST, "").lower(), logging.INFO)
 
 
-def check_environment() -> None:
-    """Raises ConfigError where a variable of logs says what is not known; to log with it does no harm."""
-    for name, known in ((FORM, ("json", "text")), (LEAST, tuple(_LEVELS))):
-        said = os.environ.get(name, "")
-        check(
-            not said or said.lower() in known, f"variable {name} is {said!r}: give one of {', '.join(known)}"
-        )
-
-
 class Handler(logging.Handler):
-    """Takes in what other libraries log."""
+    """A handler of Python's logging that writes what other libraries log in this project's form.
+
+    fields: stand in each of its lines.
+    """
 
     def __init__(self, level: int = logging.WARNING, fields: Mapping[str, Any] | None = None) -> None:
         super().__init__(level)
@@ -156,19 +162,22 @@ class Handler(logging.Handler):
         self._last: dict[tuple[str, str], tuple[float, int]] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record, unless the same was said just now."""
+        """Write a record, unless the same message was written less than ten seconds ago; logging calls it.
+
+        The next line of that message says how often it was left out.
+        """
         now = time.monotonic()
         key = (record.name, str(record.msg))
-        last, held = self._last.get(key, (-REPEAT_SECONDS, 0))
+        last, dropped = self._last.get(key, (-REPEAT_SECONDS, 0))
         if now - last < REPEAT_SECONDS:
-            self._last[key] = (last, held + 1)
+            self._last[key] = (last, dropped + 1)
             return
         if len(self._last) >= _MOST_DIFFERENT:
             self._last.clear()
         self._last[key] = (now, 0)
         fields = {**self._fields, "logger": record.name}
-        if held:
-            fields["repeated"] = held
+        if dropped:
+            fields["repeated"] = dropped
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
             fields["error"] = f"{type(error).__name__}: {error}"
@@ -178,6 +187,7 @@ class Handler(logging.Handler):
 
 
 def _message(record: logging.LogRecord) -> str:
+    """The text of a record with its arguments."""
     try:
         return record.getMessage().strip()
     except (TypeError, ValueError, KeyError):  # a message whose arguments do not fit it
@@ -185,7 +195,11 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def route(level: int = logging.WARNING, **fields: Any) -> Handler:
-    """Send what all libraries log into the same form; to be called again after Faust has set up its own logging."""
+    """Replace all handlers of the root logger by one that writes in this project's form, and return it.
+
+    Call it again after a library such as Faust has set up logging for itself. level: the lowest one that is written;
+    fields: stand in each line.
+    """
     handler = Handler(level, fields)
     root = logging.getLogger()
     for old in list(root.handlers):
@@ -197,7 +211,10 @@ def route(level: int = logging.WARNING, **fields: Any) -> Handler:
 
 
 def config(level: int = logging.WARNING, **fields: Any) -> dict[str, Any]:
-    """The same as a dictionary for logging.config: what a Faust worker takes as its `logging_config`."""
+    """Return the settings that `route` makes as a dictionary for `logging.config`.
+
+    A Faust worker takes it as its `logging_config`, since it would replace a handler set before.
+    """
     handler = {"()": Handler, "level": level, "fields": fields}
     return {
         "version": 1,

@@ -1,7 +1,7 @@
-"""Metrics of one worker for Prometheus: what the binding did, and what the events it sent say.
+"""Metrics of one worker for Prometheus: what it read, computed and wrote, and figures from the events it sent.
 
-The names are data in windvane.infra.telemetry.names. Values are set as the work goes on; what a label's child costs to
-look up is paid once.
+Names, kinds and labels are in `windvane.infra.telemetry.names`. The worker sets values while it works; the series of a
+metric with given labels is looked up once and kept, since a lookup is slow.
 """
 
 import time
@@ -52,13 +52,13 @@ from windvane.streams.events import (
 )
 
 HISTORY_SECONDS = 3600.0
-"""An order of a tick older than this comes of history being replayed: it tells nothing of latency."""
+"""An order of a tick older than this is of history that is replayed, so it does not count towards latency."""
 
 FORGET_SECONDS = 30.0
-"""A wait that was not told again for so long is over."""
+"""A wait that `waiting` did not report again for so many seconds is over."""
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-"""Of what `expose` gives."""
+"""The HTTP content type of what `expose` returns."""
 
 _FLAGS = {"heartbeat": HEARTBEAT, "bad": BAD, "gap": GAP}
 _OF_A_BOOK = [
@@ -68,7 +68,10 @@ _BITS = np.arange(len(GATES))
 
 
 class WorkerMetrics:
-    """Metrics of a stage in this process."""
+    """The metrics of the worker of a stage in this process; the worker calls a method for each thing that happens.
+
+    No method blocks. registry: of prometheus_client, None for a new one.
+    """
 
     def __init__(self, stage: str, registry: CollectorRegistry | None = None) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more a counter, which nobody reads
@@ -97,9 +100,10 @@ class WorkerMetrics:
         for reason in REASON_CLASSES:
             self._child(
                 "windvane_dead_letters_total", reason
-            )  # from 0 on, so that the first is seen as an increase
+            )  # begins at 0, so that Prometheus sees the first letter as an increase
 
     def _made(self, name: str) -> Counter | Gauge | Histogram:
+        """A new metric of prometheus_client, by its entry in METRICS."""
         kind, text, labels, buckets = METRICS[name]
         labels = ("stage", *labels)
         if kind == COUNTER:
@@ -109,7 +113,7 @@ class WorkerMetrics:
         return Gauge(name, text, labels, registry=self.registry)
 
     def _child(self, name: str, *labels: str | int) -> Any:
-        """A metric with its labels, looked up once."""
+        """The series of a metric with these labels, after the label `stage`."""
         key = (name, *labels)
         child = self._children.get(key)
         if child is None:
@@ -117,54 +121,57 @@ class WorkerMetrics:
         return child
 
     def _forget(self, name: str, *labels: str | int) -> None:
-        """Tell a series no more; labels: the first of its own."""
+        """Remove all series of a metric whose first labels, after `stage`, are these."""
         stop = len(labels) + 1
         for key in [key for key in self._children if key[:stop] == (name, *labels)]:
             self._metrics[name].remove(self.stage, *key[1:])
             del self._children[key]
 
     def received(self, topic: str, partition: int, records: int) -> None:
-        """Records were read."""
+        """Count `records` records that were read from a partition of a topic."""
         self._child("windvane_records_received_total", topic, partition).inc(records)
 
     def stepped(self, partition: int, seconds: float) -> None:
-        """A step was computed."""
+        """Note that a step of the stage took so many seconds to compute."""
         self._child("windvane_step_seconds", partition).observe(seconds)
 
     def sent(self, topic: str, records: int) -> None:
-        """Records were acknowledged."""
+        """Count `records` records that the broker has acknowledged on a topic."""
         self._child("windvane_records_sent_total", topic).inc(records)
 
     def committed(self, partition: int, seconds: float) -> None:
-        """A transaction was committed, or all of a step was acknowledged."""
+        """Note how many seconds the transaction of a step took, or the acknowledgement of all that it wrote."""
         self._child("windvane_commit_seconds", partition).observe(seconds)
 
     def recovered(self, partition: int, seconds: float) -> None:
-        """A partition is at work after an assignment."""
+        """Note that it took so many seconds from the assignment of a partition until it is worked on."""
         self._child("windvane_recoveries_total", partition).inc()
         self._child("windvane_recovery_seconds", partition).set(seconds)
 
     def restarted(self, partition: int, reason: str) -> None:
-        """The state of a partition was thrown away and loaded again; of the reason only its class is kept."""
+        """Count that the state of a partition was dropped and loaded again; the label is the class of the reason."""
         self._child("windvane_restarts_total", partition, restart_class(reason)).inc()
 
     def lag(self, topic: str, partition: int, records: int) -> None:
-        """So many records of a source are not read yet."""
+        """Set how many records of a partition of a topic are not read yet."""
         self._child("windvane_lag_records", topic, partition).set(records)
 
     def waiting(self, partition: int, book: str, topic: str, seconds: float) -> None:
-        """A book waits for a source; the wait is over once it is not told again."""
+        """Set for how long a book has waited for a topic.
+
+        The worker calls it again and again while the wait lasts; 30 s after the last call the series is removed.
+        """
         self._child("windvane_waiting_seconds", partition, book, topic).set(seconds)
         self._waits[partition, book, topic] = time.monotonic()
 
     def saved(self, partition: int, seconds: float, size: int) -> None:
-        """A state of `size` bytes was stored."""
+        """Note that a state of `size` bytes was stored, in so many seconds."""
         self._child("windvane_snapshots_total", partition).inc()
         self._child("windvane_snapshot_seconds", partition).set(seconds)
         self._child("windvane_snapshot_bytes", partition).set(size)
 
     def released(self, partition: int) -> None:
-        """Another worker has the partition now, so what stands there is no longer ours to tell; counters stay."""
+        """Remove the gauges of a partition and its books, which another worker now reports; counters stay."""
         for topic in {str(key[1]) for key in self._children if key[0] == "windvane_lag_records"}:
             self._forget("windvane_lag_records", topic, partition)
         self._forget("windvane_waiting_seconds", partition)
@@ -175,11 +182,11 @@ class WorkerMetrics:
                 self._forget(name, book)
 
     def observe(self, partition: int, event: Event) -> None:
-        """An event was sent: what it says of the book. Takes some tens of microseconds, whatever the rows."""
-        told = self._by_type.get(type(event))
-        if told is not None:
+        """Set the metrics of a book from an event that was sent; takes some tens of microseconds for any batch."""
+        record = self._by_type.get(type(event))
+        if record is not None:
             self._books.setdefault(partition, set()).add(event.book)
-            told(event)
+            record(event)
 
     def _rows(self, batch: Batch) -> None:
         book, child = batch.book, self._child
@@ -250,12 +257,12 @@ class WorkerMetrics:
         self._child("windvane_last_output_seconds", event.book).set(time.time())
 
     def _closed(self, event: BookClosed) -> None:
-        """A closed book is silent by right: no alarm may come of it."""
+        """A closed book writes nothing any more, so the series by which silence is noticed is removed."""
         self._child("windvane_books_closed_total", event.book).inc()
         self._forget("windvane_last_output_seconds", event.book)
 
     def expose(self) -> bytes:
-        """Everything as Prometheus reads it."""
+        """Return all metrics in Prometheus' text format; called for each request of the endpoint."""
         before = time.monotonic() - FORGET_SECONDS
         for wait in [wait for wait, at in self._waits.items() if at < before]:
             del self._waits[wait]
@@ -264,7 +271,10 @@ class WorkerMetrics:
 
 
 def verdict_counts(verdicts: Any) -> list[tuple[str, int]]:
-    """verdicts: (n,) int64 bits of GATES -> name and number of rows of every gate that acted."""
+    """Return the name of every risk gate that acted, and at how many rows, in the order of GATES.
+
+    verdicts: (n,) int64, bit k of a row is set where gate k acted.
+    """
     if not verdicts.any():
         return []
     counts = (verdicts[:, None] >> _BITS & 1).sum(axis=0)

@@ -1,7 +1,7 @@
-"""Every metric as data: name, kind, labels and help; names and labels are kept from version to version.
+"""Every metric as data: name, kind, labels and help. Names and labels stay the same from release to release.
 
-Labels have few values: a stage, a partition, a topic, a book, an agent, a gate. Never a sequence number, an id or a
-sentence.
+A label has few values: a stage, a partition, a topic, a book, an agent, a gate. It never is a sequence number, an id or
+a sentence, since Prometheus keeps a series for every value.
 """
 
 from typing import NamedTuple
@@ -9,14 +9,14 @@ from typing import NamedTuple
 COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
 
 FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Buckets of work that takes milliseconds, seconds."""
+"""Buckets, in seconds, of a histogram of work that takes milliseconds."""
 
 LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.09, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Buckets from the event time of a tick to its order, seconds."""
+"""Buckets, in seconds, of the histogram of the time from a tick to its order."""
 
 
 class Metric(NamedTuple):
-    """One metric; every one has the label `stage` before its own."""
+    """The description of one metric: kind, help text, labels after the label `stage`, buckets of a histogram."""
 
     kind: str
     help: str
@@ -117,7 +117,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
 
 
 def reason_class(reason: str) -> str:
-    """The short class of a dead letter's sentence, one of few."""
+    """Return the class of a dead letter's reason, one of REASON_CLASSES, for use as a label."""
     return next((short for part, short in _REASONS if part in reason), "other")
 
 
@@ -125,7 +125,10 @@ REASON_CLASSES = (*dict.fromkeys(short for _, short in _REASONS), "other")
 
 
 def restart_class(reason: str) -> str:
-    """The short class of a restart: fenced, the name of an error, or other."""
+    """Return the class of a restart's reason, for use as a label: "fenced", the name of an error class, or "other".
+
+    A worker is fenced where another one has taken its partition over.
+    """
     if "another worker" in reason:
         return "fenced"
     name = reason.partition(":")[0]

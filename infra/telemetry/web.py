@@ -1,4 +1,4 @@
-"""What a worker shows of itself: /metrics for Prometheus and /health, on loopback unless told otherwise."""
+"""The HTTP endpoint of a worker: /metrics for Prometheus, and /health."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,7 +8,10 @@ from windvane.infra.telemetry.metrics import WorkerMetrics
 
 @asynccontextmanager
 async def serving(metrics: WorkerMetrics, host: str, port: int | None) -> AsyncIterator[None]:
-    """Serve while the block runs; port None serves nothing."""
+    """Context manager: serve /metrics and /health in the running event loop until the end of the block.
+
+    host, port: the address to listen on; port None serves nothing.
+    """
     if port is None:
         yield
         return

@@ -1,1 +1,1 @@
-"""How the weights that ship with the package are made, from seeds. Only this folder imports torch."""
+"""Trains the weights that ship with the package, from seeds. Only this folder imports torch."""

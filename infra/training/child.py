@@ -1,6 +1,7 @@
-"""The trainer's process: framed requests on stdin, framed results on stdout. It alone imports torch.
+"""The process that trains: it reads requests from stdin and writes results to stdout, each as a frame.
 
-A frame is its length, 8 bytes little-endian, and the bytes. It ends when stdin does, so it never outlives its parent.
+A frame is a length, 8 bytes little-endian, and as many bytes. The process ends when stdin does, so it never outlives
+its parent. It imports torch, so that the parent need not.
 """
 
 import os
@@ -11,7 +12,7 @@ MOST_BYTES = 1 << 30
 
 
 def read_frame(stream: BinaryIO) -> bytes | None:
-    """The next frame, None at the end of the stream."""
+    """Wait for the next frame and return its bytes; None at the end of the stream, or where the frame is cut short."""
     head = stream.read(8)
     if len(head) < 8:
         return None
@@ -21,16 +22,16 @@ def read_frame(stream: BinaryIO) -> bytes | None:
 
 
 def write_frame(stream: BinaryIO, raw: bytes) -> None:
-    """One frame, sent at once."""
+    """Write `raw` as one frame and flush the stream."""
     stream.write(len(raw).to_bytes(8, "little"))
     stream.write(raw)
     stream.flush()
 
 
 def main() -> None:
-    """Train what is asked for until there is no more."""
+    """Answer every request on stdin with the result of its training, until stdin ends."""
     out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints must not get between the frames
+    os.dup2(2, 1)  # what a library prints goes to stderr, so that it cannot get between the frames
     import torch
 
     from windvane.infra.training.predictor import train

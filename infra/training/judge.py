@@ -1,4 +1,7 @@
-"""How well the regime classifier tells the true regimes of SIMULATED markets it never saw, beside two references."""
+"""Scores the regime classifier on SIMULATED markets that it was not trained on, beside two references.
+
+The references are the same network untrained, and the most frequent regime as the answer to everything.
+"""
 
 import argparse
 import json
@@ -32,7 +35,7 @@ COLUMNS = ("accuracy", "macro_f1", "median_delay", "switches_per_1000")
 
 
 def untrained(model: RegimeModel, seed: int = 0) -> RegimeModel:
-    """The same network with weights as they are drawn before training."""
+    """Return a model with the same network, features and prior, but random weights as before any training."""
     draw = np.random.Generator(np.random.PCG64(seed))
     units, inputs = len(model.network.back), len(model.features)
     shapes = {
@@ -57,30 +60,35 @@ def judge(
     model: RegimeModel | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, RegimeScores]:
-    """Scores over all seeds of a market, of the model and the references; the first `warm` ticks are not scored."""
+    """Return the scores of "classifier", "untrained" and "majority" over all seeds of a simulated market.
+
+    ticks: rows a seed, of which the first `warm` are not scored; model: None judges the one that ships; progress:
+    called with the number of seeds done after each.
+    """
     model = model or shipped()
     networks = {"classifier": model, "untrained": untrained(model)}
-    found = {name: RegimeScores() for name in (*networks, "majority")}
+    scores = {name: RegimeScores() for name in (*networks, "majority")}
     for done, seed in enumerate(seeds):
         rows = labelled(market, ticks, seed)
         flags = np.zeros(ticks, np.int64)
         for name, network in networks.items():
             posterior = MarketRegimeClassifier(network).step(rows.x, flags)
-            found[name].merge(_scored(shown_labels(posterior, model=network), rows.regime, warm))
+            scores[name].merge(_scored(shown_labels(posterior, model=network), rows.regime, warm))
         usual = np.full(ticks, int(model.prior.argmax()))
-        found["majority"].merge(_scored(usual, rows.regime, warm))
+        scores["majority"].merge(_scored(usual, rows.regime, warm))
         progress(done + 1)
-    return found
+    return scores
 
 
 def _scored(label: Ints, true: Ints, warm: int) -> RegimeScores:
+    """The scores of labels (n,) against true regimes (n,), without the warm-up."""
     start, scores = max(warm, WARMUP), RegimeScores()
     scores.add(true[start:], label[start:])
     return scores
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the table."""
+    """Judge a model on markets and seeds as the command line says, and print the table of scores."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--markets", nargs="+", choices=list(MARKETS), default=list(MARKETS))
     parser.add_argument(
@@ -97,10 +105,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         table.add_column(heading)
     for market in options.markets:
         with bar(market, len(seeds)) as progress:
-            found = judge(market, seeds, options.ticks, model=model, progress=progress)
-        figures[market] = {name: scores.figures() for name, scores in found.items()}
-        for name, told in figures[market].items():
-            table.add_row(market, name, *("-" if told[c] is None else f"{told[c]:.3g}" for c in COLUMNS))
+            judged = judge(market, seeds, options.ticks, model=model, progress=progress)
+        figures[market] = {name: scores.figures() for name, scores in judged.items()}
+        for name, values in figures[market].items():
+            table.add_row(market, name, *("-" if values[c] is None else f"{values[c]:.3g}" for c in COLUMNS))
     Console().print(table)
     if options.json:
         options.json.write_text(json.dumps({"model": model.version, **figures}, indent=2))

@@ -1,4 +1,7 @@
-"""Fits what members know before they have seen a row, on randomised SIMULATED markets."""
+"""Fits what the members of the mixture know before their first row, on randomised SIMULATED markets.
+
+A member is one way to weigh agents; the ensemble mixes several of them.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -21,7 +24,11 @@ TICKS = 64_512
 def train_members(
     seeds: Sequence[int] = TRAINING, ticks: int = TICKS, progress: Callable[[int], None] = lambda done: None
 ) -> bytes:
-    """What members know as safetensors: moments of the factory's agents, filled at once, at the market's costs."""
+    """Return the members' knowledge as safetensors: moments of the returns of all agents, in all and by regime.
+
+    The agents' targets are filled without delay at the costs of the simulated market. seeds: one market each, of
+    `ticks` rows; progress: called with the number of markets done after each.
+    """
     names, scaler = tuple(AGENTS), FeatureScaler()
     sums, by = Sums.new(len(names)), Scaling(scaler.centre, scaler.spread)
     for done, seed in enumerate(seeds):

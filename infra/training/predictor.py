@@ -1,7 +1,8 @@
-"""Trains the performance predictors, all agents in one batched model. Imported by the trainer's process only.
+"""Trains the networks that predict the agents' scores, all agents in one batched model; imported by `child` only.
 
-Adam with decoupled weight decay (Loshchilov and Hutter 2019) on the mean squared error, from the weights in use. The
-newest samples are not trained on: on them the new weights and those in use are compared, which neither has seen.
+The optimiser is Adam with decoupled weight decay (Loshchilov and Hutter 2019) on the mean squared error. It starts from
+the weights in use. The newest samples are a test set that neither the new weights nor those in use were trained on; the
+errors of both on it are returned, so that the caller can keep the better one.
 """
 
 import math
@@ -17,7 +18,11 @@ DECAY = 0.03
 
 
 def train(raw: bytes) -> bytes:
-    """A TrainRequest's bytes in, a TrainResult's out; one thread, so that the same bytes give the same."""
+    """Train once: take the bytes of a TrainRequest and return those of a TrainResult, both safetensors.
+
+    With torch on one thread, the same request returns the same bytes on one type of CPU. The result is without tensors
+    where there are too few samples to train and to test.
+    """
     tensors, about = weights.from_bytes(raw)
     version, fresh, batch = int(about["version"]), int(about["fresh"]), int(about["batch"])
     x, y = _columns(tensors)
@@ -28,8 +33,8 @@ def train(raw: bytes) -> bytes:
         return weights.to_bytes({}, {"samples": str(samples)})
     draw = torch.Generator().manual_seed((int(about["seed"]) * 1_000_003 + version) % 2**63)
     start = _start(tensors, x.shape[0], x.shape[2], draw)
-    held_x, held_y = x[:, rows:], y[:, rows:]
-    old = _error(start, held_x, held_y) if "w1" in tensors else float((held_y**2).mean())
+    test_x, test_y = x[:, rows:], y[:, rows:]
+    old = _error(start, test_x, test_y) if "w1" in tensors else float((test_y**2).mean())
     layers = [part.clone().requires_grad_() for part in start]
     optimiser = torch.optim.AdamW(layers, lr=RATE, weight_decay=DECAY, fused=True)
     steps = math.ceil(int(about["epochs"]) * min(fresh, rows) / batch)
@@ -40,7 +45,7 @@ def train(raw: bytes) -> bytes:
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     trained = [part.detach().to(torch.float16) for part in layers]
-    new = _error([part.float() for part in trained], held_x, held_y)
+    new = _error([part.float() for part in trained], test_x, test_y)
     return weights.to_bytes(
         {name: part.numpy() for name, part in zip(PARTS, trained, strict=True)},
         {"score_new": repr(new), "score_old": repr(old), "samples": str(samples)},
@@ -48,15 +53,19 @@ def train(raw: bytes) -> bytes:
 
 
 def forward(tensors: dict[str, np.ndarray], common: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Predicted mean scores (N, B) from common (B, G + 7) and own (B, N, 5), as the kernel gives them."""
+    """Return the scores (N, B) that torch predicts for B samples and N agents; tests compare the kernel with it.
+
+    tensors: weights by their names in `PARTS`; common: (B, G + 7) inputs that all agents share, G features and the
+    posterior of the regimes; own: (B, N, 5) inputs of each agent.
+    """
     x, _ = _columns({"common": common, "own": own, "y": np.zeros(own.shape[:2], np.float32)})
     with torch.no_grad():
-        said = _forward([torch.from_numpy(tensors[name].astype(np.float32)) for name in PARTS], x)
-    return np.asarray(said.numpy() / SCALE)
+        output = _forward([torch.from_numpy(tensors[name].astype(np.float32)) for name in PARTS], x)
+    return np.asarray(output.numpy() / SCALE)
 
 
 def _columns(tensors: dict[str, np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Regressors (N, n, D) and scaled targets (N, n)."""
+    """The inputs (N, n, D) and scaled targets (N, n) of N agents and n samples, from the tensors of a request."""
     own = np.moveaxis(tensors["own"], 1, 0)
     common = np.broadcast_to(tensors["common"], (len(own), *tensors["common"].shape))
     x = np.ascontiguousarray(np.concatenate([common, own], axis=2), np.float32)
@@ -66,7 +75,7 @@ def _columns(tensors: dict[str, np.ndarray]) -> tuple[torch.Tensor, torch.Tensor
 def _start(
     tensors: dict[str, np.ndarray], agents: int, inputs: int, draw: torch.Generator
 ) -> list[torch.Tensor]:
-    """The weights in use, or those of a network that says 0."""
+    """The weights to start from: those in use, or else random ones with an output layer of 0, which predict 0."""
     if "w1" in tensors:
         return [torch.tensor(tensors[name].astype(np.float32)) for name in PARTS]
     first, second = HIDDEN
@@ -81,11 +90,12 @@ def _start(
 
 
 def _normal(shape: tuple[int, ...], deviation: float, draw: torch.Generator) -> torch.Tensor:
+    """Normal draws with mean 0."""
     return torch.randn(shape, generator=draw) * deviation
 
 
 def _forward(layers: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-    """What the networks say, (N, B), for x (N, B, D)."""
+    """The outputs (N, B) of the N networks for inputs (N, B, D)."""
     w1, b1, w2, b2, w3, b3 = layers
     h = torch.baddbmm(b1[:, None], x, w1).relu()
     h = torch.baddbmm(b2[:, None], h, w2).relu()
@@ -93,5 +103,6 @@ def _forward(layers: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
 
 
 def _error(layers: list[torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> float:
+    """The mean squared error of the networks over all agents and samples."""
     with torch.no_grad():
         return float(((_forward(layers, x) - y) ** 2).mean())

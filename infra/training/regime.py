@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from windvane.agents.errors import WindvaneError
 from windvane.infra.training.samples import sequences
 from windvane.metamodel.base import weights
 from windvane.metamodel.base.regimes import REGIMES
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 FEATURES = (*NAMES[:21], "momentum_4")
-"""The 21 that are scale-free by their own past, and what price did since the last update."""
+"""The classifier's inputs: the 21 features that are scaled by their own past, and the return since its last update."""
 
 _QUOTES = ("spread_slow",)
 _SIZES = ("volume_16_slow", "volume_96_slow")
@@ -30,13 +31,19 @@ _LEVEL = "vol_slow_level"
 _NEAREST, _FARTHEST = 3.5, 7.0  # how far another scale of volatility is from the simulator's, scaled
 
 
-class TrainingError(ValueError):
-    """Training that cannot be done: one sentence that says why and what to do."""
+class TrainingError(WindvaneError):
+    """Training is impossible; the message is one sentence that says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All that decides the weights. ticks: a seed; length: updates a piece; lacking: share that `_Lacks` changes."""
+    """Everything that decides the trained weights; training with an equal recipe is repeatable.
+
+    seeds: one simulated market each, of `ticks` rows; hidden: units of the GRU; batch: markets a batch; length: updates
+    through which a gradient is propagated; rate, floor: highest and lowest learning rate; average: decay of the
+    averaged weights; lacking: share of the markets that are trained on without quotes, without sizes, or on another
+    scale of volatility; seed: of all random draws.
+    """
 
     seeds: range = field(default=TRAINING)
     ticks: int = 64_512
@@ -52,22 +59,27 @@ class Recipe:
 
     @property
     def pieces(self) -> int:
-        """Pieces of a market."""
+        """Pieces of `length` updates in a market; the first 512 ticks warm up, and every fourth is an update."""
         return -(-(self.ticks - 512) // 4) // self.length
 
     @property
     def steps(self) -> int:
-        """Steps of the optimiser."""
+        """Number of steps of the optimiser: one for each piece of each batch in each epoch."""
         return self.epochs * (len(self.seeds) // self.batch) * self.pieces
 
     @property
     def total(self) -> int:
-        """What `progress` ends at: one a market that is made, one a step."""
+        """The number at which `progress` ends: one for each market that is simulated and one for each step."""
         return len(self.seeds) + self.steps
 
 
 def train_regime(recipe: Recipe | None = None, progress: Callable[[int], None] = lambda done: None) -> bytes:
-    """The weights as safetensors. The same recipe gives the same bytes on one type of CPU and one torch."""
+    """Train the regime classifier and return its weights as safetensors.
+
+    The same recipe results in the same bytes on one type of CPU and one version of torch. recipe: None is that of the
+    weights which ship; progress: called with the steps done, up to `recipe.total`. Raises TrainingError where the
+    recipe has no step or torch is not installed.
+    """
     recipe = recipe or Recipe()
     if recipe.steps < 1:
         raise TrainingError("the recipe has no step: give as many seeds as a batch, and a piece of ticks")
@@ -84,10 +96,11 @@ def train_regime(recipe: Recipe | None = None, progress: Callable[[int], None] =
 
 
 def _train(torch: Any, recipe: Recipe, progress: Callable[[int], None]) -> bytes:
+    """Simulate the markets, train on them, and return the averaged weights with the scaler and the prior."""
     scaler = FeatureScaler()
-    made = sequences(FEATURES, recipe.seeds, recipe.ticks, scaler, progress)
-    prior = np.bincount(made.y.ravel(), minlength=len(REGIMES)) + 1.0
-    z, y = torch.from_numpy(made.z), torch.from_numpy(made.y)
+    data = sequences(FEATURES, recipe.seeds, recipe.ticks, scaler, progress)
+    prior = np.bincount(data.y.ravel(), minlength=len(REGIMES)) + 1.0
+    z, y = torch.from_numpy(data.z), torch.from_numpy(data.y)
     draw = torch.Generator().manual_seed(recipe.seed)
     net = _Net(torch, recipe.hidden, draw)
     average = [p.detach().clone() for p in net.parameters]
@@ -139,7 +152,7 @@ def _train(torch: Any, recipe: Recipe, progress: Callable[[int], None]) -> bytes
 
 
 class _Net:
-    """torch's GRU and a linear layer, drawn from a generator of their own."""
+    """torch's GRU and a linear layer, whose initial weights come from the generator `draw`."""
 
     def __init__(self, torch: Any, hidden: int, draw: "torch.Generator") -> None:
         self._gru = torch.nn.GRU(len(FEATURES), hidden, batch_first=True)
@@ -153,16 +166,16 @@ class _Net:
                 p.uniform_(-(hidden**-0.5), hidden**-0.5, generator=draw)
 
     def __call__(self, z: Any, state: Any) -> tuple[Any, Any]:
-        """Scores (B, L, 7) before the softmax, and the state to go on with."""
+        """Return scores (B, L, 7) before the softmax for inputs z (B, L, F), and the state after them."""
         hidden, state = self._gru(z, state)
         return self._out(hidden), state
 
 
 class _Lacks:
-    """Which markets of a batch lack quotes, lack sizes, or move on quite another scale than the simulator.
+    """Chooses the markets of a batch that lack quotes, lack sizes, or have a much higher or lower volatility.
 
-    Real data often have no quotes or sizes, and one-minute bars move less than the simulator's ticks: a model that
-    has never seen that would be sure of nonsense.
+    Real data often have no quotes or sizes, and one-minute bars move less than the simulator's ticks. A model that was
+    never trained on such data would be confident and wrong about them.
     """
 
     def __init__(self, torch: Any, recipe: Recipe, draw: "torch.Generator") -> None:
@@ -173,7 +186,7 @@ class _Lacks:
         self._shift = (far * side * lacks[:, 2])[:, None]
 
     def apply(self, z: Any) -> Any:
-        """z: (B, L, F), a copy that may be changed."""
+        """Return z (B, L, F), changed in place: what the chosen markets lack is set to the value for absent data."""
         for name in _QUOTES:
             z[self._quotes, :, FEATURES.index(name)] = -CLIP
         for name in _SIZES:

@@ -1,4 +1,4 @@
-"""Simulated markets as what a model is trained and judged on: features of every row, and the true regime."""
+"""Simulated markets as the data that models are trained and judged on: features of every row, and true regimes."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -14,14 +14,14 @@ from windvane.metamodel.simulation.market import simulate
 
 
 class Labelled(NamedTuple):
-    """Rows of one market."""
+    """The n rows of one simulated market, as features and true regimes."""
 
     x: Floats  # (n, 50) raw features
     regime: Ints  # (n,) true regime
 
 
 class Seen(NamedTuple):
-    """Rows of one market as the pipeline sees them, and what a unit traded costs at each."""
+    """The n rows of one simulated market as the pipeline sees them, with the cost of trading one unit at each."""
 
     x: Floats  # (n, 50) raw features
     flags: Ints  # (n,)
@@ -34,7 +34,10 @@ class Seen(NamedTuple):
 
 
 def seen(market: str, ticks: int, seed: int, *, randomised: bool = False) -> Seen:
-    """Features, prices, costs and true regimes of a simulated market."""
+    """Simulate a market and return features, prices, costs and true regimes of its rows.
+
+    market: a name in `MARKETS`; ticks: number of rows; randomised: whether its parameters are drawn anew from the seed.
+    """
     m = simulate(market, ticks, seed, randomised)
     rows = MarketFeatureExtractor(stale_after=10**18).step(
         m.ts,
@@ -52,13 +55,13 @@ def seen(market: str, ticks: int, seed: int, *, randomised: bool = False) -> See
 
 
 def labelled(market: str, ticks: int, seed: int, *, randomised: bool = False) -> Labelled:
-    """Features and true regimes of a simulated market."""
+    """Simulate a market and return features and true regimes of its rows; the arguments are those of `seen`."""
     rows = seen(market, ticks, seed, randomised=randomised)
     return Labelled(rows.x, rows.regime)
 
 
 class Sequences(NamedTuple):
-    """What a recurrent model is trained on: S markets, T updates each."""
+    """The training data of a recurrent model: S markets with T updates each."""
 
     z: NDArray[np.float32]  # (S, T, F) scaled features at every update
     y: Ints  # (S, T) true regime
@@ -71,7 +74,11 @@ def sequences(
     scaler: FeatureScaler,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Sequences:
-    """Randomised standard markets, from the first row past the warm-up, every EVERY rows as the classifier updates."""
+    """Simulate a randomised standard market for each seed, and return every EVERY-th row after the warm-up.
+
+    Those are the rows at which the classifier updates. features: names of the F columns; ticks: rows simulated a seed;
+    progress: called with the number of markets done after each.
+    """
     columns = [NAMES.index(name) for name in features]
     updates = len(range(WARMUP, ticks, EVERY))
     z = np.empty((len(seeds), updates, len(columns)), np.float32)

@@ -1,4 +1,4 @@
-"""Simulated markets as files, and the constants that are fitted on them."""
+"""Writes simulated markets to files, and fits the constants by which features are scaled on them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,29 +17,35 @@ _COLUMNS = ("ts", "price", "size", "bid", "ask", "bid_size", "ask_size", "buy_si
 
 
 def write_market(path: Path, market: str, ticks: int, seed: int, randomised: bool) -> None:
-    """Write a simulated market as Parquet, marked as simulated."""
+    """Write a simulated market to `path` as Parquet, with a note in its metadata that it is simulated.
+
+    market: a name in `MARKETS`; ticks: number of rows; randomised: whether its parameters are drawn anew from the seed.
+    """
     import pyarrow
     import pyarrow.parquet
 
-    made = simulate(market, ticks, seed, randomised)
-    table = pyarrow.table({name: getattr(made, name) for name in _COLUMNS})
-    told = {"windvane.simulated": f"market {market}, seed {seed}"}
+    data = simulate(market, ticks, seed, randomised)
+    table = pyarrow.table({name: getattr(data, name) for name in _COLUMNS})
+    metadata = {"windvane.simulated": f"market {market}, seed {seed}"}
     path.parent.mkdir(parents=True, exist_ok=True)
-    pyarrow.parquet.write_table(table.replace_schema_metadata(told), path, compression="zstd")
+    pyarrow.parquet.write_table(table.replace_schema_metadata(metadata), path, compression="zstd")
 
 
 def fit_scaler(progress: Callable[[int], None] = lambda done: None) -> FeatureScaler:
-    """Centre and spread of every feature over the randomised training seeds."""
+    """Fit centre and spread of every feature on simulated markets of the seeds for the scaler.
+
+    progress: called with the number of markets done after each.
+    """
     rows = []
     for done, seed in enumerate(SCALER):
-        found = labelled("standard", SCALER_TICKS, seed, randomised=True)
-        rows.append(found.x[WARMUP:])
+        market = labelled("standard", SCALER_TICKS, seed, randomised=True)
+        rows.append(market.x[WARMUP:])
         progress(done + 1)
     return FeatureScaler.fit(np.concatenate(rows))
 
 
 def scaler_source(scaler: FeatureScaler) -> str:
-    """The module that holds the constants."""
+    """Return the source of the Python module in which the package holds the scaler's constants."""
 
     def table(name: str, values: np.ndarray) -> str:
         lines = "".join(f'    "{n}": {v:.6g},\n' for n, v in zip(NAMES, values.tolist(), strict=True))

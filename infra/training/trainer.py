@@ -1,4 +1,4 @@
-"""The trainer: a child process that learns while this one goes on. Nothing here imports torch."""
+"""Runs trainings in a child process, while this process goes on with its rows. Nothing here imports torch."""
 
 import contextlib
 import os
@@ -20,12 +20,12 @@ _TRIES = 2
 
 @cache
 def has_torch() -> bool:
-    """Whether torch, which is not imported here, is installed."""
+    """Whether torch is installed; it is looked up without being imported, which would take seconds."""
     return find_spec("torch") is not None
 
 
 def check_torch() -> None:
-    """Raises StateError where torch is not installed."""
+    """Raise StateError, which says what to install, where torch is not installed."""
     if not has_torch():
         raise StateError(
             "retraining needs torch, which is not installed: install windvane[train], or give --retraining off"
@@ -33,25 +33,30 @@ def check_torch() -> None:
 
 
 class ChildTrainer:
-    """Trains one request after another in a process of its own, which starts again where it has died."""
+    """Trains one request after another in a child process, which is started again where it has died.
+
+    A `streams.stage.Trainer`: the stage that retrains the predictor calls it with a request and waits for the future
+    when it needs the result.
+    """
 
     def __init__(self) -> None:
         self._child: subprocess.Popen[bytes] | None = None
         self._thread = ThreadPoolExecutor(1, "trainer")
 
     def start(self) -> None:
-        """Start the process ahead of the first request: loading torch takes seconds."""
+        """Start the process before the first request, since importing torch takes seconds; returns at once."""
         self._thread.submit(self._running)
 
     def __call__(self, request: TrainRequest) -> Future[TrainResult]:
-        """Begin a training; its result is waited for only by who asks for it.
+        """Begin a training and return at once; the future holds the result when the training is done.
 
-        Raises StateError where torch is not installed.
+        Raises StateError where torch is not installed; the future raises it where the process died twice.
         """
         check_torch()
         return self._thread.submit(self._train, request)
 
     def _train(self, request: TrainRequest) -> TrainResult:
+        """Send a request and wait for its result; where the process died, once more in a new one. Own thread only."""
         for _ in range(_TRIES):
             child = self._running()
             if child.stdin is None or child.stdout is None:
@@ -69,6 +74,7 @@ class ChildTrainer:
         )
 
     def _running(self) -> "subprocess.Popen[bytes]":
+        """The child process, started where there is none or the last one has ended."""
         if self._child is not None and self._child.poll() is not None:
             self._end()
         if self._child is None:
@@ -77,11 +83,12 @@ class ChildTrainer:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
-                start_new_session=True,  # Ctrl-C is for the parent, which finishes its step
+                start_new_session=True,  # so Ctrl-C reaches only the parent, which may still need the result
             )
         return self._child
 
     def _end(self) -> None:
+        """Kill the child process, if there is one, and close its pipes."""
         if self._child is not None:
             self._child.kill()
             self._child.wait()
@@ -92,7 +99,7 @@ class ChildTrainer:
             self._child = None
 
     def close(self) -> None:
-        """End the process, whatever it is at."""
+        """Kill the child process, in the middle of a training too, and drop the requests that wait."""
         child = self._child
         if child is not None:
             child.kill()
@@ -102,7 +109,10 @@ class ChildTrainer:
 
 @contextmanager
 def trainer_for(*configs: TradingConfig) -> Iterator[ChildTrainer | None]:
-    """A trainer where a book needs one; raises StateError where it needs one that cannot be had."""
+    """Context manager: a started trainer, closed at the end, where a config retrains its predictor; else None.
+
+    Raises StateError where one is needed and torch is not installed.
+    """
     if not any(c.weighing.retraining for c in configs):
         yield None
         return

@@ -1,1 +1,1 @@
-"""The meta-learner trained over episodes of SIMULATED markets, kept in checkpoints, and evaluated."""
+"""Trains the meta-learner over episodes of SIMULATED markets, keeps it in checkpoints, and evaluates those."""

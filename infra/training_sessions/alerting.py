@@ -1,4 +1,4 @@
-"""Alerts to a webhook: one JSON object by POST, as chat services take it."""
+"""Sends alerts to a webhook, as one JSON object by POST, which is the form that chat services accept."""
 
 import json
 import os
@@ -16,11 +16,12 @@ SECONDS = 5.0
 
 
 def send_alert(message: str, *, webhook: str | None = None, **fields: Any) -> bool:
-    """Send an alert and log it; gives whether somebody took it. A webhook that is away never stops who calls.
+    """Log an alert, send it to a webhook, and return whether the webhook accepted it (HTTP 2xx).
 
-    webhook: http(s) URL, else that of WINDVANE_ALERT_WEBHOOK, or in the file that WINDVANE_ALERT_WEBHOOK_FILE names;
-    without one the alert is only logged. Such URLs are secrets, and are not logged. fields: more to tell, as JSON.
-    Raises ConfigError where the URL is none.
+    webhook: an http or https URL; None takes that of the variable WINDVANE_ALERT_WEBHOOK, or the one in the file that
+    WINDVANE_ALERT_WEBHOOK_FILE names; without any the alert is only logged. Such URLs are secrets and are never logged.
+    fields: further entries of the JSON object. The call blocks for seconds at most, and a webhook that is unreachable
+    or refuses raises nothing. Raises ConfigError where the webhook is not an http or https URL.
     """
     log = logger(stage="alert")
     log.warning(message, **fields)
@@ -50,5 +51,6 @@ def send_alert(message: str, *, webhook: str | None = None, **fields: Any) -> bo
 
 
 def _from_file() -> str | None:
+    """The URL in the file that WINDVANE_ALERT_WEBHOOK_FILE names, None where that is not set."""
     name = os.environ.get(WEBHOOK_FILE)
     return Path(name).read_text(encoding="utf-8").strip() if name else None

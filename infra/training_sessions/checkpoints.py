@@ -1,6 +1,7 @@
-"""Checkpoints: a folder with what was learned (safetensors) and what it is (JSON). Nothing in it can run.
+"""Checkpoints: folders with the learner's weights (safetensors) and a description of them (checkpoint.json).
 
-checkpoint.json is written last and names the weights by their sha256, so a crash leaves the old checkpoint or the new.
+Unlike a pickle, a checkpoint holds no code that reading it could run. checkpoint.json is written last and names the
+weights by their sha256, so a crash leaves either the old checkpoint or the new one.
 """
 
 import json
@@ -15,7 +16,7 @@ from windvane.metamodel.base import weights
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning import swapping
 from windvane.metamodel.learning.learned import to_bytes
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 
 STORY = "checkpoint.json"
 SCOPE = "the meta-learner, over agents that are rules: the agents themselves are not trained"
@@ -24,19 +25,25 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """raw: the weights; story: what checkpoint.json tells."""
+    """A checkpoint as it was read.
+
+    raw: the weights, safetensors; story: the contents of checkpoint.json, {} for a file of weights without one.
+    """
 
     raw: bytes
     story: dict[str, Any]
 
 
 def write(folder: Path, manager: MetaLearningEnsembleManager, story: dict[str, Any]) -> None:
-    """Write or replace a checkpoint."""
+    """Write the weights of a learner as a checkpoint into `folder`, in place of the one that is there.
+
+    story: entries for checkpoint.json beside those that describe the weights.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     raw = to_bytes(manager, {"scope": SCOPE})
     name = f"learner-{weights.digest(raw)[:16]}.safetensors"
     replace_file(folder / name, raw)
-    told = {
+    contents = {
         "format": _FORMAT,
         "weights": name,
         "sha256": weights.digest(raw),
@@ -45,14 +52,17 @@ def write(folder: Path, manager: MetaLearningEnsembleManager, story: dict[str, A
         "computed_by": this_program()._asdict(),
         **story,
     }
-    replace_file(folder / STORY, (json.dumps(told, indent=2) + "\n").encode())
+    replace_file(folder / STORY, (json.dumps(contents, indent=2) + "\n").encode())
     for old in folder.glob("learner-*.safetensors"):
         if old.name != name:
             old.unlink()
 
 
 def read(path: Path) -> Checkpoint:
-    """A checkpoint by its folder, or its safetensors file alone; raises WeightsError where it is not whole."""
+    """Read a checkpoint from its folder, or from a file of weights alone.
+
+    Raises WeightsError where a file is missing or damaged, or a newer release wrote it.
+    """
     if path.is_file():
         return Checkpoint(path.read_bytes(), {})
     if not (path / STORY).is_file():
@@ -63,8 +73,8 @@ def read(path: Path) -> Checkpoint:
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{path / STORY} is damaged: choose another checkpoint") from error
     if story.get("format") != _FORMAT:
-        told = story.get("computed_by")
-        writer = told.get("version", FIRST) if isinstance(told, dict) else FIRST
+        program = story.get("computed_by")
+        writer = program.get("version", FIRST) if isinstance(program, dict) else FIRST
         raise WeightsError(
             f"{path} is of format {story.get('format')}, written by windvane {writer}, and this one reads format "
             f"{_FORMAT}: run windvane {writer} or newer"
@@ -78,39 +88,45 @@ def read(path: Path) -> Checkpoint:
 
 
 class SessionManager:
-    """The manager of an ensemble as sessions show it: what it has collected, sees, and can be given."""
+    """The learner of a trainer's or evaluator's ensemble, to look into, to save and to load.
+
+    manager: the learner; ensemble: the ensemble that it weighs for.
+    """
 
     def __init__(self, manager: MetaLearningEnsembleManager, ensemble: Any) -> None:
         self._manager, self._ensemble = manager, ensemble
 
     @property
     def training_data(self) -> dict[str, Any]:
-        """Newest samples, `meta_lookback` at most: market_features, regimes and agent_scores, one every 32 ticks."""
+        """The newest samples, at most `meta_lookback`, one for every 32 ticks.
+
+        Three deques of equal length: "market_features" (50,), "regimes" and "agent_scores" (N,).
+        """
         return dict(self._ensemble.desk.data._asdict())
 
     @property
     def weights(self) -> dict[str, float]:
-        """Weight of every agent now."""
+        """The present weight of every agent, by name; they sum to 1."""
         return self._manager.weights
 
     @property
     def member_weights(self) -> dict[str, float]:
-        """Weight of every way to weigh now."""
+        """The present weight of every member of the mixture (a way to weigh agents), by name; they sum to 1."""
         return self._manager.member_weights
 
     def get_regime_info(self) -> dict[str, Any]:
-        """The regime shown, its posterior and stability."""
+        """Return the present regime, the probability of each, and how stable it was over the newest rows."""
         return dict(self._ensemble.get_regime_info())
 
     def load_meta_models(self, path: str | Path) -> dict[str, str]:
-        """Go on with the weights of a checkpoint from the next row on; gives what is said about them.
+        """Load weights, which are in effect from the next row on, and return the texts stored with them.
 
-        path: a checkpoint's folder, or a safetensors file of a whole learner or of the predictor alone. They are
-        verified first: sha256, agents, shapes, finite numbers, a canary market. Raises WeightsError where they do not
-        pass, and then the ensemble goes on with what it had.
+        path: a checkpoint's folder, or a safetensors file of a whole learner or of the predictor alone. The weights
+        are verified first: sha256, agents, shapes, finite numbers, and what they compute for a few rows. Raises
+        WeightsError where they do not pass; the ensemble then keeps its weights.
         """
         return swapping.swap(self._manager, read(Path(path)).raw).about
 
     def save_meta_models(self, path: str | Path) -> None:
-        """Write what was learned as a checkpoint."""
+        """Write the learner's weights as a checkpoint into the folder `path`."""
         write(Path(path), self._manager, {"agents": list(self._manager.agents)})

@@ -1,4 +1,4 @@
-"""An episode: one market of an environment, played by an ensemble that goes on with what it has learned."""
+"""Episodes: an ensemble trades one market of an environment after another, and keeps what it has learned."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,75 +10,84 @@ from windvane.agents.base import Floats, Ints
 from windvane.metamodel.base.config import ConfigError, Costs, default_stale_after
 from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.base.rows import REPEATED, WARMUP
+from windvane.metamodel.base.times import DAY
 from windvane.metamodel.settings.meta_config import MetaLearningConfig
 from windvane.metamodel.simulation.market import BAR
 from windvane.metamodel.simulation.trade_simulator import Episode
 from windvane.metamodel.trader.tracker import yearly_sharpe
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
-
-_DAY = 86_400_000_000_000
+from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
 
 
 class Environment(Protocol):
-    """What a trainer asks of an environment."""
+    """A source of simulated markets for trainers and evaluators; `windvane.TradeSimulator` is one.
+
+    costs: what trading costs in its markets; max_steps: rows of an episode after the warm-up.
+    """
 
     costs: Costs
     max_steps: int
 
     def episode(self, seed: int, max_steps: int | None = None) -> Episode:
-        """All rows of the market of a seed."""
+        """Return all rows of the market of a seed; called once an episode, before any row is traded.
+
+        max_steps: rows after the warm-up, None for the environment's own number. Equal arguments return equal rows.
+        """
 
 
 def environment(config: MetaLearningConfig) -> Environment:
-    """The environment that a config names; raises ConfigError where it names none."""
+    """Create the environment `config.env_class` with `config.env_args`.
+
+    Raises ConfigError where there is no such class, or it lacks what `Environment` asks for.
+    """
     kind = config.env_class
     if kind is None:
         raise ConfigError(
             "env_class is None: set config.env_class = TradeSimulator, or a class derived from it"
         )
-    made = kind(**config.env_args)
-    if not (hasattr(made, "episode") and hasattr(made, "costs") and hasattr(made, "max_steps")):
+    env = kind(**config.env_args)
+    if not (hasattr(env, "episode") and hasattr(env, "costs") and hasattr(env, "max_steps")):
         raise ConfigError(
             f"env_class {getattr(kind, '__name__', kind)} has no episode, costs and max_steps: "
             "derive it from windvane.TradeSimulator"
         )
-    return made
+    return env
 
 
 def ensemble(config: MetaLearningConfig, env: Environment) -> MetaLearningRiskManagedEnsemble:
-    """A fresh ensemble that trades in an environment."""
-    made = MetaLearningRiskManagedEnsemble(
+    """Create an ensemble that has learned nothing, with the settings of a config and the costs of an environment."""
+    fresh = MetaLearningRiskManagedEnsemble(
         config.trading(costs=env.costs, interval=BAR, stale_after=default_stale_after(BAR))
     )
-    made.settings = config
-    return made
+    fresh.settings = config
+    return fresh
 
 
 class Session:
-    """An ensemble in the environment of a config. What is changed in that later is in effect from the next use on.
+    """An ensemble in the environment that a config names: the base of trainer and evaluator.
 
-    Raises ConfigError, when it is next used, where what was changed is fixed by then: agents, delay and others.
+    Changes of the config are in effect from the next use of `env` or `meta_ensemble` on. Those raise ConfigError where
+    a setting was changed that is fixed once the ensemble exists, such as the agents.
     """
 
     def __init__(self, config: MetaLearningConfig) -> None:
         self.config = config
         self._env = environment(config)
-        self._made_of = _environment_of(config)
+        self._env_source = _environment_of(config)
         self._ensemble = ensemble(config, self._env)
 
     @property
     def env(self) -> Environment:
-        """The environment that the config names now."""
-        told = _environment_of(self.config)
-        if told != self._made_of:
+        """The environment that the config names now; it is created anew where the config names another."""
+        source = _environment_of(self.config)
+        if source != self._env_source:
             env = environment(self.config)
             self._ensemble.reconfigure(msgspec.structs.replace(self._ensemble.config, costs=env.costs))
-            self._env, self._made_of = env, told
+            self._env, self._env_source = env, source
         return self._env
 
     @property
     def meta_ensemble(self) -> MetaLearningRiskManagedEnsemble:
-        """What learns, and trades row by row."""
+        """The ensemble, which learns and trades row by row, with the present settings of the config."""
         _ = self.env
         if self._ensemble.settings is not self.config:
             self._ensemble.settings = self.config
@@ -87,12 +96,16 @@ class Session:
 
 
 def _environment_of(config: MetaLearningConfig) -> tuple[Any, dict[str, Any]]:
+    """Class and arguments of a config's environment, copied, by which a change is noticed."""
     return config.env_class, dict(config.env_args)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """The warm rows of an episode that was played; accounts as the ensemble names them, its own first."""
+class EpisodeResult:
+    """The n rows after the warm-up of an episode, as the ensemble and K accounts came through them.
+
+    accounts: names of the accounts; the first is the ensemble's own, the second that of equal weights.
+    """
 
     seed: int
     accounts: tuple[str, ...]
@@ -105,21 +118,21 @@ class Told:
     weights: Floats  # (n, N)
     target: Floats  # (n,) after risk
     confidence: Floats  # (n,)
-    action: Ints  # (n,)
+    action: Ints  # (n,) -1 sell, 0 hold, 1 buy
     verdicts: Ints  # (n,)
     trades: int
     stability: float  # of the regime, at the end
 
     def sharpe(self, k: int = 0) -> float:
-        """Sharpe ratio of account k, a year, from daily returns."""
+        """Return the annualised Sharpe ratio of account `k`, from daily returns."""
         return yearly_sharpe(self.daily[:, k])
 
     def total(self, k: int = 0) -> float:
-        """Return of account k, units of capital."""
+        """Return what account `k` earned in the whole episode, in units of capital."""
         return float(self.earned[:, k].sum())
 
     def figures(self) -> dict[str, Any]:
-        """The episode in a few numbers."""
+        """Return the episode's figures by name, as they are logged and returned to callers of the trainer."""
         known = self.true >= 0
         right = (self.true == self.label)[known]
         return {
@@ -140,8 +153,12 @@ class Told:
 
 def play(
     whole: MetaLearningRiskManagedEnsemble, env: Environment, seed: int, max_steps: int | None = None
-) -> Told:
-    """Play the market of a seed from its first row to its last, learning all the while."""
+) -> EpisodeResult:
+    """Let an ensemble trade the whole market of a seed, learning from every row.
+
+    The ensemble keeps what it has learned before, but begins with no position and knowing nothing of this market.
+    Raises ConfigError where no good row comes after the warm-up.
+    """
     episode = env.episode(seed, max_steps)
     whole.new_market()
     before = whole.fills
@@ -154,9 +171,9 @@ def play(
     pnl = (out.equities - capital) / capital
     earned = np.diff(pnl, axis=0, prepend=np.zeros((1, pnl.shape[1])))[warm]
     path = np.vstack([np.zeros((1, pnl.shape[1])), earned.cumsum(axis=0)])
-    day = ((episode.rows.ts - 1) // _DAY)[warm]
+    day = ((episode.rows.ts - 1) // DAY)[warm]
     starts = np.flatnonzero(np.append(True, day[1:] != day[:-1]))
-    return Told(
+    return EpisodeResult(
         seed=seed,
         accounts=whole.accounts,
         earned=earned,

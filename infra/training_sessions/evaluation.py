@@ -1,4 +1,4 @@
-"""What the episodes of an evaluation came to: figures of account, learner, agents, regimes and decisions."""
+"""Computes the figures of an evaluation from its episodes: account, learner, agents, regimes and decisions."""
 
 import math
 from collections.abc import Sequence
@@ -7,18 +7,21 @@ from typing import Any
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
-from windvane.infra.training_sessions.episodes import Told
+from windvane.agents.state import ACTIONS
+from windvane.infra.training_sessions.episodes import EpisodeResult
 from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.features.extractor import NAMES
-from windvane.metamodel.trader.trader import ACTIONS
 from windvane.metamodel.trading.risk import GATES
 
 _MOST = 5
 _LONG = 2  # place of the baseline among the accounts
 
 
-def portfolio(episodes: Sequence[Told]) -> dict[str, Any]:
-    """The account over episodes, beside equal weights that meet the same prices, costs and gates.
+def portfolio(episodes: Sequence[EpisodeResult]) -> dict[str, Any]:
+    """Return the figures of the ensemble's account over episodes, beside those of equal weights.
+
+    Equal weights trade at the same prices and costs, and through the same risk gates. Sharpe ratios are annualised,
+    returns and drawdowns are in units of capital, success_rate is the share of episodes with a return above 0.
 
     gain: mean over episodes of the difference of Sharpe ratios, with its standard error and two-sided p (paired t).
     """
@@ -46,6 +49,7 @@ def portfolio(episodes: Sequence[Told]) -> dict[str, Any]:
 
 
 def _paired(difference: Floats) -> tuple[float, float | None, float | None]:
+    """Mean of the differences (E,), its standard error, and p of a paired t test; None where they do not vary."""
     from scipy.stats import t
 
     n, mean = len(difference), float(difference.mean())
@@ -55,8 +59,8 @@ def _paired(difference: Floats) -> tuple[float, float | None, float | None]:
     return mean, error, float(2 * t.sf(abs(mean) / error, n - 1))
 
 
-def meta_learning(episodes: Sequence[Told]) -> dict[str, Any]:
-    """The learner over episodes.
+def meta_learning(episodes: Sequence[EpisodeResult]) -> dict[str, Any]:
+    """Return figures of the learner over episodes: confidence, regimes and weights.
 
     regime_adaptability: share of rows that lie in regimes in which the ensemble earned more than equal weights, over
     all episodes; effective_agents: mean of 1 / sum of squared weights; accuracy where true regimes are known.
@@ -84,33 +88,37 @@ def meta_learning(episodes: Sequence[Told]) -> dict[str, Any]:
     }
 
 
-def _changes(episodes: Sequence[Told]) -> int:
+def _changes(episodes: Sequence[EpisodeResult]) -> int:
+    """How often the regime shown changed from one row to the next, over all episodes."""
     return int(sum((e.label[1:] != e.label[:-1]).sum() for e in episodes))
 
 
-def agents(episodes: Sequence[Told]) -> dict[str, dict[str, float]]:
-    """Every account alone: mean Sharpe ratio, return, drawdown; and of agents the mean weight they had.
+def agents(episodes: Sequence[EpisodeResult]) -> dict[str, dict[str, float]]:
+    """Return mean Sharpe ratio, return and drawdown of every account, and for an agent the mean of its weight.
 
-    The baseline that is always long is told as long_1x_capital, since an agent has its usual name.
+    The account that is always long is named long_1x_capital here, since "buy_and_hold" is the name of an agent.
     """
     accounts = episodes[0].accounts
     names = [name.removeprefix("agent:") for name in accounts if name.startswith("agent:")]
     weight = np.mean([e.weights.mean(axis=0) for e in episodes], axis=0)
-    found: dict[str, dict[str, float]] = {}
+    by_account: dict[str, dict[str, float]] = {}
     for k, account in enumerate(accounts):
         name = account.removeprefix("agent:") if k != _LONG else "long_1x_capital"
-        found[name] = {
+        by_account[name] = {
             "mean_sharpe_ratio": float(np.mean([e.sharpe(k) for e in episodes])),
             "mean_total_return": float(np.mean([e.total(k) for e in episodes])),
             "mean_max_drawdown": float(np.mean([e.drawdown[k] for e in episodes])),
         }
         if name in names:
-            found[name]["mean_weight"] = float(weight[names.index(name)])
-    return found
+            by_account[name]["mean_weight"] = float(weight[names.index(name)])
+    return by_account
 
 
 def stability(label: Ints, window: int) -> Floats:
-    """(n,) share of the last `window` rows that showed the same label as each row does."""
+    """Return for each row the share of the last `window` rows, itself included, with the same label as it: (n,).
+
+    label: (n,) index of the regime shown.
+    """
     hot = np.zeros((len(label) + 1, len(REGIMES)))
     hot[np.arange(1, len(label) + 1), label] = 1.0
     sums = hot.cumsum(axis=0)
@@ -119,8 +127,15 @@ def stability(label: Ints, window: int) -> Floats:
     return (sums[rows, label] - sums[start, label]) / (rows - start)
 
 
-def regimes(episodes: Sequence[Told], names: Sequence[str], window: int, threshold: float) -> dict[str, Any]:
-    """By the regime shown, and by whether it was stable: rows, what a thousand ticks brought, mean weights."""
+def regimes(
+    episodes: Sequence[EpisodeResult], names: Sequence[str], window: int, threshold: float
+) -> dict[str, Any]:
+    """Return figures for each regime shown, and for stable and unstable rows.
+
+    Each has the number of rows, the mean return of 1,000 rows (units of capital) of ensemble and equal weights, and the
+    mean weight of every agent. names: of the agents; a row is stable where `stability` over `window` rows is
+    `threshold` or more.
+    """
 
     def part(chosen: Sequence[Any]) -> dict[str, Any]:
         earned = np.concatenate([e.earned[at, :2] for e, at in zip(episodes, chosen, strict=True)])
@@ -145,14 +160,14 @@ def regimes(episodes: Sequence[Told], names: Sequence[str], window: int, thresho
     }
 
 
-def decisions(episodes: Sequence[Told]) -> dict[str, Any]:
-    """What was decided: actions, sizes, and which gates acted in how many rows."""
+def decisions(episodes: Sequence[EpisodeResult]) -> dict[str, Any]:
+    """Return how often each action was decided, the sizes of positions, and in how many rows each gate acted."""
     action = np.concatenate([e.action for e in episodes])
     target = np.concatenate([e.target for e in episodes])
     verdict = np.concatenate([e.verdicts for e in episodes])
     return {
         "rows": len(action),
-        "actions": {name: int((action == k).sum()) for k, name in enumerate(ACTIONS)},
+        "actions": {name: int((action == k).sum()) for k, name in zip((-1, 0, 1), ACTIONS, strict=True)},
         "mean_size": float(np.abs(target).mean()),
         "share_long": float((target > 0).mean()),
         "share_short": float((target < 0).mean()),
@@ -163,9 +178,10 @@ def decisions(episodes: Sequence[Told]) -> dict[str, Any]:
 
 
 def features(x: Sequence[Floats], scores: Sequence[Floats], names: Sequence[str]) -> dict[str, Any]:
-    """Which features went with which agent's scores of the 32 ticks that followed: the largest correlations.
+    """Return for each agent the five features that correlate most with its scores of the 32 ticks that followed.
 
-    x: samples of (50,); scores: of (N,). It describes these samples; it is no forecast.
+    x: samples of features, (50,) each; scores: as many samples of scores, (N,) each; names: of the agents. The
+    correlations describe these samples and forecast nothing. {} for fewer than three samples.
     """
     if len(x) < 3:
         return {}

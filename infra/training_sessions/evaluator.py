@@ -1,4 +1,4 @@
-"""MetaLearningEvaluator: a checkpoint on markets that nothing was trained on, and ready to trade."""
+"""MetaLearningEvaluator: evaluates a checkpoint on markets that nothing was trained on, or trades with it."""
 
 import json
 from pathlib import Path
@@ -19,10 +19,11 @@ NOTICE = "it says how the program behaves where regimes have an edge by construc
 
 
 class MetaLearningEvaluator(Session):
-    """Loads a checkpoint, verified; `meta_ensemble` trades with it, row by row.
+    """Loads and verifies a checkpoint, to evaluate it or to trade with it row by row by `meta_ensemble`.
 
-    config: None takes the checkpoint's own; what is changed in it later is in effect from then on, or refused.
-    Raises WeightsError where the checkpoint is damaged, or of other agents.
+    model_path: the checkpoint's folder, or a file of weights. config: None takes the checkpoint's own; later changes
+    of it are in effect from then on, or refused by ConfigError. Raises WeightsError where the checkpoint is damaged or
+    belongs to other agents.
     """
 
     def __init__(self, model_path: str | Path, config: MetaLearningConfig | None = None) -> None:
@@ -37,11 +38,13 @@ class MetaLearningEvaluator(Session):
     def evaluate_comprehensive(
         self, num_episodes: int = 50, max_steps_per_episode: int | None = 1000, save_results: bool = True
     ) -> dict[str, Any]:
-        """Play so many markets that nothing was trained on, each from the checkpoint; gives all figures.
+        """Evaluate the checkpoint on simulated markets that nothing was trained on, and return all figures.
 
-        portfolio_metrics, meta_learning_metrics, agent_comparison, regime_analysis, decision_analysis, episodes; and
-        feature_analysis where the config asks for it. save_results: results.json and report.html go to the folder
-        evaluation_results beside the checkpoint.
+        The ensemble trades each market from the checkpoint's state on, one after another, and blocks until the last.
+        max_steps_per_episode: rows of a market after the warm-up, None for the environment's own number. The result has
+        portfolio_metrics, meta_learning_metrics, agent_comparison, regime_analysis, decision_analysis and episodes, and
+        feature_analysis where the config asks for it. save_results: write results.json and report.html to the folder
+        evaluation_results beside the checkpoint. Raises ConfigError for a number out of range.
         """
         check(
             1 <= num_episodes <= len(EPISODES), f"num_episodes is {num_episodes}: give 1 to {len(EPISODES)}"
@@ -50,13 +53,13 @@ class MetaLearningEvaluator(Session):
             max_steps_per_episode is None or max_steps_per_episode >= 1,
             f"max_steps_per_episode is {max_steps_per_episode}: give 1 or more",
         )
-        # An ensemble of its own: what trades with this evaluator is not disturbed.
+        # A separate ensemble, so that `meta_ensemble`, which may be trading, is not disturbed.
         trial = ensemble(self.config, self.env)
-        told = []
+        played = []
         with bar("evaluation", num_episodes) as progress:
             for number, seed in enumerate(EPISODES[:num_episodes]):
                 load(trial.manager, self._checkpoint.raw)
-                told.append(play(trial, self.env, seed, max_steps_per_episode))
+                played.append(play(trial, self.env, seed, max_steps_per_episode))
                 progress(number + 1)
         settings, names = self.config, trial.config.agents
         results: dict[str, Any] = {
@@ -64,14 +67,14 @@ class MetaLearningEvaluator(Session):
             "notice": NOTICE,
             "model": str(self.model_path),
             "trained": checkpoints.SCOPE,
-            "portfolio_metrics": evaluation.portfolio(told),
-            "meta_learning_metrics": evaluation.meta_learning(told),
-            "agent_comparison": evaluation.agents(told),
+            "portfolio_metrics": evaluation.portfolio(played),
+            "meta_learning_metrics": evaluation.meta_learning(played),
+            "agent_comparison": evaluation.agents(played),
             "regime_analysis": evaluation.regimes(
-                told, names, settings.regime_history_window, settings.regime_stability_threshold
+                played, names, settings.regime_history_window, settings.regime_stability_threshold
             ),
-            "decision_analysis": evaluation.decisions(told),
-            "episodes": [one.figures() for one in told],
+            "decision_analysis": evaluation.decisions(played),
+            "episodes": [one.figures() for one in played],
         }
         if settings.feature_analysis:
             data = trial.desk.data
@@ -80,16 +83,17 @@ class MetaLearningEvaluator(Session):
             folder = self.results
             folder.mkdir(parents=True, exist_ok=True)
             replace_file(folder / "results.json", (json.dumps(results, indent=2) + "\n").encode())
-            replace_file(folder / "report.html", page(results, told).encode())
+            replace_file(folder / "report.html", page(results, played).encode())
         return results
 
     @property
     def results(self) -> Path:
-        """The folder that results are saved to."""
+        """The folder that `evaluate_comprehensive` writes its files to."""
         return self.model_path.resolve().parent / RESULTS
 
 
 def _config(story: dict[str, Any]) -> MetaLearningConfig:
+    """The config that checkpoint.json holds, without settings that this release does not know."""
     saved = story.get("config", {})
     config = MetaLearningConfig(**{name: value for name, value in saved.items() if name in PARAMETERS})
     config.preset = str(story.get("preset", "balanced"))

@@ -1,4 +1,4 @@
-"""The page of an evaluation: its plots and tables, readable without a network."""
+"""The page of an evaluation, with its plots and tables; it needs no network."""
 
 from collections.abc import Sequence
 from html import escape
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from windvane.infra.training_sessions.episodes import Told
+from windvane.infra.training_sessions.episodes import EpisodeResult
 from windvane.metamodel.base.regimes import REGIMES
 
 _STYLE = (
@@ -15,14 +15,17 @@ _STYLE = (
 _POINTS = 400
 
 
-def figures(results: dict[str, Any], episodes: Sequence[Told]) -> dict[str, Any]:
-    """Plotly figures by title."""
+def figures(results: dict[str, Any], episodes: Sequence[EpisodeResult]) -> dict[str, Any]:
+    """Draw the plots of an evaluation and return them as plotly figures by their titles.
+
+    results: what `evaluate_comprehensive` returns; episodes: the results of its episodes.
+    """
     import plotly.graph_objects as go
 
     agents = results["agent_comparison"]
     shown = results["regime_analysis"]["regimes"]
     names = [name for name in REGIMES if shown[name]["rows"]]
-    weighed = [name for name, told in agents.items() if "mean_weight" in told]
+    weighed = [name for name, values in agents.items() if "mean_weight" in values]
     shortest = min(len(e.earned) for e in episodes)
     paths = np.mean([e.earned[:shortest, :3].cumsum(axis=0) for e in episodes], axis=0)
     at = np.unique(np.linspace(0, shortest - 1, _POINTS).astype(int))
@@ -33,7 +36,7 @@ def figures(results: dict[str, Any], episodes: Sequence[Told]) -> dict[str, Any]
     return {
         "Mean equity over episodes, units of capital": go.Figure(curve),
         "Mean Sharpe ratio a year": go.Figure(
-            go.Bar(x=list(agents), y=[told["mean_sharpe_ratio"] for told in agents.values()])
+            go.Bar(x=list(agents), y=[values["mean_sharpe_ratio"] for values in agents.values()])
         ),
         "Sharpe ratio of every episode": go.Figure(go.Histogram(x=[e.sharpe() for e in episodes], nbinsx=30)),
         "Mean weights by regime": go.Figure(
@@ -63,8 +66,8 @@ def figures(results: dict[str, Any], episodes: Sequence[Told]) -> dict[str, Any]
     }
 
 
-def page(results: dict[str, Any], episodes: Sequence[Told]) -> str:
-    """One HTML file."""
+def page(results: dict[str, Any], episodes: Sequence[EpisodeResult]) -> str:
+    """Return the page of an evaluation as HTML with plotly's script inside; the arguments are those of `figures`."""
     from plotly.offline import get_plotlyjs
 
     drawn = "".join(
@@ -83,13 +86,15 @@ def page(results: dict[str, Any], episodes: Sequence[Told]) -> str:
     )
 
 
-def _table(told: dict[str, Any]) -> str:
+def _table(values: dict[str, Any]) -> str:
+    """An HTML table of names and numbers."""
     rows = "".join(
         f"<tr><td>{escape(name.replace('_', ' '))}</td><td>{_number(value)}</td></tr>"
-        for name, value in told.items()
+        for name, value in values.items()
     )
     return f"<table>{rows}</table>"
 
 
 def _number(value: Any) -> str:
+    """A number with four digits, a dash for None."""
     return "–" if value is None else f"{value:,.4g}"

@@ -1,4 +1,4 @@
-"""What this process uses."""
+"""Memory and CPU of this process."""
 
 import os
 from functools import cache
@@ -9,14 +9,18 @@ LARGE_MB = 4000.0
 
 @cache
 def _process(pid: int) -> Any:
+    """psutil's handle of a process, kept, since CPU use is measured from call to call on one handle."""
     import psutil
 
-    found = psutil.Process(pid)
-    found.cpu_percent()  # the first answer says nothing: it is what the next one is measured from
-    return found
+    process = psutil.Process(pid)
+    process.cpu_percent()  # always 0 the first time: the next call measures from here on
+    return process
 
 
 def monitor_resources() -> tuple[float, float]:
-    """Resident memory in MB (2^20 bytes), and CPU in percent of one core since the last call (0 at the first)."""
+    """Return this process's resident memory in MB (2^20 bytes), and its CPU use in percent of one core.
+
+    The CPU use is that since the last call, and about 0 at the first call.
+    """
     process = _process(os.getpid())
     return process.memory_info().rss / 2**20, float(process.cpu_percent())

@@ -1,15 +1,18 @@
-"""Sessions retrain the predictor between episodes: as the feedback stage does between versions, on the same samples."""
+"""Retrains the predictor between episodes, on the samples and by the code with which the feedback stage does it."""
 
 import weakref
 
 from windvane.infra.training.trainer import ChildTrainer, check_torch
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
+from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
 from windvane.streams.events import LearnerUpdate
 from windvane.streams.retraining import Retraining, weights_of
 
 
 class SessionRetraining:
-    """The predictor of one ensemble. Raises StateError where torch is not installed."""
+    """Retrains the predictor of one ensemble, in a child process that ends with this object.
+
+    Raises StateError where torch is not installed.
+    """
 
     def __init__(self, ensemble: MetaLearningRiskManagedEnsemble) -> None:
         check_torch()
@@ -18,7 +21,11 @@ class SessionRetraining:
         weakref.finalize(self, self._trainer.close)
 
     def after_episode(self) -> bool:
-        """Train on the episode's samples where they make a version; gives whether the new weights are in use."""
+        """Train on the samples of the episode just played, and return whether the new weights are in use.
+
+        Blocks until the training is done. Nothing is trained where the episode has fewer samples than a version takes
+        (`meta_training_frequency`), and the old weights are kept where the new ones predict the newest samples worse.
+        """
         self._slow.config = self._ensemble.config
         weighing, manager = self._ensemble.config.weighing, self._ensemble.manager
         sampled = self._ensemble.desk.samples()

@@ -1,6 +1,6 @@
-"""MetaLearningEnsembleTrainer: sessions of episodes on SIMULATED markets, with checkpoints.
+"""MetaLearningEnsembleTrainer: trains the meta-learner over episodes of SIMULATED markets, with checkpoints.
 
-It trains the meta-learner over agents that are rules. The agents themselves are not trained.
+The meta-learner learns how to weigh the agents. The agents are fixed rules and are not trained.
 """
 
 import json
@@ -14,7 +14,7 @@ import numpy as np
 from windvane.infra.runs.progress import bar
 from windvane.infra.training_sessions import checkpoints
 from windvane.infra.training_sessions.alerting import send_alert
-from windvane.infra.training_sessions.episodes import Session, Told, ensemble, play
+from windvane.infra.training_sessions.episodes import EpisodeResult, Session, ensemble, play
 from windvane.infra.training_sessions.resources import LARGE_MB, monitor_resources
 from windvane.infra.training_sessions.retraining import SessionRetraining
 from windvane.metamodel.base.config import ConfigError, check
@@ -26,19 +26,21 @@ from windvane.metamodel.simulation.seeds import CHOOSING, SESSIONS
 BEST, FINAL, INTERRUPTED = "best_models", "final_session", "interrupted_session"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _JUDGED = 4
-"""Markets that an evaluation within a session plays; never learned on."""
+"""Number of markets on which a session is evaluated; nothing is ever learned from them."""
 
 
 class MetaLearningEnsembleTrainer(Session):
-    """Trains the meta-learner, episode by episode; every episode is a market of its own, of 15-minute ticks.
+    """Trains the meta-learner episode by episode; every episode is a simulated market of its own, of 15-minute ticks.
 
-    What is changed in the config after the trainer was made is in effect from the next episode or row on; what is fixed
-    by then (agents, regime_features_dim, max_orders, delay and a few more) is refused there by ConfigError.
-    `training_stats`: episodes_completed, total_steps, best_performance (the highest mean Sharpe ratio on markets that
-    are not learned on, None before the first evaluation), meta_learning_updates (versions of the learner that fell
-    due: one every `meta_training_frequency` samples of 32 ticks), predictor_swaps (the predictor is retrained after an
-    episode of so many samples or more, and kept where that is worse on the newest of them), and what every episode
-    and evaluation came to.
+    config: its later changes are in effect from the next episode or row on, but a setting that is fixed once the
+    ensemble exists (agents, regime_features_dim, max_orders, delay and a few more) is then refused by ConfigError.
+    team_name: a name for logs, alerts and checkpoints. save_dir: the folder of checkpoints and logs.
+
+    `training_stats` is a dictionary that grows with every episode: episodes_completed; total_steps, rows after the
+    warm-up; best_performance, the highest mean Sharpe ratio on markets that are not learned on, None before the first
+    evaluation; meta_learning_updates, the versions of the learner that were due, one for every
+    `meta_training_frequency` samples of 32 ticks; predictor_swaps, how often a retrained predictor replaced the old
+    one; episode_rewards, episode_sharpe_ratios and evaluations, one entry each.
     """
 
     def __init__(
@@ -70,25 +72,26 @@ class MetaLearningEnsembleTrainer(Session):
         }
 
     def train_episode(self, episode_num: int, max_steps: int | None = None) -> dict[str, Any]:
-        """Learn on the market of one episode; gives its figures, total_reward and sharpe_ratio among them.
+        """Train on the market of one episode and return its figures, among them total_reward and sharpe_ratio.
 
-        max_steps: ticks past the warm-up, None: as the environment says. The same number gives the same market.
+        episode_num: 0 or more; equal numbers mean equal markets. max_steps: ticks after the warm-up, None for the
+        environment's own number. Blocks for the whole episode. Raises ConfigError for a number out of range.
         """
         check(episode_num >= 0, f"episode_num is {episode_num}: give 0 or more")
         check(max_steps is None or max_steps >= 1, f"max_steps is {max_steps}: give 1 or more")
         began = time.monotonic()
         first = self.config.env_args.get("seed") or 0
         seed = SESSIONS[(first + episode_num) % len(SESSIONS)]
-        told = play(self.meta_ensemble, self.env, seed, max_steps)
+        result = play(self.meta_ensemble, self.env, seed, max_steps)
         stats = self.training_stats
         if self._retraining is not None:
             stats["predictor_swaps"] += self._retraining.after_episode()
         stats["episodes_completed"] += 1
-        stats["total_steps"] += len(told.label)
-        stats["samples"] += len(told.label) // HORIZON
+        stats["total_steps"] += len(result.label)
+        stats["samples"] += len(result.label) // HORIZON
         every = self.meta_ensemble.config.weighing.meta_training_frequency
         stats["meta_learning_updates"] = stats["samples"] // every
-        figures = {"episode": episode_num, **told.figures(), "seconds": time.monotonic() - began}
+        figures = {"episode": episode_num, **result.figures(), "seconds": time.monotonic() - began}
         stats["episode_rewards"].append(figures["total_reward"])
         stats["episode_sharpe_ratios"].append(figures["sharpe_ratio"])
         if self.config.real_time_monitoring:
@@ -108,11 +111,12 @@ class MetaLearningEnsembleTrainer(Session):
         evaluation_interval: int | None = None,
         max_steps: int | None = None,
     ) -> dict[str, Any]:
-        """Train so many episodes; gives `training_stats` and where the checkpoints are.
+        """Train `num_episodes` episodes and return `training_stats`, with the paths of the checkpoints.
 
-        A checkpoint every `save_interval` episodes; every `evaluation_interval` a look at markets that are not learned
-        on, and the best so far is kept in best_models. The last state is final_session. None: as the config says. The
-        session ends early after `break_step` ticks. Ctrl-C leaves a checkpoint interrupted_session.
+        save_interval: a checkpoint is written every so many episodes. evaluation_interval: every so many episodes the
+        learner is evaluated on markets that are not learned on, and the best one so far is kept in best_models. None
+        takes either from the config. The session ends early after `config.break_step` ticks. The last state is saved
+        as final_session, and after Ctrl-C as interrupted_session. Raises ConfigError for a number below 1.
         """
         saving = self.config.save_interval if save_interval is None else save_interval
         judging = self.config.evaluation_interval if evaluation_interval is None else evaluation_interval
@@ -155,28 +159,36 @@ class MetaLearningEnsembleTrainer(Session):
         }
 
     def evaluate(self, max_steps: int | None = None) -> float:
-        """Mean Sharpe ratio on a few markets that are not learned on; what is learned there is thrown away."""
-        return float(np.mean([told.sharpe() for told in self._played(max_steps)]))
+        """Return the mean annualised Sharpe ratio on four markets from which nothing is learned.
 
-    def _played(self, max_steps: int | None) -> list[Told]:
+        max_steps: ticks of each after the warm-up, None for the environment's own number.
+        """
+        return float(np.mean([result.sharpe() for result in self._played(max_steps)]))
+
+    def _played(self, max_steps: int | None) -> list[EpisodeResult]:
+        """The results of a copy of the learner on the markets for evaluation; the learner itself stays as it is."""
         raw = to_bytes(self.meta_ensemble.manager, {})
         trial = ensemble(self.config, self.env)
-        told = []
+        results = []
         for seed in CHOOSING[:_JUDGED]:
             load(trial.manager, raw)
-            told.append(play(trial, self.env, seed, max_steps))
-        return told
+            results.append(play(trial, self.env, seed, max_steps))
+        return results
 
     def _judge(self, max_steps: int | None) -> None:
+        """Evaluate the learner, and save it as best_models where no evaluation before was better."""
         stats = self.training_stats
-        found = self.evaluate(max_steps)
-        stats["evaluations"].append({"episode": stats["episodes_completed"], "mean_sharpe_ratio": found})
-        if stats["best_performance"] is None or found > stats["best_performance"]:
-            stats["best_performance"] = found
+        sharpe = self.evaluate(max_steps)
+        stats["evaluations"].append({"episode": stats["episodes_completed"], "mean_sharpe_ratio": sharpe})
+        if stats["best_performance"] is None or sharpe > stats["best_performance"]:
+            stats["best_performance"] = sharpe
             self.save_checkpoint(BEST)
 
     def save_checkpoint(self, checkpoint_name: str) -> Path:
-        """Write what was learned to save_dir/checkpoint_name; gives the folder."""
+        """Write the learner's weights as a checkpoint to save_dir/checkpoint_name, and return that folder.
+
+        Raises ConfigError for a name with characters other than letters, digits, dots, dashes and underscores.
+        """
         if _NAME.fullmatch(checkpoint_name) is None:
             raise ConfigError(
                 f"checkpoint_name is {checkpoint_name!r}: give letters, digits, dots, dashes or underscores"
@@ -193,10 +205,11 @@ class MetaLearningEnsembleTrainer(Session):
         return folder
 
     def _save_checkpoint(self, checkpoint_name: str) -> Path:
-        """The same as `save_checkpoint`, under the name that older programs call."""
+        """Do the same as `save_checkpoint`; this is the name that older programs call."""
         return self.save_checkpoint(checkpoint_name)
 
     def _log(self, name: str, lines: list[dict[str, Any]]) -> None:
+        """Append JSON lines to a file in save_dir."""
         self.save_dir.mkdir(parents=True, exist_ok=True)
         with (self.save_dir / name).open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(line) + "\n" for line in lines)

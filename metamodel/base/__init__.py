@@ -1,1 +1,1 @@
-"""What every other room of the metamodel stands on: settings, rows, accounts, bytes of weights and versions."""
+"""What all other packages of the metamodel import: settings, rows, accounts, weights as bytes, versions of states."""

@@ -1,10 +1,11 @@
-"""What a run is told: frozen, validated when built, and part of the log."""
+"""The settings of a run: frozen, validated when they are built, and stored in the log beside its events."""
 
 import hashlib
 from typing import Any
 
 import msgspec
 
+from windvane.agents.errors import WindvaneError
 from windvane.metamodel.base.limits import RiskLimits
 
 SECOND = 1_000_000_000
@@ -17,18 +18,18 @@ MOST_TRAINED = 12
 _MOST_NS = 2**61  # a time and a span of time together fit 64 bits
 
 
-class ConfigError(ValueError):
-    """A setting that cannot be: one sentence that says which, and what would be valid."""
+class ConfigError(WindvaneError):
+    """A setting is invalid; the message is one sentence that names it and says what would be valid."""
 
 
 def check(condition: bool, sentence: str) -> None:
-    """Refuse a setting with one sentence."""
+    """Raise ConfigError with `sentence` where `condition` is false."""
     if not condition:
         raise ConfigError(sentence)
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What trading costs, and when a decision is filled."""
+    """What trading costs, and when a decision is filled; raises ConfigError for a value out of range."""
 
     fee_bp: float = 1.0  # of the notional, either side
     slippage_bp: float = 0.0  # of the price, beyond the quote
@@ -52,7 +53,7 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class WeighingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How agents are weighed."""
+    """How the ensemble weighs its agents and learns to; raises ConfigError for a value out of range."""
 
     max_agent_weight: float = 0.6  # cap of one agent's weight
     min_diversification_agents: int = 3  # so many agents have 5 % or more
@@ -113,7 +114,10 @@ class WeighingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All that decides what the stages of one book compute."""
+    """All settings that decide what the stages of one book compute; raises ConfigError for a value out of range.
+
+    A book is one symbol traded by one ensemble with these settings, from its first row to its last.
+    """
 
     symbol: str = "BTCUSD"
     fills: str = "paper"  # on the rows that follow; a venue's fills are not read yet
@@ -184,30 +188,32 @@ _ALWAYS = {
     "learning_rate meta_training_frequency learner_lag retraining meta_lookback meta_batch_size meta_epochs "
     "cash_expert agent_history_features features",
 }
-"""The settings of 0.1.0, which a digest holds whatever they are. This is never added to."""
+"""The settings of release 0.1.0, which go into a digest even at their defaults. Nothing is ever added here."""
 
 
 def digest(config: Any) -> str:
-    """Hex digest of a config: equal for equal settings, whatever order they were given in.
+    """Return the sha256 of a config in hex: equal for equal settings, whatever order they were given in.
 
-    A setting that 0.1.0 did not have is left out where it is at its default, so a book keeps its digest when a release
-    brings a new one. Therefore the default of a new setting is what was done before it existed, and no default of what
-    decides results ever changes: what new books are to have, presets set.
+    A setting that release 0.1.0 did not have is left out while it is at its default, so a book keeps its digest when
+    a release adds a setting. Hence two rules for developers: the default of a new setting is the behaviour from before
+    it existed, and the default of a setting that decides results never changes. Where new books should have another
+    value, a preset sets it.
     """
     return hashlib.sha256(msgspec.json.encode(_digested(config, ""), order="sorted")).hexdigest()
 
 
 def _digested(config: Any, path: str) -> dict[str, Any]:
-    always, told = _ALWAYS.get(path, "").split(), {}
+    """The settings that go into the digest of `config`, which is the part of a TradingConfig named `path`."""
+    always, digested = _ALWAYS.get(path, "").split(), {}
     for field in msgspec.structs.fields(config):
         value = getattr(config, field.name)
-        made = field.default is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT
-        if field.name not in always and value == (field.default_factory() if made else field.default):
+        by_factory = field.default is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT
+        if field.name not in always and value == (field.default_factory() if by_factory else field.default):
             continue
-        told[field.name] = _digested(value, field.name) if isinstance(value, msgspec.Struct) else value
-    return told
+        digested[field.name] = _digested(value, field.name) if isinstance(value, msgspec.Struct) else value
+    return digested
 
 
 def default_stale_after(interval: int) -> int:
-    """The larger of 10 bars and 60 s, ns."""
+    """Return the default of `stale_after` for bars of `interval` ns: the larger of 10 bars and 60 s, in ns."""
     return max(10 * interval, 60 * SECOND)

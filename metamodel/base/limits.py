@@ -1,16 +1,21 @@
-"""RiskLimits: what no order may pass. Pure numbers; `windvane.metamodel.trading.risk` applies them."""
+"""RiskLimits: the numbers that no order may exceed; `windvane.metamodel.trading.risk` applies them to orders."""
 
 import math
 
 import msgspec
 
+from windvane.agents.errors import WindvaneError
 
-class LimitError(ValueError):
-    """A limit that cannot be: one sentence that says which, and what would be valid."""
+
+class LimitError(WindvaneError):
+    """A limit is invalid; the message is one sentence that names it and says what would be valid."""
 
 
 class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Limits of one account, in the order in which a round checks them; None switches an optional one off."""
+    """Limits of one account, in the order in which they are checked for every row; None switches one off.
+
+    Raises LimitError for a value out of range.
+    """
 
     max_spread_bp: float | None = None  # ask - bid over mid above which nothing is increased
     price_collar: float | None = None  # |ln(mid / last good mid)| above which no order is sent

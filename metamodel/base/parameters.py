@@ -1,4 +1,4 @@
-"""What a parameter is: a type, a range, a unit and one line; and how a value is checked against them."""
+"""Parameters of config classes: the type, range, unit and description of each, and how values are checked."""
 
 import difflib
 import math
@@ -15,7 +15,12 @@ _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """Range: low and high belong to it, `above` does not; None: no bound. optional: None switches it off."""
+    """Type, range, unit and description of one parameter.
+
+    what: the description, a phrase; kind: the type; low and high: inclusive bounds; above: an exclusive lower bound;
+    None means no bound. optional: None is a valid value, which switches the parameter off. choices: the texts that a
+    list may hold.
+    """
 
     what: str
     kind: Any
@@ -27,7 +32,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
 
     def allowed(self) -> str:
-        """What may be given, in words."""
+        """Return the valid values in words, such as "a number from 0 to 1", for messages and documentation."""
         if self.choices:
             return f"some of {', '.join(self.choices)}"
         text = _KINDS.get(self.kind, "a value")
@@ -42,52 +47,63 @@ class Parameter:
 
 
 def parameter(default: Any, what: str, **more: Any) -> Any:
-    """A field of a config class that is checked on assignment; the rest as in `Parameter`."""
+    """Declare a dataclass field with a Parameter in its metadata, for a class that checks values on assignment.
+
+    what: the description; more: any other fields of `Parameter`. The type is that of the default unless `kind` says
+    otherwise; a list or dict as default is copied for every instance.
+    """
     kind = more.pop("kind", None) or type(default)
-    told = Parameter(what, kind, **more)
+    rule = Parameter(what, kind, **more)
     if isinstance(default, list | dict):
-        return field(default_factory=lambda: type(default)(default), metadata={"parameter": told})
-    return field(default=default, metadata={"parameter": told})
+        return field(default_factory=lambda: type(default)(default), metadata={"parameter": rule})
+    return field(default=default, metadata={"parameter": rule})
 
 
-def checked(name: str, told: Parameter, value: Any) -> Any:
-    """The value as its type; raises ConfigError with the range where it does not fit."""
-    if value is None and told.optional:
+def checked(name: str, rule: Parameter, value: Any) -> Any:
+    """Return `value` as the type of its parameter; raises ConfigError, with the valid range, where it does not fit."""
+    if value is None and rule.optional:
         return None
     try:
-        found = msgspec.convert(value, told.kind, strict=True)
+        typed = msgspec.convert(value, rule.kind, strict=True)
     except msgspec.ValidationError as error:
-        raise _refusal(name, told, value) from error
-    if isinstance(found, float | int) and not isinstance(found, bool):
-        if isinstance(found, float) and not math.isfinite(found):
-            raise _refusal(name, told, value)
-        low = told.low is None or found >= told.low
-        high = told.high is None or found <= told.high
-        if not (low and high and (told.above is None or found > told.above)):
-            raise _refusal(name, told, value)
-    return found
+        raise _refusal(name, rule, value) from error
+    if isinstance(typed, float | int) and not isinstance(typed, bool):
+        if isinstance(typed, float) and not math.isfinite(typed):
+            raise _refusal(name, rule, value)
+        low = rule.low is None or typed >= rule.low
+        high = rule.high is None or typed <= rule.high
+        if not (low and high and (rule.above is None or typed > rule.above)):
+            raise _refusal(name, rule, value)
+    return typed
 
 
-def parsed(name: str, told: Parameter, text: str) -> Any:
-    """The value that a text means, such as an environment variable's; raises ConfigError as `checked` does."""
+def parsed(name: str, rule: Parameter, text: str) -> Any:
+    """Return the value that a text, such as that of an environment variable, means for a parameter.
+
+    "", none, null and off switch an optional parameter off; commas separate the entries of a list. Raises ConfigError
+    as `checked` does.
+    """
     plain = text.strip()
-    if told.optional and plain.lower() in ("", "none", "null", "off"):
+    if rule.optional and plain.lower() in ("", "none", "null", "off"):
         return None
     value: Any = plain
-    if told.kind not in _KINDS:
+    if rule.kind not in _KINDS:
         value = [part.strip() for part in plain.split(",") if part.strip()]
     try:
-        return checked(name, told, msgspec.convert(value, told.kind, strict=False))
+        return checked(name, rule, msgspec.convert(value, rule.kind, strict=False))
     except msgspec.ValidationError as error:
-        raise _refusal(name, told, text) from error
+        raise _refusal(name, rule, text) from error
 
 
-def _refusal(name: str, told: Parameter, value: Any) -> ConfigError:
-    return ConfigError(f"{name} is {value!r}: give {told.allowed()}")
+def _refusal(name: str, rule: Parameter, value: Any) -> ConfigError:
+    return ConfigError(f"{name} is {value!r}: give {rule.allowed()}")
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> ConfigError:
-    """A name that is not there, with the nearest that is."""
+    """Return the error for a `name` that is not among `known`, which suggests the nearest one.
+
+    what: the kind of thing that has names, such as "preset".
+    """
     names = list(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
     return ConfigError(f"unknown {what} {name!r}: did you mean {near!r}?")

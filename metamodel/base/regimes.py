@@ -1,4 +1,4 @@
-"""The seven regimes of a market, in the order of every regime column."""
+"""The names of the seven market regimes, in the order of the columns of every regime array (n, 7)."""
 
 REGIMES = (
     "trending_bull",

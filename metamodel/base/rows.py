@@ -102,24 +102,3 @@ def level_flags(mid: Floats) -> Ints:
     flags = np.zeros(len(mid), np.int64)
     flags[1:][(mid[1:] > FACTOR * mid[:-1]) | (FACTOR * mid[1:] < mid[:-1])] = LEVEL
     return flags
-
-
-class Joined:
-    """Prices joined where they go astray, as a series is adjusted for a split, so agents see no return there."""
-
-    def __init__(self, scale: float = 1.0, last: float = 0.0) -> None:
-        self.scale = scale
-        self.last = last  # mid of the last row, 0 before the first
-
-    def step(self, flags: Ints, mid: Floats) -> Floats:
-        """(n,) mids, in units of the level that the first rows had."""
-        last, self.last = self.last, float(mid[-1])
-        if not int(np.bitwise_or.reduce(flags)) & STRAY:
-            return mid if self.scale == 1.0 else mid * self.scale
-        joined = np.empty(len(mid))
-        for t in range(len(mid)):
-            if flags[t] & STRAY and not flags[t] & REPEATED and last > 0.0:
-                self.scale *= last / float(mid[t])
-            last = float(mid[t])
-            joined[t] = mid[t] * self.scale
-        return joined

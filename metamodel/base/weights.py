@@ -1,6 +1,7 @@
-"""Weights of a model as bytes: safetensors (https://github.com/huggingface/safetensors), read and written here.
+"""Weights of a model as bytes in the safetensors format (https://github.com/huggingface/safetensors).
 
-Only what this project needs: float64, float32, float16 and int64 tensors, and text about them. Nothing in it can run.
+This is the part of the format that the project needs: float64, float32, float16 and int64 tensors, and texts about
+them. Unlike a pickle, such bytes hold no code that reading them could run.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from windvane.agents.errors import WindvaneError
 from windvane.agents.program import FIRST, VERSION
 from windvane.metamodel.base.upgrading import Upcast, UpgradeError, upcast, version_of
 
@@ -18,34 +20,36 @@ _NAMES = {np.dtype(code).str: name for name, code in _TYPES.items()}
 _LARGEST_HEAD = 100_000_000
 
 
-class WeightsError(ValueError):
-    """Bytes that are not the weights they should be; the message says why."""
+class WeightsError(WindvaneError):
+    """Bytes are not the weights that were expected; the message says why."""
 
 
 class Weights(NamedTuple):
-    """Named tensors, and text about them."""
+    """tensors: arrays by name; about: texts by name that describe them, such as their version and their agents."""
 
     tensors: dict[str, np.ndarray]
     about: dict[str, str]
 
 
 def digest(raw: bytes) -> str:
-    """sha256 of the bytes, in hex."""
+    """Return the sha256 of the bytes, in hex, by which models are named on topics and in logs."""
     return hashlib.sha256(raw).hexdigest()
 
 
 def as_now(
-    given: Weights, fresh: Mapping[str, np.ndarray], upcasts: Sequence[Upcast], what: str
+    stored: Weights, fresh: Mapping[str, np.ndarray], upcasts: Sequence[Upcast], what: str
 ) -> dict[str, np.ndarray]:
-    """Tensors of an older release, as this one writes them; raises WeightsError where a newer release wrote them.
+    """Return the tensors of any release as this release would have written them.
 
-    fresh: the tensors of something new; a file says its version and writer since 0.2.0.
+    stored: weights as they were read; those of 0.1.0 name no version and are version 1. fresh: the tensors of an
+    untrained model; upcasts: one function for each step between versions, see `windvane.metamodel.base.upgrading`;
+    what: the thing that was stored, in words, for the error. Raises WeightsError where a newer release wrote them.
     """
-    version = given.about.get("version", "1")
-    writer = given.about.get("writer", FIRST)
+    version = stored.about.get("version", "1")
+    writer = stored.about.get("writer", FIRST)
     try:
         return upcast(
-            given.tensors,
+            stored.tensors,
             fresh,
             upcasts,
             version=int(version) if version.isdecimal() else 0,
@@ -56,13 +60,16 @@ def as_now(
         raise WeightsError(str(error)) from error
 
 
-def told(upcasts: Sequence[Upcast]) -> dict[str, str]:
-    """What a file says of its version and writer."""
+def version_texts(upcasts: Sequence[Upcast]) -> dict[str, str]:
+    """Return the texts by which a file names the version of its tensors and the release that wrote it."""
     return {"version": str(version_of(upcasts)), "writer": VERSION}
 
 
 def to_bytes(tensors: Mapping[str, np.ndarray], about: Mapping[str, str]) -> bytes:
-    """The same tensors and text give the same bytes."""
+    """Return tensors and texts as safetensors; equal tensors and texts become equal bytes, in whatever order.
+
+    tensors: arrays of float64, float32, float16 or int64, of any shape.
+    """
     head: dict[str, object] = {"__metadata__": dict(sorted(about.items()))}
     body = b""
     for name in sorted(tensors):
@@ -80,7 +87,7 @@ def to_bytes(tensors: Mapping[str, np.ndarray], about: Mapping[str, str]) -> byt
 
 
 def from_bytes(raw: bytes) -> Weights:
-    """Raises WeightsError where the bytes are not whole."""
+    """Read safetensors; raises WeightsError where the bytes are cut, damaged, or hold another type of tensor."""
     size = int.from_bytes(raw[:8], "little")
     if len(raw) < 8 or not 2 <= size <= min(_LARGEST_HEAD, len(raw) - 8):
         raise WeightsError("not safetensors: its head does not fit into it")
@@ -97,6 +104,7 @@ def from_bytes(raw: bytes) -> Weights:
 
 
 def _tensor(body: bytes, entry: dict[str, object]) -> np.ndarray:
+    """Copy one tensor out of the data, by its entry in the head, after checking that it lies within the data."""
     code = _TYPES.get(str(entry["dtype"]))
     if code is None:
         raise WeightsError(f"tensors of type {entry['dtype']} are not read here: give {', '.join(_TYPES)}")

@@ -8,6 +8,7 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import kernel
+from windvane.metamodel.base.times import DAY
 from windvane.metamodel.data.columns import OPTIONAL, OPTIONAL_FLOATS, REAL, Columns
 
 _UNITS = {
@@ -15,7 +16,7 @@ _UNITS = {
     "s": 1_000_000_000,
     "m": 60_000_000_000,
     "h": 3_600_000_000_000,
-    "d": 86_400_000_000_000,
+    "d": DAY,
 }
 
 # Slots of the state: the open bucket, whether it holds a row, the first bucket not closed yet, counters, last

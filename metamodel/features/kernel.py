@@ -5,6 +5,7 @@ import math
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel.base import rows
+from windvane.metamodel.base.times import DAY
 from windvane.metamodel.features import memory as at
 from windvane.metamodel.features.memory import RING, Memory
 from windvane.metamodel.features.rows import AHEAD, BACK, OFF_LEVEL, UNSOUND, WARMUP, level, when
@@ -12,8 +13,7 @@ from windvane.metamodel.features.rows import AHEAD, BACK, OFF_LEVEL, UNSOUND, WA
 _LIMIT = 20.0
 _LEVEL = math.log(25e-4)
 _FLOOR = 1e-12  # of a variance: a hundredth of a basis point, squared
-_DAY = 86_400_000_000_000
-_WEEK_START = 4 * _DAY  # 1970-01-05 was a Monday
+_WEEK_START = 4 * DAY  # 1970-01-05 was a Monday
 
 
 @kernel
@@ -174,8 +174,8 @@ def _quotes(m: Memory, k: int, half: float, s: float, bid_size: float, ask_size:
 
 @kernel
 def _clock(ts: int, x: Floats) -> None:
-    day = 2.0 * math.pi * (ts % _DAY) / _DAY
-    week = 2.0 * math.pi * ((ts - _WEEK_START) % (7 * _DAY)) / (7 * _DAY)
+    day = 2.0 * math.pi * (ts % DAY) / DAY
+    week = 2.0 * math.pi * ((ts - _WEEK_START) % (7 * DAY)) / (7 * DAY)
     x[46], x[47], x[48], x[49] = math.sin(day), math.cos(day), math.sin(week), math.cos(week)
 
 

@@ -1,17 +1,64 @@
 """What every agent's own proposals would have earned, summed up and sampled for slow learning."""
 
+from typing import NamedTuple, Protocol
+
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import kernel
-from windvane.metamodel.base import account, rows
+from windvane.metamodel.base import account
+from windvane.metamodel.base import rows as flagged
+from windvane.metamodel.base.arrays import arrays, write
 from windvane.metamodel.base.config import Costs, WeighingConfig
+from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.learning import samples, scores
-from windvane.metamodel.learning.members.predictor import REGIMES
 
 _NONE = np.zeros(0)
 
-_SAVED = ("taken", "common", "own", "y", "waits_common", "waits_own", "sums", "fast", "slow", "calm")
+
+class Batch(Protocol):
+    """Rows of a market as features have them; quotes are None or (0,) where the source has none."""
+
+    @property
+    def flags(self) -> Ints: ...  # (n,)
+    @property
+    def x(self) -> Floats: ...  # (n, F) raw features
+    @property
+    def mid(self) -> Floats: ...  # (n,)
+    @property
+    def bid(self) -> Floats | None: ...  # (n,)
+    @property
+    def ask(self) -> Floats | None: ...  # (n,)
+
+
+class Rows(NamedTuple):
+    """n rows that agents are scored on."""
+
+    flags: Ints  # (n,)
+    x: Floats  # (n, F) raw features
+    regime: Floats  # (n, 7) posterior of the regimes
+    mid: Floats  # (n,)
+    bid: Floats  # (n,), or (0,) where there are no quotes
+    ask: Floats  # (n,) or (0,)
+    target: Floats  # (n, N) of the agents
+
+    @classmethod
+    def of(cls, batch: Batch, regime: Floats | None, target: Floats) -> "Rows":
+        """A batch, what a classifier said of it (None: no classifier ran), and what the agents want."""
+        bid, ask = batch.bid, batch.ask
+        if bid is None or ask is None:
+            bid = ask = _NONE
+        posterior = np.zeros((len(target), len(REGIMES))) if regime is None else regime
+        return cls(batch.flags, batch.x, posterior, batch.mid, bid, ask, target)
+
+
+class Memory(NamedTuple):
+    """What scoring remembers; R = delay + 3, N agents."""
+
+    market: scores.Moments
+    targets: Floats  # (R, N) ring of the agents' targets
+    sums: Floats  # (N + 1,) of the scores since the last harvest, and of the rows
+    samples: samples.Samples
 
 
 class Counterfactual:
@@ -23,103 +70,73 @@ class Counterfactual:
     def __init__(
         self, agents: int, costs: Costs, capital: float, lot: float, weighing: WeighingConfig | None = None
     ) -> None:
+        weighing = weighing or WeighingConfig()
         self._terms = account.new_terms(costs, capital, lot)
-        self._market = scores.new_market()
-        self._targets = np.zeros((costs.delay + 3, agents))
-        self._sums = np.zeros(agents + 1)
-        self._gn = np.zeros(agents)
-        self._samples = samples.new(agents, weighing or WeighingConfig())
-
-    def step(
-        self,
-        flags: Ints,
-        x: Floats,
-        regime: Floats | None,
-        mid: Floats,
-        bid: Floats | None,
-        ask: Floats | None,
-        target: Floats,
-        start: int,
-        stop: int,
-    ) -> None:
-        """Score rows start <= t < stop of columns (n,), x (n, F), regime (n, 7) and target (n, N)."""
-        quoted = bid is not None and ask is not None
-        _score_rows(
-            self._market,
-            self._terms,
-            self._targets,
-            self._gn,
-            self._sums,
-            self._samples,
-            (flags[start:stop], mid[start:stop], target[start:stop]),
-            x[start:stop],
-            np.zeros((stop - start, REGIMES)) if regime is None else regime[start:stop],
-            bid[start:stop] if bid is not None and quoted else _NONE,
-            ask[start:stop] if ask is not None and quoted else _NONE,
+        self._memory = Memory(
+            scores.new_moments(),
+            np.zeros((costs.delay + 3, agents)),
+            np.zeros(agents + 1),
+            samples.new(agents, weighing),
         )
+        self._reading = samples.reading(weighing)
+        self._gn = np.zeros(agents)
+
+    def step(self, rows: Rows, start: int, stop: int) -> None:
+        """Score the agents on rows start <= t < stop; every row of a market once, in order."""
+        _score_rows(self._memory, self._terms, self._reading, rows, start, stop, self._gn)
 
     def harvest(self) -> tuple[int, Floats]:
         """Rows scored since the last harvest, and the mean score (N,) over them."""
-        scored = int(self._sums[-1])
-        means = self._sums[:-1] / max(scored, 1)
-        self._sums[:] = 0.0
+        sums = self._memory.sums
+        scored = int(sums[-1])
+        means = sums[:-1] / max(scored, 1)
+        sums[:] = 0.0
         return scored, means
 
     def samples(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The newest samples, the oldest first; as `samples.newest` gives them."""
-        return samples.newest(self._samples)
+        """Copies of the newest samples, the oldest first: regressors (n, G + 7) and (n, N, 5), mean scores (n, N)."""
+        return samples.newest(self._memory.samples)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {name.removeprefix("market."): value for name, value in arrays(self._memory).items()}
 
     def state(self) -> dict[str, np.ndarray]:
-        """Copies of all that `step` remembers."""
-        return {
-            "seen": self._market.seen.copy(),
-            "value": self._market.value.copy(),
-            "targets": self._targets.copy(),
-            "sums": self._sums.copy(),
-            **{f"samples.{name}": getattr(self._samples, name).copy() for name in _SAVED},
-        }
+        """Copies of all that `step` remembers, by name."""
+        return {name: value.copy() for name, value in self._arrays().items()}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from what `state` returned."""
-        self._market = scores.Market(state["seen"].copy(), state["value"].copy())
-        self._targets, self._sums = state["targets"].copy(), state["sums"].copy()
-        for name in _SAVED:
-            getattr(self._samples, name)[...] = state[f"samples.{name}"]
+        """Go on from what `state` returned; raises ValueError where a shape differs."""
+        write(self._arrays(), state)
 
 
 @kernel
 def _score_rows(
-    market: scores.Market,
+    m: Memory,
     terms: account.Terms,
-    targets: Floats,
+    reading: samples.Reading,
+    rows: Rows,
+    start: int,
+    stop: int,
     gn: Floats,
-    sums: Floats,
-    sampled: samples.Samples,
-    columns: tuple[Ints, Floats, Floats],
-    x: Floats,
-    p: Floats,
-    bid: Floats,
-    ask: Floats,
 ) -> None:
-    flags, mid, target = columns
-    quoted, n = bid.size > 0, target.shape[1]
-    for t in range(flags.shape[0]):
-        if flags[t] & rows.REPEATED != 0:
+    """Score rows start <= t < stop; gn: (N,) scratch."""
+    quoted, n, ring = rows.bid.size > 0, gn.shape[0], m.targets.shape[0]
+    for t in range(start, stop):
+        flag, mid = rows.flags[t], rows.mid[t]
+        if flag & flagged.REPEATED != 0:
             continue
-        if flags[t] & rows.STRAY != 0:
-            scores.rejoin(market, mid[t])
-        warm = flags[t] & rows.WARMUP == 0
-        good = market.seen[0]
-        cost = account.cost_per_unit(
-            terms, mid[t], bid[t] if quoted else np.nan, ask[t] if quoted else np.nan
-        )
-        r, s, past = scores.observe(market, mid[t], cost, warm)
+        if flag & flagged.STRAY != 0:
+            scores.rejoin(m.market, mid)
+        warm = flag & flagged.WARMUP == 0
+        good = m.market.seen[0]
+        bid, ask = rows.bid[t] if quoted else np.nan, rows.ask[t] if quoted else np.nan
+        r, s, past = scores.observe(m.market, mid, account.cost_per_unit(terms, mid, bid, ask), warm)
         if warm:
-            scores.score(targets, good, terms.delay, r, s, past, gn)
+            scores.score(m.targets, good, terms.delay, r, s, past, gn)
             for i in range(n):
-                sums[i] += gn[i]
-            sums[n] += 1.0
-            if sampled.y.shape[0] > 0:
-                samples.take(sampled, good + 1, gn, x[t], p[t], target[t])
+                m.sums[i] += gn[i]
+            m.sums[n] += 1.0
+            if m.samples.y.shape[0] > 0:
+                samples.take(m.samples, reading, good + 1, gn, rows.x[t], rows.regime[t], rows.target[t])
         for i in range(n):
-            targets[good % targets.shape[0], i] = target[t, i]
+            m.targets[good % ring, i] = rows.target[t, i]

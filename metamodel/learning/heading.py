@@ -7,10 +7,10 @@ a market that gives little, a fixed aversion would ask for less variance than is
 
 import math
 
-from windvane.agents.base import Floats, Ints
+from windvane.agents.base import Floats
 from windvane.agents.kernel import inlined
 from windvane.metamodel.features.extractor import NAMES
-from windvane.metamodel.learning.simplex import allocate
+from windvane.metamodel.learning.simplex import Simplex, allocate
 
 USUAL = (0.02, 0.2)
 """Mean and variance that a member expects at first, in units of volatility."""
@@ -36,20 +36,17 @@ def head(
     size: float,
     mu: Floats,
     S: Floats,
-    awake: Ints,
-    cap: float,
-    minimum: int,
-    box: Floats,
+    simplex: Simplex,
     best: Floats,
 ) -> None:
     """Move best (N,) towards the best weights for scores of mean mu (N,) and covariance S (N, N).
 
     expects: (2,) mean and variance of returns expected in the long run; aversion: times the one that pays most;
-    every: rows since the last call; size: as `volatility` gives it. The mean of returns goes with it, the variance
-    with its square.
+    every: rows since the last call; size: what `volatility` returns. The mean of returns goes with the size, the
+    variance with its square.
     """
     averse = aversion * min(_MOST, max(_LEAST, expects[0] / expects[1]))
-    allocate(mu, S, averse * size, awake, cap, minimum, _STEPS, box, best)
+    allocate(mu, S, averse * size, _STEPS, simplex, best)
     mean, variance = 0.0, 0.0
     for i in range(best.shape[0]):
         mean += best[i] * mu[i]

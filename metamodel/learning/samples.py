@@ -20,7 +20,7 @@ _TREND = NAMES.index("trend_128")
 
 
 class Samples(NamedTuple):
-    """The newest L samples, and the one that waits for its scores; F features, G of them read, N agents."""
+    """The newest L samples, and the one that waits for its scores; G features that are read, N agents."""
 
     taken: Ints  # (2,) complete samples so far, 1 where one waits
     common: np.ndarray  # (L, G + 7) float32, ring
@@ -32,16 +32,32 @@ class Samples(NamedTuple):
     fast: Floats  # (N,) EWMAs of the scores, as the predictor has them
     slow: Floats  # (N,)
     calm: Floats  # (25,) slow averages of scaled features
-    memory: Floats  # (2,) of the predictor
-    chosen: Floats  # (G,) scratch: features that are read
+
+
+class Reading(NamedTuple):
+    """How samples are taken; F features, G of them read."""
+
+    rates: Floats  # (2,) of the EWMAs of scores, as the predictor has them
     centre: Floats  # (F,)
     spread: Floats  # (F,)
-    z: Floats  # (F,) scratch
+    z: Floats  # (F,) scratch: scaled features
+    chosen: Floats  # (G,) scratch: those that are read
+
+
+def reading(weighing: WeighingConfig) -> Reading:
+    """How samples are taken with these settings."""
+    scaler = FeatureScaler()
+    return Reading(
+        predictor.rates(weighing.agent_history_features),
+        scaler.centre,
+        scaler.spread,
+        np.zeros(len(scaler.centre)),
+        np.zeros(weighing.features),
+    )
 
 
 def new(agents: int, weighing: WeighingConfig) -> Samples:
-    """None yet, and none ever where nothing is retrained."""
-    scaler = FeatureScaler()
+    """No samples yet, and no room for any where nothing is retrained."""
     lookback = weighing.meta_lookback if weighing.retraining else 0
     shared = weighing.features + predictor.REGIMES
     return Samples(
@@ -55,28 +71,23 @@ def new(agents: int, weighing: WeighingConfig) -> Samples:
         np.zeros(agents),
         np.zeros(agents),
         np.zeros(selection.SLOW),
-        predictor.memory(weighing.agent_history_features),
-        np.zeros(weighing.features),
-        scaler.centre,
-        scaler.spread,
-        np.zeros(len(scaler.centre)),
     )
 
 
 @inlined
-def take(m: Samples, good: int, gn: Floats, x: Floats, p: Floats, a: Floats) -> None:
+def take(m: Samples, by: Reading, good: int, gn: Floats, x: Floats, p: Floats, a: Floats) -> None:
     """One warm good row, the `good`-th from 1: its scores gn (N,), features x (F,), posterior p (7,), targets a (N,).
 
     The sample that waited becomes complete and the next is taken where `good` is a multiple of 32.
     """
     n = gn.shape[0]
     for i in range(n):
-        m.fast[i] += m.memory[0] * (gn[i] - m.fast[i])
-        m.slow[i] += m.memory[1] * (gn[i] - m.slow[i])
+        m.fast[i] += by.rates[0] * (gn[i] - m.fast[i])
+        m.slow[i] += by.rates[1] * (gn[i] - m.slow[i])
         m.sums[i] += gn[i]
-    if good % HORIZON == 0 or (good % EVERY == 0 and m.chosen.shape[0] > selection.ALL):
-        scale_row(x, m.centre, m.spread, m.z)
-        selection.select(m.z, m.calm, m.chosen)
+    if good % HORIZON == 0 or (good % EVERY == 0 and by.chosen.shape[0] > selection.ALL):
+        scale_row(x, by.centre, by.spread, by.z)
+        selection.select(by.z, m.calm, by.chosen)
     if good % HORIZON == 0:
         if m.taken[1] == 1:
             at = m.taken[0] % m.y.shape[0]
@@ -85,7 +96,7 @@ def take(m: Samples, good: int, gn: Floats, x: Floats, p: Floats, a: Floats) -> 
             m.common[at, :] = m.waits_common
             m.own[at, :, :] = m.waits_own
             m.taken[0] += 1
-        predictor.regress(m.chosen, p, m.z[_TREND], m.fast, m.slow, a, m.waits_common, m.waits_own)
+        predictor.regress(by.chosen, p, by.z[_TREND], m.fast, m.slow, a, m.waits_common, m.waits_own)
         m.taken[1] = 1
         for i in range(n):
             m.sums[i] = 0.0

@@ -18,21 +18,21 @@ _SPAN = 128.0
 _FLOOR = 1e-12
 
 
-class Market(NamedTuple):
-    """What scoring remembers of the market."""
+class Moments(NamedTuple):
+    """What scoring remembers of the market: its last price, and the volatility of its returns."""
 
     seen: Ints  # (2,) good rows so far, and of them warm
     value: Floats  # (4,) log mid, variance of its change, cost per unit traded, return of this row in volatilities
 
 
-def new_market() -> Market:
+def new_moments() -> Moments:
     """Nothing seen yet."""
-    return Market(np.zeros(2, np.int64), np.zeros(4))
+    return Moments(np.zeros(2, np.int64), np.zeros(4))
 
 
 @inlined
-def observe(m: Market, mid: float, cost: float, warm: bool) -> tuple[float, float, float]:
-    """Take in a good row; gives r, the s known before it, and the cost of trades at the row before."""
+def observe(m: Moments, mid: float, cost: float, warm: bool) -> tuple[float, float, float]:
+    """Take in a good row; returns its return r, the s known before it, and the cost of trades at the row before."""
     k = m.seen[0]
     p = math.log(mid)
     r = p - m.value[0] if k > 0 else 0.0
@@ -49,7 +49,7 @@ def observe(m: Market, mid: float, cost: float, warm: bool) -> tuple[float, floa
 
 
 @inlined
-def rejoin(m: Market, mid: float) -> None:
+def rejoin(m: Moments, mid: float) -> None:
     """Go on from another level of price: the next good row's return is taken from `mid`."""
     if m.seen[0] > 0:
         m.value[0] = math.log(mid)

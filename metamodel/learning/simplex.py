@@ -4,6 +4,8 @@ Every member's weights and the final mixture live in it. Sleeping agents (awake 
 1 / awake and the minimum lowered to the number awake where they could not be met otherwise.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
@@ -13,6 +15,15 @@ FLOOR = 0.05
 """The least weight of each of the `minimum` best agents."""
 
 _TINY = 1e-300
+
+
+class Simplex(NamedTuple):
+    """The weights that are allowed of n agents."""
+
+    awake: Ints  # (n,) 0 for agents that sleep
+    cap: float
+    minimum: int  # so many of the best agents get the floor
+    box: Floats  # (3, n) scratch: bounds, and where a step leads
 
 
 @kernel
@@ -33,9 +44,9 @@ def _total(v: Floats, lower: Floats, upper: Floats, tau: float) -> tuple[float, 
 
 
 @kernel
-def bounds(v: Floats, awake: Ints, cap: float, minimum: int, lower: Floats, upper: Floats) -> None:
-    """Fill the box of the simplex: the `minimum` agents of largest v get the floor; ties go to the first."""
-    n = v.shape[0]
+def bounds(v: Floats, simplex: Simplex) -> None:
+    """Fill two rows of the box, lower and upper bounds; the floor goes to the largest of v (n,), ties to the first."""
+    n, awake, lower, upper = v.shape[0], simplex.awake, simplex.box[0], simplex.box[1]
     count = 0
     for i in range(n):
         count += awake[i]
@@ -43,7 +54,7 @@ def bounds(v: Floats, awake: Ints, cap: float, minimum: int, lower: Floats, uppe
         upper[i] = 0.0
     if count == 0:
         return
-    limit = max(cap, 1.0 / count)
+    limit, minimum = max(simplex.cap, 1.0 / count), simplex.minimum
     for i in range(n):
         if awake[i]:
             upper[i] = limit
@@ -96,37 +107,27 @@ def project_box(v: Floats, lower: Floats, upper: Floats, w: Floats) -> None:
 
 
 @kernel
-def project(v: Floats, awake: Ints, cap: float, minimum: int, scratch: Floats, w: Floats) -> None:
-    """Projection of v (n,) on the capped simplex, written to w; scratch is (2, n) or larger."""
-    bounds(v, awake, cap, minimum, scratch[0], scratch[1])
+def project(v: Floats, simplex: Simplex, w: Floats) -> None:
+    """Projection of v (n,) on the capped simplex, written to w (n,); 0 where nobody is awake."""
+    bounds(v, simplex)
     any_awake = False
     for i in range(v.shape[0]):
-        any_awake = any_awake or awake[i] != 0
+        any_awake = any_awake or simplex.awake[i] != 0
         w[i] = 0.0
     if any_awake:
-        project_box(v, scratch[0], scratch[1], w)
+        project_box(v, simplex.box[0], simplex.box[1], w)
 
 
 @kernel
-def allocate(
-    mu: Floats,
-    S: Floats,
-    gamma: float,
-    awake: Ints,
-    cap: float,
-    minimum: int,
-    steps: int,
-    scratch: Floats,
-    w: Floats,
-) -> None:
-    """Move w towards argmax mu'w - gamma/2 w'Sw on the capped simplex by projected gradient, from the w given.
+def allocate(mu: Floats, S: Floats, gamma: float, steps: int, simplex: Simplex, w: Floats) -> None:
+    """Move w (n,) by projected gradient towards argmax mu'w - gamma/2 w'Sw on the capped simplex.
 
-    mu: (n,) expected score; S: (n, n) its covariance; scratch: (3, n). The floor goes to the agents of largest mu.
-    The step is 1 / (gamma trace S), a bound of the inverse Lipschitz constant of the gradient.
+    mu: (n,) expected scores; S: (n, n) their covariance. The floor goes to the agents of largest mu. A step is
+    1 / (gamma trace S), a bound of the inverse Lipschitz constant of the gradient.
     """
-    n = mu.shape[0]
-    lower, upper, v = scratch[0], scratch[1], scratch[2]
-    bounds(mu, awake, cap, minimum, lower, upper)
+    n, awake = mu.shape[0], simplex.awake
+    lower, upper, v = simplex.box[0], simplex.box[1], simplex.box[2]
+    bounds(mu, simplex)
     trace = 0.0
     any_awake = False
     for i in range(n):

@@ -3,14 +3,12 @@
 What is given is verified first; what does not pass is a WeightsError, and the manager goes on with what it had.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from windvane.metamodel.base import weights
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning import learned
-
-if TYPE_CHECKING:
-    from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 
 
 class Swapped(NamedTuple):
@@ -20,7 +18,7 @@ class Swapped(NamedTuple):
     before: bytes
 
 
-def swap(manager: "MetaLearningEnsembleManager", raw: bytes) -> Swapped:
+def swap(manager: MetaLearningEnsembleManager, raw: bytes) -> Swapped:
     """Go on with these safetensors from the next row on."""
     tensors, about = weights.from_bytes(raw)
     if about.get("model") != "learner":
@@ -35,13 +33,13 @@ def swap(manager: "MetaLearningEnsembleManager", raw: bytes) -> Swapped:
     return Swapped(about, before)
 
 
-def take_back(manager: "MetaLearningEnsembleManager", before: bytes) -> bool:
-    """Go on with what was known before the last swap; gives whether there was one. One step back, not two.
+def take_back(manager: MetaLearningEnsembleManager, before: bytes) -> bool:
+    """Go on with what was known before the last swap; returns whether there was one. One step back, not two.
 
     Of a predictor that is the predictor; of a whole learner all of it, and what was learned since is lost.
     """
     if not before:
         return manager.roll_back()
     learned.load(manager, before)
-    manager.learner.predictor.use[1] = 0
+    manager.learner.learned.predictor.use[1] = 0
     return True

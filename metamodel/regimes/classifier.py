@@ -110,6 +110,11 @@ def shown_labels(posterior: Floats, before: int | None = None, model: RegimeMode
     return out
 
 
+def unclassified(rows: int) -> Floats:
+    """Posteriors (n, 7) of n rows that no classifier has seen: the share of each regime in the model's training."""
+    return np.tile(shipped().prior, (rows, 1))
+
+
 class MarketRegimeClassifier:
     """Steps through features and gives the posterior of each row; O(1) a row, and the same bits for any cut.
 

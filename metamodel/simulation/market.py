@@ -91,7 +91,7 @@ _WIDE = {"jumps", "spread", "dwell"}
 _BLOCK = 8192
 
 
-class Market(NamedTuple):
+class SimulatedMarket(NamedTuple):
     """A simulated market; all arrays are (n,)."""
 
     ts: Ints  # end of the bar, UNIX ns
@@ -190,7 +190,7 @@ def _noise(ticks: int, seed: int) -> tuple[Floats, Floats, Floats]:
     return np.concatenate(t5)[:ticks], np.concatenate(normal)[:ticks], np.concatenate(uniform)[:ticks]
 
 
-def simulate(market: str, ticks: int, seed: int, randomised: bool = False) -> Market:
+def simulate(market: str, ticks: int, seed: int, randomised: bool = False) -> SimulatedMarket:
     """Simulate `ticks` 15-minute ticks of a market of MARKETS; the same arguments give the same bytes.
 
     Every seed draws its parameters anew around the table: log-normal jitter .15 on each, .3 on jump rate,
@@ -211,4 +211,4 @@ def simulate(market: str, ticks: int, seed: int, randomised: bool = False) -> Ma
     mk.walk(*_noise(ticks, seed), regime, side, parameters, out)
     price, size, bid, ask, bid_size, ask_size, buy_size = out
     ts = FIRST + BAR * np.arange(ticks, dtype=np.int64)
-    return Market(ts, price, size, bid, ask, bid_size, ask_size, buy_size, regime, kind.fee_bp)
+    return SimulatedMarket(ts, price, size, bid, ask, bid_size, ask_size, buy_size, regime, kind.fee_bp)

@@ -3,7 +3,7 @@
 import math
 
 from windvane.agents.base import Floats, Ints
-from windvane.agents.kernel import kernel
+from windvane.agents.kernel import inlined, kernel
 
 SIGMA = 25e-4  # return of one sigma: 25 bp at a 15-minute tick
 START = 10_000.0  # price before the first tick
@@ -51,10 +51,7 @@ def walk(
     volume_step = VOLUME_SD * math.sqrt(1.0 - VOLUME_MEMORY * VOLUME_MEMORY)
     spread_step = SPREAD_SD * math.sqrt(1.0 - SPREAD_MEMORY * SPREAD_MEMORY)
     first = regime[0]
-    x = 0.0
-    anchor = 0.0
-    r = 0.0
-    pending = 0.0
+    x, anchor, r, pending = 0.0, 0.0, 0.0, 0.0
     volatility = math.log(parameters[VOL, first])
     volume = math.log(parameters[VOLUME, first])
     spread = math.log(parameters[SPREAD, first])
@@ -85,16 +82,20 @@ def walk(
         x += r
         anchor += 2.0 / (ANCHOR_SPAN + 1.0) * (x - anchor)
 
-        price = START * math.exp(x)
         half = math.exp(spread + width - 0.5 * SPREAD_SD * SPREAD_SD)
         busy = 0.6 + 0.4 * min(abs(r) / v, 6.0)  # volume goes with the size of moves (Karpoff 1987)
         level = LOT * math.exp(volume)
         size = level * busy * math.exp(traded - 0.5 * VOLUME_SD * VOLUME_SD)
         buyers = 0.5 + 0.5 * math.tanh(0.35 * r / v + 0.3 * normal[t, FLOW])
-        out[0, t] = price
-        out[1, t] = size
-        out[2, t] = price * (1.0 - half)
-        out[3, t] = price * (1.0 + half)
-        out[4, t] = DEPTH * level * math.exp(BOOK_SD * normal[t, BID_SIZE])
-        out[5, t] = DEPTH * level * math.exp(BOOK_SD * normal[t, ASK_SIZE])
-        out[6, t] = size * buyers
+        _quote(START * math.exp(x), half, level, normal[t], out[:, t])
+        out[1, t], out[6, t] = size, size * buyers
+
+
+@inlined
+def _quote(price: float, half: float, level: float, normal: Floats, out: Floats) -> None:
+    """Fill price and quotes of a row of out (7,): half spread as a share, level of traded sizes, draws normal (7,)."""
+    out[0] = price
+    out[2] = price * (1.0 - half)
+    out[3] = price * (1.0 + half)
+    out[4] = DEPTH * level * math.exp(BOOK_SD * normal[BID_SIZE])
+    out[5] = DEPTH * level * math.exp(BOOK_SD * normal[ASK_SIZE])

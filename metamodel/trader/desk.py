@@ -5,24 +5,24 @@ The same extractor rows give the same decisions as the pipeline's stages: it is 
 
 from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.factory import create_agents
+from windvane.agents.state import action_code
 from windvane.agents.wrapper import AgentWrapperFactory, BaseAgentWrapper
+from windvane.metamodel.base.proposals import Joined, propose
 from windvane.metamodel.base.regimes import REGIMES
-from windvane.metamodel.base.rows import REPEATED, WARMUP, Joined
+from windvane.metamodel.base.rows import REPEATED, WARMUP
 from windvane.metamodel.features.extractor import FeatureRows
-from windvane.metamodel.learning.counterfactual import Counterfactual
+from windvane.metamodel.learning.counterfactual import Counterfactual, Rows
 from windvane.metamodel.learning.members.contextual import HORIZON
 from windvane.metamodel.regimes.classifier import MarketRegimeClassifier, shown_labels
 from windvane.metamodel.settings.meta_config import MetaLearningConfig
 from windvane.metamodel.trader.tracker import Decided, MetaLearningTracker
-
-if TYPE_CHECKING:
-    from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble, Round
+from windvane.metamodel.trading.ensemble import Ensemble, Round
 
 
 class Played(NamedTuple):
@@ -32,9 +32,9 @@ class Played(NamedTuple):
     label: Ints  # (n,) index in REGIMES
     target: Floats  # (n, N)
     confidence: Floats  # (n,) of the agents, by their weights
-    action: Ints  # (n,) 0 sell, 1 hold, 2 buy
+    action: Ints  # (n,) -1 sell, 0 hold, 1 buy
     qty: Floats  # (n,) ordered, base currency
-    round: "Round"
+    round: Round
 
 
 class TrainingData(NamedTuple):
@@ -48,7 +48,7 @@ class TrainingData(NamedTuple):
 class Desk:
     """One market; what `settings` says is told as it stands, and remembered once `follow` was called."""
 
-    def __init__(self, ensemble: "MetaLearningRiskManagedEnsemble", settings: MetaLearningConfig) -> None:
+    def __init__(self, ensemble: Ensemble, settings: MetaLearningConfig) -> None:
         self._ensemble, self.settings = ensemble, settings
         config = ensemble.config
         self.wrappers: dict[str, BaseAgentWrapper] = {
@@ -88,13 +88,8 @@ class Desk:
         posterior = self.classifier.step(rows.x, rows.flags)
         label = shown_labels(posterior, self.label, self.classifier.model)
         self.label = int(label[-1])
-        good = ((rows.flags & REPEATED) == 0).astype(np.int64)
-        target, sure = np.empty((n, len(self.wrappers))), np.empty((n, len(self.wrappers)))
-        price = self._prices.step(rows.flags, rows.mid)
-        for i, wrapper in enumerate(self.wrappers.values()):
-            target[:, i], _, sure[:, i] = wrapper.propose(rows.x, price, good)
-        cold = (rows.flags & WARMUP) != 0
-        target[cold], sure[cold] = 0.0, 0.0
+        agents = tuple(self.wrappers.values())
+        proposals = propose(agents, self._prices, rows.flags, rows.x, rows.mid)
         quoted, sized = rows.bid.size > 0, rows.size.size > 0
         seq = np.arange(self.seq, self.seq + n)
         self.seq += n
@@ -104,8 +99,8 @@ class Desk:
             rows.flags,
             rows.x,
             rows.mid,
-            target,
-            sure,
+            proposals.target,
+            proposals.confidence,
             bid=rows.bid if quoted else None,
             ask=rows.ask if quoted else None,
             size=rows.size if sized else None,
@@ -114,9 +109,10 @@ class Desk:
         out = done.outputs
         qty = np.zeros(n)
         qty[out.order_row[: done.orders]] = out.order[: done.orders, 0]
-        action = np.sign(qty).astype(np.int64) + 1
-        played = Played(posterior, label, target, (out.weights * sure).sum(axis=1), action, qty, done)
-        self._sample(rows, played, quoted)
+        action = np.sign(qty).astype(np.int64)
+        confidence = (out.weights * proposals.confidence).sum(axis=1)
+        played = Played(posterior, label, proposals.target, confidence, action, qty, done)
+        self._sample(rows, played)
         self.tracker.follow(rows.ts, out.value[3])
         self.tracker.remember(self._decided(seq, rows, played))
         return played
@@ -127,7 +123,7 @@ class Desk:
             yield Decided(
                 int(seq[t]),
                 int(rows.ts[t]),
-                int(played.action[t]),
+                action_code(int(played.action[t])),
                 float(value[0, t]),
                 float(value[1, t]),
                 float(value[2, t]),
@@ -137,15 +133,16 @@ class Desk:
                 tuple(played.round.outputs.weights[t].tolist()),
             )
 
-    def _sample(self, rows: FeatureRows, played: Played, quoted: bool) -> None:
+    def _sample(self, rows: FeatureRows, played: Played) -> None:
         """Score every agent on its own proposals, and keep a sample every 32 warm good rows."""
+        scored = Rows.of(rows, played.posterior, played.target)
         warm = np.flatnonzero((rows.flags & (REPEATED | WARMUP)) == 0)
         before, self._warm = self._warm, self._warm + len(warm)
         start = 0
         for k in range(before // HORIZON + 1, self._warm // HORIZON + 1):
-            last = int(warm[k * HORIZON - before - 1])
+            stop = int(warm[k * HORIZON - before - 1]) + 1
             self._begin(rows, played, warm, start)
-            self._score(rows, played, quoted, start, last + 1)
+            self._scores.step(scored, start, stop)
             _, means = self._scores.harvest()
             if self._open is not None:
                 self.data.market_features.append(self._open[0])
@@ -153,22 +150,17 @@ class Desk:
                 self.data.agent_scores.append(means)
             for wrapper, mean in zip(self.wrappers.values(), means.tolist(), strict=True):
                 wrapper.update_with_feedback(mean)
-            self._open, start = None, last + 1
+            self._open, start = None, stop
         self._begin(rows, played, warm, start)
-        self._score(rows, played, quoted, start, len(rows.ts))
-
-    def _score(self, rows: FeatureRows, played: Played, quoted: bool, start: int, stop: int) -> None:
-        bid, ask = (rows.bid, rows.ask) if quoted else (None, None)
-        self._scores.step(
-            rows.flags, rows.x, played.posterior, rows.mid, bid, ask, played.target, start, stop
-        )
-
-    def samples(self) -> tuple[Floats, Floats, Floats]:
-        """What a predictor is trained on: newest complete samples of this market, as `samples.newest` gives them."""
-        return self._scores.samples()
+        self._scores.step(scored, start, len(rows.ts))
 
     def _begin(self, rows: FeatureRows, played: Played, warm: Ints, start: int) -> None:
+        """Open a sample at the first warm good row from `start` on, unless one is open."""
         if self._open is None:
             ahead = warm[warm >= start]
             if len(ahead):
                 self._open = rows.x[ahead[0]].copy(), played.posterior[ahead[0]].copy()
+
+    def samples(self) -> tuple[Floats, Floats, Floats]:
+        """What a predictor is trained on, the newest complete samples of this market: see `Counterfactual.samples`."""
+        return self._scores.samples()

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
+from windvane.agents.state import ACTIONS
+from windvane.metamodel.base.times import DAY
 
-_DAY = 86_400_000_000_000
 RECENT = 30
 """Days that recent figures are of."""
 
@@ -19,7 +20,7 @@ class Decided(NamedTuple):
 
     seq: int
     ts: int  # UNIX ns
-    action: int  # 0 sell, 1 hold, 2 buy
+    action: int  # 0 sell, 1 hold, 2 buy, as people read it
     wanted: float
     target: float
     position: float
@@ -54,7 +55,7 @@ class MetaLearningTracker:
         high = np.maximum(np.maximum.accumulate(equity), self._high)
         self.drawdown = max(self.drawdown, float((high - equity).max()) / self._capital)
         self._high = float(high[-1])
-        day = (ts - 1) // _DAY
+        day = (ts - 1) // DAY
         last = np.flatnonzero(np.append(day[1:] != day[:-1], True))
         for number, value in zip(day[last].tolist(), equity[last].tolist(), strict=True):
             if number != self._day:
@@ -70,7 +71,7 @@ class MetaLearningTracker:
     def summary(self) -> dict[str, Any]:
         """Figures of the days and decisions that are remembered."""
         kept = list(self.decisions)
-        actions = np.bincount([d.action for d in kept], minlength=3) if kept else np.zeros(3, int)
+        actions = np.bincount([d.action for d in kept], minlength=len(ACTIONS))
         return {
             "recent_sharpe": yearly_sharpe(np.array(self.daily)),
             "recent_return": float(sum(self.daily)),
@@ -80,5 +81,5 @@ class MetaLearningTracker:
             "decisions": self.seen,
             "decisions_kept": len(kept),
             "mean_confidence": float(np.mean([d.confidence for d in kept])) if kept else 0.0,
-            "actions": dict(zip(("sell", "hold", "buy"), actions.tolist(), strict=True)),
+            "actions": dict(zip(ACTIONS, actions.tolist(), strict=True)),
         }

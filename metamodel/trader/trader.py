@@ -1,62 +1,83 @@
 """What a person who trades asks of an ensemble: an action for one row, how it went, which regime it sees."""
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from windvane.agents.state import row_of
-from windvane.metamodel.base.config import ConfigError
+from windvane.agents.base import Floats, Ints
+from windvane.agents.state import ACTIONS, action_code, row_of
+from windvane.metamodel.base.config import ConfigError, TradingConfig
 from windvane.metamodel.base.regimes import REGIMES
-from windvane.metamodel.base.rows import GAP, priced, same_level, sized
-from windvane.metamodel.base.rows import WARMUP as WARMING
-from windvane.metamodel.features.extractor import NAMES, WARMUP, FeatureRows
-from windvane.metamodel.learning.learned import is_learned
+from windvane.metamodel.base.rows import GAP, WARMUP
+from windvane.metamodel.features.extractor import NAMES, FeatureRows
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.settings.meta_config import MetaLearningConfig
-from windvane.metamodel.simulation.market import BAR, FIRST
 from windvane.metamodel.trader.desk import Desk, Played
+from windvane.metamodel.trader.series import OFF_LEVEL, Series, unsound
+from windvane.metamodel.trading.ensemble import Ensemble, Round
 from windvane.metamodel.trading.risk import GATES
 
-if TYPE_CHECKING:
-    from windvane.metamodel.base.config import TradingConfig
-    from windvane.metamodel.trading.ensemble import (
-        MetaLearningEnsembleManager,
-        MetaLearningRiskManagedEnsemble,
-    )
-
-ACTIONS = ("sell", "hold", "buy")
 STATES = ("active", "reduce-only", "halted")
 _HOLE = "it ends a hole in time: its values are used once the next row agrees"
 _ANEW = "the price is on another level than before: the series starts anew, and warms up again"
-_NONE = np.zeros(0)
+_MIXED = (
+    "this ensemble was moved on by {before}, which {now} would spoil: use one of the two for a market, another "
+    "ensemble, or new_market()"
+)
 
 
-class Trading:
-    """Part of MetaLearningRiskManagedEnsemble; its parts are made when they are first asked for."""
+class MetaLearningRiskManagedEnsemble:
+    """An ensemble that trades within limits, with its agents, regime classifier and records around it.
 
-    config: "TradingConfig"
-    manager: "MetaLearningEnsembleManager"
-    _settings: MetaLearningConfig | None = None
-    _followed: dict[str, Any] | None = None
-    _desk: Desk | None = None
-    _last: FeatureRows | None = None
-    _answer: dict[str, Any] | None = None
-    _good = 0
-    _hole = 0
-    _good_ts = 0
-    _used = False
-    _trades = 0
+    It is moved on either row by row with `get_trading_action`, which asks the agents itself, or with `step`, which is
+    handed what the agents want. Each remembers things that the other does not move, so to use both in one market raises
+    ValueError. It reads no clock, no file and no random number.
+    """
+
+    def __init__(self, config: TradingConfig) -> None:
+        self._engine = Ensemble(config)
+        self._settings = MetaLearningConfig.of(config)
+        self._followed = dict(self._settings.__dict__)  # as they were when they were last taken up
+        self._trades = 0  # fills in the markets before
+        self._stepped = False  # whether `step` has moved this market on
+        self._over = False  # whether the next row begins another market
+        self._desk: Desk | None = None
+        self._series = Series()
+        self._answer: dict[str, Any] | None = None  # to the last row
+
+    @property
+    def config(self) -> TradingConfig:
+        """How it decides, frozen; `reconfigure` and `settings` change it."""
+        return self._engine.config
+
+    @property
+    def manager(self) -> MetaLearningEnsembleManager:
+        """Who weighs the agents."""
+        return self._engine.manager
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """Names of the accounts, in the order of every account column; the ensemble's own is the first."""
+        return self._engine.accounts
+
+    @property
+    def fills(self) -> int:
+        """Fills of the ensemble's account in this market."""
+        return self._engine.fills
+
+    @property
+    def away(self) -> bool:
+        """Whether the price was last seen on another level than the accounts are marked at."""
+        return self._engine.away
 
     @property
     def settings(self) -> MetaLearningConfig:
-        """How it decides, and what is remembered and told: what is changed in it is in effect from the next row on.
+        """How it decides and what it remembers, to be changed in place: in effect from the next row on.
 
         The samples that a predictor is trained on are as many as `meta_lookback` says from the next market on. Agents
         and what else an ensemble is made for cannot be changed: the next row raises ConfigError.
         """
-        if self._settings is None:
-            self._settings = MetaLearningConfig.of(self.config)
-            self._followed = dict(self._settings.__dict__)
         return self._settings
 
     @settings.setter
@@ -70,19 +91,22 @@ class Trading:
 
     def follow_settings(self) -> None:
         """Take up what was changed in the settings; raises ConfigError where that cannot be."""
-        settings = self.settings
+        settings = self._settings
         if settings.__dict__ != self._followed:
-            whole = _whole(self)
-            whole.reconfigure(settings.within(whole.config))
+            self.reconfigure(settings.within(self.config))
             if self._desk is not None:
                 self._desk.follow(settings)
             self._followed = dict(settings.__dict__)
+
+    def reconfigure(self, config: TradingConfig) -> None:
+        """Decide with other settings from the next row on; raises ConfigError where one of them is fixed by now."""
+        self._engine.reconfigure(config)
 
     @property
     def desk(self) -> Desk:
         """Agents, classifier and records of the market that is traded."""
         if self._desk is None:
-            self._desk = Desk(_whole(self), self.settings)
+            self._desk = Desk(self._engine, self._settings)
         return self._desk
 
     def new_market(self) -> None:
@@ -90,24 +114,48 @@ class Trading:
         and regimes, and warm up again.
         """
         self.follow_settings()
-        whole = _whole(self)
-        self._trades += whole.fills
-        fresh, now = type(whole)(self.config).state(), whole.state()
-        kept = {
-            name: value
-            for name, value in now.items()
-            if name.startswith("learner.") and is_learned(name.removeprefix("learner."))
-        }
-        whole.restore(fresh | kept)
+        self._trades += self.fills
+        self._engine.new_market()
         before, self._desk = self._desk, None
         if before is not None:
             self.desk.data = before.data
-        self._last, self._answer, self._used = None, None, False
-        self._good, self._hole, self._good_ts = 0, 0, 0
+        self._series, self._answer, self._over, self._stepped = Series(), None, False, False
 
     def rest(self) -> None:
         """The market is over: the next call of get_trading_action begins another."""
-        self._used = True
+        self._over = True
+
+    def step(
+        self,
+        seq: Ints,
+        ts: Ints,
+        flags: Ints,
+        x: Floats,
+        mid: Floats,
+        target: Floats,
+        confidence: Floats,
+        **columns: Any,
+    ) -> Round:
+        """n rounds of the engine, whose agents are asked elsewhere: `Ensemble.step` says what the columns are.
+
+        Raises ValueError where `get_trading_action` has moved this market on.
+        """
+        if self._desk is not None and self._desk.seq > 0:
+            raise ValueError(_MIXED.format(before="get_trading_action", now="step"))
+        self._stepped = True
+        return self._engine.step(seq, ts, flags, x, mid, target, confidence, **columns)
+
+    def close(self) -> Round | None:
+        """The statement of the unfinished day, or None where not one row was seen since the last."""
+        return self._engine.close()
+
+    def state(self) -> dict[str, Floats]:
+        """Copies of all that rounds remember, by name; not what is remembered around them."""
+        return self._engine.state()
+
+    def restore(self, state: dict[str, Floats]) -> None:
+        """Go on from what `state` returned, under the same config; raises ValueError where a shape differs."""
+        self._engine.restore(state)
 
     def get_trading_action(
         self,
@@ -121,121 +169,69 @@ class Trading:
     ) -> tuple[int, dict[str, Any]]:
         """Decide one row: 0 sell, 1 hold or 2 buy, and all that is known of the decision.
 
-        state: (50,) raw features as MarketFeatureExtractor gives them (list, array or tensor); price: last price;
+        state: (50,) raw features as MarketFeatureExtractor returns them (list, array or tensor); price: last price;
         volume: since the last row, base currency; ts: event time, UNIX ns, None: one bar after the last. The quantity
         to trade is `order_qty`. The first 512 rows warm up. A row that cannot be (NaN, price not above 0, time that
         goes back) moves nothing: `rejected` is True and `reason` says why. So is a price more than a factor of 2 from
         the last, however often it comes; during the warm-up it starts the series anew, and `reason` says so. A state of
-        another length raises ValueError. To ask what would be done without doing it, use `preview`.
+        another length, and an ensemble that `step` has moved on, raise ValueError. To ask what would be done without
+        doing it, use `preview`.
         """
         self.follow_settings()
-        if self._used:
+        if self._over:
             self.new_market()
-        x, last, price, volume = row_of(state), self._last, float(price), float(volume)
-        when = self._next_ts() if ts is None else int(ts)
-        quoted = bid is not None and ask is not None
-        b, a = (float(bid), float(ask)) if bid is not None and ask is not None else (price, price)
-        reason, began = self._unsound(x, price, volume, b, a), ""
-        if not reason and last is not None:
-            if when < self._good_ts:
-                reason = f"time goes back: ts {when} is before {self._good_ts}, that of the last row"
-            elif not same_level(0.5 * b + 0.5 * a, float(last.mid[0])):
-                if self._good > WARMUP:
-                    reason = (
-                        f"price {price:g} is more than a factor of 2 from the last, {float(last.mid[0]):g}: if this is "
-                        "another market, call new_market(); to ask without trading, use preview() at the market's price"
-                    )
-                else:
-                    self.new_market()
-                    when = self._next_ts() if ts is None else when
-                    began = _ANEW
+        if self._stepped:
+            raise ValueError(_MIXED.format(before="step", now="get_trading_action"))
+        x, price, volume, begun = row_of(state), float(price), float(volume), ""
+        quotes = (float(bid), float(ask)) if bid is not None and ask is not None else None
+        when = self._series.next_ts(self.config) if ts is None else int(ts)
+        reason = unsound(x, price, volume, quotes) or self._series.late(when)
+        mid = price if quotes is None else 0.5 * quotes[0] + 0.5 * quotes[1]
+        if not reason and self._series.off_level(mid):
+            if self._series.warming:
+                self.new_market()
+                when = self._series.next_ts(self.config) if ts is None else when
+                begun = _ANEW
+            else:
+                reason = OFF_LEVEL.format(price=price, last=self._series.last_mid)
         if reason:
-            return self._refused(reason)
-        rows = self._row(x, price, volume, when, b, a, quoted)
-        self._last = rows
-        action, told = self._told(rows, self.desk.play(rows))
-        return action, told | {"reason": began or told["reason"]}
+            return self._rejection(reason)
+        rows = self._series.row(self.config, x, when, price, volume, quotes)
+        action, answer = self._decision(rows, self.desk.play(rows))
+        return action, answer | {"reason": begun or answer["reason"]}
 
     def preview(
         self, state: Any, price: float, volume: float = 0.0, **more: Any
     ) -> tuple[int, dict[str, Any]]:
         """What `get_trading_action` would answer, with nothing moved: for probes, health checks and benchmarks."""
-        return copy.deepcopy(_whole(self)).get_trading_action(state, price, volume, **more)
+        return copy.deepcopy(self).get_trading_action(state, price, volume, **more)
 
-    def _next_ts(self) -> int:
-        return FIRST if self._last is None else int(self._last.ts[0]) + (self.config.interval or BAR)
-
-    @staticmethod
-    def _unsound(x: np.ndarray, price: float, volume: float, bid: float, ask: float) -> str:
-        """Why a row cannot be, by itself; empty where it can."""
-        if not np.isfinite(x).all():
-            return "the state holds a value that is no number"
-        if not sized(volume):
-            return f"volume {volume:g} is no size: give 0 or more"
-        if not priced(price, bid, ask):
-            return (
-                f"price {price:g}, bid {bid:g}, ask {ask:g} cannot be: give a price above 0, and quotes near it, the "
-                "bid not above the ask"
-            )
-        return ""
-
-    def _row(
-        self, x: np.ndarray, price: float, volume: float, ts: int, bid: float, ask: float, quoted: bool
-    ) -> FeatureRows:
-        """A sound row as the extractor would give it; one that ends a hole repeats the last, until the next agrees."""
-        flag, mid = self._when(ts), 0.5 * bid + 0.5 * ask
-        if flag and self._last is not None:
-            x, ts = self._last.x[0], int(self._last.ts[0])
-            price = float(self._last.price[0])
-            bid = ask = mid = float(self._last.mid[0])
-            volume = float(self._last.size[0])
-        else:
-            self._good += 1
-            self._hole, self._good_ts = 0, ts
-        flag |= WARMING if self._good <= WARMUP else 0
-        return FeatureRows(
-            np.clip(x, -20.0, 20.0).reshape(1, -1),
-            np.array([ts]),
-            np.array([flag]),
-            np.array([float(price)]),
-            np.array([mid]),
-            np.array([bid]) if quoted else _NONE,
-            np.array([ask]) if quoted else _NONE,
-            np.array([float(volume)]),
-        )
-
-    def _when(self, ts: int) -> int:
-        """GAP for a row that ends a hole, 0 for one in time, as features have it."""
-        stale, last = self.config.stale_after, self._good_ts
-        if self._good == 0 or ts - last <= stale or (self._hole > 0 and 0 <= ts - self._hole <= stale):
-            return 0
-        self._hole = ts
-        return GAP
-
-    def _refused(self, reason: str) -> tuple[int, dict[str, Any]]:
+    def _rejection(self, reason: str) -> tuple[int, dict[str, Any]]:
         """The answer to a row that moved nothing: as it stood after the last row, with nothing to trade."""
-        answer = self._answer
-        if answer is None:
-            return copy.deepcopy(_whole(self))._refused_first(reason)
-        return 1, answer | {
-            "action": ACTIONS[1],
+        if self._answer is None:
+            return copy.deepcopy(self)._first_rejection(reason)
+        hold = 0
+        return action_code(hold), self._answer | {
+            "action": ACTIONS[action_code(hold)],
             "order_qty": 0.0,
             "verdicts": [],
             "rejected": True,
             "reason": reason,
         }
 
-    def _refused_first(self, reason: str) -> tuple[int, dict[str, Any]]:
+    def _first_rejection(self, reason: str) -> tuple[int, dict[str, Any]]:
         """On a copy that may be spoiled: what is known before the first row, as a row that warms up would tell it."""
-        rows = self._row(np.zeros(len(NAMES)), 1.0, 0.0, self._next_ts(), 1.0, 1.0, False)
-        self._answer = {**self._told(rows, self.desk.play(rows))[1], "seq": -1}
-        return self._refused(reason)
+        when = self._series.next_ts(self.config)
+        rows = self._series.row(self.config, np.zeros(len(NAMES)), when, 1.0, 0.0, None)
+        self._answer = {**self._decision(rows, self.desk.play(rows))[1], "seq": -1}
+        return self._rejection(reason)
 
-    def _told(self, rows: FeatureRows, played: Played) -> tuple[int, dict[str, Any]]:
+    def _decision(self, rows: FeatureRows, played: Played) -> tuple[int, dict[str, Any]]:
+        """The answer to a row that was played."""
         out, desk = played.round.outputs, self.desk
         verdict, flag = int(out.verdict[0]), int(rows.flags[0])
-        action = int(played.action[0])
-        told: dict[str, Any] = {
+        action = action_code(int(played.action[0]))
+        answer: dict[str, Any] = {
             "action": ACTIONS[action],
             "order_qty": float(played.qty[0]),
             **dict(zip(("wanted", "target", "position", "equity"), out.value[:, 0].tolist(), strict=True)),
@@ -250,18 +246,18 @@ class Trading:
             "state": STATES[int(out.state[0])],
             "seq": desk.seq - 1,
             "ts": int(rows.ts[0]),
-            "warming_up": bool(flag & WARMING),
+            "warming_up": bool(flag & WARMUP),
             "rejected": bool(flag & GAP),
             "reason": _HOLE if flag & GAP else "",
         }
         if self.settings.meta_learning_debug:
-            told["debug"] = self.debug()
-        self._answer = dict(told)
-        return action, told
+            answer["debug"] = self.debug()
+        self._answer = dict(answer)
+        return action, answer
 
     def debug(self) -> dict[str, Any]:
         """What every way to weigh thinks."""
-        w = self.manager.learner.w
+        w = self.manager.learner.learned.w
         return {
             "member_weights": self.manager.member_weights,
             "cash": self.manager.cash,
@@ -284,17 +280,9 @@ class Trading:
         """How it went: of the account in this market, of the trades in all, and of every agent by itself."""
         return {
             **self.desk.tracker.summary(),
-            "total_trades": self._trades + _whole(self).fills,
+            "total_trades": self._trades + self.fills,
             "weights": self.manager.weights,
             "member_weights": self.manager.member_weights,
             "regime_info": self.get_regime_info(),
             "agents": {name: w.get_performance_metrics() for name, w in self.desk.wrappers.items()},
         }
-
-
-def _whole(part: Trading) -> "MetaLearningRiskManagedEnsemble":
-    from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
-
-    if not isinstance(part, MetaLearningRiskManagedEnsemble):
-        raise TypeError("Trading is a part of MetaLearningRiskManagedEnsemble")
-    return part

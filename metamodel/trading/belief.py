@@ -33,7 +33,7 @@ def at_home(clock: Clock, mid: float) -> bool:
 
 @kernel
 def believe(
-    clock: Clock, market: scores.Market, st: risk.Standing, resume_after: int, mid: float, flag: int
+    clock: Clock, market: scores.Moments, st: risk.Standing, resume_after: int, mid: float, flag: int
 ) -> int:
     """Whether a good row's mid is believed, and whether it begins another level, or one that was confirmed just now.
 

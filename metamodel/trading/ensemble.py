@@ -1,23 +1,20 @@
-"""MetaLearningEnsembleManager weighs the agents; MetaLearningRiskManagedEnsemble also trades, within limits.
+"""Ensemble: the engine of a book, which trades on what its learner believes of the agents, within limits.
 
-Both are stepped through rows in order; neither reads a clock, a file or a random number.
+It is stepped through rows in order and reads no clock, no file and no random number.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.metamodel.base import account
-from windvane.metamodel.base.config import TradingConfig, WeighingConfig, check
-from windvane.metamodel.base.weights import WeightsError
-from windvane.metamodel.features.scaler import FeatureScaler
-from windvane.metamodel.learning import learner
-from windvane.metamodel.learning.learned import SCRATCH
-from windvane.metamodel.learning.members import MEMBERS, predictor
-from windvane.metamodel.regimes.classifier import shipped
-from windvane.metamodel.trader.trader import Trading
+from windvane.metamodel.base.arrays import arrays, write
+from windvane.metamodel.base.config import TradingConfig, check
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
+from windvane.metamodel.learning.members import MEMBERS
+from windvane.metamodel.regimes.classifier import unclassified
 from windvane.metamodel.trading import risk
 from windvane.metamodel.trading import rounds as kernels
 from windvane.metamodel.trading.columns import AT_HOME, Inputs, Outputs, Resumption, new_clock
@@ -34,120 +31,6 @@ _FIXED: dict[str, Callable[[TradingConfig], Any]] = {
     "capital": lambda c: c.capital,
 }
 """What the arrays of an ensemble are made for, by the names that people set."""
-T = TypeVar("T")
-
-
-def flatten(prefix: str, part: Any, into: dict[str, np.ndarray]) -> None:
-    """Copies of every array of nested named tuples, under dotted names."""
-    for name, value in part._asdict().items():
-        if isinstance(value, np.ndarray):
-            into[f"{prefix}.{name}"] = value.copy()
-        else:
-            flatten(f"{prefix}.{name}", value, into)
-
-
-def restore(prefix: str, part: Any, state: dict[str, np.ndarray]) -> None:
-    """Write what `flatten` copied back into the arrays but for scratch; raises ValueError where a shape differs."""
-    for name, value in part._asdict().items():
-        if is_scratch(f"{prefix}.{name}"):
-            continue
-        if isinstance(value, np.ndarray):
-            saved = state[f"{prefix}.{name}"]
-            if saved.shape != value.shape:
-                raise ValueError(f"state {prefix}.{name} has shape {saved.shape}, expected {value.shape}")
-            value[...] = saved
-        else:
-            restore(f"{prefix}.{name}", value, state)
-
-
-def is_scratch(name: str) -> bool:
-    """Whether an array of a state, by its dotted name, is not worth storing."""
-    return name.removeprefix("learner.") in SCRATCH
-
-
-def untold(rows: int) -> Floats:
-    """(n, 7) posteriors where no classifier tells: how often regimes were what in its training."""
-    return np.tile(shipped().prior, (rows, 1))
-
-
-class MetaLearningEnsembleManager:
-    """Weights over agents, learned while they act.
-
-    A mixture of ways to weigh, the members, joined by Fixed-Share. `delay` is the execution delay in good rows, so
-    that agents are scored on what could really be had.
-    """
-
-    def __init__(
-        self,
-        agents: Sequence[str],
-        config: WeighingConfig | None = None,
-        *,
-        delay: int = 1,
-        scaler: FeatureScaler | None = None,
-    ) -> None:
-        self.agents = tuple(agents)
-        self.members = MEMBERS
-        self.rules = learner.new_rules(
-            config or WeighingConfig(), delay, scaler or FeatureScaler(), self.agents
-        )
-        self.learner = learner.new_learner(self.agents, self.rules)
-
-    def step(
-        self,
-        x: Floats,
-        mid: Floats,
-        target: Floats,
-        cost: Floats,
-        warm: Ints,
-        regime: Floats | None = None,
-    ) -> Floats:
-        """Weights (n, N) after each of n good rows: learns from row t, then weighs for it.
-
-        x: (n, 50) features; mid: (n,); target: (n, N) positions; cost: (n,) of one unit traded, a share of price;
-        warm: (n,) 0 in rows that only warm up; regime: (n, 7) posterior, None where nobody tells it.
-        """
-        weights = np.empty_like(target)
-        p = untold(len(mid)) if regime is None else regime
-        learner.run(self.learner, self.rules, x, p, mid, target, cost, warm, weights)
-        return weights
-
-    def swap_predictor(self, raw: bytes) -> None:
-        """Predict with these safetensors weights from the next row on; raises WeightsError and keeps the old ones.
-
-        They are verified first: shapes, finite, finite outputs on canary states.
-        """
-        predictor.swap(self.learner.predictor, self.check_predictor(raw))
-
-    def check_predictor(self, raw: bytes) -> predictor.Layers:
-        """What `swap_predictor` would use; raises WeightsError where it would."""
-        if not self.rules.retraining:
-            raise WeightsError("the predictor is not a member of this ensemble: switch retraining on")
-        return predictor.load(raw, self.rules.features, len(self.agents))
-
-    def roll_back(self) -> bool:
-        """Predict with the weights from before the last swap; gives whether there were any."""
-        return predictor.roll_back(self.learner.predictor)
-
-    @property
-    def weights(self) -> dict[str, float]:
-        """Weight of every agent now."""
-        return dict(zip(self.agents, self.learner.weights.tolist(), strict=True))
-
-    @property
-    def member_weights(self) -> dict[str, float]:
-        """Fixed-Share weight of every member now."""
-        return dict(zip(self.members, self.learner.share.tolist(), strict=True))
-
-    @property
-    def cash(self) -> float:
-        """What is not invested: weight of cash now, 0 where it takes no part."""
-        return float(self.learner.cash[0])
-
-    @property
-    def mean_scores(self) -> dict[str, float]:
-        """Mean normalised score of every agent and member since the first warm row."""
-        rows = max(int(self.learner.market.seen[1]), 1)
-        return dict(zip((*self.agents, *self.members), (self.learner.totals / rows).tolist(), strict=True))
 
 
 class Round(NamedTuple):
@@ -165,7 +48,7 @@ def _resumption(config: TradingConfig) -> Resumption:
     return Resumption(after, -1 if config.closing == "timed" else after)
 
 
-class MetaLearningRiskManagedEnsemble(Trading):
+class Ensemble:
     """The whole of a round: account, scores, learning, weights, risk, order; and the baselines beside it."""
 
     def __init__(self, config: TradingConfig) -> None:
@@ -232,7 +115,7 @@ class MetaLearningRiskManagedEnsemble(Trading):
                 ts,
                 flags,
                 x,
-                untold(n) if regime is None else regime,
+                unclassified(n) if regime is None else regime,
                 mid,
                 _EMPTY if bid is None or ask is None else bid,
                 _EMPTY if bid is None or ask is None else ask,
@@ -245,6 +128,11 @@ class MetaLearningRiskManagedEnsemble(Trading):
             out,
         )
         return Round(out, int(out.counts[0]), int(out.counts[1]), int(out.counts[2]))
+
+    def new_market(self) -> None:
+        """Keep what was learned, and start anew with the account, the risk and the rest of what rounds remember."""
+        learned = {f"learner.{name}": value for name, value in arrays(self.manager.learner.learned).items()}
+        self.restore(type(self)(self.config).state() | learned)
 
     def close(self) -> Round | None:
         """The statement of the unfinished day, or None where not one row was seen since the last."""
@@ -290,20 +178,19 @@ class MetaLearningRiskManagedEnsemble(Trading):
 
     def state(self) -> dict[str, np.ndarray]:
         """Copies of all that the rounds remember, by name; nothing that is scratch."""
-        state: dict[str, np.ndarray] = {}
-        for name, part in self._parts():
-            flatten(name, part, state)
-        return {name: value for name, value in state.items() if not is_scratch(name)}
+        return {name: value.copy() for name, value in self._arrays().items()}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from what `state` returned, under the same config."""
-        for name, part in self._parts():
-            restore(name, part, state)
+        """Go on from what `state` returned, under the same config; raises ValueError where a shape differs."""
+        write(self._arrays(), state)
 
-    def _parts(self) -> tuple[tuple[str, Any], ...]:
-        return (
-            ("clock", self._clock),
-            ("learner", self.manager.learner),
-            ("account", self._account),
-            ("standing", self._standing),
-        )
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """All that is stored, by the names in a book's state."""
+        learner = self.manager.learner
+        return {
+            **arrays(self._clock, "clock."),
+            **arrays(learner.learned, "learner."),
+            **arrays(learner.memory, "learner."),
+            **arrays(self._account, "account."),
+            **arrays(self._standing, "standing."),
+        }

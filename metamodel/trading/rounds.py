@@ -11,6 +11,8 @@ from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel.base import account, rows
 from windvane.metamodel.learning import learner, netting
+from windvane.metamodel.learning.rules import Rules
+from windvane.metamodel.learning.state import Learner
 from windvane.metamodel.trading import belief, control, risk
 from windvane.metamodel.trading.columns import AT_HOME, Clock, Inputs, Outputs, Resumption
 
@@ -59,8 +61,8 @@ def _held(a: account.Accounts, terms: account.Terms, k: int, mid: float) -> floa
 @kernel
 def rounds(
     clock: Clock,
-    m: learner.Learner,
-    rules: learner.Rules,
+    m: Learner,
+    rules: Rules,
     a: account.Accounts,
     terms: account.Terms,
     st: risk.Standing,
@@ -102,7 +104,7 @@ def rounds(
         if good_row:
             said = belief.BELIEVED
             if not belief.at_home(clock, mid):
-                said = belief.believe(clock, m.market, st, resumption.level, mid, flag)
+                said = belief.believe(clock, m.memory.market, st, resumption.level, mid, flag)
             good_row = said != belief.NOT_BELIEVED
         if good_row:
             good = clock.n[4]
@@ -139,11 +141,11 @@ def rounds(
             clock.n[6] += 1
             clock.n[7] += 1 if warm else 0
             clock.f[0] = mid
-            trust = netting.weighted(m.weights, inputs.confidence[t])
-            trust /= max(1.0 - m.cash[0], 1e-12)  # of those who are believed; cash has no opinion
+            trust = netting.weighted(m.learned.weights, inputs.confidence[t])
+            trust /= max(1.0 - m.memory.cash[0], 1e-12)  # of those who are believed; cash has no opinion
             wanted = _held(a, terms, 0, mid)
             if count > 0:
-                wanted = netting.aim(m.weights, inputs.target[t], rules.band, clock.f[2])
+                wanted = netting.aim(m.learned.weights, inputs.target[t], rules.band, clock.f[2])
             clock.f[2] = wanted
             view = risk.View(
                 ts=ts,
@@ -152,7 +154,7 @@ def rounds(
                 priced=priced,
                 spread=(ask - bid) / mid if quoted else 2.0 * terms.half_spread,
                 healthy=clock.n[6] > HEALTHY_AFTER,
-                s=math.sqrt(max(m.market.value[1], 1e-12)),
+                s=math.sqrt(max(m.memory.market.value[1], 1e-12)),
                 rows_a_day=_DAY / max(clock.f[1], 1.0),
             )
             if warm:
@@ -250,18 +252,18 @@ def _emit_fill(out: Outputs, t: int, order_seq: int, qty: float, price: float, f
 def _emit(
     out: Outputs,
     t: int,
-    m: learner.Learner,
+    m: Learner,
     a: account.Accounts,
     terms: account.Terms,
     st: risk.Standing,
     clock: Clock,
 ) -> None:
-    for i in range(m.weights.shape[0]):
-        out.weights[t, i] = m.weights[i]
-    ring = m.member_targets.shape[0]
-    for j in range(m.share.shape[0]):
-        out.members[t, j] = m.share[j]
-        out.member_targets[t, j] = m.member_targets[max(m.market.seen[0] - 1, 0) % ring, j]
+    for i in range(m.learned.weights.shape[0]):
+        out.weights[t, i] = m.learned.weights[i]
+    ring = m.memory.member_targets.shape[0]
+    for j in range(m.learned.share.shape[0]):
+        out.members[t, j] = m.learned.share[j]
+        out.member_targets[t, j] = m.memory.member_targets[max(m.memory.market.seen[0] - 1, 0) % ring, j]
     out.value[0, t], out.value[1, t] = clock.f[2], clock.f[3]
     out.value[2, t] = a.lots[0] / terms.per_unit * clock.f[0] / terms.capital
     out.value[3, t] = a.equity[0]

@@ -1,12 +1,51 @@
-"""Windvane: an event-driven pipeline that decides, tick by tick, which trading agent to believe.
+"""Windvane: an event-driven pipeline that decides at every tick how much weight each trading agent gets.
 
-The public names are imported when they are first used, so that `import windvane` stays fast.
+A public name is imported when it is first used, so that `import windvane` stays fast. Type checkers and editors read
+the ordinary imports below instead; tests/project/test_public_names.py compares the two lists.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from windvane.agents import program
+
+if TYPE_CHECKING:
+    from windvane.agents.base import Agent as Agent
+    from windvane.agents.base import Proposal as Proposal
+    from windvane.agents.factory import AGENTS as AGENTS
+    from windvane.agents.factory import create_agents as create_agents
+    from windvane.agents.wrapper import AgentWrapperFactory as AgentWrapperFactory
+    from windvane.agents.wrapper import BaseAgentWrapper as BaseAgentWrapper
+    from windvane.agents.wrapper import create_agent_wrappers_from_config as create_agent_wrappers_from_config
+    from windvane.infra.kafka.tools.subscriber import OrderSubscriber as OrderSubscriber
+    from windvane.infra.kafka.tools.swapping import load_meta_models as load_meta_models
+    from windvane.infra.runs.configuration import MetaLearningConfigManager as MetaLearningConfigManager
+    from windvane.infra.runs.configuration import create_meta_learning_config as create_meta_learning_config
+    from windvane.infra.training_sessions.alerting import send_alert as send_alert
+    from windvane.infra.training_sessions.evaluator import MetaLearningEvaluator as MetaLearningEvaluator
+    from windvane.infra.training_sessions.resources import monitor_resources as monitor_resources
+    from windvane.infra.training_sessions.trainer import (
+        MetaLearningEnsembleTrainer as MetaLearningEnsembleTrainer,
+    )
+    from windvane.metamodel.base.config import ConfigError as ConfigError
+    from windvane.metamodel.base.config import Costs as Costs
+    from windvane.metamodel.base.config import TradingConfig as TradingConfig
+    from windvane.metamodel.base.config import WeighingConfig as WeighingConfig
+    from windvane.metamodel.base.limits import RiskLimits as RiskLimits
+    from windvane.metamodel.features.extractor import MarketFeatureExtractor as MarketFeatureExtractor
+    from windvane.metamodel.features.scaler import FeatureScaler as FeatureScaler
+    from windvane.metamodel.learning.manager import MetaLearningEnsembleManager as MetaLearningEnsembleManager
+    from windvane.metamodel.regimes.classifier import MarketRegimeClassifier as MarketRegimeClassifier
+    from windvane.metamodel.settings.meta_config import MetaLearningConfig as MetaLearningConfig
+    from windvane.metamodel.simulation.market import simulate as simulate
+    from windvane.metamodel.simulation.trade_simulator import TradeSimulator as TradeSimulator
+    from windvane.metamodel.trader.tracker import MetaLearningTracker as MetaLearningTracker
+    from windvane.metamodel.trader.trader import (
+        MetaLearningRiskManagedEnsemble as MetaLearningRiskManagedEnsemble,
+    )
+    from windvane.streams.embedded import EmbeddedRunner as EmbeddedRunner
+    from windvane.testing import run_comprehensive_tests as run_comprehensive_tests
+    from windvane.testing import run_integration_tests as run_integration_tests
 
 __version__ = program.VERSION
 
@@ -23,10 +62,10 @@ _HOMES = {
     "MarketRegimeClassifier": "metamodel.regimes.classifier",
     "MetaLearningConfig": "metamodel.settings.meta_config",
     "MetaLearningConfigManager": "infra.runs.configuration",
-    "MetaLearningEnsembleManager": "metamodel.trading.ensemble",
+    "MetaLearningEnsembleManager": "metamodel.learning.manager",
     "MetaLearningEnsembleTrainer": "infra.training_sessions.trainer",
     "MetaLearningEvaluator": "infra.training_sessions.evaluator",
-    "MetaLearningRiskManagedEnsemble": "metamodel.trading.ensemble",
+    "MetaLearningRiskManagedEnsemble": "metamodel.trader.trader",
     "MetaLearningTracker": "metamodel.trader.tracker",
     "OrderSubscriber": "infra.kafka.tools.subscriber",
     "Proposal": "agents.base",
@@ -44,14 +83,17 @@ _HOMES = {
     "send_alert": "infra.training_sessions.alerting",
     "simulate": "metamodel.simulation.market",
 }
+"""The module, below windvane, that each public name is imported from."""
 
 __all__ = sorted((*_HOMES, "__version__"))
 
+if not TYPE_CHECKING:  # a type checker that saw this function would take every misspelt name for Any
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"windvane has no {name!r}: it has {', '.join(sorted(_HOMES))}")
-    return getattr(import_module(f"windvane.{_HOMES[name]}"), name)
+    def __getattr__(name: str) -> Any:
+        """Import a public name on its first use; raises AttributeError for any other name."""
+        if name not in _HOMES:
+            raise AttributeError(f"windvane has no {name!r}: it has {', '.join(sorted(_HOMES))}")
+        return getattr(import_module(f"windvane.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

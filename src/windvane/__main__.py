@@ -1,4 +1,4 @@
-"""`python -m windvane` is `windvane`."""
+"""Makes `python -m windvane` do the same as the command `windvane`."""
 
 from windvane.infra.cli.main import main
 

@@ -1,4 +1,4 @@
-"""Checks that an installation can run of itself, without its source tree."""
+"""The checks by which an installation tests itself; they need no source tree."""
 
 from windvane.infra.dev.selfcheck import run_comprehensive_tests, run_integration_tests
 

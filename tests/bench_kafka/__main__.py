@@ -1,6 +1,6 @@
-"""`python tests/bench_kafka throughput|hop|latency|soak`: Kafka mode measured on simulated data.
+"""`python tests/bench_kafka throughput|hop|latency|soak`: measures the pipeline on Kafka with simulated data.
 
-Figures of one machine at one moment: compare ratios, and look at the load average beside them.
+The figures depend on the machine and on its load: compare ratios, and look at the load average beside them.
 """
 
 import argparse
@@ -56,28 +56,33 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure and print tables."""
-    given = _options()
-    if given.command == "send":
+    """Run the measurement that the command line names, and print its tables."""
+    options = _options()
+    if options.command == "send":
         from sender import Load, send
 
-        load = msgspec.json.decode(given.load, type=Load)
+        load = msgspec.json.decode(options.load, type=Load)
         sys.stdout.write(msgspec.json.encode(asyncio.run(send(load))._asdict()).decode())
         return
-    if given.command == "loop":
+    if options.command == "loop":
         from loops import loop
 
         asyncio.run(
-            loop(given.bootstrap, given.source, given.target, int(given.size), given.identity or None)
+            loop(
+                options.bootstrap, options.source, options.target, int(options.size), options.identity or None
+            )
         )
         return
     import tables
     from rig import broker
 
-    with tempfile.TemporaryDirectory(prefix="bench-kafka-") as made, broker(given.bootstrap) as bootstrap:
-        folder = given.folder or Path(made)
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-kafka-") as temporary,
+        broker(options.bootstrap) as bootstrap,
+    ):
+        folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        getattr(tables, given.command)(given, bootstrap, folder)
+        getattr(tables, options.command)(options, bootstrap, folder)
 
 
 if __name__ == "__main__":

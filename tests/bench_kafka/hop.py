@@ -1,4 +1,4 @@
-"""One hop over a backlog: loops without work, Quix Streams and the features worker on the same records, one by one."""
+"""Measures one hop over a backlog: the features worker, loops without work, and Quix Streams, on the same records."""
 
 import asyncio
 import sys
@@ -26,11 +26,14 @@ _BOOK = "main"
 _HERE = str(Path(__file__).parent)
 _DONE_SECONDS = 180.0
 _SKIPPED = 0.1
-"""Part of the output that is not timed: until then a loop gets going."""
+"""Share of the output that is not timed, since a loop starts slowly."""
 
 
 class Run(NamedTuple):
-    """cpu: microseconds of processor time a record read, start not counted; 0 where it was too short to tell."""
+    """The speed of one hop.
+
+    cpu: microseconds of processor time for a record read, without those of the start; 0 where the run was too short.
+    """
 
     records: float  # read a second
     ticks: float  # a second
@@ -40,29 +43,33 @@ class Run(NamedTuple):
 def compare(
     bootstrap: str, rows: int, number: int, bindings: list[str], quix: str | None, folder: Path
 ) -> dict[str, Run]:
-    """`number` records of `rows` ticks through each; the features worker first, since it says how much to write."""
-    found: dict[str, Run] = {}
+    """Send `number` records of `rows` ticks through each program, and return the speed of each by name.
+
+    The features worker is measured first, since the loops write as many bytes as it does. quix: a Python interpreter
+    that has quixstreams, None to leave it out.
+    """
+    runs: dict[str, Run] = {}
     for binding in bindings:
         settings = _loaded(bootstrap, rows, number)
         state = str(folder / "states" / settings.prefix)
         options = ("--bootstrap", bootstrap, "--prefix", settings.prefix, "--state", state)
         command = windvane("worker", "features", *options, "--binding", binding)
         source, target = settings.topic(TICKS), settings.topic(FEATURES)
-        found[f"features worker, {binding}"] = _timed(settings, command, target, rows, number, folder)
+        runs[f"features worker, {binding}"] = _timed(settings, command, target, rows, number, folder)
     size = asyncio.run(_mean_size(settings, target, rows, number))
     for name, wide in (("bare loop", size), ("bare loop, bytes as read", 0)):
         target = _target(settings, f"bare-{wide}")
         command = [sys.executable, _HERE, "loop", bootstrap, source, target, str(wide), ""]
-        found[name] = _timed(settings, command, target, rows, number, folder)
+        runs[name] = _timed(settings, command, target, rows, number, folder)
     if quix is not None:
         target = _target(settings, "quix")
         command = [quix, "-c", QUIX, bootstrap, source, target, str(size)]
-        found["Quix Streams"] = _timed(settings, command, target, rows, number, folder)
-    return found
+        runs["Quix Streams"] = _timed(settings, command, target, rows, number, folder)
+    return runs
 
 
 def _loaded(bootstrap: str, rows: int, number: int) -> KafkaSettings:
-    """A prefix with all records on its ticks topic."""
+    """The settings of a new prefix that has all records on its ticks topic."""
     settings = new_prefix(bootstrap, 1)
     market = simulate("standard", rows * number, 7)
 
@@ -79,21 +86,23 @@ def _loaded(bootstrap: str, rows: int, number: int) -> KafkaSettings:
 
 
 def _target(settings: KafkaSettings, name: str) -> str:
-    async def made(topic: str) -> None:
+    """The name of a new topic with one partition, on which the broker stamps records with its own clock."""
+
+    async def create(topic: str) -> None:
         config = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(MOST_BYTES)}
         async with Setup(settings) as setup:
             await setup.create(topic, 1, 1, config)
             await setup.settled({topic: 1})
 
     topic = f"{settings.prefix}.bench-{name}"
-    asyncio.run(made(topic))
+    asyncio.run(create(topic))
     return topic
 
 
 def _timed(
     settings: KafkaSettings, command: list[str], target: str, rows: int, number: int, folder: Path
 ) -> Run:
-    """Run a process until all is written; the broker's clock on what it wrote says how fast it was."""
+    """Run a process until it has written everything, and time it by the broker's time stamps on its records."""
     with Processes(folder) as processes:
         pid = processes.start(target, command).pid
         try:
@@ -103,6 +112,7 @@ def _timed(
 
 
 async def _followed(settings: KafkaSettings, target: str, pid: int, rows: int, number: int) -> Run:
+    """Follow the records on `target` until all rows are there, and return the speed of process `pid`."""
     place = TopicPartition(target, 0)
     cpu: list[tuple[float, int]] = []
     async with reading(settings) as reader, asyncio.timeout(_DONE_SECONDS):
@@ -126,7 +136,7 @@ async def _followed(settings: KafkaSettings, target: str, pid: int, rows: int, n
 
 
 async def _at(reader: AIOKafkaConsumer, place: TopicPartition, offset: int, rows: int) -> tuple[float, int]:
-    """When a record was appended, s, and how many ticks were worked off with it."""
+    """When a record was appended, UNIX s, and how many ticks were processed up to it."""
     reader.seek(place, offset)
     record = await reader.getone(place)
     if record.value[:1] == b"{":
@@ -139,7 +149,7 @@ async def _at(reader: AIOKafkaConsumer, place: TopicPartition, offset: int, rows
 
 
 async def _mean_size(settings: KafkaSettings, target: str, rows: int, number: int) -> int:
-    """Bytes written for a record read."""
+    """How many bytes were written for a record read, a mean of 20 records."""
     total = 0
     place = TopicPartition(target, 0)
     async with reading(settings) as reader:

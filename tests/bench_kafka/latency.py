@@ -1,4 +1,4 @@
-"""From a tick that is due to the order that follows: how long, and which hop takes how much of it."""
+"""Measures the time from the moment a tick is due to its order, and the part of every hop in it."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ _HERE = str(Path(__file__).parent)
 
 
 class Late(NamedTuple):
-    """Percentiles of milliseconds."""
+    """Percentiles and maximum of times, in milliseconds."""
 
     count: int
     p50: float
@@ -33,6 +33,7 @@ class Late(NamedTuple):
 
     @staticmethod
     def of(ns: Times) -> "Late":
+        """Return the percentiles of times in ns, without those that are NaN."""
         ms = ns[~np.isnan(ns)] / 1e6
         if not len(ms):
             return Late(0, *[float("nan")] * 3)
@@ -40,11 +41,11 @@ class Late(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One rate through the pipeline.
+    """The times of one load on the pipeline.
 
-    hops: mean ms between the moments at which the broker appended a row to one topic and to the next; computing: mean
-    ms a step of every stage takes; cpu: ms of processor time a tick. late: 99th percentile of ms after it was due that
-    a row was sent.
+    orders, decisions: from the moment a tick was due; hops: mean ms between the moments at which the broker appended a
+    row to one topic and to the next; computing: mean ms that a step of every stage takes; cpu: ms of processor time a
+    tick, by process; late: 99th percentile of the ms by which rows were sent late; load: the load average.
     """
 
     orders: Late
@@ -57,7 +58,7 @@ class Run(NamedTuple):
 
 
 async def through(settings: KafkaSettings, pipeline: Pipeline, load: Load) -> Run:
-    """Send a load and follow it."""
+    """Send a load through a running pipeline, and return its times; ends the program where a row is not decided."""
     live = (DECISIONS, ORDERS)
     places = places_of(settings, live, load.books, PARTITIONS)
     seen = blank([t.name for t in live], load.books, load.rows)
@@ -69,7 +70,7 @@ async def through(settings: KafkaSettings, pipeline: Pipeline, load: Load) -> Ru
         last = seen[DECISIONS.name][:, -1]
         await watch.follow(load.books, seen, lambda: not np.isnan(last).any(), load.seconds + _QUIET_SECONDS)
         after, busy_after = await asyncio.to_thread(pipeline.spent), pipeline.cpu()
-        said, errors = await sender.communicate()
+        output, errors = await sender.communicate()
     if sender.returncode:
         raise SystemExit(f"the sender failed: {errors.decode()[-2000:]}")
     topics = (TICKS, FEATURES, PROPOSALS, DECISIONS)
@@ -93,13 +94,13 @@ async def through(settings: KafkaSettings, pipeline: Pipeline, load: Load) -> Ru
             for name in STAGES
         },
         cpu={n: 1e3 * (busy_after[n] - busy_before[n]) / live for n in busy_after},
-        late=1e3 * json.loads(said)["late_p99"],
+        late=1e3 * json.loads(output)["late_p99"],
         load=os.getloadavg()[0],
     )
 
 
 async def _sender(load: Load) -> asyncio.subprocess.Process:
-    """The sender as a process, so that nothing here holds it up."""
+    """Start the sender as a process of its own, so that nothing in this process delays it."""
     words = (sys.executable, _HERE, "send", msgspec.json.encode(load).decode())
     return await asyncio.create_subprocess_exec(
         *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
@@ -107,7 +108,7 @@ async def _sender(load: Load) -> asyncio.subprocess.Process:
 
 
 async def _due(settings: KafkaSettings, load: Load) -> Times:
-    """Event time of every row after the history: when it was due."""
+    """The event times (books, rows) of the rows after the history, which are the times at which they were due."""
     from windvane.infra.kafka.tools.history import ticks_of
 
     due = np.full((len(load.books), load.rows), np.nan)
@@ -127,16 +128,16 @@ def pipeline_at(
     folder: Path,
     warm: float,
 ) -> dict[tuple[str, float], Run]:
-    """(books, rows a second of all together) -> what was measured, on one pipeline.
+    """Measure all rates and numbers of books on one pipeline, for `seconds` seconds each.
 
-    The first `warm` seconds, at the highest rate, stand apart: until a broker's JVM has compiled what it runs, it
-    takes half of the processor.
+    Returns the times by name of the run and rows a second of all books together. Before, a load of the highest rate
+    runs for `warm` seconds and is reported apart: until the broker's JVM has compiled its code, it takes half the CPU.
     """
     settings = new_prefix(bootstrap)
     runs = [(f"{number}", number, rate, seconds) for number in numbers for rate in rates]
     if warm:
         runs.insert(0, ("1, fresh broker", 1, max(rates), warm))
-    found = {}
+    runs_by_rate = {}
     with Pipeline(settings, binding, folder) as pipeline:
         for place, (name, number, rate, length) in enumerate(runs):
             load = Load(
@@ -147,14 +148,17 @@ def pipeline_at(
                 seconds=length,
                 closing=closing,
             )
-            found[name, rate] = asyncio.run(through(settings, pipeline, load))
-    return found
+            runs_by_rate[name, rate] = asyncio.run(through(settings, pipeline, load))
+    return runs_by_rate
 
 
 def kafka_alone(bootstrap: str, rate: float, seconds: float, folder: Path) -> dict[str, Late]:
-    """The same rate without any stage: written and read, and with one loop between, without transactions and with."""
+    """Measure Kafka without any stage at a rate, and return the times by name.
+
+    A record is written and read; or passes one loop in between, without and with transactions.
+    """
     settings = new_prefix(bootstrap, 1)
-    found = {}
+    by_name = {}
     for what, identity in (
         ("write and read", None),
         ("one bare hop", None),
@@ -169,11 +173,12 @@ def kafka_alone(bootstrap: str, rate: float, seconds: float, folder: Path) -> di
             if hop:
                 words = ("loop", bootstrap, source, target, "0", identity or "")
                 processes.start("loop", [sys.executable, _HERE, *words])
-            found[what] = asyncio.run(_alone(settings, source, target if hop else source, rate, seconds))
-    return found
+            by_name[what] = asyncio.run(_alone(settings, source, target if hop else source, rate, seconds))
+    return by_name
 
 
 async def _topics(settings: KafkaSettings, *names: str) -> None:
+    """Create topics with one partition each."""
     async with Setup(settings) as setup:
         for name in names:
             await setup.create(name, 1, 1, {"message.timestamp.type": "LogAppendTime"})
@@ -181,7 +186,7 @@ async def _topics(settings: KafkaSettings, *names: str) -> None:
 
 
 async def _alone(settings: KafkaSettings, source: str, target: str, rate: float, seconds: float) -> Late:
-    """Records of about the size of one row's features; the first three seconds are to get going."""
+    """Send records of about the size of one row's features at a rate, without counting the first three seconds."""
     import time
 
     from aiokafka import TopicPartition

@@ -1,4 +1,4 @@
-"""Loops without any work in them, to compare with: aiokafka alone, with transactions, and Quix Streams."""
+"""Loops that only read and write, to compare with: aiokafka, without and with transactions, and Quix Streams."""
 
 import asyncio
 import signal
@@ -24,13 +24,13 @@ write = app.topic(target, value_serializer="bytes", key_serializer="bytes")
 app.dataframe(read).apply(lambda value: payload or value).to_topic(write)
 app.run()
 """
-"""Run by an interpreter that has quixstreams; size 0 writes what was read."""
+"""A program for an interpreter that has quixstreams; size 0 writes the bytes that were read."""
 
 
 async def loop(bootstrap: str, source: str, target: str, size: int, identity: str | None) -> None:
-    """Read records, write as many of `size` bytes (0: the same bytes), until SIGTERM.
+    """Read records from `source` and write as many of `size` bytes (0: the same bytes) to `target`, until SIGTERM.
 
-    identity: of transactions, everything that waits in the next one; None writes without.
+    identity: a transactional id, by which all records of one read are written in one transaction; None writes without.
     """
     settings = KafkaSettings(bootstrap=bootstrap)
     stopping = asyncio.Event()
@@ -68,7 +68,7 @@ async def loop(bootstrap: str, source: str, target: str, size: int, identity: st
 async def _write(
     producer: AIOKafkaProducer, target: str, records: list[ConsumerRecord], payload: bytes
 ) -> None:
-    """All records in as few batches as they fit in; returns when they are acknowledged."""
+    """Write records in as few batches as possible, and return when the broker has acknowledged them."""
     waiting = []
     batch = producer.create_batch()
     place = records[0].partition

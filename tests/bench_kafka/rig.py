@@ -1,4 +1,4 @@
-"""A broker, a prefix with its topics, and all stages as processes: what every measurement here stands on."""
+"""What all measurements need: a broker, a prefix with its topics, and all stages as processes."""
 
 import asyncio
 import json
@@ -29,12 +29,15 @@ _STOP_SECONDS = 30.0
 _READY_SECONDS = 300.0
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_own: dict[str, int] = {}  # process of every broker that was started here
+_own: dict[str, int] = {}  # process id of every broker that was started here, by its bootstrap address
 
 
 @contextmanager
 def broker(bootstrap: str | None) -> Iterator[str]:
-    """The broker that is named, or one of our own that is gone afterwards, its data too."""
+    """Context manager: the address of the named broker, or of one that is started and removed with its data at the end.
+
+    Ends the program where none is named and no Kafka distribution is installed.
+    """
     if bootstrap is not None:
         yield bootstrap
         return
@@ -52,41 +55,43 @@ def broker(bootstrap: str | None) -> Iterator[str]:
 
 
 def new_prefix(bootstrap: str, partitions: int = PARTITIONS) -> KafkaSettings:
-    """Topics that nobody has used."""
+    """Return the settings of a new prefix, whose topics are created and empty."""
     settings = KafkaSettings(bootstrap=bootstrap, prefix=f"bench-{uuid.uuid4().hex[:8]}")
     asyncio.run(layout.create(settings, partitions=partitions))
     return settings
 
 
 def books_apart(name: str, number: int, partitions: int = PARTITIONS) -> tuple[str, ...]:
-    """So many names of books, each on a partition of its own."""
-    found: dict[int, str] = {}
+    """Return `number` names of books, each of which lies on a partition of its own."""
+    books: dict[int, str] = {}
     for k in count():
-        if len(found) == number:
-            return tuple(found.values())
-        found.setdefault(partition_of(f"{name}-{k}", partitions), f"{name}-{k}")
+        if len(books) == number:
+            return tuple(books.values())
+        books.setdefault(partition_of(f"{name}-{k}", partitions), f"{name}-{k}")
     raise AssertionError
 
 
 def windvane(*words: str) -> list[str]:
-    """A command line of this program."""
+    """Return the command line of a windvane command, for this interpreter."""
     return [sys.executable, "-m", "windvane", *words]
 
 
 class Processes:
-    """Started together, stopped together; what they log goes to a file of `folder`."""
+    """Processes that are stopped together at the end of a context; each logs to a file in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._started: list[subprocess.Popen[bytes]] = []
 
     def start(self, name: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Start a process that logs to `name`.log."""
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         self._started.append(process)
         return process
 
     def log(self, name: str) -> str:
+        """Return the log of a process."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def __enter__(self) -> Self:
@@ -105,7 +110,7 @@ class Processes:
 
 
 class Pipeline(Processes):
-    """`windvane up` of all rule agents on a prefix."""
+    """`windvane up` with all agents on a prefix; the context begins when all stages are at work."""
 
     def __init__(self, settings: KafkaSettings, binding: str, folder: Path) -> None:
         super().__init__(folder)
@@ -118,7 +123,7 @@ class Pipeline(Processes):
         self._up = self.start(self._name, command)
 
     def __enter__(self) -> Self:
-        """Return when every stage is at work on every partition: kernels are compiled by then."""
+        """Wait until every stage is at work on every partition, by when kernels are compiled."""
         until = time.monotonic() + _READY_SECONDS
         while len(self._caught_up()) < len(STAGES) * PARTITIONS:
             if time.monotonic() > until or self._up.poll() is not None:
@@ -128,75 +133,80 @@ class Pipeline(Processes):
         return self
 
     def _caught_up(self) -> set[tuple[str, int]]:
-        found = (line.partition("{") for line in self.log(self._name).splitlines())
-        lines = (json.loads(brace + line) for _, brace, line in found if brace)
-        return {(said["stage"], said["partition"]) for said in lines if said["event"] == "caught up"}
+        """Stage and partition of every line in the log that says that a stage has caught up."""
+        parts = (line.partition("{") for line in self.log(self._name).splitlines())
+        lines = (json.loads(brace + line) for _, brace, line in parts if brace)
+        return {(entry["stage"], entry["partition"]) for entry in lines if entry["event"] == "caught up"}
 
     def stages(self) -> dict[str, int]:
-        """Process of every stage that runs."""
+        """Return the process id of every running stage, by name; ends the program where `windvane up` has ended."""
         if self._up.poll() is not None:
             raise SystemExit(f"windvane up ended with {self._up.returncode}: its log is in {self.folder}")
-        found: dict[str, int] = {}
+        pids: dict[str, int] = {}
         for pid in Path(f"/proc/{self._up.pid}/task/{self._up.pid}/children").read_text().split():
             words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
             if "worker" in words:
-                found[words[words.index("worker") + 1].partition(":")[0]] = int(pid)
-        return found
+                pids[words[words.index("worker") + 1].partition(":")[0]] = int(pid)
+        return pids
 
     def cpu(self) -> dict[str, float]:
-        """Seconds of processor time so far of every stage, and of the broker where it is our own."""
-        found = {name: cpu_seconds(pid) for name, pid in self.stages().items()}
-        return found if self._broker is None else {**found, "broker": cpu_seconds(self._broker)}
+        """Return the seconds of processor time so far of every stage, and of the broker where it was started here."""
+        seconds = {name: cpu_seconds(pid) for name, pid in self.stages().items()}
+        return seconds if self._broker is None else {**seconds, "broker": cpu_seconds(self._broker)}
 
     def rss(self) -> dict[str, float]:
-        """Resident memory of every stage, MB."""
+        """Return the resident memory of every stage in MB."""
         return {name: _resident(pid) for name, pid in self.stages().items()}
 
     def spent(self) -> dict[str, tuple[float, float, float]]:
-        """Of every stage: steps so far, seconds in them, seconds until what they gave was acknowledged."""
-        found = {}
+        """Return for every stage the steps so far, the seconds they took, and the seconds their commits took."""
+        by_stage = {}
         for place, name in enumerate(STAGES):
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._web + place}/metrics", timeout=10) as said:
-                text = said.read().decode()
-            found[name] = (
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self._web + place}/metrics", timeout=10
+            ) as answer:
+                text = answer.read().decode()
+            by_stage[name] = (
                 _total(text, "windvane_step_seconds_count"),
                 _total(text, "windvane_step_seconds_sum"),
                 _total(text, "windvane_commit_seconds_sum"),
             )
-        return found
+        return by_stage
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time of a process, user and system."""
+    """Return the processor time of a process in seconds, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
 
 
 def _resident(pid: int) -> float:
+    """The resident memory of a process in MB."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE / 1e6
 
 
 def _total(text: str, name: str) -> float:
+    """The sum of all series of a metric in Prometheus' text format."""
     return sum(float(v) for v in re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE))
 
 
 def _free_ports(number: int) -> int:
-    """First of so many ports in a row that nobody has now."""
+    """The first of `number` consecutive ports that are free now."""
     for first in range(20_000 + os.getpid() % 20_000, 60_000, number):
-        held = [socket.socket() for _ in range(number)]
+        links = [socket.socket() for _ in range(number)]
         try:
-            for place, link in enumerate(held):
+            for place, link in enumerate(links):
                 link.bind(("127.0.0.1", first + place))
             return first
         except OSError:
             continue
         finally:
-            for link in held:
+            for link in links:
                 link.close()
     raise SystemExit("no free ports")
 
 
 def conditions() -> str:
-    """What the figures depend on."""
+    """Return a line with the time, the cores and the load average, on which the figures depend."""
     load = " ".join(f"{v:.1f}" for v in os.getloadavg())
     return f"{time.strftime('%Y-%m-%d %H:%M')}, {os.cpu_count()} cores, load average {load}, SIMULATED data"

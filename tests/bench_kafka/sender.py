@@ -1,4 +1,4 @@
-"""Ticks of simulated books at a steady rate, whatever becomes of them: event time is the time they were due."""
+"""Sends ticks of simulated books at a steady rate, whatever the pipeline does; their event time is when each is due."""
 
 import asyncio
 import time
@@ -14,19 +14,19 @@ from windvane.infra.kafka.broker.clients import new_producer
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.infra.kafka.tools.replayer import decided
 from windvane.metamodel.base.config import TradingConfig, digest
-from windvane.metamodel.simulation.market import Market, simulate
+from windvane.metamodel.simulation.market import SimulatedMarket, simulate
 from windvane.streams.codec import cuts, to_json
 from windvane.streams.events import BookClosed, BookOpened, Event, Ticks
 from windvane.streams.topics import TICKS
 
 HISTORY = 768
-"""Rows sent at once before the rest: warm-up, and some that are traded."""
+"""Rows that are sent at once before the others: the warm-up, and some rows after it."""
 
 _STEP = 5_000_000  # ns between rows of the history
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What to send."""
+    """The ticks to send: to which broker and books, how many a second, and for how long."""
 
     bootstrap: str
     prefix: str
@@ -38,12 +38,12 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rows(self) -> int:
-        """Of every book, history and all."""
+        """Rows of every book, with its history."""
         return HISTORY + int(self.rate * self.seconds / len(self.books))
 
 
 class Sent(NamedTuple):
-    """seconds late: percentiles of how long after it was due a row was handed to the producer."""
+    """What was sent: the number of rows, and percentiles of the seconds from due to the call of the producer."""
 
     rows: int
     late_p50: float
@@ -51,13 +51,13 @@ class Sent(NamedTuple):
 
 
 def opening(book: str, closing: str) -> BookOpened:
-    """A book of all rule agents with the usual settings."""
+    """Return the event that opens a book with all agents and default settings; closing: "lockstep" or "timed"."""
     config = TradingConfig(agents=tuple(AGENTS), closing=closing)
     return BookOpened(book=book, config=config, digest=digest(config))
 
 
-def rows_of(book: str, market: Market, ts: Sequence[int] | np.ndarray, start: int) -> Ticks:
-    """Rows of a market from `start` on, at other times."""
+def rows_of(book: str, market: SimulatedMarket, ts: Sequence[int] | np.ndarray, start: int) -> Ticks:
+    """Return rows of a market from row `start` on, with the times `ts`, UNIX ns, instead of their own."""
     at = slice(start, start + len(ts))
     columns = ("price", "size", "bid", "ask", "bid_size", "ask_size", "buy_size")
     return Ticks(
@@ -70,7 +70,7 @@ def rows_of(book: str, market: Market, ts: Sequence[int] | np.ndarray, start: in
 
 
 async def send(load: Load) -> Sent:
-    """Open the books, send their history and wait until it is decided; then send at the rate, and close them."""
+    """Open the books, send their history, wait until it is decided, send the rest at the rate, and close the books."""
     settings = KafkaSettings(bootstrap=load.bootstrap, prefix=load.prefix)
     partitions = await layout.check(settings)
     markets = {book: simulate("standard", load.rows, load.seed + k) for k, book in enumerate(load.books)}
@@ -107,7 +107,7 @@ async def send(load: Load) -> Sent:
 
 
 def _schedule(load: Load) -> Iterator[tuple[int, str, int]]:
-    """When each row is due, UNIX ns, of which book, and its number."""
+    """For each row the time at which it is due, UNIX ns, its book and its number; books take turns."""
     start = time.time_ns() + 500_000_000
     for k in range((load.rows - HISTORY) * len(load.books)):
         yield (

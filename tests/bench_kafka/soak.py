@@ -1,4 +1,4 @@
-"""A steady load for long: memory of every worker and rows not decided yet, and whether they grow."""
+"""Runs a steady load for long, and measures whether the workers' memory and the undecided rows grow."""
 
 import asyncio
 import sys
@@ -20,14 +20,17 @@ from windvane.streams.topics import DECISIONS, TICKS
 
 EVERY_SECONDS = 5.0
 _SETTLE = 0.2
-"""Part of the run that the slope leaves out: until then buffers fill."""
+"""Share of the run that the slope leaves out, since buffers fill at first."""
 
 _BLOCKS = 10
 _HERE = str(Path(__file__).parent)
 
 
 class Slope(NamedTuple):
-    """A straight line through the samples after the first fifth; error: one standard error of `hourly`."""
+    """A straight line through the samples after the first fifth of a run.
+
+    hourly: its slope an hour; error: one standard error of that; first, last: means of the first and last block.
+    """
 
     hourly: float
     error: float
@@ -36,7 +39,7 @@ class Slope(NamedTuple):
 
     @staticmethod
     def of(seconds: Sequence[float], values: Sequence[float]) -> "Slope":
-        """Least squares over means of ten blocks, since samples that follow each other are not independent."""
+        """Fit a line by least squares to the means of ten blocks, since neighbouring samples are not independent."""
         late = [k for k, t in enumerate(seconds) if t >= seconds[0] + _SETTLE * (seconds[-1] - seconds[0])]
         blocks = np.array_split(late, min(_BLOCKS, len(late)))
         x = np.array([np.mean([seconds[k] for k in block]) for block in blocks]) / 3600
@@ -49,7 +52,7 @@ class Slope(NamedTuple):
 
 
 class Run(NamedTuple):
-    """memory: MB of every stage; lag: rows sent and not decided; restarts: processes that `up` had to replace."""
+    """The result: memory of every stage in MB; lag, rows sent and not decided; restarts of stages by `windvane up`."""
 
     rows: int
     seconds: float
@@ -60,7 +63,10 @@ class Run(NamedTuple):
 
 
 def run(bootstrap: str, binding: str, load_of: Load, number: int, folder: Path) -> Run:
-    """Send the load through a pipeline of its own, books and prefix are chosen here."""
+    """Send a load through a new pipeline with `number` books, and return how memory and lag developed.
+
+    load_of: rate, seconds and closing; its broker, prefix and books are replaced.
+    """
     settings = new_prefix(bootstrap)
     load = msgspec.structs.replace(
         load_of, bootstrap=bootstrap, prefix=settings.prefix, books=books_apart("soak", number)
@@ -70,6 +76,7 @@ def run(bootstrap: str, binding: str, load_of: Load, number: int, folder: Path) 
 
 
 async def _sampled(settings: KafkaSettings, pipeline: Pipeline, load: Load) -> Run:
+    """Send a load and take a sample of memory and lag every five seconds until it ends."""
     words = (sys.executable, _HERE, "send", msgspec.json.encode(load).decode())
     sender = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
     times: list[float] = []
@@ -102,7 +109,7 @@ async def _sampled(settings: KafkaSettings, pipeline: Pipeline, load: Load) -> R
 
 
 async def _rows(reader: AIOKafkaConsumer, settings: KafkaSettings, load: Load, topic: str) -> int:
-    """Rows of all books on a topic, by the last record of each."""
+    """The number of rows of all books on a topic, by the last record of each book."""
     total = 0
     for book in load.books:
         place = TopicPartition(f"{settings.prefix}.{topic}", partition_of(book, PARTITIONS))

@@ -1,4 +1,4 @@
-"""What was measured, as tables."""
+"""Runs the measurements and prints their results as tables; the functions are named after the commands."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -24,14 +24,14 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def throughput(given: Namespace, bootstrap: str, folder: Path) -> None:
-    """Ticks a second, and what of the processor each stage takes."""
+def throughput(options: Namespace, bootstrap: str, folder: Path) -> None:
+    """Measure and print ticks a second, and the processor time of each stage."""
     import throughput as bench
 
     table = _table("binding", "books", "ticks", "s", "ticks/s", *(f"{s} us/tick" for s in _BUSY), "load")
-    for binding in given.binding:
-        for number in map(int, given.books):
-            run = bench.run(bootstrap, binding, given.ticks, number, folder)
+    for binding in options.binding:
+        for number in map(int, options.books):
+            run = bench.run(bootstrap, binding, options.ticks, number, folder)
             cpu = (f"{run.cpu.get(stage, 0):.1f}" for stage in _BUSY)
             rate = run.ticks / run.seconds
             table.add_row(
@@ -40,28 +40,28 @@ def throughput(given: Namespace, bootstrap: str, folder: Path) -> None:
     _show("Lockstep replay through all stages, records of 256 rows", table)
 
 
-def hop(given: Namespace, bootstrap: str, folder: Path) -> None:
-    """The features worker beside loops without work."""
+def hop(options: Namespace, bootstrap: str, folder: Path) -> None:
+    """Measure and print one hop: the features worker beside loops that only read and write."""
     from hop import compare
 
-    for words in given.records:
+    for words in options.records:
         rows, number = map(int, words.split(":"))
         table = _table("one hop", "records/s", "ticks/s", "us of processor a record", "of the bare loop")
-        runs = compare(bootstrap, rows, number, given.binding, given.quix, folder)
+        runs = compare(bootstrap, rows, number, options.binding, options.quix, folder)
         for name, run in runs.items():
             share = run.records / runs["bare loop"].records
             table.add_row(name, f"{run.records:,.0f}", f"{run.ticks:,.0f}", f"{run.cpu:,.0f}", f"{share:.0%}")
         _show(f"One hop over {number:,} records of {rows} ticks", table)
-    if given.quix is None:
+    if options.quix is None:
         _console.print("Quix Streams was left out: give --quix PYTHON, of a venv that has quixstreams")
 
 
-def latency(given: Namespace, bootstrap: str, folder: Path) -> None:
-    """Tick to order, and the share of each hop."""
+def latency(options: Namespace, bootstrap: str, folder: Path) -> None:
+    """Measure and print the time from a tick to its order, and the part of each hop in it."""
     from latency import kafka_alone, pipeline_at
 
-    rates, numbers = [float(r) for r in given.rates], [int(n) for n in given.books]
-    alone = {rate: kafka_alone(bootstrap, rate, min(given.seconds, 15.0), folder) for rate in rates}
+    rates, numbers = [float(r) for r in options.rates], [int(n) for n in options.books]
+    alone = {rate: kafka_alone(bootstrap, rate, min(options.seconds, 15.0), folder) for rate in rates}
     whole = _table(
         "binding",
         "books",
@@ -81,10 +81,10 @@ def latency(given: Namespace, bootstrap: str, folder: Path) -> None:
     computed = ("features", "proposals", "ensemble")
     shares = _table("binding", "books", "ticks/s", *hops, *(f"step of {s}" for s in computed))
     busy = _table("binding", "books", "ticks/s", *_BUSY)
-    for binding in given.binding:
-        asked = (rates, numbers, given.seconds)
-        found = pipeline_at(bootstrap, binding, given.closing, *asked, folder, given.warm)
-        for (number, rate), run in found.items():
+    for binding in options.binding:
+        asked = (rates, numbers, options.seconds)
+        runs = pipeline_at(bootstrap, binding, options.closing, *asked, folder, options.warm)
+        for (number, rate), run in runs.items():
             key = (binding, number, f"{rate:g}")
             late = [
                 f"{late.count:,}" if f == "count" else f"{getattr(late, f):.1f}"
@@ -105,16 +105,21 @@ def latency(given: Namespace, bootstrap: str, folder: Path) -> None:
     _show("The same rate without any stage", bare)
 
 
-def soak(given: Namespace, bootstrap: str, folder: Path) -> None:
-    """Memory and lag over time."""
+def soak(options: Namespace, bootstrap: str, folder: Path) -> None:
+    """Measure and print how memory and lag develop under a long load."""
     from soak import run
 
     load = Load(
-        bootstrap="", prefix="", books=(), rate=given.rate, seconds=60 * given.minutes, closing=given.closing
+        bootstrap="",
+        prefix="",
+        books=(),
+        rate=options.rate,
+        seconds=60 * options.minutes,
+        closing=options.closing,
     )
     table = _table("binding", "what", "first", "last", "slope an hour", "standard error")
-    for binding in given.binding:
-        done = run(bootstrap, binding, load, given.books, folder)
+    for binding in options.binding:
+        done = run(bootstrap, binding, load, options.books, folder)
         for name, slope in (*((f"{s} MB", done.memory[s]) for s in STAGES), ("rows not decided", done.lag)):
             values = (f"{slope.first:.1f}", f"{slope.last:.1f}", f"{slope.hourly:+.2f}", f"{slope.error:.2f}")
             table.add_row(binding, name, *values)
@@ -122,7 +127,7 @@ def soak(given: Namespace, bootstrap: str, folder: Path) -> None:
             f"{binding}: {done.rows:,} rows, {done.seconds:.0f} s sampled, "
             f"most rows not decided {done.most_lag}, restarts {done.restarts}"
         )
-    _show(f"{given.minutes:g} minutes at {given.rate:g} ticks/s, {given.books} books", table)
+    _show(f"{options.minutes:g} minutes at {options.rate:g} ticks/s, {options.books} books", table)
 
 
 def _load() -> str:

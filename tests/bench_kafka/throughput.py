@@ -1,4 +1,4 @@
-"""A file through all stages as fast as it goes: ticks a second from the first sent to the last decided."""
+"""Measures how fast all stages work off a file, from the first tick sent to the last one decided."""
 
 import asyncio
 import subprocess
@@ -21,7 +21,7 @@ _WARM_ROWS = 2000
 
 
 class Run(NamedTuple):
-    """ticks: of all books; cpu: microseconds of processor time a tick of every stage."""
+    """The result: ticks of all books, seconds for them, and microseconds of processor time a tick of every stage."""
 
     ticks: int
     seconds: float
@@ -29,7 +29,7 @@ class Run(NamedTuple):
 
 
 def simulated(folder: Path, ticks: int) -> Path:
-    """A market of so many ticks as a file."""
+    """Return the path of a file with a simulated market of `ticks` ticks, written on the first call."""
     path = folder / f"market-{ticks}.parquet"
     if not path.exists():
         subprocess.run(
@@ -39,7 +39,7 @@ def simulated(folder: Path, ticks: int) -> Path:
 
 
 def run(bootstrap: str, binding: str, ticks: int, number: int, folder: Path) -> Run:
-    """Replay in lockstep, `number` books at once with a part of the ticks each; the workers are warm."""
+    """Replay `number` books at once in lockstep, each with its part of the ticks, after a warm-up of the workers."""
     settings = new_prefix(bootstrap)
     warm, whole = simulated(folder, _WARM_ROWS), simulated(folder, ticks // number)
     with Pipeline(settings, binding, folder) as pipeline:
@@ -55,7 +55,7 @@ def run(bootstrap: str, binding: str, ticks: int, number: int, folder: Path) -> 
 async def _replayed(
     settings: KafkaSettings, books: Sequence[str], file: Path, rows: int, folder: Path
 ) -> float:
-    """Seconds from the first tick on its topic to the last decision that a reader of committed records sees."""
+    """The seconds from the first tick on its topic until a reader of committed records has the last decision."""
     seen = blank([DECISIONS.name], books, rows)
     done = seen[DECISIONS.name][:, -1]
     began = time.time_ns()
@@ -91,12 +91,12 @@ async def _replayed(
 
 
 async def _first(settings: KafkaSettings, book: str, since: int) -> float:
-    """When the first record of a book was appended to its ticks topic, UNIX ns."""
+    """The time at which the first record of a book was appended to its ticks topic, UNIX ns."""
     place = TopicPartition(settings.topic(TICKS), partition_of(book, PARTITIONS))
     async with reading(settings) as reader:
         reader.assign([place])
-        found = await reader.offsets_for_times({place: since // 1_000_000})
-        reader.seek(place, found[place].offset)
+        offsets = await reader.offsets_for_times({place: since // 1_000_000})
+        reader.seek(place, offsets[place].offset)
         while True:
             record = await reader.getone(place)
             if record.key == book.encode():

@@ -1,1 +1,1 @@
-"""Processes of a whole pipeline on a real broker, killed again and again, and compared with an embedded run."""
+"""Kills processes of a whole pipeline on a real broker, and compares what it wrote with an embedded run."""

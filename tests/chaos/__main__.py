@@ -1,4 +1,4 @@
-"""All of it: `make chaos`, or PYTHONPATH=tests:tests/kafka python -m chaos --only storm --seed 7."""
+"""The whole suite: `make chaos`, or PYTHONPATH=tests:tests/kafka python -m chaos --only storm --seed 7."""
 
 import tempfile
 from collections.abc import Callable, Iterable
@@ -17,8 +17,8 @@ from windvane.infra.kafka.broker.settings import KafkaSettings
 from windvane.infra.runs.warmup import warm_up
 
 
-class Asked(NamedTuple):
-    """What was asked for."""
+class Request(NamedTuple):
+    """The options of one run of the suite, and the broker that it runs on."""
 
     seed: int
     rows: int
@@ -28,32 +28,34 @@ class Asked(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A part of the suite: what its cluster is like, and what it does."""
+    """A part of the suite: the function that runs it, and the arguments of its Cluster."""
 
-    run: Callable[[Cluster, Asked], Iterable[Verdict]]
+    run: Callable[[Cluster, Request], Iterable[Verdict]]
     cluster: dict[str, Any]
 
 
-def _storm(cluster: Cluster, asked: Asked) -> list[Verdict]:
+def _storm(cluster: Cluster, request: Request) -> list[Verdict]:
     return random_kills.run(
-        cluster, asked.broker, asked.folder, seed=asked.seed, rows=asked.rows, kills=asked.kills
+        cluster, request.broker, request.folder, seed=request.seed, rows=request.rows, kills=request.kills
     )
 
 
-def _failpoints(cluster: Cluster, asked: Asked) -> Iterable[Verdict]:
-    return failpoints.run(cluster, asked.folder, seed=asked.seed, rows=5000)
+def _failpoints(cluster: Cluster, request: Request) -> Iterable[Verdict]:
+    return failpoints.run(cluster, request.folder, seed=request.seed, rows=5000)
 
 
-def _moving(cluster: Cluster, asked: Asked) -> list[Verdict]:
-    return moving.run(cluster, asked.folder, seed=asked.seed, rows=20_000)
+def _moving(cluster: Cluster, request: Request) -> list[Verdict]:
+    return moving.run(cluster, request.folder, seed=request.seed, rows=20_000)
 
 
-def _short(book: str) -> Callable[[Cluster, Asked], list[Verdict]]:
-    return lambda cluster, asked: [short.run(cluster, asked.folder, seed=asked.seed, rows=6000, book=book)]
+def _short(book: str) -> Callable[[Cluster, Request], list[Verdict]]:
+    return lambda cluster, request: [
+        short.run(cluster, request.folder, seed=request.seed, rows=6000, book=book)
+    ]
 
 
-def _timed(cluster: Cluster, asked: Asked) -> list[Verdict]:
-    return timed.run(cluster, asked.broker, asked.folder, seed=asked.seed, rows=12_000)
+def _timed(cluster: Cluster, request: Request) -> list[Verdict]:
+    return timed.run(cluster, request.broker, request.folder, seed=request.seed, rows=12_000)
 
 
 PARTS = {
@@ -88,7 +90,7 @@ def main(
     right = True
     try:
         for name in parts:
-            right &= _run(name, Asked(seed, rows, kills, folder, broker))
+            right &= _run(name, Request(seed, rows, kills, folder, broker))
     finally:
         broker.stop()
     if not right:
@@ -96,17 +98,17 @@ def main(
     say("nothing lost, nothing doubled, nothing different")
 
 
-def _run(name: str, asked: Asked) -> bool:
-    """Run a part and tell what it found; whether all was right."""
+def _run(name: str, request: Request) -> bool:
+    """Run a part of the suite, print its tables, and return whether everything was right."""
     part = PARTS[name]
     verdicts: list[Verdict] = []
     say(f"part {name}")
-    settings = KafkaSettings(bootstrap=asked.broker.bootstrap, prefix=f"chaos-{name}")
+    settings = KafkaSettings(bootstrap=request.broker.bootstrap, prefix=f"chaos-{name}")
     kills: list[Kill] = []
     deaths: list[str] = []
-    with Cluster(settings, asked.folder / name, **part.cluster) as cluster:
+    with Cluster(settings, request.folder / name, **part.cluster) as cluster:
         try:
-            for verdict in part.run(cluster, asked):
+            for verdict in part.run(cluster, request):
                 verdicts.append(verdict)
         except ChaosError as error:
             deaths.append(str(error))

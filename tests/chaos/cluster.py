@@ -1,4 +1,4 @@
-"""A pipeline on a real broker: its workers and senders as processes, and how long it took to recover from each kill."""
+"""A pipeline on a real broker: its workers and senders are processes, and the recovery from each kill is timed."""
 
 import asyncio
 import signal
@@ -20,15 +20,15 @@ from windvane.infra.kafka.broker.settings import KafkaSettings
 STAGES = ("features", "proposals", "feedback", "ensemble")
 _POLL_SECONDS = 0.02
 _LANDED_SECONDS = 0.3
-"""After a process was killed, what it had sent has reached the log and the watch by then."""
+"""So long after a kill, everything that the process had sent has reached the topics and the watch."""
 
 
 class ChaosError(AssertionError):
-    """Something that the promise rules out."""
+    """Something happened that docs/promise.md rules out."""
 
 
 class Kill(NamedTuple):
-    """What was killed, and how long until the books decided again."""
+    """A process that was killed, and the seconds until all books had decisions again."""
 
     what: str
     stage: str
@@ -36,9 +36,11 @@ class Kill(NamedTuple):
 
 
 class Cluster:
-    """Workers of one prefix. folder: of logs and states; named: whether workers have lasting names in their groups.
+    """The workers and senders of one prefix, as processes; a context manager that kills them at its end.
 
-    lockstep: how its books close their rounds. state: where stages keep theirs, a folder below `folder` or "topic".
+    folder: of logs and states; named: whether workers have lasting names in their groups; lockstep: whether the rounds
+    of its books close in lockstep instead of by the clock; state: where stages keep their states, a folder below
+    `folder` or "topic".
     """
 
     def __init__(
@@ -75,7 +77,11 @@ class Cluster:
     def worker(
         self, stage: str, name: str | None = None, state: str | None = None, failpoint: str = ""
     ) -> Process:
-        """Start a worker of a stage, or the one of this name again; state: if not that of the cluster."""
+        """Start a worker of a stage, or start the worker of this name again.
+
+        name: that of the stage by default; state: where it keeps its state, None for the cluster's own place;
+        failpoint: STAGE:POINT:N, where it is to kill itself.
+        """
         name, state = name or stage, state or self.state
         spec = f"proposals:{','.join(AGENTS)}" if stage == "proposals" else stage
         words = [
@@ -93,12 +99,15 @@ class Cluster:
         return self.workers[name]
 
     def all_stages(self) -> None:
-        """One worker of each stage."""
+        """Start one worker of each stage."""
         for stage in STAGES:
             self.worker(stage)
 
     def send(self, file: Path, book: str, speed: str = "max", records: int = 16) -> None:
-        """Send a file as a book, or go on with it at another speed."""
+        """Start to send a file as a book, or go on with it at another speed.
+
+        speed: "max" or a multiple of real time, such as "100x"; records: rows in a record.
+        """
         sender = self.senders.get(book)
         if sender is not None and sender.runs:
             sender.stop(signal.SIGINT)
@@ -112,48 +121,54 @@ class Cluster:
         return ["--bootstrap", self.settings.bootstrap, "--prefix", self.settings.prefix]
 
     def until(self, reached: Callable[[], bool], seconds: float, what: str) -> None:
-        """Wait, and keep an eye on every process. Raises ChaosError where it takes longer than `seconds`."""
+        """Wait until `reached` returns true, and start processes again that end by themselves in the meantime.
+
+        what: the thing waited for, in words. Raises ChaosError after `seconds` seconds.
+        """
         deadline = time.monotonic() + seconds
         while not reached():
             self._tend()
             if time.monotonic() > deadline:
-                ends = "; ".join(f"{n}: {p.told()}" for n, p in self.workers.items())
+                ends = "; ".join(f"{n}: {p.log_end()}" for n, p in self.workers.items())
                 far = {t: self.watch.lasts(t) for t in ("ticks", "features", "proposals", "decisions")}
                 raise ChaosError(f"{what}: not within {seconds:.0f} s; rows {far}; {ends}")
             time.sleep(_POLL_SECONDS)
 
     def _tend(self) -> None:
-        """Start again what ended by itself, as its supervisor would, and remember it."""
+        """Start processes again that ended by themselves, as a supervisor would, and note them in `deaths`."""
         for name, worker in self.workers.items():
             if worker.runs and worker.poll() is not None:
-                self.deaths.append(f"worker {name} ended with {worker.ended}: {worker.told()}")
+                self.deaths.append(f"worker {name} ended with {worker.ended}: {worker.log_end()}")
                 worker.start()
         for book, sender in self.senders.items():
             if sender.runs and sender.poll() not in (None, 0):
-                self.deaths.append(f"sender of {book} ended with {sender.ended}: {sender.told()}")
+                self.deaths.append(f"sender of {book} ended with {sender.ended}: {sender.log_end()}")
                 sender.start()
 
     def died(self, name: str, seconds: float) -> tuple[float, int]:
-        """Wait until a worker has ended by itself; gives when, monotonic, and its exit code."""
+        """Wait until a worker has ended by itself; returns the time.monotonic() of that, and its exit code."""
         worker, deadline = self.workers[name], time.monotonic() + seconds
         while (code := worker.poll()) is None:
             if time.monotonic() > deadline:
-                raise ChaosError(f"{name} still runs after {seconds:.0f} s: {worker.told()}")
+                raise ChaosError(f"{name} still runs after {seconds:.0f} s: {worker.log_end()}")
             time.sleep(_POLL_SECONDS)
         return time.monotonic(), code
 
     def closed(self, book: str) -> None:
-        """Wait until the closing of a book, which is sent last, has gone through: its last statement is there."""
+        """Wait until the end of a book, which is sent last, has passed all stages and its last statement is written."""
         sender = self.senders[book]
         self.until(lambda: not sender.runs and sender.ended == 0, 60, f"{book} is sent")
         self.until(lambda: self.watch.closed(book), 60, f"{book} is closed")
 
     def ticks(self) -> Mapping[str, int]:
-        """The row of every book up to which ticks are sent."""
+        """The last row of every book that is on the ticks topic."""
         return self.watch.lasts("ticks")
 
     def written(self, stage: str) -> Mapping[str, int]:
-        """How far a stage's own topic goes; of one that books do not wait for row by row: the ticks."""
+        """The last row of every book on the topic that a stage writes.
+
+        For a stage that writes no topic row by row, it is the last row on the ticks topic.
+        """
         topic = {"features": "features", "proposals": "proposals", "ensemble": "decisions"}.get(
             stage, "ticks"
         )
@@ -162,9 +177,10 @@ class Cluster:
     def recovered(
         self, what: str, stage: str, since: float, rows: Mapping[str, int], seconds: float = 60.0
     ) -> float:
-        """Wait until every book has decided the row after the one given, or its last; remember how long it took.
+        """Wait until every book has decided a row after the given one, or its last, and note the seconds in `kills`.
 
-        rows: what was there at the kill, so that what follows needs the process that was killed.
+        what, stage: names for the table; since: the time.monotonic() of the kill; rows: the last row of each book at
+        the kill, since later ones need the process that was killed. Raises ChaosError after `seconds` seconds.
         """
         done = self.decided_after(rows)
         self.until(done, seconds, f"decisions after {what}")
@@ -173,7 +189,10 @@ class Cluster:
         return took
 
     def decided_after(self, rows: Mapping[str, int]) -> Callable[[], bool]:
-        """Whether every book has decided a row after the given ones; of a book that is all sent, the last is enough."""
+        """Return a function that says whether every book has decided a row after the given one.
+
+        For a book whose rows are all sent, its last row is enough.
+        """
 
         def done() -> bool:
             return all(
@@ -188,14 +207,14 @@ class Cluster:
         return sent and self.watch.last("decisions", book) >= self.watch.last("ticks", book)
 
     def landed(self, stage: str) -> Mapping[str, int]:
-        """`written` once all that a killed process had sent has arrived."""
+        """Wait until everything that a killed process had sent has arrived, and return `written` of its stage."""
         time.sleep(_LANDED_SECONDS)
         return self.written(stage)
 
     def broker_dies(self, broker: Broker) -> None:
-        """Kill the broker, start it again on its data, and wait until books decide what was sent before.
+        """Kill the broker and a worker, start both again, and wait until books have decided what was sent before.
 
-        A worker that dies while the broker is away starts without one.
+        The worker is started first, so it starts while the broker is down.
         """
         rows = self.ticks()
         worker = self.workers["proposals"]
@@ -209,7 +228,7 @@ class Cluster:
         say(f"kill -9 broker: it serves after {up:.2f} s, the books decide after {took:.2f} s")
 
     def all_decided(self, rows: Mapping[str, int], seconds: float = 240.0) -> None:
-        """Wait until books have decided so many rows."""
+        """Wait until each book has decided as many rows as `rows` says."""
 
         def done() -> bool:
             return all(self.watch.last("decisions", book) >= count - 1 for book, count in rows.items())
@@ -217,20 +236,20 @@ class Cluster:
         self.until(done, seconds, "all rows decided")
 
     def stop(self) -> None:
-        """End all workers as an operator would, once all have joined; who does not end well is in `deaths`."""
+        """Stop all workers by SIGTERM once all have joined their groups; those that fail are noted in `deaths`."""
         self.until(
-            lambda: all(w.said("partitions assigned") for w in self.workers.values()), 60, "all have joined"
+            lambda: all(w.logged("partitions assigned") for w in self.workers.values()), 60, "all have joined"
         )
         for process in self.senders.values():
             process.stop(signal.SIGINT)
         for name, worker in self.workers.items():
             code = worker.stop()
             if code:
-                self.deaths.append(f"worker {name} ended with {code} when asked to stop: {worker.told()}")
+                self.deaths.append(f"worker {name} ended with {code} when asked to stop: {worker.log_end()}")
 
 
 def table(kills: Iterable[Kill]) -> str:
-    """Every kill and, for each kind, the median and the longest."""
+    """Return a table of all kills, with the median and longest recovery of each stage."""
     kills = list(kills)
     lines = [f"{'kill':<44} {'stage':<10} {'recovery s':>10}"]
     lines += [f"{k.what:<44} {k.stage:<10} {k.seconds:>10.2f}" for k in kills]

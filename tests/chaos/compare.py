@@ -1,4 +1,4 @@
-"""What is on the topics against an embedded run of the same file: lost, doubled, different, to the last byte."""
+"""Compares what is on the topics with an embedded run of the same file: lost, doubled and different rows and lines."""
 
 import asyncio
 from collections import Counter
@@ -10,20 +10,21 @@ import msgspec
 import numpy as np
 from aiokafka import TopicPartition
 
-from windvane.infra.cli.options import plan_for
+from windvane.infra.cli.options import BookOptions, plan_for
 from windvane.infra.files.market_data import load_market
 from windvane.infra.kafka.broker.clients import ends_of, reading
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.infra.runs import journal
 from windvane.infra.runs.backtest import run
+from windvane.metamodel.base.config import Costs
 from windvane.streams.codec import from_json
 from windvane.streams.events import Batch, Decisions, Event, Fills, Orders, Statements, join
 from windvane.streams.records import fill_lines, order_lines
 from windvane.streams.topics import DECISIONS, FILLS, ORDERS, STATEMENTS, Topic
 
 
-class Found(NamedTuple):
-    """What a book has come to: batches in the order of the log, and lines of orders and fills in the same order."""
+class Outputs(NamedTuple):
+    """Everything that a book has put out: batches of rows, and lines of orders and fills, in the order of the log."""
 
     decisions: Sequence[Batch]
     statements: Sequence[Batch]
@@ -32,7 +33,7 @@ class Found(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """How a book on the topics differs from the embedded one; all but the first four must be 0."""
+    """How a book on the topics differs from the embedded one; lost, doubled and different must be 0."""
 
     book: str
     rows: int
@@ -45,36 +46,28 @@ class Verdict(NamedTuple):
 
     @property
     def right(self) -> bool:
-        """Nothing lost, doubled or different."""
+        """Whether nothing is lost, doubled or different."""
         return not (self.lost or self.doubled or self.different or self.words)
 
 
-def embedded(file: Path, book: str, out: Path) -> Found:
-    """An embedded backtest of a file with the options that a command has when none is given."""
+def embedded(file: Path, book: str, out: Path) -> Outputs:
+    """Run a file through the embedded pipeline with the default options, and return its outputs.
+
+    out: the folder that the run is written to.
+    """
     market = load_market(file)
-    plan = plan_for(
-        market,
-        book=book,
-        symbol="BTCUSD",
-        agents=None,
-        preset="balanced",
-        costs=(1.0, 0.0, 0.0, 1, 0.0),
-        capital=1_000_000.0,
-        seed=0,
-        on_halt="next-day",
-        retraining="off",
-    )
+    plan = plan_for(market, BookOptions(book=book, costs=Costs(), retraining="off"))
     run(plan, market, out)
     return of_journal(out / "journal", plan.config.symbol)
 
 
-def of_journal(folder: Path, symbol: str = "BTCUSD") -> Found:
-    """What a journal holds."""
-    return found_in((event for _, event in journal.read(folder)), symbol)
+def of_journal(folder: Path, symbol: str = "BTCUSD") -> Outputs:
+    """Return the outputs in the journal of a run."""
+    return outputs_in((event for _, event in journal.read(folder)), symbol)
 
 
-def found_in(events: Iterable[Event], symbol: str) -> Found:
-    """What the events of one book come to, in their order."""
+def outputs_in(events: Iterable[Event], symbol: str) -> Outputs:
+    """Return the outputs among the events of one book, in their order."""
     decisions: list[Batch] = []
     statements: list[Batch] = []
     orders: list[bytes] = []
@@ -88,11 +81,11 @@ def found_in(events: Iterable[Event], symbol: str) -> Found:
             orders.extend(raw for _, raw in order_lines(event, symbol))
         elif isinstance(event, Fills):
             fills.extend(raw for _, raw in fill_lines(event, symbol))
-    return Found(decisions, statements, orders, fills)
+    return Outputs(decisions, statements, orders, fills)
 
 
-def on_topics(settings: KafkaSettings, partitions: int, book: str) -> Found:
-    """What is committed on the topics of a book, in the order of the log."""
+def on_topics(settings: KafkaSettings, partitions: int, book: str) -> Outputs:
+    """Return the committed outputs of a book on its topics, in the order of the log."""
     partition = partition_of(book, partitions)
     topics = (DECISIONS, STATEMENTS, ORDERS, FILLS)
     raws = records(settings, {TopicPartition(settings.topic(t), partition): t for t in topics}, book)
@@ -100,13 +93,13 @@ def on_topics(settings: KafkaSettings, partitions: int, book: str) -> Found:
     def batches(topic: Topic) -> list[Batch]:
         return [event for raw in raws[topic] if isinstance(event := from_json(raw), Batch)]
 
-    return Found(batches(DECISIONS), batches(STATEMENTS), raws[ORDERS], raws[FILLS])
+    return Outputs(batches(DECISIONS), batches(STATEMENTS), raws[ORDERS], raws[FILLS])
 
 
 def records(
     settings: KafkaSettings, places: Mapping[TopicPartition, Topic], book: str
 ) -> Mapping[Topic, list[bytes]]:
-    """Every committed record of a book on some topics."""
+    """Return the values of all committed records of a book, by topic; places: partitions and their topics."""
     return asyncio.run(_read(settings, places, book))
 
 
@@ -120,13 +113,17 @@ async def _read(
         for place in places:
             reader.seek(place, first[place])
         while any([await reader.position(place) < ends[place] for place in places]):
-            for place, found in (await reader.getmany(timeout_ms=100)).items():
-                raws[places[place]] += [r.value for r in found if r.key == book.encode()]
+            for place, batch in (await reader.getmany(timeout_ms=100)).items():
+                raws[places[place]] += [r.value for r in batch if r.key == book.encode()]
     return raws
 
 
-def compare(book: str, got: Found, wanted: Found) -> Verdict:
-    """Orders and fills line by line and by id, decisions and statements row by row in every column."""
+def compare(book: str, got: Outputs, wanted: Outputs) -> Verdict:
+    """Compare the outputs of a book with those wanted.
+
+    Orders and fills are compared line by line and by their ids, decisions and statements row by row in every column, to
+    the last bit.
+    """
     parts = (
         _lines("orders", got.orders, wanted.orders),
         _lines("fills", got.fills, wanted.fills),
@@ -140,7 +137,7 @@ def compare(book: str, got: Found, wanted: Found) -> Verdict:
 
 
 def table(verdicts: Iterable[Verdict]) -> str:
-    """A line a book, and the sums."""
+    """Return a table with a line for each book, and a line of sums."""
     verdicts = list(verdicts)
     lines = [
         f"{'book':<28} {'rows':>8} {'orders':>8} {'fills':>8} {'lost':>6} {'doubled':>8} {'different':>10}"
@@ -162,6 +159,7 @@ class _Line(msgspec.Struct):
 
 
 def _lines(kind: str, got: Sequence[bytes], wanted: Sequence[bytes]) -> tuple[int, int, int, str]:
+    """Lost, doubled and different lines, and the first difference in words."""
     if list(got) == list(wanted):
         return 0, 0, 0, ""
     ids = [msgspec.json.decode(raw, type=_Line).id for raw in got]
@@ -176,6 +174,7 @@ def _lines(kind: str, got: Sequence[bytes], wanted: Sequence[bytes]) -> tuple[in
 
 
 def _rows(kind: str, got: Sequence[Batch], wanted: Sequence[Batch]) -> tuple[int, int, int, str]:
+    """Lost, doubled and different rows, and the first difference in words."""
     if not got or not wanted:
         lost = sum(map(len, wanted))
         return lost, 0, sum(map(len, got)), f"{kind}: nothing there" if lost or got else ""
@@ -205,4 +204,5 @@ def _rows(kind: str, got: Sequence[Batch], wanted: Sequence[Batch]) -> tuple[int
 
 
 def _bits(column: np.ndarray) -> np.ndarray:
+    """A column as integers (n, C), so that NaN equals NaN and 0 differs from -0."""
     return np.ascontiguousarray(column).view(np.int64).reshape(len(column), -1)

@@ -1,4 +1,4 @@
-"""A SIGKILL at each point between reading, sending, the transaction and the snapshot, of each stage."""
+"""Kills each stage by SIGKILL at each point between reading, sending, the transaction and the snapshot."""
 
 import signal
 from collections.abc import Iterator
@@ -17,13 +17,16 @@ from windvane.metamodel.simulation.market import BAR
 _TICKS_A_SECOND = 250
 _OF_TRANSACTIONS = ("transaction", "recovering")
 _ONCE = ("snapshot", "saved", "recovering")
-"""Points that are passed now and then alone: there, the first time; of feedback, what it sends, too."""
+"""Points that a stage passes only now and then, so it is killed the first time it passes them.
+
+The feedback stage seldom sends anything, so that holds for its sending, too.
+"""
 
 _STRIKES_WITHIN = 60.0
 
 
 def places() -> Iterator[tuple[str, str]]:
-    """Every stage and point where it can be struck."""
+    """Yield every stage with every point at which it can be killed."""
     for stage in STAGES:
         for point in POINTS:
             if stage == TRANSACTIONAL or point not in _OF_TRANSACTIONS:
@@ -31,19 +34,22 @@ def places() -> Iterator[tuple[str, str]]:
 
 
 def strike(cluster: Cluster, stage: str, point: str, passage: int, file: Path, book: str, rows: int) -> None:
-    """Have a stage kill itself at a point, in the middle of a book, and start it again."""
-    rate = _TICKS_A_SECOND / (2 if point in _ONCE else 1)  # a state is stored every few seconds alone
+    """Let a stage kill itself at a point in the middle of a book, and start it again.
+
+    passage: the stage dies when it passes the point for the N-th time. Raises ChaosError where it does not die.
+    """
+    rate = _TICKS_A_SECOND / (2 if point in _ONCE else 1)  # a state is stored only every few seconds
     cluster.send(file, book, f"{BAR / 1e9 * rate:.0f}x")
     cluster.until(lambda: cluster.watch.last("decisions", book) > rows // 20, 60, "the first decisions")
     worker = cluster.workers[stage]
     if point == "recovering":
-        worker.kill()  # what it has not stored is what it must recover
+        worker.kill()  # so that it has rows to recover which its stored state does not know
     else:
         worker.stop()
     worker.start(f"{stage}:{point}:{passage}")
     since, code = cluster.died(stage, _STRIKES_WITHIN)
     if code != -signal.SIGKILL:
-        raise ChaosError(f"{stage} ended with {code} instead of striking {point}: {worker.told()}")
+        raise ChaosError(f"{stage} ended with {code} instead of striking {point}: {worker.log_end()}")
     row = cluster.watch.last("decisions", book)
     written = cluster.landed(stage)
     worker.start()
@@ -54,7 +60,7 @@ def strike(cluster: Cluster, stage: str, point: str, passage: int, file: Path, b
 
 
 def run(cluster: Cluster, folder: Path, *, seed: int, rows: int) -> Iterator[Verdict]:
-    """One book for every stage and point; what does not pass at all is a failure."""
+    """Send one book for every stage and point, and yield the comparison of each; raises ChaosError on a failure."""
     rng = np.random.default_rng(seed)
     cluster.all_stages()
     file = market(folder, rows, seed)

@@ -6,7 +6,7 @@ from windvane.infra.training.simulated import write_market
 
 
 def market(folder: Path, rows: int, seed: int) -> Path:
-    """A file of so many ticks, 15 minutes apart."""
+    """Return the path of a file with a simulated market of `rows` ticks, 15 minutes apart."""
     path = folder / f"market-{rows}-{seed}.parquet"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A stage that moves: from its folder to an empty one, to another empty one, and back to the first, which is old."""
+"""Moves every stage from its state's folder to an empty one, to another, and back to the first with its old state."""
 
 import time
 from pathlib import Path
@@ -13,7 +13,7 @@ _TICKS_A_SECOND = 150
 
 
 def run(cluster: Cluster, folder: Path, *, seed: int, rows: int) -> list[Verdict]:
-    """Every stage moves three times during one book; between moves it is killed, not stopped."""
+    """Move every stage three times during one book, killing it before each move, and return the comparison."""
     book = "moving"
     file = market(folder, rows, seed)
     wanted = embedded(file, book, folder / "embedded" / book)

@@ -1,4 +1,4 @@
-"""The processes of a pipeline, one object each: started, killed, stopped and started again by their own id."""
+"""The processes of a pipeline, one object each, by which it is started, killed, stopped and started again."""
 
 import ctypes
 import os
@@ -14,7 +14,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Process:
-    """A `windvane` command whose words stay the same whenever it is started; its log is appended to."""
+    """A `windvane` command, which may run several times with the same arguments and appends to one log."""
 
     def __init__(self, words: Sequence[str], log: Path) -> None:
         self.words = list(words)
@@ -24,7 +24,7 @@ class Process:
         self._before = 0  # length of the log when it was started last
 
     def start(self, failpoint: str = "") -> None:
-        """Run it; failpoint: STAGE:POINT:N, where it is to kill itself."""
+        """Start it; failpoint: STAGE:POINT:N, where it is to kill itself."""
         with self.log.open("ab") as log:
             self._before = log.tell()
             self._process = subprocess.Popen(
@@ -39,11 +39,11 @@ class Process:
 
     @property
     def runs(self) -> bool:
-        """Whether it was started and nobody has seen it end."""
+        """Whether it was started, and neither `poll` nor a method that ends it has seen its end since."""
         return self._process is not None
 
     def poll(self) -> int | None:
-        """The exit code if it has ended by itself since it was started."""
+        """Return the exit code where it has ended by itself since it was started, else None."""
         if self._process is not None:
             self.ended = self._process.poll()
             if self.ended is not None:
@@ -51,22 +51,22 @@ class Process:
         return self.ended
 
     def kill(self) -> float:
-        """SIGKILL; gives the time of it, monotonic."""
+        """Kill it by SIGKILL and wait for its end; returns the time.monotonic() of the kill."""
         process, self._process = self._process, None
         if process is None:
-            raise RuntimeError(f"{self.log.stem} is not running: {self.told()}")
+            raise RuntimeError(f"{self.log.stem} is not running: {self.log_end()}")
         now = time.monotonic()
         process.kill()
         process.wait()
         return now
 
     def send(self, number: signal.Signals) -> None:
-        """SIGSTOP, SIGCONT and the like."""
+        """Send it a signal, such as SIGSTOP or SIGCONT."""
         if self._process is not None:
             self._process.send_signal(number)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to end and wait; gives its exit code, -9 where it did not end in time."""
+        """Send it a signal to end, wait, and return its exit code; -9 where it had to be killed after 40 s."""
         process, self._process = self._process, None
         if process is None:
             return 0
@@ -77,22 +77,22 @@ class Process:
             process.kill()
             return process.wait()
 
-    def told(self, lines: int = 3) -> str:
-        """The end of its log."""
+    def log_end(self, lines: int = 3) -> str:
+        """Return the last lines of its log, joined into one."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return " | ".join(text.splitlines()[-lines:])
 
-    def said(self, words: str) -> bool:
-        """Whether its log says something since it was started last."""
+    def logged(self, words: str) -> bool:
+        """Whether its log has these words since it was started last."""
         return words.encode() in self.log.read_bytes()[self._before :]
 
     def count(self, words: str) -> int:
-        """How often its log says something."""
+        """Return how often its log has these words, over all starts."""
         return self.log.read_text(errors="replace").count(words) if self.log.exists() else 0
 
 
 def _die_with_parent() -> None:
-    """Where the system can: a suite that is killed leaves nothing behind. Ctrl-C is for the suite."""
+    """Have the new process killed when the suite dies, on Linux; Ctrl-C reaches the suite only."""
     os.setpgid(0, 0)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Kills at random over all stages while four books are replayed; the broker, too; workers join, leave and sleep."""
+"""Kills random stages, and the broker, while four books are replayed; workers join, leave and sleep meanwhile."""
 
 import signal
 import time
@@ -10,7 +10,7 @@ import numpy as np
 from broker import Broker
 
 from chaos.cluster import ChaosError, Cluster
-from chaos.compare import Found, Verdict, compare, embedded, on_topics
+from chaos.compare import Outputs, Verdict, compare, embedded, on_topics
 from chaos.markets import market
 from chaos.report import say
 from windvane.infra.kafka.broker.settings import partition_of
@@ -18,7 +18,7 @@ from windvane.metamodel.simulation.market import BAR
 
 PARTITIONS = 3
 _PACED = 0.6
-"""Share of the rows that are sent at an even pace; the rest comes as fast as it can, for the last kills."""
+"""Share of the rows that are sent at an even pace; the rest is sent as fast as possible, during the last kills."""
 
 _KILL_SECONDS = 9.0
 _ALMOST_ALL = 0.85
@@ -26,18 +26,18 @@ _TAKEN_OVER = "another worker has taken this partition over"
 
 
 def names(wanted: int) -> list[str]:
-    """Names of books that lie on all partitions, one of them on its own with another."""
-    found: list[str] = []
+    """Return `wanted` names of books that are spread evenly over all partitions."""
+    books: list[str] = []
     for k in count():
-        if partition_of(f"book-{k}", PARTITIONS) == len(found) % PARTITIONS:
-            found.append(f"book-{k}")
-        if len(found) == wanted:
-            return found
+        if partition_of(f"book-{k}", PARTITIONS) == len(books) % PARTITIONS:
+            books.append(f"book-{k}")
+        if len(books) == wanted:
+            return books
     raise AssertionError
 
 
 class Storm:
-    """One run of it."""
+    """The kills of one run, drawn from a seed, and the other things that happen to workers."""
 
     def __init__(self, cluster: Cluster, seed: int, kills: int) -> None:
         self._cluster = cluster
@@ -46,7 +46,10 @@ class Storm:
         self._full = False
 
     def kill(self, stage: str, *, wait: bool = True) -> None:
-        """Kill a worker of a stage, start it again, perhaps kill it while it recovers, and wait for the books."""
+        """Kill a worker of a stage and start it again; sometimes kill it once more while it recovers.
+
+        wait: whether to wait until all books have decisions again, and note the time.
+        """
         cluster = self._cluster
         alive = [name for name in cluster.workers if name.startswith(stage) and cluster.workers[name].runs]
         name = str(self._rng.choice(alive))
@@ -70,11 +73,11 @@ class Storm:
             say(f"{what}, not waited for")
 
     def full_speed(self) -> None:
-        """From now on a kill is followed by a backlog: what follows is no time of recovery alone."""
+        """Name later kills "full speed": the time after them includes working off a backlog, not recovery alone."""
         self._full = True
 
     def kills(self, until: int) -> None:
-        """Kill until so many kills are left, now and then two workers at once."""
+        """Kill until `until` kills are left, sometimes two workers at once."""
         while self._left > until:
             stages = self._rng.permutation(["features", "proposals", "feedback", "ensemble", "ensemble"])
             if self._left > until + 1 and stages[0] != stages[1] and self._rng.random() < 0.2:
@@ -83,7 +86,7 @@ class Storm:
             time.sleep(self._rng.uniform(0.2, 1.5))
 
     def join(self) -> None:
-        """A second worker of two stages."""
+        """Start second workers of two stages, and wait until all have their partitions."""
         for stage in ("ensemble", "features"):
             self._cluster.worker(stage, f"{stage}-2")
         since, rows = time.monotonic(), self._cluster.ticks()
@@ -92,11 +95,12 @@ class Storm:
         say(f"two workers join: {self._cluster.recovered('two workers join', 'joining', since, rows):.2f} s")
 
     def _settle(self, name: str) -> None:
+        """Wait until a worker has its partitions."""
         worker = self._cluster.workers[name]
-        self._cluster.until(lambda: worker.said("partitions assigned"), 60, f"{name} gets its partitions")
+        self._cluster.until(lambda: worker.logged("partitions assigned"), 60, f"{name} gets its partitions")
 
     def leave(self) -> None:
-        """The first worker of the one stage and the second of the other are stopped, as an operator does."""
+        """Stop the first worker of the ensemble and the second one of the features stage by SIGTERM."""
         for name in ("ensemble", "features-2"):
             since, rows = time.monotonic(), self._cluster.ticks()
             code = self._cluster.workers.pop(name).stop()
@@ -105,7 +109,7 @@ class Storm:
             say(f"{name} leaves: {self._cluster.recovered(f'{name} leaves', 'leaving', since, rows):.2f} s")
 
     def zombie(self) -> None:
-        """The ensemble sleeps until another has taken over, and wakes up in the belief that nothing was."""
+        """Suspend the ensemble until another worker has taken over, then resume it, which must not write any more."""
         cluster = self._cluster
         old = cluster.workers["ensemble-2"]
         rows = cluster.landed("ensemble")
@@ -129,7 +133,7 @@ class Storm:
 def run(
     cluster: Cluster, broker: Broker, folder: Path, *, seed: int, rows: int, kills: int, books: int = 4
 ) -> list[Verdict]:
-    """`kills` kills while `books` books of `rows` rows are replayed; gives what the comparison found."""
+    """Kill `kills` times while `books` books of `rows` rows are replayed, and return the comparison of each book."""
     files = {book: market(folder, rows, seed + k) for k, book in enumerate(names(books))}
     wanted = {book: embedded(file, book, folder / "embedded" / book) for book, file in files.items()}
     storm, late = Storm(cluster, seed, kills), max(2, kills // 6)
@@ -155,7 +159,7 @@ def run(
 
 
 def _under_load(cluster: Cluster, storm: Storm, files: dict[str, Path], rows: int) -> None:
-    """The last kills, while the rest is sent as fast as it can be."""
+    """Do the last kills while the rest of the rows is sent as fast as possible."""
     sent = min(cluster.ticks().values())
     say(f"the rest at full speed from row {sent:,} of {rows:,}")
     if sent > _ALMOST_ALL * rows:
@@ -167,11 +171,12 @@ def _under_load(cluster: Cluster, storm: Storm, files: dict[str, Path], rows: in
     storm.kills(0)
 
 
-def _compared(cluster: Cluster, wanted: Mapping[str, Found]) -> list[Verdict]:
+def _compared(cluster: Cluster, wanted: Mapping[str, Outputs]) -> list[Verdict]:
+    """Wait for the end of every book, stop the workers, and compare."""
     for book in wanted:
         cluster.closed(book)
     cluster.stop()
     return [
-        compare(book, on_topics(cluster.settings, cluster.partitions, book), found)
-        for book, found in wanted.items()
+        compare(book, on_topics(cluster.settings, cluster.partitions, book), outputs)
+        for book, outputs in wanted.items()
     ]

@@ -1,4 +1,4 @@
-"""What a person who waits for the suite sees."""
+"""Progress messages of the suite on stdout."""
 
 import sys
 import time
@@ -7,6 +7,6 @@ _BEGAN = time.monotonic()
 
 
 def say(text: str) -> None:
-    """A line with the seconds since the start, at once."""
+    """Write a line with the seconds since the start to stdout, and flush it."""
     sys.stdout.write(f"{time.monotonic() - _BEGAN:7.1f} s  {text}\n")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The short version: every stage killed once during one book, and the ensemble before a commit."""
+"""The short part of the suite: kills every stage once during one book, and the ensemble also before a commit."""
 
 import signal
 from pathlib import Path
@@ -16,7 +16,7 @@ _FAILPOINT = "ensemble:transaction:3"
 
 
 def run(cluster: Cluster, folder: Path, *, seed: int, rows: int, book: str = "short") -> Verdict:
-    """One book of `rows` rows; gives what the comparison found."""
+    """Send one book of `rows` rows, kill every stage during it, and return the comparison."""
     file = market(folder, rows, seed)
     wanted = embedded(file, book, folder / "embedded" / book)
     cluster.all_stages()
@@ -31,7 +31,7 @@ def run(cluster: Cluster, folder: Path, *, seed: int, rows: int, book: str = "sh
         if struck:
             since, code = cluster.died(stage, 60)
             if code != -signal.SIGKILL:
-                raise ChaosError(f"the ensemble ended with {code} at its failpoint: {worker.told()}")
+                raise ChaosError(f"the ensemble ended with {code} at its failpoint: {worker.log_end()}")
             written = cluster.landed(stage)
             worker.start()
         what = f"kill -9 {stage}{', then before a commit' if struck else ''}"

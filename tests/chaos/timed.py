@@ -1,4 +1,7 @@
-"""Rounds that close by the clock: what was decided depends on the kills, and must follow from what is recorded."""
+"""Kills while rounds close by the clock.
+
+Kills delay agents, so they change what is decided. The decisions must still follow from what the log has recorded.
+"""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,7 +12,7 @@ from aiokafka import TopicPartition
 from broker import Broker
 
 from chaos.cluster import Cluster
-from chaos.compare import Found, Verdict, compare, found_in, on_topics, records
+from chaos.compare import Outputs, Verdict, compare, on_topics, outputs_in, records
 from chaos.markets import market
 from chaos.report import say
 from windvane.infra.kafka.broker.settings import partition_of
@@ -26,6 +29,8 @@ _ROUNDS = 2
 
 
 class _Filled(msgspec.Struct):
+    """The part of a fill that moves the position."""
+
     seq: int
     side: str
     qty: float
@@ -34,7 +39,7 @@ class _Filled(msgspec.Struct):
 def run(
     cluster: Cluster, broker: Broker, folder: Path, *, seed: int, rows: int, book: str = "timed"
 ) -> list[Verdict]:
-    """A book by the clock; every stage is killed again and again while it is sent, and the broker."""
+    """Send a book by the clock, kill every stage again and again meanwhile, and the broker; return the comparison."""
     file = market(folder, rows, seed)
     cluster.all_stages()
     cluster.send(file, book, f"{BAR / 1e9 * _TICKS_A_SECOND:.0f}x", records=4)
@@ -62,8 +67,8 @@ def run(
     return [verdict._replace(words=verdict.words or account(got, opened.config, rows))]
 
 
-def recorded(cluster: Cluster, book: str, got: Found) -> tuple[BookOpened, Found]:
-    """The book computed again from what its ensemble has read, with the choices that are in its decisions."""
+def recorded(cluster: Cluster, book: str, got: Outputs) -> tuple[BookOpened, Outputs]:
+    """Compute a book again from the records that its ensemble has read, with the choices of time in its decisions."""
     settings, partition = cluster.settings, partition_of(book, cluster.partitions)
     topics = (FEATURES, PROPOSALS, LEARNER, CONTROL)
     places = {TopicPartition(settings.topic(t), partition): t for t in topics}
@@ -71,11 +76,11 @@ def recorded(cluster: Cluster, book: str, got: Found) -> tuple[BookOpened, Found
     inputs: list[Event] = [from_json(raw) for topic in topics for raw in raws[topic]]
     opened = next(event for event in inputs if isinstance(event, BookOpened))
     decisions: Iterable[Decisions] = (d for d in got.decisions if isinstance(d, Decisions))
-    return opened, found_in(as_recorded(opened, decisions, inputs), opened.config.symbol)
+    return opened, outputs_in(as_recorded(opened, decisions, inputs), opened.config.symbol)
 
 
-def account(got: Found, config: TradingConfig, rows: int) -> str:
-    """What is wrong with the account, or nothing: the position after every row is the sum of the fills up to it."""
+def account(got: Outputs, config: TradingConfig, rows: int) -> str:
+    """Check that the position after every row is the sum of the fills up to it; returns "" or the first error."""
     filled = np.zeros(rows)
     for fill in (msgspec.json.decode(raw, type=_Filled) for raw in got.fills):
         filled[fill.seq] += fill.qty if fill.side == "buy" else -fill.qty

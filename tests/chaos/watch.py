@@ -1,4 +1,4 @@
-"""Follows the topics of a pipeline as somebody outside it would, and knows how far every book is on each."""
+"""Follows the topics of a pipeline from outside, and knows the last row of every book on each."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ _TOPICS = (TICKS, FEATURES, PROPOSALS, DECISIONS, STATEMENTS)
 
 
 class Watch:
-    """A thread with a reader of committed records; it outlives the broker."""
+    """A thread that reads committed records of all topics; it goes on when the broker was down for a while."""
 
     def __init__(self, settings: KafkaSettings, partitions: int) -> None:
         self._settings = settings
@@ -29,15 +29,15 @@ class Watch:
         self._thread.start()
 
     def last(self, topic: str, book: str) -> int:
-        """Seq of the last row of a book that is on a topic, -1 before the first."""
+        """Return the number of the last row of a book on a topic, -1 before the first."""
         return self._last[topic].get(book, -1)
 
     def lasts(self, topic: str) -> Mapping[str, int]:
-        """The same of every book."""
+        """Return the number of the last row on a topic, by book."""
         return dict(self._last[topic])
 
     def closed(self, book: str) -> bool:
-        """Whether the statement of the last row is there, which a closed book ends with."""
+        """Whether the statement of the last row is written, which is the last output of a closed book."""
         return self.last("statements", book) >= self.last("ticks", book)
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""The original guide's examples, as they are known, and their import lines as they are here."""
+"""The examples of the original guide, read from examples.md, with the modules that its imports are replaced by."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ SIGNATURES = (
 
 
 def blocks() -> dict[str, str]:
-    """Every example by the title that it stands under."""
+    """Return the code of every example in examples.md, by the title above it."""
     text = Path(__file__).with_name("examples.md").read_text(encoding="utf-8")
     return dict(re.findall(r"^## (.+?)\n\n```python\n(.*?)\n```$", text, re.MULTILINE | re.DOTALL))
 
@@ -26,7 +26,7 @@ BLOCKS = blocks()
 
 
 def imported(code: str) -> str:
-    """The example with its import lines changed, and nothing else."""
+    """Return the code of an example with its imports replaced by those of this project, and nothing else changed."""
     lines = code.splitlines()
     for at, line in enumerate(lines):
         match = re.fullmatch(r"from (\w+) import (.+)", line)

@@ -1,4 +1,4 @@
-"""A config that is changed after something was made from it: in effect from the next row or episode, or refused."""
+"""A config that is changed after something was created from it is in effect from the next row on, or is refused."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +17,7 @@ from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.features.extractor import FeatureRows
 from windvane.metamodel.settings.meta_config import PARAMETERS, MetaLearningConfig
 from windvane.metamodel.settings.presets import made
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
+from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
 
 FIXED = {
     "agents",
@@ -45,7 +45,7 @@ OTHER: dict[str, Any] = {
     "save_interval": 3,
     "evaluation_interval": 3,
 }
-"""Another value of every parameter; the regimes have one."""
+"""For every parameter a value other than its default; that of regimes has only one valid value."""
 
 
 def rows(start: int, stop: int) -> FeatureRows:
@@ -53,13 +53,13 @@ def rows(start: int, stop: int) -> FeatureRows:
 
 
 def play(whole: MetaLearningRiskManagedEnsemble, start: int, stop: int) -> np.ndarray:
-    """Row by row, as who trades does; what was wanted, the target, the position and the equity."""
+    """Trade the rows from `start` to `stop`, and return what was wanted, the targets, positions and equities."""
     whole.follow_settings()
     return whole.desk.play(rows(start, stop)).round.outputs.value
 
 
-def told(whole: MetaLearningRiskManagedEnsemble) -> tuple[Any, ...]:
-    """What is remembered: how much of it there may be, and what is told of it."""
+def reported(whole: MetaLearningRiskManagedEnsemble) -> tuple[Any, ...]:
+    """The containers of what an ensemble remembers, whose limits may be set, and what it reports about itself."""
     desk = whole.desk
     return (
         desk.tracker.decisions,
@@ -90,7 +90,7 @@ def test_a_change_before_the_first_row_is_as_if_it_had_been_there(name: str) -> 
     assert changed.settings.trading() == new.trading()
     assert play(changed, 0, 900).tobytes() == play(right, 0, 900).tobytes()
     assert changed.config == right.config
-    assert told(changed) == told(right)
+    assert reported(changed) == reported(right)
 
 
 @pytest.mark.parametrize("name", sorted(set(DECIDE) - FIXED))
@@ -110,8 +110,8 @@ def test_who_holds_an_ensemble_and_asks_it_row_by_row_has_the_change_too() -> No
     action = [whole.get_trading_action(x, float(p))[1] for x, p in zip(market.x, market.price, strict=True)]
     assert abs(action[-1]["target"]) > 0.05
     config.max_position = 0.05
-    told = whole.get_trading_action(market.x[-1], float(market.price[-1]))[1]
-    assert abs(told["target"]) <= 0.05
+    info = whole.get_trading_action(market.x[-1], float(market.price[-1]))[1]
+    assert abs(info["target"]) <= 0.05
     assert whole.config.limits.max_position == 0.05
 
 
@@ -137,7 +137,7 @@ def test_what_an_ensemble_was_made_for_is_refused_before_anything_moves(name: st
 
 
 def remembered(whole: MetaLearningRiskManagedEnsemble) -> tuple[Any, ...]:
-    """What it still knows: decisions, samples, scores and the labels of regimes."""
+    """The decisions, samples, scores and regime labels that an ensemble still remembers."""
     desk = whole.desk
     return (
         list(desk.tracker.decisions),
@@ -149,7 +149,7 @@ def remembered(whole: MetaLearningRiskManagedEnsemble) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("more", [False, True])
 def test_what_is_remembered_follows_between_two_rows(more: bool) -> None:
-    """Of less, the newest is kept at once; more is there once so many have come."""
+    """After a limit is lowered, the newest entries are kept at once; after it is raised, later ones fill it up."""
     names = ("decision_history_size", "agent_history_features", "meta_lookback", "regime_history_window")
     small, large = (
         dict(zip(names, (17, 3, 8, 40), strict=True)),
@@ -178,18 +178,18 @@ def test_how_the_predictor_is_trained_follows(tmp_path: Path) -> None:
     config.update(values)
     for number in range(3):
         trainer.train_episode(number)
-    layers = trainer.meta_ensemble.manager.learner.predictor.layers
+    layers = trainer.meta_ensemble.manager.learner.learned.predictor.layers
     found = {name: value.tobytes() for name, value in layers._asdict().items()}
     assert found == trained_with(tmp_path / "right", **values)
     before = MetaLearningEnsembleTrainer(config, "fresh", tmp_path / "fresh").training_stats
-    told = trainer.train_full_session(1)
-    assert [name for name, value in before.items() if told[name] == value] == [], "every figure has moved"
+    figures = trainer.train_full_session(1)
+    assert [name for name, value in before.items() if figures[name] == value] == [], "every figure has moved"
 
 
 def test_another_environment_is_the_next_episodes(tmp_path: Path) -> None:
     config = made(env_args={"max_steps": 200})
     trainer = MetaLearningEnsembleTrainer(config, "changes", tmp_path)
-    config.env_args["market"] = "hard"  # in place, which nothing is told of
+    config.env_args["market"] = "hard"  # in place, so that no assignment shows the change
     config.env_args = {**config.env_args, "max_steps": 100, "fee_bp": 7.0}
     fresh = MetaLearningEnsembleTrainer(made(env_args=config.env_args), "fresh", tmp_path / "fresh")
     found, right = (dict(t.train_episode(3)) for t in (trainer, fresh))

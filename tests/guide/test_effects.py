@@ -1,4 +1,4 @@
-"""No parameter is decoration: each changes what is decided, remembered, told or written, or says that it is held."""
+"""Every parameter has an effect: it changes what is decided, remembered, reported or written, or is refused."""
 
 from functools import cache
 from importlib.util import find_spec
@@ -16,7 +16,7 @@ from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.settings.meta_config import PARAMETERS, MetaLearningConfig
 from windvane.metamodel.settings.presets import made
 from windvane.metamodel.simulation.trade_simulator import Episode, TradeSimulator
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
+from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
 from windvane.streams.schedule import Schedule
 
 DECIDE: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -47,10 +47,10 @@ DECIDE: dict[str, tuple[Any, dict[str, Any]]] = {
     "confidence_scaling": (True, {}),
     "flatten_on_halt": (False, {"daily_loss": 1e-3}),
 }
-"""Value that bites, and what else must be set for it to."""
+"""For each parameter a value that changes decisions, and the other parameters that must be set for that."""
 
 HELD = {"meta_batch_size": 7, "meta_epochs": 3, "performance_prediction_enabled": False}
-"""Of the predictor's training."""
+"""For each parameter of the predictor's training a value that changes its weights."""
 
 ELSEWHERE = {
     *("meta_training_frequency", "learner_lag", "meta_lookback", "agent_history_features", "market_regimes"),
@@ -58,7 +58,7 @@ ELSEWHERE = {
     *("meta_learning_debug", "real_time_monitoring", "feature_analysis", "break_step", "save_interval"),
     "evaluation_interval",
 }
-"""Those that have a test of their own below."""
+"""Parameters that have a test of their own below."""
 
 
 def test_no_parameter_is_left_out() -> None:
@@ -101,14 +101,14 @@ def test_fifty_features_are_what_there_always_was_and_slow_ones_join_above() -> 
 
 
 def trained_with(folder: Path, **custom: object) -> dict[str, bytes]:
-    """The predictor after episodes of a session, array by array; nothing where it takes no part."""
+    """The predictor's arrays, as bytes by name, after three episodes of a session; {} where it takes no part."""
     config = made(
         "balanced", {"max_steps": 700}, {"meta_training_frequency": 10, "meta_epochs": 60, **custom}
     )
     session = MetaLearningEnsembleTrainer(config, "effects", folder)
     for episode in range(3):
         session.train_episode(episode)
-    layers = session.meta_ensemble.manager.learner.predictor.layers
+    layers = session.meta_ensemble.manager.learner.learned.predictor.layers
     return {name: value.tobytes() for name, value in layers._asdict().items()}
 
 

@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trainer(folder: Path) -> MetaLearningEnsembleTrainer:
-    """A short session, so that examples which go on with one have it."""
+    """A trainer after a short session, with which later examples go on."""
     config = windvane.create_meta_learning_config("balanced")
     made = MetaLearningEnsembleTrainer(config, "examples", folder / "meta_learning_models")
     made.train_full_session(3, save_interval=2, max_steps=300)
@@ -37,7 +37,7 @@ def trainer(folder: Path) -> MetaLearningEnsembleTrainer:
 
 @pytest.fixture
 def names(folder: Path, trainer: MetaLearningEnsembleTrainer, monkeypatch: pytest.MonkeyPatch) -> Names:
-    """What the examples before one have made and imported."""
+    """The names that earlier examples have defined and imported."""
     import torch
 
     monkeypatch.chdir(folder)
@@ -54,7 +54,7 @@ def names(folder: Path, trainer: MetaLearningEnsembleTrainer, monkeypatch: pytes
 
 
 def run(title: str, names: Names) -> str:
-    """Run an example; gives what it printed."""
+    """Run an example and return what it printed."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(compile(imported(BLOCKS[title]), title, "exec"), names)  # noqa: S102

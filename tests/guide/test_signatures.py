@@ -1,4 +1,4 @@
-"""The original guide's bare signatures are held against ours."""
+"""The signatures in the original guide are compared with those of this project."""
 
 import inspect
 import re

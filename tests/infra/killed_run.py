@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from simulated_book import config, controls, swaps
-from windvane.infra.files.market_data import Market
+from windvane.infra.files.market_data import MarketData
 from windvane.infra.runs.backtest import Plan, run
 from windvane.infra.runs.journal import FILE
 from windvane.infra.runs.warmup import warm_up
@@ -26,7 +26,7 @@ ROWS = 6000
 DEADLINE = 60.0
 
 
-def market(rows: int = ROWS, seed: int = 3) -> Market:
+def market(rows: int = ROWS, seed: int = 3) -> MarketData:
     """A simulated market with a few bad rows, which the pipeline itself finds."""
     m = simulate("standard", rows, seed)
     price = m.price.copy()
@@ -39,7 +39,7 @@ def market(rows: int = ROWS, seed: int = 3) -> Market:
             for name in ("size", "bid", "ask", "bid_size", "ask_size", "buy_size")
         },
     )
-    return Market(
+    return MarketData(
         file="market.parquet",
         kind="simulated",
         bars="ticks",

@@ -84,7 +84,7 @@ def install(base: Path, work: Path) -> Installed:
     """The wheel of this checkout with its requirements alone, no extras."""
     tree, made = base / "tree", base / "wheel"
     shutil.copytree(ROOT / "src", tree / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
-    for name in ("pyproject.toml", "setup.py", "README.md"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy2(ROOT / name, tree)
     made.mkdir()
     code = f"from setuptools import build_meta as b; b.build_wheel({str(made)!r})"

@@ -17,8 +17,8 @@ from running import put as write
 from simulated_book import config, opening, plain_run, ticks
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.infra.kafka.broker.signing import sign, verified
-from windvane.infra.kafka.tools.controls import order
-from windvane.infra.kafka.tools.obeying import Outcome, outcome
+from windvane.infra.kafka.tools.controls import new_control, send_control
+from windvane.infra.kafka.tools.outcomes import Outcome, outcome
 from windvane.streams.codec import from_json, to_json
 from windvane.streams.events import Control, DeadLetter, Decisions, cut
 from windvane.streams.topics import CONTROL, DEAD_LETTERS, DECISIONS, TICKS
@@ -109,10 +109,10 @@ def test_a_number_is_above_all_that_were_sent_also_with_another_key(opened: Kafk
     good = [sign(c, KEY, opened.prefix) for c in said]
     forged = sign(said[3], b"another key of somebody", opened.prefix)
     run(put(opened, good[2], forged, good[0]))
-    assert run(order(opened, "b", "resume", 0, "")).control.number == 8
+    assert run(send_control(opened, new_control("b", "resume"))).control.number == 8
     absurd = msgspec.structs.replace(said[0], number=2**62)
     run(put(opened, absurd, msgspec.structs.replace(said[0], book="c", number=90)))
-    assert run(order(opened, "b", "resume", 0, "")).control.number == 9
+    assert run(send_control(opened, new_control("b", "resume"))).control.number == 9
 
 
 def test_a_number_is_above_all_that_were_applied_though_the_topic_knows_none(opened: KafkaSettings) -> None:
@@ -122,13 +122,14 @@ def test_a_number_is_above_all_that_were_applied_though_the_topic_knows_none(ope
     run(write(opened, DECISIONS, raws, "b"))
     beside = next(name for k in range(99) if partition_of(name := f"beside{k}", 4) == partition_of("b", 4))
     run(write(opened, DECISIONS, [raw.replace(b'"b"', f'"{beside}"'.encode()) for raw in raws] * 50, beside))
-    sent = run(order(opened, "b", "halt", 0, ""))
-    assert (sent.control.number, sent.standing) == (42, (40, 41))
+    sent = run(send_control(opened, new_control("b", "halt")))
+    assert (sent.control.number, sent.reached) == (42, (40, 41))
 
 
 def test_people_who_send_at_once_get_numbers_of_their_own(opened: KafkaSettings) -> None:
     async def together() -> list[int]:
-        sent = await asyncio.gather(*(order(opened, "b", "halt", 0, f"person {i}") for i in range(3)))
+        halts = [new_control("b", "halt", reason=f"person {i}") for i in range(3)]
+        sent = await asyncio.gather(*(send_control(opened, halt) for halt in halts))
         return [s.control.number for s in sent]
 
     numbers = run(together())
@@ -152,9 +153,9 @@ class Live:
         await write(self.settings, TICKS, [to_json(batch)], "b")
         self.sent += rows
 
-    async def order(self, action: str, row: int = 0, seconds: float = 30.0, flow: bool = True) -> Outcome:
-        """Order, and wait while rows flow."""
-        sent = await order(self.settings, "b", action, row, "")
+    async def control(self, action: str, row: int = 0, seconds: float = 30.0, flow: bool = True) -> Outcome:
+        """Send a control, and wait for its outcome while rows flow."""
+        sent = await send_control(self.settings, new_control("b", action, row))
         waiting = asyncio.create_task(outcome(self.settings, sent, seconds))
         while not waiting.done():
             if flow:
@@ -169,18 +170,18 @@ def test_what_becomes_of_a_control_is_said(opened: KafkaSettings, tmp_path: Path
 
     async def everything() -> None:
         async with inside(opened, None):
-            halted = await live.order("halt")
+            halted = await live.control("halt")
             assert halted.obeyed
             assert halted.row is not None
             assert halted.sentence == f"control 1 of book b (halt) is in effect from row {halted.row:,}"
-            planned = await live.order("resume", 1900)
+            planned = await live.control("resume", 1900)
             assert (planned.obeyed, planned.row) == (True, None)
             assert "control 2 of book b (resume) is planned: the workers have read it, " in planned.sentence
             assert planned.sentence.endswith("and it is in effect from row 1,900")
-            nothing = await live.order("roll-back")
+            nothing = await live.control("roll-back")
             assert (nothing.obeyed, nothing.row is None) == (False, False)
             assert "came to nothing: book b has no weights to roll back to" in nothing.sentence
-            idle = await live.order("reduce-only", seconds=6.0, flow=False)
+            idle = await live.control("reduce-only", seconds=6.0, flow=False)
             assert (idle.obeyed, idle.row) == (False, None)
             assert "(reduce-only) is NOT IN EFFECT after 6 s: the workers have read it" in idle.sentence
             assert "it is in effect from the next row that comes" in idle.sentence
@@ -231,31 +232,31 @@ def test_the_key_is_changed_while_a_book_runs_and_no_halt_is_lost(
     only = msgspec.structs.replace(opened, control_key=new)
     live, rows = Live(opened), list[int]()
 
-    async def ordered(person: KafkaSettings, *actions: str) -> None:
+    async def obeyed(person: KafkaSettings, *actions: str) -> None:
         live.settings = person
         for action in actions:
-            found = await live.order(action)
+            found = await live.control(action)
             assert found.obeyed, found.sentence
             assert found.row is not None
             rows.append(found.row)
 
     async def everything() -> None:
         async with inside(opened, tmp_path):
-            await ordered(opened, "halt", "resume", "halt", "resume", "reduce-only")
+            await obeyed(opened, "halt", "resume", "halt", "resume", "reduce-only")
         async with inside(both, tmp_path):
-            await ordered(opened, "resume")
-            await ordered(only, "halt", "resume")
+            await obeyed(opened, "resume")
+            await obeyed(only, "halt", "resume")
         async with inside(only, tmp_path):
-            await ordered(only, "halt")
+            await obeyed(only, "halt")
             live.settings = opened  # one who was forgotten
-            found = await live.order("resume")
+            found = await live.control("resume")
             assert (found.obeyed, found.row) == (False, None)
             said = (
                 "control 10 of book b (resume) is REFUSED by the workers: control 10 is not signed by who may"
             )
             assert found.sentence.startswith(said)
             assert found.sentence.endswith("(they have another key, or none)")
-            await ordered(only, "flatten")
+            await obeyed(only, "flatten")
 
     run(everything())
     assert rows == sorted(set(rows))
@@ -283,7 +284,7 @@ def test_without_a_key_nothing_is_sent(topics: KafkaSettings, monkeypatch: pytes
         (("halt",), "Missing option '--book'"),
     ],
 )
-def test_orders_that_cannot_be(words: tuple[object, ...], says: str) -> None:
+def test_controls_that_cannot_be(words: tuple[object, ...], says: str) -> None:
     assert says in refusal(windvane("control", *words))
 
 

@@ -17,8 +17,8 @@ from broker import ROOT, Broker
 from simulated_book import config, opening
 from windvane.infra.kafka.broker import layout
 from windvane.infra.kafka.broker.settings import KafkaSettings, SettingsError, partition_of, reachable
-from windvane.infra.kafka.tools.controls import order
-from windvane.infra.kafka.tools.obeying import outcome
+from windvane.infra.kafka.tools.controls import new_control, send_control
+from windvane.infra.kafka.tools.outcomes import outcome
 from windvane.streams.codec import to_json
 from windvane.streams.topics import DEAD_LETTERS
 from windvane.streams.topology import TOPOLOGY
@@ -165,7 +165,7 @@ async def _orders(people: KafkaSettings, ensemble: KafkaSettings, admin: KafkaSe
     """A control that is written, and known to be read by the workers."""
     await _write(admin, "p.ticks", to_json(opening(config(), "b")), partition_of("b", 2))
     people = msgspec.structs.replace(people, control_key="the key of the tests, no secret")
-    sent = await order(people, "b", "halt", 7, "")
+    sent = await send_control(people, new_control("b", "halt", 7))
     place = TopicPartition("p.control", partition_of("b", 2))
     consumer = AIOKafkaConsumer(**ensemble.client(), group_id="p.ensemble", enable_auto_commit=False)
     await consumer.start()

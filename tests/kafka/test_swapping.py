@@ -16,10 +16,10 @@ from simulated_book import config, controls, learner, opening, same, swaps, tabl
 from simulated_book import ticks as market
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.infra.kafka.broker.signing import guard
+from windvane.infra.kafka.tools.controls import UnknownBookError
 from windvane.infra.kafka.tools.history import of_journal
-from windvane.infra.kafka.tools.obeying import NotObeyedError, Outcome
+from windvane.infra.kafka.tools.outcomes import NotObeyedError, Outcome
 from windvane.infra.kafka.tools.replayer import send
-from windvane.infra.kafka.tools.standing import UnknownBookError
 from windvane.infra.kafka.tools.swapping import load_meta_models
 from windvane.infra.runs.journal import JournalWriter
 from windvane.metamodel.base import weights

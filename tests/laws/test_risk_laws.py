@@ -9,13 +9,13 @@ import pytest
 
 from windvane.metamodel.base.config import Costs, TradingConfig
 from windvane.metamodel.base.limits import RiskLimits
-from windvane.metamodel.base.rows import LEVEL, level_flags
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble, Round
+from windvane.metamodel.base.rows import BAD, GAP, HEARTBEAT, LEVEL, REPEATED, WARMUP, level_flags
+from windvane.metamodel.trading.control import CUT, FLATTEN, HALT, RESUME
+from windvane.metamodel.trading.ensemble import Ensemble, Round
+from windvane.metamodel.trading.risk import ACTIVE, HALTED
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
-HALT, CUT, RESUME, FLATTEN = 1, 2, 3, 4
-ACTIVE, REDUCE_ONLY, HALTED = 0, 1, 2
 FORCED = 3
 STEPS = 400
 MANY = [10_000, pytest.param(1_000_000, marks=pytest.mark.slow)]
@@ -32,10 +32,10 @@ class Book(NamedTuple):
         self, cuts: tuple[int, ...] = (), reborn: bool = False
     ) -> tuple[list[Round], dict[str, np.ndarray]]:
         """Rounds of the rows cut into calls; reborn: a new object restores the state at every cut."""
-        e, got, ends = MetaLearningRiskManagedEnsemble(self.config), [], (0, *cuts, len(self.rows["seq"]))
+        e, got, ends = Ensemble(self.config), [], (0, *cuts, len(self.rows["seq"]))
         for start, end in pairwise(ends):
             if reborn:
-                state, e = e.state(), MetaLearningRiskManagedEnsemble(self.config)
+                state, e = e.state(), Ensemble(self.config)
                 e.restore(state)
             got.append(
                 e.step(**{k: None if v is None else v[start:end].copy() for k, v in self.rows.items()})
@@ -92,12 +92,13 @@ def adversary(seed: int, n: int = STEPS) -> Book:
         limits=limits,
         **halting,
     )
-    flags = np.where(rng.random(n) < 0.06, rng.choice([1, 1, 2, 4, 5, 6, 12], n), 0)
-    flags[: rng.integers(0, 6)] = 8
+    flagged = (HEARTBEAT, HEARTBEAT, BAD, GAP, GAP | HEARTBEAT, GAP | BAD, GAP | WARMUP)
+    flags = np.where(rng.random(n) < 0.06, rng.choice(flagged, n), 0)
+    flags[: rng.integers(0, 6)] = WARMUP
     calm = rng.choice([0.0, 1e-4, 3e-3], n)
     moves = rng.normal(size=n) * calm + np.where(rng.random(n) < 0.02, rng.normal(0, 0.3, n), 0.0)
     mid = np.maximum(price * np.exp(np.cumsum(moves - 0.02 * np.cumsum(moves))), price * 1e-3)
-    good = np.flatnonzero((flags & 7) == 0)
+    good = np.flatnonzero((flags & REPEATED) == 0)
     flags[good] |= level_flags(
         mid[good]
     )  # its reader vouches for a jump; tests/streams/test_levels.py has the others
@@ -113,7 +114,7 @@ def adversary(seed: int, n: int = STEPS) -> Book:
         "ts": 11_600 * DAY + 1 + np.cumsum(gaps),
         "flags": flags,
         "x": rng.normal(size=(n, 50)),
-        "mid": np.where(flags & 7, mid * 2.5, mid),  # what a flagged row says must not matter
+        "mid": np.where(flags & REPEATED, mid * 2.5, mid),  # what a flagged row says must not matter
         "target": target,
         "confidence": rng.uniform(size=target.shape),
         "bid": mid - half if quoted else None,
@@ -167,11 +168,11 @@ def obeys(book: Book) -> int:
         control, now = int(rows["control"][t]), int(o.state[t])
         if (ts - 1) // DAY > day:
             day, traded = (ts - 1) // DAY, 0.0
-        if flag & 7:
+        if flag & REPEATED:
             assert t not in orders, where
             assert t not in fills, where
             assert o.verdict[t] == 0, where
-            streak = 0 if flag & 4 else streak
+            streak = 0 if flag & GAP else streak
         else:
             streak += 1
             if costs.delay > 0:
@@ -217,7 +218,7 @@ def obeys(book: Book) -> int:
             flying[good + costs.delay] = int(rows["seq"][t]), order
             if costs.delay == 0:
                 fill(t)
-        if not flag & 7:
+        if not flag & REPEATED:
             good, last_mid = good + 1, mid
             assert o.value[3, t] == pytest.approx(cash + lots / unit * mid, rel=1e-6, abs=1e-9 * scale), where
         was = now
@@ -289,4 +290,4 @@ def test_a_state_of_another_shape_is_refused() -> None:
     one, two = adversary(0), adversary(1)
     assert len(one.config.agents) != len(two.config.agents)
     with pytest.raises(ValueError, match="has shape"):
-        MetaLearningRiskManagedEnsemble(one.config).restore(two.play()[1])
+        Ensemble(one.config).restore(two.play()[1])

@@ -6,7 +6,7 @@ from windvane.agents.base import Floats, Ints
 from windvane.agents.factory import AGENTS
 from windvane.metamodel.base.config import WeighingConfig
 from windvane.metamodel.features.scaler import FeatureScaler
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 
 Rows = tuple[Floats, Floats, Floats, Floats, Ints, Floats]  # x, mid, target, cost, warm, posterior
 STRANGERS = tuple(f"agent_{i}" for i in range(12))

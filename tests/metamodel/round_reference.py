@@ -5,13 +5,13 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from windvane.metamodel.base.config import TradingConfig
+from windvane.metamodel.base.rows import LEVEL
+from windvane.metamodel.trading.control import CUT, FLATTEN, HALT, RESUME
+from windvane.metamodel.trading.risk import ACTIVE, HALTED, REDUCE_ONLY
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
 MIDNIGHT = 11_600 * DAY
-ACTIVE, REDUCE_ONLY, HALTED = 0, 1, 2
-HALT, CUT, RESUME, FLATTEN = 1, 2, 3, 4
-LEVEL = 32
 
 
 class Row(NamedTuple):

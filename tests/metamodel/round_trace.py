@@ -6,15 +6,17 @@ import numpy as np
 
 from windvane.metamodel.base.config import Costs, TradingConfig
 from windvane.metamodel.base.limits import RiskLimits
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
-from windvane.metamodel.trading.risk import GATES
+from windvane.metamodel.base.rows import BAD, GAP, HEARTBEAT, LEVEL, WARMUP
+from windvane.metamodel.trading.control import CUT, FLATTEN, HALT, RESUME
+from windvane.metamodel.trading.ensemble import Ensemble
+from windvane.metamodel.trading.risk import ACTIVE, GATES, HALTED, REDUCE_ONLY
+
+__all__ = ["ACTIVE", "BAD", "CUT", "DAY", "FLATTEN", "GAP", "HALT", "HALTED", "HEARTBEAT", "LEVEL", "MIDNIGHT",
+           "REDUCE_ONLY", "RESUME", "SECOND", "WARMUP", "Trace", "ensemble", "names", "ready"]  # fmt: skip
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
 MIDNIGHT = 11_600 * DAY
-ACTIVE, REDUCE_ONLY, HALTED = 0, 1, 2
-HALT, CUT, RESUME, FLATTEN = 1, 2, 3, 4
-HEARTBEAT, BAD, GAP, WARMUP, LEVEL = 1, 2, 4, 8, 32
 
 
 def names(bits: int) -> set[str]:
@@ -24,19 +26,17 @@ def names(bits: int) -> set[str]:
 
 def ensemble(
     costs: dict[str, Any] | None = None, limits: dict[str, Any] | None = None, **settings: Any
-) -> MetaLearningRiskManagedEnsemble:
+) -> Ensemble:
     """Capital 1000 in thousandths of a coin, no fee, no least order, fills at the next row unless told."""
     given = {"agents": ("a",), "capital": 1000.0, "lot": 1e-3, "min_order": 0.0} | settings
     terms, gates = Costs(**({"fee_bp": 0.0} | (costs or {}))), RiskLimits(**(limits or {}))
-    return MetaLearningRiskManagedEnsemble(TradingConfig(costs=terms, limits=gates, **given))
+    return Ensemble(TradingConfig(costs=terms, limits=gates, **given))
 
 
 class Trace:
     """What n rows gave, by row; every column is a number or (n,), and time goes on where it stood."""
 
-    def __init__(
-        self, e: MetaLearningRiskManagedEnsemble, target: Any, mid: Any = 100.0, **given: Any
-    ) -> None:
+    def __init__(self, e: Ensemble, target: Any, mid: Any = 100.0, **given: Any) -> None:
         columns = {"target": target, "mid": mid, "flags": 0, "control": 0, "confidence": 1.0, "every": SECOND}
         columns |= given
         shape = np.broadcast_shapes((1,), *(np.shape(v) for v in columns.values()))
@@ -66,9 +66,7 @@ class Trace:
         self.statements = o.statement[: self.round.statements]
 
 
-def ready(
-    e: MetaLearningRiskManagedEnsemble, mid: float = 100.0, **given: Any
-) -> MetaLearningRiskManagedEnsemble:
+def ready(e: Ensemble, mid: float = 100.0, **given: Any) -> Ensemble:
     """Three good rows of warm-up: the next row may trade."""
     Trace(e, [0.0] * 3, mid, flags=WARMUP, **given)
     return e

@@ -4,9 +4,12 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+import windvane
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ("agents", "metamodel", "streams", "infra")
@@ -32,6 +35,14 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(["windvane", *(parts[:-1] if parts[-1] == "__init__" else parts)])
+
+
+MODULES = {module_of(path): path for path in SOURCES}
+
+
 every_source = pytest.mark.parametrize("path", SOURCES, ids=name_of)
 pure_source = pytest.mark.parametrize(
     "path", [p for p in SOURCES if p.relative_to(ROOT).parts[0] in PURE], ids=name_of
@@ -51,10 +62,9 @@ def imports(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
-            if module == "windvane":
-                yield from (f"windvane.{alias.name}" for alias in node.names)
-            else:
-                yield module
+            for alias in node.names:
+                whole = f"{module}.{alias.name}"
+                yield whole if module == "windvane" or whole in MODULES else module
 
 
 def dotted(node: ast.AST) -> str:
@@ -69,7 +79,9 @@ def dotted(node: ast.AST) -> str:
 def test_there_is_something_to_check() -> None:
     assert {p.relative_to(ROOT).parts[0] for p in SOURCES} == set(LAYERS)
     assert len(SOURCES) > 50
-    assert {"windvane.streams", "windvane.streams.stage"} <= set(imports(ROOT / "streams" / "topology.py"))
+    assert {"windvane.streams.features_stage", "windvane.streams.stage"} <= set(
+        imports(ROOT / "streams" / "topology.py")
+    )
 
 
 @every_source
@@ -80,6 +92,117 @@ def test_arrows_point_one_way(path: Path) -> None:
         first, _, rest = module.partition(".")
         if first == "windvane":
             assert rest.split(".")[0] in allowed, f"{name_of(path)} imports {module}"
+
+
+ROOMS: dict[str, tuple[str, ...]] = {
+    "metamodel/base": (),
+    "metamodel/data": ("metamodel/base",),
+    "metamodel/features": ("metamodel/base",),
+    "metamodel/regimes": ("metamodel/base", "metamodel/features"),
+    "metamodel/simulation": ("metamodel/base", "metamodel/features"),
+    "metamodel/settings": ("metamodel/base", "metamodel/features", "metamodel/simulation"),
+    "metamodel/learning": ("metamodel/base", "metamodel/features", "metamodel/regimes"),
+    "metamodel/trading": ("metamodel/base", "metamodel/features", "metamodel/regimes", "metamodel/learning"),
+    "metamodel/trader": (
+        *("metamodel/base", "metamodel/features", "metamodel/regimes", "metamodel/simulation"),
+        *("metamodel/settings", "metamodel/learning", "metamodel/trading"),
+    ),
+    "infra/files": (),
+    "infra/report": (),
+    "infra/telemetry": (),
+    "infra/runs": ("infra/files", "infra/report"),
+    "infra/training": ("infra/runs",),
+    "infra/training_sessions": ("infra/runs", "infra/telemetry", "infra/training"),
+    "infra/evaluation": ("infra/files", "infra/report", "infra/training"),
+    "infra/kafka/broker": ("infra/runs",),
+    "infra/kafka/worker": ("infra/runs", "infra/telemetry", "infra/training", "infra/kafka/broker"),
+    "infra/kafka/tools": (
+        *("infra/files", "infra/runs", "infra/training_sessions", "infra/kafka/broker", "infra/kafka/worker"),
+    ),
+    "infra/schemas": ("infra/kafka/broker",),
+    "infra/status": ("infra/runs", "infra/telemetry", "infra/kafka/broker"),
+    "infra/dev": ("infra/runs", "infra/training", "infra/training_sessions"),
+    "infra/cli": (
+        *(
+            "infra/files",
+            "infra/report",
+            "infra/runs",
+            "infra/telemetry",
+            "infra/training",
+            "infra/evaluation",
+        ),
+        *("infra/schemas", "infra/status", "infra/kafka/broker", "infra/kafka/worker", "infra/kafka/tools"),
+    ),
+}
+"""Which rooms of the same layer a room may import, for types alone too; the layers below are open to all of it."""
+
+LOOSE = {"metamodel/config.py", "infra/market.py"}
+"""Names that people import from where they always were: one file each, which only passes them on."""
+
+
+def room_of(module: str) -> str | None:
+    """The room that a module lies in, None of agents, streams, what is loose and what is not ours."""
+    name = "/".join(module.split(".")[1:]) + "/"
+    return next((room for room in ROOMS if name.startswith(room + "/")), None)
+
+
+class TestRooms:
+    def test_the_table_has_no_cycle(self) -> None:
+        assert set(TopologicalSorter(ROOMS).static_order()) == set(ROOMS)
+
+    def test_every_file_of_metamodel_and_infra_lies_in_a_room(self) -> None:
+        loose = {
+            name_of(path)
+            for module, path in MODULES.items()
+            if name_of(path).startswith(("metamodel/", "infra/"))
+            and path.name != "__init__.py"
+            and room_of(module) is None
+        }
+        assert loose == LOOSE
+
+    @pytest.mark.parametrize("room", ROOMS)
+    def test_a_room_imports_only_rooms_below_it(self, room: str) -> None:
+        layer = room.partition("/")[0]
+        sources = [path for module, path in MODULES.items() if room_of(module) == room]
+        assert sources
+        for path in sources:
+            for module in imports(path):
+                below = room_of(module)
+                if below is not None and below != room and below.startswith(f"{layer}/"):
+                    assert below in ROOMS[room], f"{name_of(path)} imports {module}"
+
+    def test_what_is_loose_is_for_callers_from_outside(self) -> None:
+        loose = {module_of(ROOT / name) for name in LOOSE}
+        for path in SOURCES:
+            assert not set(imports(path)) & loose, f"{name_of(path)} can import the room itself"
+
+
+class TestWhatOnlyTestsUse:
+    TESTING = "windvane.streams.testing"
+
+    @every_source
+    def test_no_source_imports_it(self, path: Path) -> None:
+        if not module_of(path).startswith(self.TESTING):
+            assert not [
+                m for m in imports(path) if m.startswith(self.TESTING) or m in ("pytest", "hypothesis")
+            ]
+
+    def test_every_other_module_is_reached_from_a_program_or_a_public_name(self) -> None:
+        """A module that only tests import belongs into streams/testing, or into tests."""
+        waiting = {module_of(ROOT / name) for name in LOOSE} | {"windvane.infra.cli.main"}
+        waiting |= {f"windvane.{home}" for home in windvane._HOMES.values()}
+        waiting |= {"windvane.infra.dev.selfcheck"}  # of windvane.testing, which lies beside the links
+        waiting |= {
+            m for m, path in MODULES.items() if '__name__ == "__main__"' in path.read_text(encoding="utf-8")
+        }
+        reached: set[str] = set()
+        while waiting:
+            module = waiting.pop()
+            if module in MODULES and module not in reached:
+                reached |= {module, *(module.rsplit(".", up)[0] for up in range(1, module.count(".") + 1))}
+                waiting |= set(imports(MODULES[module])) - reached
+        unreached = {m for m in MODULES if m not in reached and not m.startswith(self.TESTING)}
+        assert not unreached
 
 
 @pytest.mark.parametrize("path", [*SOURCES, *TESTS], ids=name_of)

@@ -103,7 +103,23 @@ def test_the_wheel_holds_every_committed_file_and_no_other(wheel: Path) -> None:
         path = ROOT / "src" / name
         assert content == path.read_bytes(), name
         assert executable == bool(path.stat().st_mode & 0o100), name
-    assert "windvane/metamodel/members/members.safetensors" in found
+    assert "windvane/metamodel/learning/members/members.safetensors" in found
+
+
+def test_the_licence_goes_with_the_package(wheel: Path, sdist: Path) -> None:
+    text = (ROOT / "LICENSE").read_bytes()
+    (inside,) = (
+        file for name, file in unpacked(wheel).items() if name.endswith(".dist-info/licenses/LICENSE")
+    )
+    assert inside[0] == text
+    with tarfile.open(sdist) as archive:
+        (member,) = (
+            m for m in archive.getmembers() if m.name.count("/") == 1 and m.name.endswith("/LICENSE")
+        )
+        extracted = archive.extractfile(member)
+        assert extracted is not None
+        assert extracted.read() == text
+    assert PROJECT["license"] == "Apache-2.0"
 
 
 def test_the_sdist_holds_them_too_and_builds_the_same_wheel(sdist: Path, wheel: Path, tmp_path: Path) -> None:
@@ -195,12 +211,12 @@ def test_every_requirement_is_imported_and_every_import_is_required() -> None:
     assert not CORE & (EXTRAS["kafka"] | EXTRAS["train"])
     assert not EXTRAS["kafka"] & EXTRAS["train"]
     (every,) = PROJECT["optional-dependencies"]["all"]
-    assert Requirement(every).extras == EXTRAS.keys() - {"all", "dev"}
+    assert Requirement(every).extras == EXTRAS.keys() - {"all", "dev", "docs"}
 
 
 @pytest.mark.parametrize(
     ("extra", "where"),
-    [("kafka", ("kafka/", "monitoring/")), ("train", ("training/",))],
+    [("kafka", ("kafka/", "telemetry/", "status/")), ("train", ("training/",))],
 )
 def test_an_extra_is_imported_only_where_it_is_asked_for(extra: str, where: tuple[str, ...]) -> None:
     for distribution in EXTRAS[extra]:

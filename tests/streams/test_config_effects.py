@@ -16,7 +16,7 @@ from retrained_book import FakeTrainer
 from simulated_book import config, opening, ticks
 from windvane.metamodel.base.config import ConfigError, Costs, TradingConfig, WeighingConfig
 from windvane.metamodel.base.limits import RiskLimits
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
+from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.events import BookClosed, BookOpened, DeadLetter, Event, Features, Orders, Ticks

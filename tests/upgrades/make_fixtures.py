@@ -33,15 +33,15 @@ from windvane.agents.kernel import code_digest
 from windvane.infra.files.market_data import load_market
 from windvane.infra.kafka.broker.settings import KafkaSettings
 from windvane.infra.kafka.worker.plan import plan_of
-from windvane.infra.runs import backtest as session
+from windvane.infra.runs import backtest as runs
 from windvane.infra.training.simulated import write_market
 from windvane.infra.training_sessions.checkpoints import read
 from windvane.infra.training_sessions.trainer import MetaLearningEnsembleTrainer
 from windvane.metamodel.base.config import Costs, TradingConfig, digest
 from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.learning.learned import load
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.settings.presets import PRESETS, made
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
 from windvane.streams.codec import from_json, to_json
 from windvane.streams.events import Batch, Decisions
 from windvane.streams.topics import FEATURES, PROPOSALS
@@ -131,8 +131,8 @@ def backtest(out: Path) -> None:
         )
         for name, stops in (("stopped", True), ("finished", False)):
             done: list[int] = []
-            plan = session.Plan(book="main", config=config, preset="balanced", batch=RECORD)
-            session.run(
+            plan = runs.Plan(book="main", config=config, preset="balanced", batch=RECORD)
+            runs.run(
                 plan,
                 market,
                 home / name,

@@ -14,9 +14,9 @@ from windvane.metamodel.base import weights
 from windvane.metamodel.base.config import Costs, TradingConfig, WeighingConfig, default_stale_after, digest
 from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.learning.learned import to_bytes
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.learning.members import predictor
 from windvane.metamodel.simulation.market import BAR, simulate
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
 from windvane.streams.codec import to_json
 from windvane.streams.events import (
     HEARTBEAT,

@@ -11,18 +11,18 @@ from releases import HOME, archive, close_to, unpacked
 
 from windvane.agents.kernel import this_program
 from windvane.infra.files.market_data import load_market
-from windvane.infra.runs import backtest as session
-from windvane.infra.runs import journal
+from windvane.infra.runs import backtest, journal
 from windvane.infra.training_sessions import checkpoints
 from windvane.infra.training_sessions.episodes import ensemble, environment
 from windvane.infra.training_sessions.evaluator import MetaLearningEvaluator
 from windvane.metamodel.base import weights
+from windvane.metamodel.base.arrays import arrays
 from windvane.metamodel.base.config import WeighingConfig
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning import learned
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.learning.members import predictor
 from windvane.metamodel.settings.presets import made
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
 from windvane.streams.events import Fills, Orders
 from windvane.streams.records import fill_lines, order_lines
 
@@ -42,15 +42,15 @@ def lines(folder: Path) -> list[bytes]:
     return [*orders, *(line for e in found if isinstance(e, Fills) for _, line in fill_lines(e, "BTCUSD"))]
 
 
-def plan_of(folder: Path) -> session.Plan:
-    return session.Plan(
-        book="main", config=session.opened_as(folder / "journal"), preset="balanced", batch=40
+def plan_of(folder: Path) -> backtest.Plan:
+    return backtest.Plan(
+        book="main", config=backtest.opened_as(folder / "journal"), preset="balanced", batch=40
     )
 
 
 class TestUnfinishedRun:
     def test_it_goes_on_and_ends_as_the_release_would_have(self, home: Path) -> None:
-        result = session.run(
+        result = backtest.run(
             plan_of(home / "stopped"), load_market(home / "market.parquet"), home / "stopped"
         )
         assert (result.resumed, result.rows, result.finished) == (680, 800, True)
@@ -59,15 +59,15 @@ class TestUnfinishedRun:
         assert len(lines(home / "finished")) > 100
 
     def test_it_says_which_rows_were_computed_by_whom(self, home: Path) -> None:
-        session.run(plan_of(home / "stopped"), load_market(home / "market.parquet"), home / "stopped")
-        parts = session.computed_by(session.story_of(home / "stopped" / "journal"))
+        backtest.run(plan_of(home / "stopped"), load_market(home / "market.parquet"), home / "stopped")
+        parts = backtest.computed_by(backtest.run_info(home / "stopped" / "journal"))
         assert [(row, str(program)) for row, program in parts] == [(0, OLD), (680, str(this_program()))]
 
     def test_other_settings_are_refused_as_ever(self, home: Path) -> None:
         config = made("conservative").trading(agents=AGENTS)
-        plan = session.Plan(book="main", config=config, preset="conservative")
-        with pytest.raises(session.SessionError, match="unfinished run of other data or options"):
-            session.run(plan, load_market(home / "market.parquet"), home / "stopped")
+        plan = backtest.Plan(book="main", config=config, preset="conservative")
+        with pytest.raises(backtest.RunError, match="unfinished run of other data or options"):
+            backtest.run(plan, load_market(home / "market.parquet"), home / "stopped")
 
 
 class TestReplay:
@@ -77,8 +77,8 @@ class TestReplay:
         assert f"computed by {OLD}" in ran.err + ran.out
         assert str(this_program()) in ran.err + ran.out
         assert ran.code == ("the replay differs" in ran.err + ran.out)  # other CPUs, other last bits
-        story = session.story_of(home / "again" / "journal")
-        assert [str(p) for _, p in session.computed_by(story)] == [str(this_program())]
+        story = backtest.run_info(home / "again" / "journal")
+        assert [str(p) for _, p in backtest.computed_by(story)] == [str(this_program())]
 
     def test_one_that_comes_out_otherwise_names_both_versions(self, home: Path) -> None:
         events = list(journal.read(home / "finished" / "journal"))
@@ -147,7 +147,7 @@ class TestCheckpoint:
         found = weights.from_bytes(raw).tensors
         learned.load(manager, raw)
         kept = weights.from_bytes(learned.to_bytes(manager, {})).tensors
-        assert found.keys() - kept.keys() == learned.SCRATCH
+        assert found.keys() - kept.keys() == learned.SCRATCH_OF_V1
         for name, value in kept.items():
             assert value.tobytes() == found[name].tobytes(), name
 
@@ -174,9 +174,8 @@ class TestCheckpoint:
         for manager in (clean, spoilt):
             manager.swap_predictor(weights.to_bytes(layers, {}))
         for t in range(rows):
-            for name, value in learned.tensors(spoilt.learner).items():
-                if name in learned.SCRATCH:
-                    value[...] = np.nan
+            for value in arrays(spoilt.learner.scratch).values():
+                value[...] = np.nan
             row = slice(t, t + 1)
             given = [m.step(x[row], price[row], a[row], np.full(1, 1e-4), ones[row]) for m in (clean, spoilt)]
             assert given[0].tobytes() == given[1].tobytes(), t

@@ -1,4 +1,4 @@
-"""Clients of the broker, each set up for what it is for."""
+"""Clients of the broker, with the settings that their purpose needs."""
 
 import asyncio
 import contextlib
@@ -15,13 +15,13 @@ _TRANSACTION_MS = 30_000
 _STOP_SECONDS = 3.0
 
 sender.BACKOFF_OVERRIDE = 0.002
-"""aiokafka waits so long between two transactions; its 20 ms would be most of an order's latency."""
+"""Seconds that aiokafka waits between two transactions; its own 20 ms would be most of an order's latency."""
 
 
 def new_reader(settings: KafkaSettings, *, patient: bool = False) -> AIOKafkaConsumer:
-    """A reader of committed records without a group, that says so where an offset is gone. Not started.
+    """A reader, not started, of committed records, without a group; it raises an error where an offset is gone.
 
-    patient: for who is in no hurry. Small records are left to gather for 50 ms: a fetch costs more than their rows.
+    patient: let small records gather for 50 ms, for a stage that no row waits for: a fetch costs more than their rows.
     """
     wait = {"fetch_min_bytes": 16_384, "fetch_max_wait_ms": 50} if patient else {"fetch_max_wait_ms": 250}
     return AIOKafkaConsumer(
@@ -36,7 +36,7 @@ def new_reader(settings: KafkaSettings, *, patient: bool = False) -> AIOKafkaCon
 
 @asynccontextmanager
 async def reading(settings: KafkaSettings) -> AsyncIterator[AIOKafkaConsumer]:
-    """A started reader."""
+    """A reader that is started, and closed at the end of the block."""
     reader = new_reader(settings)
     await reader.start()
     try:
@@ -58,9 +58,9 @@ async def close(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
 def new_producer(
     settings: KafkaSettings, transactional_id: str | None = None, *, most_bytes: int = MOST_BYTES
 ) -> AIOKafkaProducer:
-    """A writer that neither loses nor doubles what it sends; with an id it writes transactions. Not started.
+    """A writer, not started, that neither loses nor doubles what it sends; with an id it writes in transactions.
 
-    most_bytes: of its largest record.
+    most_bytes: size of its largest record.
     """
     return AIOKafkaProducer(
         **settings.client(),
@@ -77,5 +77,5 @@ def new_producer(
 async def ends_of(
     reader: AIOKafkaConsumer, places: Sequence[TopicPartition]
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
-    """First and next offset of committed records."""
+    """By place the first offset that the log holds, and the one after its last committed record."""
     return await reader.beginning_offsets(places), await reader.end_offsets(places)

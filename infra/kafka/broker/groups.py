@@ -1,4 +1,4 @@
-"""Consumer groups: how many workers a stage has, and how many records they have not acknowledged."""
+"""Consumer groups: how many workers a stage has, which programs they run, and how far they are behind."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,48 +24,50 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     lag: int  # records after what was acknowledged; states are stored every few seconds, so some is normal
 
 
-async def groups(admin: AIOKafkaAdminClient, prefix: str, held: Mapping[TopicPartition, Span]) -> list[Group]:
-    """Every group of the prefix."""
+async def groups(
+    admin: AIOKafkaAdminClient, prefix: str, spans: Mapping[TopicPartition, Span]
+) -> list[Group]:
+    """Every group of the prefix; spans: what each partition holds."""
     names = sorted(name for name, *_ in await admin.list_consumer_groups() if name.startswith(f"{prefix}."))
-    found = []
+    answer = []
     for name in names:
         members = await _members(admin, name)
-        found.append(
+        answer.append(
             Group(
                 name=name,
                 stage=name.removeprefix(f"{prefix}.").partition(".")[0],
                 members=len(members),
                 programs=sorted({program for member in members for program in _programs(member)}),
-                lag=_lag(await admin.list_consumer_group_offsets(name), held),
+                lag=_lag(await admin.list_consumer_group_offsets(name), spans),
             )
         )
-    return found
+    return answer
 
 
 def client_id(program: Program) -> str:
-    """The name under which a worker's member of a group tells which program it is."""
+    """The name of a worker as a member of its group, from which `groups` reads which program it runs."""
     return f"windvane-{program.version}-{program.code}"
 
 
 def _programs(member: Sequence[Any]) -> Iterator[str]:
     for field in member:
-        told = _CLIENT_ID.fullmatch(field) if isinstance(field, str) else None
-        if told is not None:
-            yield f"{told[1]} (code {told[2]})"
+        name = _CLIENT_ID.fullmatch(field) if isinstance(field, str) else None
+        if name is not None:
+            yield f"{name[1]} (code {name[2]})"
 
 
 async def _members(admin: AIOKafkaAdminClient, name: str) -> Sequence[Sequence[Any]]:
-    """Asked of one group at a time: aiokafka 0.14 reads an answer about several wrongly and closes the connection."""
+    """The members of a group, asked for one at a time: aiokafka 0.14 misreads an answer about several groups."""
     (answer,) = await admin.describe_consumer_groups([name])
     *_, members = answer.groups[0][:6]
     return list(members)
 
 
-def _lag(committed: Mapping[TopicPartition, Any], held: Mapping[TopicPartition, Span]) -> int:
-    """Records behind, over the topics that the group has acknowledged anything of."""
+def _lag(committed: Mapping[TopicPartition, Any], spans: Mapping[TopicPartition, Span]) -> int:
+    """How many records the group is behind, on the topics that it has committed an offset of."""
     topics = {place.topic for place in committed}
     total = 0
-    for place, span in held.items():
+    for place, span in spans.items():
         if place.topic in topics:
             at = committed.get(place)
             total += max(0, span.stop - max(span.first, at.offset if at is not None else 0))

@@ -1,26 +1,29 @@
-"""The topics on the broker, as one table: made by us, never by accident, and checked before anything runs."""
+"""The topics on the broker, as one table: `create` makes them, and `check` runs before anything else does.
+
+No client makes a topic by accident: each asks only for topics that were checked.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from windvane.infra.kafka.broker.admin import Found, Setup
+from windvane.infra.kafka.broker.admin import Setup, TopicState
 from windvane.infra.kafka.broker.settings import KafkaSettings, SettingsError
 from windvane.streams import topics
 from windvane.streams.worker import MOST_MODEL_BYTES
 
 SNAPSHOTS = "snapshots"
-"""States of stages: key STAGE and agents, on the partition that they are of."""
+"""The topic of stages' states: the key is the stage and its agents, the partition is the one that the state is of."""
 
 MOST_BYTES = 1_048_588
-"""Largest record of a topic of events; ours are cut at half of it."""
+"""Largest record of a topic of events, bytes; the stages cut theirs at half of it."""
 
 _AROUND = 64 * 1024
 
 MOST_STATE_BYTES = 16 * 1024 * 1024 + _AROUND
-"""Largest record of the compacted topic: 16 MiB, and what goes around it."""
+"""Largest record of the compacted topic: 16 MiB, and what the protocol adds."""
 
 COMPRESSIONS = ("uncompressed", "gzip")
-"""What every reader can read; the broker writes anew what comes otherwise, or one record would stop a partition."""
+"""Compressions that every reader can read; the broker writes others anew, or one record would stop a partition."""
 
 _DAY = 24 * 3600 * 1000
 _FOREVER = -1
@@ -30,8 +33,8 @@ class LayoutError(SettingsError):
     """Topics that are missing or wrong: one sentence with the command that mends it."""
 
 
-class Kept(NamedTuple):
-    """What becomes of the records of a topic."""
+class TopicLayout(NamedTuple):
+    """How a topic is to be, and what becomes of its records."""
 
     name: str  # without the prefix
     key: str  # "book": on its partition
@@ -42,10 +45,11 @@ class Kept(NamedTuple):
 
     @property
     def cleanup(self) -> str:
+        """What the broker does with old records, in its word for it."""
         return "compact" if self.compacted else "delete"
 
     def config(self, replication: int) -> dict[str, str]:
-        """What the broker is told; time of arrival, since event times of a replay would expire at once."""
+        """The topic's settings on the broker. Records expire by time of arrival, since a replay's events are old."""
         config = {
             "cleanup.policy": self.cleanup,
             "retention.ms": str(self.retention),
@@ -77,15 +81,17 @@ _MOST = {topics.MODELS: MOST_MODEL_BYTES + _AROUND}
 
 LAYOUT = (
     *(
-        Kept(t.name, "book", _RETENTION[t], written_by=t.written_by, most_bytes=_MOST.get(t, MOST_BYTES))
+        TopicLayout(
+            t.name, "book", _RETENTION[t], written_by=t.written_by, most_bytes=_MOST.get(t, MOST_BYTES)
+        )
         for t in topics.TOPICS
     ),
-    Kept(SNAPSHOTS, "stage and agents", compacted=True, most_bytes=MOST_STATE_BYTES),
+    TopicLayout(SNAPSHOTS, "stage and agents", compacted=True, most_bytes=MOST_STATE_BYTES),
 )
 
 
 class Row(NamedTuple):
-    """A topic as a person sees it."""
+    """A topic as `windvane topics describe` shows it."""
 
     topic: str
     partitions: int  # 0: it is missing
@@ -98,30 +104,30 @@ class Row(NamedTuple):
 
 
 async def create(settings: KafkaSettings, partitions: int = 4, replication: int = 1) -> list[str]:
-    """Make what is missing, widen what is empty, mend what is set wrongly; gives a sentence for each.
+    """Make what is missing, widen what is empty, mend what is set wrongly; returns a sentence for each thing done.
 
-    Raises LayoutError where a topic that holds records has another number of partitions: books would move.
+    Raises LayoutError where a topic that holds records has another number of partitions, since books would move.
     """
     _check_numbers(partitions, replication)
     async with Setup(settings) as setup:
-        found = await setup.topics(_names(settings))
+        existing = await setup.topics(_names(settings))
         done: list[str] = []
-        for kept in LAYOUT:
-            name = f"{settings.prefix}.{kept.name}"
-            there = found.get(name)
-            if there is None:
-                await setup.create(name, partitions, replication, kept.config(replication))
-                done.append(f"made {name} with {_partitions(partitions)}, {_spoken(kept)}")
+        for layout in LAYOUT:
+            name = settings.topic(layout.name)
+            state = existing.get(name)
+            if state is None:
+                await setup.create(name, partitions, replication, layout.config(replication))
+                done.append(f"made {name} with {_partitions(partitions)}, {_spoken(layout)}")
                 continue
-            if there.partitions != partitions:
-                records = (await setup.ends({name: there})).get(name, 0)
-                if records or there.partitions > partitions:
-                    raise LayoutError(_moves(settings, name, there.partitions, partitions))
+            if state.partitions != partitions:
+                records = (await setup.ends({name: state})).get(name, 0)
+                if records or state.partitions > partitions:
+                    raise LayoutError(_moves(settings, name, state.partitions, partitions))
                 await setup.widen(name, partitions)
-                done.append(f"widened {name} from {there.partitions} to {_partitions(partitions)}")
-            wrong = _wrong(kept, there)
+                done.append(f"widened {name} from {state.partitions} to {_partitions(partitions)}")
+            wrong = _wrong(layout, state)
             if wrong:
-                await setup.set(name, there, kept.config(replication), wrong)
+                await setup.set(name, state, layout.config(replication), wrong)
                 done.append(f"set {' and '.join(wrong)} of {name}")
         await setup.settled(dict.fromkeys(_names(settings), partitions))
     return done
@@ -130,48 +136,48 @@ async def create(settings: KafkaSettings, partitions: int = 4, replication: int 
 async def check(settings: KafkaSettings) -> int:
     """The number of partitions of the topics of the books; raises LayoutError with the command that mends them."""
     async with Setup(settings) as setup:
-        found = await setup.topics(_names(settings))
-    for sentence in _faults(settings, found):
+        existing = await setup.topics(_names(settings))
+    for sentence in _faults(settings, existing):
         raise LayoutError(sentence)
-    return found[f"{settings.prefix}.{topics.TICKS.name}"].partitions
+    return existing[settings.topic(topics.TICKS)].partitions
 
 
 async def cluster(settings: KafkaSettings) -> str:
-    """The id of the cluster: offsets of one mean nothing on another."""
+    """The id of the cluster, by which states are kept: offsets of one cluster mean nothing on another."""
     async with Setup(settings) as setup:
         return await setup.cluster()
 
 
 async def describe(settings: KafkaSettings) -> list[Row]:
-    """Every topic as it is, and those that are missing."""
+    """Every topic of LAYOUT as the broker has it; those that are missing have 0 partitions."""
     async with Setup(settings) as setup:
-        found = await setup.topics(_names(settings))
-        records = await setup.records(found)
+        existing = await setup.topics(_names(settings))
+        records = await setup.records(existing)
     rows: list[Row] = []
-    for kept in LAYOUT:
-        name = f"{settings.prefix}.{kept.name}"
-        there = found.get(name)
-        if there is None:
-            rows.append(Row(name, 0, 0, "missing", "", 0, kept.key, kept.written_by))
+    for layout in LAYOUT:
+        name = settings.topic(layout.name)
+        state = existing.get(name)
+        if state is None:
+            rows.append(Row(name, 0, 0, "missing", "", 0, layout.key, layout.written_by))
             continue
-        cleanup, retention = there.config.get("cleanup.policy", ""), there.config.get("retention.ms", "")
+        cleanup, retention = state.config.get("cleanup.policy", ""), state.config.get("retention.ms", "")
         rows.append(
             Row(
                 name,
-                there.partitions,
-                there.replication,
+                state.partitions,
+                state.replication,
                 cleanup,
                 spoken_time(int(retention or _FOREVER)),
                 records[name],
-                kept.key,
-                kept.written_by,
+                layout.key,
+                layout.written_by,
             )
         )
     return rows
 
 
 def _names(settings: KafkaSettings) -> list[str]:
-    return [f"{settings.prefix}.{kept.name}" for kept in LAYOUT]
+    return [settings.topic(layout.name) for layout in LAYOUT]
 
 
 def _check_numbers(partitions: int, replication: int) -> None:
@@ -181,37 +187,37 @@ def _check_numbers(partitions: int, replication: int) -> None:
         raise LayoutError(f"--replication is {replication}: give 1 to the number of brokers")
 
 
-def _faults(settings: KafkaSettings, found: Mapping[str, Found]) -> Iterator[str]:
-    """What is wrong, a sentence each, missing topics first."""
-    widest = max((t.partitions for t in found.values()), default=4)
+def _faults(settings: KafkaSettings, existing: Mapping[str, TopicState]) -> Iterator[str]:
+    """What is wrong, one sentence each, beginning with the topics that are missing."""
+    widest = max((t.partitions for t in existing.values()), default=4)
     mend = f"run `windvane topics create --bootstrap {settings.bootstrap} --prefix {settings.prefix}"
     for name in _names(settings):
-        if name not in found:
+        if name not in existing:
             hidden = "" if settings.username is None else f", or {settings.username} may not see it"
             yield f"topic {name} is missing{hidden}: {mend} --partitions {widest}`"
-    for kept in LAYOUT:
-        name = f"{settings.prefix}.{kept.name}"
-        there = found[name]
-        if there.partitions != widest:
-            other = next(n for n, t in found.items() if t.partitions == widest)
-            has = _partitions(there.partitions)
+    for layout in LAYOUT:
+        name = settings.topic(layout.name)
+        state = existing[name]
+        if state.partitions != widest:
+            other = next(n for n, t in existing.items() if t.partitions == widest)
+            has = _partitions(state.partitions)
             yield f"topic {name} has {has}, {other} has {widest}: {mend} --partitions {widest}`"
-        for setting in _wrong(kept, there):
-            value, right = there.config.get(setting, ""), kept.config(1)[setting]
+        for setting in _wrong(layout, state):
+            value, right = state.config.get(setting, ""), layout.config(1)[setting]
             yield (
                 f"topic {name} has {setting}={value}, it needs {right}: {mend} --partitions {widest}`, "
                 "which sets it"
             )
 
 
-def _wrong(kept: Kept, there: Found) -> list[str]:
-    """Settings without which something would be lost or refused; the rest is the operator's to choose."""
-    config, want, wrong = there.config, kept.config(1), []
-    if config.get("cleanup.policy") != kept.cleanup:
+def _wrong(layout: TopicLayout, state: TopicState) -> list[str]:
+    """Names of settings with which records would be lost or refused; all others are the operator's to choose."""
+    config, want, wrong = state.config, layout.config(1), []
+    if config.get("cleanup.policy") != layout.cleanup:
         wrong.append("cleanup.policy")
-    if not kept.compacted and kept.retention == _FOREVER and config.get("retention.ms") != str(_FOREVER):
+    if not layout.compacted and layout.retention == _FOREVER and config.get("retention.ms") != str(_FOREVER):
         wrong.append("retention.ms")
-    if int(config.get("max.message.bytes", "0")) < kept.most_bytes:
+    if int(config.get("max.message.bytes", "0")) < layout.most_bytes:
         wrong.append("max.message.bytes")
     if config.get("message.timestamp.type") != want["message.timestamp.type"]:
         wrong.append("message.timestamp.type")
@@ -231,19 +237,19 @@ def _partitions(n: int) -> str:
     return f"{n} partition" + ("" if n == 1 else "s")
 
 
-def _spoken(kept: Kept) -> str:
-    return f"compacted by {kept.key}" if kept.compacted else f"kept {spoken_time(kept.retention)}"
+def _spoken(layout: TopicLayout) -> str:
+    return f"compacted by {layout.key}" if layout.compacted else f"kept {spoken_time(layout.retention)}"
 
 
 def spoken_time(ms: int) -> str:
-    """A retention for people."""
+    """A retention time, in ms, in words."""
     if ms < 0:
         return "for ever"
     return f"{ms // _DAY} days" if ms >= 2 * _DAY else f"{ms / 3_600_000:g} h"
 
 
 def table(rows: list[Row]) -> str:
-    """Rows as lines of text, a column each."""
+    """The rows as lines of text with a heading, in aligned columns."""
     cells: list[tuple[Any, ...]] = [
         ("topic", "partitions", "replicas", "cleanup", "kept", "records", "key", "written by")
     ]

@@ -1,4 +1,7 @@
-"""How every client reaches the broker: from flags, the environment or a file, checked once, and never shown."""
+"""How every client reaches the broker: settings from flags, the environment or a file, checked when they are read.
+
+Passwords and keys among them are never printed.
+"""
 
 import re
 import tomllib
@@ -11,13 +14,14 @@ from typing import Any
 
 import msgspec
 
+from windvane.agents.errors import WindvaneError
 from windvane.streams.topics import Topic
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 ANSWER_SECONDS = 8.0
-"""So long a broker has to answer before a person is told that there is none."""
+"""A broker that has not answered after so long counts as away, and the person who asked learns it."""
 
 _SECRETS = ("password", "control_key", "control_key_old")
 _LEAST_KEY = 16
@@ -40,12 +44,12 @@ _PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}")
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,\[\]/]+):([0-9]{1,5})")
 
 
-class SettingsError(ValueError):
+class SettingsError(WindvaneError):
     """Settings that cannot reach a broker: one sentence that says which, and what to do."""
 
 
 class AwayError(SettingsError):
-    """Nothing answers at the broker's address: who has been there before may wait for it."""
+    """Nothing answers at the broker's address; a worker, which can wait, tries again."""
 
 
 def _check(condition: bool, sentence: str) -> None:
@@ -54,7 +58,7 @@ def _check(condition: bool, sentence: str) -> None:
 
 
 class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the broker is, how to talk to it, and the names of everything there."""
+    """Where the broker is, how a client logs in, and the prefix of all names that are used there."""
 
     bootstrap: str = "127.0.0.1:9092"  # HOST:PORT, several with commas
     prefix: str = "windvane"  # of topics, groups and transactional ids
@@ -141,9 +145,10 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def load(
         bootstrap: str | None = None, prefix: str | None = None, environ: Mapping[str, str] | None = None
     ) -> "KafkaSettings":
-        """Flags before the environment before the TOML file that WINDVANE_KAFKA_CONFIG names.
+        """Settings from these two flags, else the environment, else the TOML file that WINDVANE_KAFKA_CONFIG names.
 
-        Raises SettingsError for what cannot be, or where the libraries are not installed.
+        environ: instead of the process's environment. Raises SettingsError for values that cannot be, or where the
+        libraries of windvane[kafka] are not installed.
         """
         _check(find_spec("aiokafka") is not None, "Kafka needs more libraries: pip install 'windvane[kafka]'")
         environ = process_environment if environ is None else environ
@@ -175,9 +180,9 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 f"the certificates cannot be used ({error}): give PEM files, the key without a passphrase"
             ) from error
 
-    def topic(self, topic: Topic) -> str:
-        """The name of a topic on the broker."""
-        return f"{self.prefix}.{topic.name}"
+    def topic(self, topic: Topic | str) -> str:
+        """The name on the broker of a topic, which is named by itself or by its name without the prefix."""
+        return f"{self.prefix}.{topic if isinstance(topic, str) else topic.name}"
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
@@ -189,15 +194,15 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 def _no_passphrase() -> str:
-    """A key with a passphrase would ask for it on the terminal of a service: refuse it instead."""
+    """An empty passphrase, so that a key that has one is refused instead of asking for it on a service's terminal."""
     return ""
 
 
 def _check_bootstrap(bootstrap: str) -> None:
     for address in bootstrap.split(","):
-        found = _ADDRESS.fullmatch(address.strip())
+        parts = _ADDRESS.fullmatch(address.strip())
         _check(
-            found is not None and 0 < int(found[2]) < 65536,
+            parts is not None and 0 < int(parts[2]) < 65536,
             f"the broker's address is {bootstrap!r}: give HOST:PORT, such as 127.0.0.1:9092",
         )
 
@@ -254,16 +259,16 @@ def _from_file(path: str | None) -> dict[str, str]:
 
 @lru_cache(maxsize=4096)
 def partition_of(book: str, partitions: int) -> int:
-    """The partition of a book, as every Kafka client's default partitioner gives it for the key."""
+    """The partition of a book: the one that the default partitioner of Kafka's clients chooses for its name as key."""
     from aiokafka.partitioner import murmur2
 
     return int(murmur2(book.encode()) & 0x7FFFFFFF) % partitions
 
 
 async def reachable(settings: KafkaSettings) -> None:
-    """Connect once and log in; raises SettingsError with what stands in the way, after ANSWER_SECONDS at most.
+    """Connect once and log in; raises SettingsError with what stands in the way, and AwayError where nothing answers.
 
-    Where that is silence, it is an AwayError.
+    It takes ANSWER_SECONDS at most.
     """
     addresses = settings.bootstrap.split(",")
     refusals = [await _refusal(settings, at.strip(), ANSWER_SECONDS / len(addresses)) for at in addresses]
@@ -272,7 +277,7 @@ async def reachable(settings: KafkaSettings) -> None:
 
 
 async def _refusal(settings: KafkaSettings, at: str, seconds: float) -> str:
-    """Why the broker at HOST:PORT cannot be used, or nothing."""
+    """Why the broker at HOST:PORT cannot be used, as a sentence; "" where it can."""
     from asyncio import timeout
     from ssl import SSLCertVerificationError, SSLError
 

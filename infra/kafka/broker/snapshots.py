@@ -1,4 +1,4 @@
-"""Where stages keep their states: a folder on this machine, or the topic `snapshots` where none is shared."""
+"""Where stages keep their states: a folder on this machine, or the topic `snapshots` where machines share no folder."""
 
 import asyncio
 import zlib
@@ -18,23 +18,30 @@ _MOST = 16 * 1024 * 1024
 
 
 class SnapshotStore(Protocol):
-    """Keeps the newest state of every (stage, partition)."""
+    """Keeps the newest state of every stage and partition; several partitions use one store at the same time."""
 
     async def load(self, name: str, partition: int) -> bytes | None:
-        """What was saved last, None where nothing was."""
+        """The state that was saved last, None where none was.
+
+        Called once in every recovery of a partition, which waits for it. Raises StateError where it is damaged.
+        """
         ...
 
     async def save(self, name: str, partition: int, state: bytes) -> None:
-        """Keep a state; it is safe when this returns."""
+        """Keep a state; when this returns it survives a crash.
+
+        Called by a partition's saver every few seconds, one state after the other, while the partition works on: it
+        may take its time, and must not block the event loop.
+        """
         ...
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close what is open; called once, when all partitions have stopped."""
         ...
 
 
 class FolderStore:
-    """FOLDER/PREFIX/NAME/PARTITION.wvs; folders of workers on several machines may differ."""
+    """States as files FOLDER/PREFIX/NAME/PARTITION.wvs; on another machine a partition starts from its sources."""
 
     def __init__(self, folder: Path, prefix: str) -> None:
         self._folder = folder / prefix
@@ -58,11 +65,11 @@ class FolderStore:
 
 
 class TopicStore:
-    """The compacted topic PREFIX.snapshots, on the partition of the books, key NAME: a stage that moves starts warm."""
+    """States as records of the compacted topic PREFIX.snapshots, key NAME; any machine goes on from them."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._topic = f"{settings.prefix}.{SNAPSHOTS}"
+        self._topic = settings.topic(SNAPSHOTS)
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
 
@@ -80,15 +87,15 @@ class TopicStore:
             reader.assign([place])
             end = (await reader.end_offsets([place]))[place]
             at = (await reader.beginning_offsets([place]))[place]
-            found: bytes | None = None
+            newest: bytes | None = None
             while at < end:
                 for record in (await reader.getmany(place, timeout_ms=1000)).get(place, ()):
-                    found = record.value if record.key == name.encode() else found
+                    newest = record.value if record.key == name.encode() else newest
                 at = await reader.position(place)
         finally:
             await close(reader)
         where = f"{self._topic}, partition {partition}, key {name}"
-        return None if found is None else _checked(_inflated(found, where), where)
+        return None if newest is None else _checked(_inflated(newest, where), where)
 
     async def save(self, name: str, partition: int, state: bytes) -> None:
         """Raises StateError where a state is larger than a record may be."""
@@ -101,7 +108,8 @@ class TopicStore:
         await producer.send_and_wait(self._topic, raw, key=name.encode(), partition=partition)
 
     async def _started(self) -> AIOKafkaProducer:
-        async with self._starting:  # partitions share it
+        """The producer that all partitions share, started by the first of them."""
+        async with self._starting:
             if self._producer is None:
                 producer = AIOKafkaProducer(
                     **self._settings.client(),
@@ -125,6 +133,7 @@ class TopicStore:
 
 
 def _sealed(state: bytes) -> bytes:
+    """A state behind its CRC-32."""
     return zlib.crc32(state).to_bytes(_HEAD, "little") + state
 
 
@@ -136,6 +145,7 @@ def _inflated(raw: bytes, where: str) -> bytes:
 
 
 def _checked(raw: bytes, where: str) -> bytes:
+    """The state that was sealed; raises StateError where it is damaged."""
     state = raw[_HEAD:]
     if not state or zlib.crc32(state).to_bytes(_HEAD, "little") != raw[:_HEAD]:
         raise _damaged(where)

@@ -1,4 +1,4 @@
-"""The last records of every book on every topic, read from the ends backwards, without a group."""
+"""The last records of every book on every topic: windows before the ends are read, and widened where one is missing."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 FIRST_WINDOW = 32
-"""Offsets looked at from the end of a partition; markers of transactions take offsets, too."""
+"""Offsets before the end of a partition that are read at first; markers of transactions take offsets, too."""
 
 WIDEST_WINDOW = 8192
-"""Where a book was not found in so many offsets, it was quiet for so long that the page says nothing of it."""
+"""A book without a record in so many offsets was quiet for so long that it is passed over."""
 
 KEPT = 6
-"""Records kept of each book and topic: the workers of several agents write one each."""
+"""Records returned of each book and topic: several, since each worker of some agents writes its own."""
 
 _QUIET_READS = 4
 _READ_MS = 300
@@ -38,69 +38,70 @@ Tails = dict[str, dict[str, list[Tail]]]
 
 
 async def spans(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> dict[TopicPartition, Span]:
-    """What each partition holds."""
+    """By place the offsets that a partition holds."""
     first, stop = await asyncio.gather(reader.beginning_offsets(places), reader.end_offsets(places))
     return {place: Span(first[place], stop[place]) for place in places}
 
 
 async def read_tails(
-    reader: AIOKafkaConsumer, held: Mapping[TopicPartition, Span], complete: Iterable[str]
+    reader: AIOKafkaConsumer, ranges: Mapping[TopicPartition, Span], complete: Iterable[str]
 ) -> Tails:
-    """The last records of every key; on the topics `complete` one of every book of the partition is looked for.
+    """The last records of every book on the places of `ranges`, which says what offsets they hold.
 
-    A book is known by any of the topics; where another lacks it, the window there is widened, up to WIDEST_WINDOW.
+    complete: names of topics on which every book of the partition is to be there: where a book is known from another
+    topic and not seen yet on one of these, the window is widened, up to WIDEST_WINDOW offsets.
     """
-    wide = dict.fromkeys(held, FIRST_WINDOW)
-    found: dict[TopicPartition, dict[str, list[Tail]]] = {place: {} for place in held}
-    todo = [place for place, span in held.items() if span.stop > span.first]
+    wide = dict.fromkeys(ranges, FIRST_WINDOW)
+    seen: dict[TopicPartition, dict[str, list[Tail]]] = {place: {} for place in ranges}
+    todo = [place for place, span in ranges.items() if span.stop > span.first]
     must = set(complete)
     while todo:
-        starts = {place: max(held[place].first, held[place].stop - wide[place]) for place in todo}
-        for place, books in (await _read(reader, starts, held)).items():
-            found[place] = books
+        starts = {place: max(ranges[place].first, ranges[place].stop - wide[place]) for place in todo}
+        for place, books in (await _read(reader, starts, ranges)).items():
+            seen[place] = books
         todo = [
             place
-            for place in held
-            if starts.get(place, held[place].first) > held[place].first
+            for place in ranges
+            if starts.get(place, ranges[place].first) > ranges[place].first
             and wide[place] < WIDEST_WINDOW
-            and _lacks(place, found, must)
+            and _lacks(place, seen, must)
         ]
         for place in todo:
             wide[place] *= 4
     tails: Tails = {}
-    for place, books in found.items():
+    for place, books in seen.items():
         tails.setdefault(place.topic, {}).update(books)
     return tails
 
 
-def _lacks(place: TopicPartition, found: Mapping[TopicPartition, dict[str, Any]], must: set[str]) -> bool:
-    """Whether a book of this partition was seen elsewhere, or nothing was seen at all."""
-    if not found[place]:
+def _lacks(place: TopicPartition, seen: Mapping[TopicPartition, dict[str, Any]], must: set[str]) -> bool:
+    """Whether nothing was seen at a place, or a book of its partition only on other topics, though it must be here."""
+    if not seen[place]:
         return True
-    beside = [books for other, books in found.items() if other.partition == place.partition]
+    beside = [books for other, books in seen.items() if other.partition == place.partition]
     known = {book for books in beside for book in books if book}
-    return place.topic in must and bool(known - found[place].keys())
+    return place.topic in must and bool(known - seen[place].keys())
 
 
 async def _read(
-    reader: AIOKafkaConsumer, starts: Mapping[TopicPartition, int], held: Mapping[TopicPartition, Span]
+    reader: AIOKafkaConsumer, starts: Mapping[TopicPartition, int], ranges: Mapping[TopicPartition, Span]
 ) -> dict[TopicPartition, dict[str, list[Tail]]]:
-    """All from `starts` to the ends; what an open transaction holds back is left out."""
+    """The last records from `starts` to the ends; what an open transaction holds back is left out."""
     reader.assign(list(starts))
     for place, offset in starts.items():
         reader.seek(place, offset)
-    found: dict[TopicPartition, dict[str, list[Tail]]] = {place: {} for place in starts}
+    tails: dict[TopicPartition, dict[str, list[Tail]]] = {place: {} for place in starts}
     quiet, at = 0, dict(starts)
-    left = list(starts)
-    while left and quiet < _QUIET_READS:
-        batches = await reader.getmany(*left, timeout_ms=_READ_MS)
+    unread = list(starts)
+    while unread and quiet < _QUIET_READS:
+        batches = await reader.getmany(*unread, timeout_ms=_READ_MS)
         for place, records in batches.items():
             for record in records:
                 book = (record.key or b"").decode(errors="replace")
-                kept = found[place].setdefault(book, [])
-                kept.append(Tail(record.value or b"", record.timestamp / 1e3))
-                del kept[:-KEPT]
+                tail = tails[place].setdefault(book, [])
+                tail.append(Tail(record.value or b"", record.timestamp / 1e3))
+                del tail[:-KEPT]
         before, at = at, {place: await reader.position(place) for place in starts}
         quiet = 0 if at != before else quiet + 1
-        left = [place for place in starts if at[place] < held[place].stop]
-    return found
+        unread = [place for place in starts if at[place] < ranges[place].stop]
+    return tails

@@ -1,4 +1,4 @@
-"""How far a reader of orders has acted: a small file that is whole or absent, whatever crashes."""
+"""How far a reader of orders has acted on them: a small file that is whole or absent, whatever crashes."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from windvane.infra.runs.files import replace_file
 
 
 class BookmarkError(SettingsError):
-    """A file that cannot say where to go on: one sentence that says why."""
+    """A file that does not say where to go on: the message is one sentence that says why."""
 
 
 class Place(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Where to go on, and what has been acted on."""
+    """The content of the file: where to go on, and which orders have been acted on."""
 
     topic: str  # with its prefix
     book: str | None  # the only one that was read, or None for all
@@ -22,23 +22,26 @@ class Place(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Bookmark:
-    """A place that is written to `path` whenever it moves; None: it is remembered as long as the program runs."""
+    """A place that is written to `path` whenever it moves, or only remembered where `path` is None.
+
+    Raises BookmarkError where the file is of another topic or book, or cannot be read.
+    """
 
     def __init__(self, path: Path | None, topic: str, book: str | None) -> None:
         self._path = path
         self.place = Place(topic=topic, book=book, next={}, seen={})
         if path is not None and path.exists():
             self.place = _read(path)
-            kept = (self.place.topic, self.place.book)
-            if kept != (topic, book):
+            owner = (self.place.topic, self.place.book)
+            if owner != (topic, book):
                 raise BookmarkError(
-                    f"{path} belongs to {_named(*kept)}, not to {_named(topic, book)}: give another file"
+                    f"{path} belongs to {_named(*owner)}, not to {_named(topic, book)}: give another file"
                 )
 
     def move(self, partition: int, offset: int, book: str, seq: int, *, durably: bool) -> None:
         """Remember that the order at `offset` has been acted on.
 
-        durably: through a power cut too, which takes milliseconds. Else a power cut may forget the last ones, and
+        durably: survive a power cut too, which takes milliseconds. Otherwise a power cut may forget the last moves, and
         their orders come again; a crash of the program alone forgets nothing.
         """
         self.place.next[partition] = offset + 1

@@ -1,4 +1,4 @@
-"""What is known of books from the ticks topic: how they were opened, how far they are."""
+"""What the ticks topic says of books: how they were opened, how many rows of them were sent, and whether they ended."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from windvane.streams.topics import TICKS
 
 
 @dataclass(slots=True)
-class Known:
-    """A book that was opened. rows: sent so far."""
+class KnownBook:
+    """A book that was opened on the ticks topic."""
 
     opened: BookOpened
-    rows: int = 0
+    rows: int = 0  # sent without a gap
     closed: bool = False
 
 
@@ -29,11 +29,13 @@ class _Seqs(msgspec.Struct):
     seq: list[int]
 
 
-async def known_books(settings: KafkaSettings, partitions: int, book: str | None = None) -> dict[str, Known]:
-    """Every book on the ticks topic, or those on the partition of one."""
+async def known_books(
+    settings: KafkaSettings, partitions: int, book: str | None = None
+) -> dict[str, KnownBook]:
+    """Every book on the ticks topic by name, read from its beginning; book: read only the partition of this one."""
     chosen = range(partitions) if book is None else (partition_of(book, partitions),)
     places = [TopicPartition(settings.topic(TICKS), partition) for partition in chosen]
-    found: dict[str, Known] = {}
+    books: dict[str, KnownBook] = {}
     async with reading(settings) as reader:
         first, ends = await ends_of(reader, places)
         reader.assign(places)
@@ -43,13 +45,13 @@ async def known_books(settings: KafkaSettings, partitions: int, book: str | None
         while any(at[place] < ends[place] for place in places):
             for records in (await reader.getmany(timeout_ms=500)).values():
                 for record in records:
-                    _learn(found, record.key or b"", record.value or b"")
+                    _learn(books, record.key or b"", record.value or b"")
             at = {place: await reader.position(place) for place in places}
-    return found
+    return books
 
 
 async def opening_of(settings: KafkaSettings, partitions: int, book: str) -> BookOpened | None:
-    """How a book was opened, None where the ticks topic does not say; read no further than there."""
+    """How a book was opened, None where the ticks topic does not say; it is read no further than to the opening."""
     place = TopicPartition(settings.topic(TICKS), partition_of(book, partitions))
     async with reading(settings) as reader:
         first, ends = await ends_of(reader, [place])
@@ -57,16 +59,16 @@ async def opening_of(settings: KafkaSettings, partitions: int, book: str) -> Boo
         reader.seek(place, first[place])
         while await reader.position(place) < ends[place]:
             for record in (await reader.getmany(place, timeout_ms=500)).get(place, ()):
-                found: dict[str, Known] = {}
+                books: dict[str, KnownBook] = {}
                 if record.key == book.encode() and b'"BookOpened"' in (record.value or b"")[:64]:
-                    _learn(found, record.key, record.value or b"")
-                if book in found:
-                    return found[book].opened
+                    _learn(books, record.key, record.value or b"")
+                if book in books:
+                    return books[book].opened
     return None
 
 
 def last_seq(raw: bytes) -> int:
-    """Seq of the last row of a batch on the wire, -1 of anything else."""
+    """Seq of the last row of a batch on the wire, -1 where the bytes are anything else."""
     seqs = _seqs(raw)
     return seqs[-1] if seqs else -1
 
@@ -79,46 +81,48 @@ def _seqs(raw: bytes) -> list[int]:
 
 
 def _continued(rows: int, seqs: Sequence[int]) -> int:
-    """Rows there without a gap once a batch is there, too: one far ahead is a mistake, and no row before it is sent."""
+    """How many rows are there without a gap once a batch is added; one that lies further ahead is a mistake."""
     return max(rows, seqs[-1] + 1) if seqs and seqs[0] <= rows else rows
 
 
-def _learn(found: dict[str, Known], key: bytes, raw: bytes) -> None:
-    known = found.get(key.decode(errors="replace"))
-    if known is not None and raw[:15].startswith(
+def _learn(books: dict[str, KnownBook], key: bytes, raw: bytes) -> None:
+    """Add what a record of the ticks topic says of its book; records that are no events are passed over."""
+    known = books.get(key.decode(errors="replace"))
+    if known is not None and raw.startswith(
         b'{"type":"Ticks"'
-    ):  # the usual record, and the only number of use
+    ):  # most records: of them only `seq` is decoded
         known.rows = _continued(known.rows, _seqs(raw))
         return
     try:
         event = from_json(raw)
     except WireError:
-        return  # the workers tell of it
+        return  # the workers write a dead letter of it
     if isinstance(event, BookOpened):
-        found.setdefault(event.book, Known(event))
-    elif event.book in found and isinstance(event, BookClosed):
-        found[event.book].closed = True
-    elif event.book in found and isinstance(event, Ticks):
-        found[event.book].rows = _continued(found[event.book].rows, [event.first, event.last])
+        books.setdefault(event.book, KnownBook(event))
+    elif event.book in books and isinstance(event, BookClosed):
+        books[event.book].closed = True
+    elif event.book in books and isinstance(event, Ticks):
+        books[event.book].rows = _continued(books[event.book].rows, [event.first, event.last])
 
 
-def unlike(there: TradingConfig, wanted: TradingConfig) -> str:
-    """The settings in which two books differ, with both values."""
-    told = [_flat(msgspec.to_builtins(config)) for config in (there, wanted)]
+def unlike(theirs: TradingConfig, ours: TradingConfig) -> str:
+    """The settings in which a book on the topic and one that is to be sent differ, with both values, in words."""
+    topic, sent = (_flat(msgspec.to_builtins(config)) for config in (theirs, ours))
     return ", ".join(
-        f"{name} is {told[0].get(name)!r} there and {value!r} here"
-        for name, value in told[1].items()
-        if told[0].get(name) != value
+        f"{name} is {topic.get(name)!r} there and {value!r} here"
+        for name, value in sent.items()
+        if topic.get(name) != value
     )
 
 
 def _flat(values: dict[str, Any], path: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    """Settings by their path with dots."""
+    flat: dict[str, Any] = {}
     for name, value in values.items():
-        found |= _flat(value, f"{path}{name}.") if isinstance(value, dict) else {f"{path}{name}": value}
-    return found
+        flat |= _flat(value, f"{path}{name}.") if isinstance(value, dict) else {f"{path}{name}": value}
+    return flat
 
 
-def free_name(book: str, taken: dict[str, Known]) -> str:
-    """A name like `book` that no book has."""
-    return next(name for k in count(2) if (name := f"{book}-{k}") not in taken)
+def free_name(book: str, books: dict[str, KnownBook]) -> str:
+    """A name like `book` that none of the books has."""
+    return next(name for k in count(2) if (name := f"{book}-{k}") not in books)

@@ -1,4 +1,4 @@
-"""Events of one kind as a Parquet file, a row a row: matrices become columns named after what their columns are."""
+"""Events of one kind as a Parquet file, one row for each of their rows; a matrix becomes several named columns."""
 
 from pathlib import Path
 from types import TracebackType
@@ -15,38 +15,38 @@ _ROWS = 20_000
 
 
 class ColumnsFile:
-    """Collects rows and writes them in groups; closed on leaving the context."""
+    """Collects rows and writes them in groups; leaving the context writes the rest and closes the file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._held: list[dict[str, Any]] = []
+        self._unwritten: list[dict[str, Any]] = []
         self._rows = 0
         self._writer: pq.ParquetWriter | None = None
 
     def add(self, event: msgspec.Struct) -> None:
-        """The rows of a batch, or one row of a single event."""
+        """Add the rows of a batch, or one row for an event that has none."""
         columns = _of_batch(event) if isinstance(event, Batch) else _of_single(event)
-        if self._held and columns.keys() != self._held[-1].keys():
-            self._flush()  # columns that come and go are null where they are not
-        self._held.append(columns)
+        if self._unwritten and columns.keys() != self._unwritten[-1].keys():
+            self._flush()  # a column that appears or goes is null in the other rows
+        self._unwritten.append(columns)
         self._rows += len(next(iter(columns.values())))
         if self._rows >= _ROWS:
             self._flush()
 
     def _flush(self) -> None:
-        if not self._held:
+        if not self._unwritten:
             return
-        joined = {name: np.concatenate([c[name] for c in self._held]) for name in self._held[0]}
+        joined = {name: np.concatenate([c[name] for c in self._unwritten]) for name in self._unwritten[0]}
         table = pa.table({name: pa.array(column.tolist()) for name, column in joined.items()})
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd")
         schema = self._writer.schema
-        there = [
+        columns = [
             table[f.name].cast(f.type) if f.name in table.column_names else pa.nulls(len(table), f.type)
             for f in schema
         ]
-        self._writer.write_table(pa.Table.from_arrays(there, schema=schema))
-        self._held, self._rows = [], 0
+        self._writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+        self._unwritten, self._rows = [], 0
 
     def __enter__(self) -> "ColumnsFile":
         return self
@@ -60,24 +60,25 @@ class ColumnsFile:
 
 
 def _of_batch(batch: Batch) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    """The columns of a batch; those of a matrix are named after what the batch says that they are."""
+    columns: dict[str, Any] = {}
     for name in batch.__struct_fields__:
         value = getattr(batch, name)
         if not isinstance(value, np.ndarray):
             continue
         if value.ndim == 1:
-            found[name] = value
+            columns[name] = value
             continue
         named_by = batch.matrices.get(name)
         labels = getattr(batch, named_by) if named_by else range(value.shape[1])
-        found |= {f"{name}_{label}": value[:, i] for i, label in enumerate(labels)}
-    return found
+        columns |= {f"{name}_{label}": value[:, i] for i, label in enumerate(labels)}
+    return columns
 
 
 def _of_single(event: msgspec.Struct) -> dict[str, Any]:
-    """Plain fields as they are, all else as its JSON."""
-    found: dict[str, Any] = {"event": np.array([type(event).__name__], object)}
+    """The fields of an event as columns of one row: plain ones as they are, all others as JSON."""
+    columns: dict[str, Any] = {"event": np.array([type(event).__name__], object)}
     for name, value in msgspec.to_builtins(event).items():
         plain = isinstance(value, str | int | float | bool)
-        found[name] = np.array([value if plain else msgspec.json.encode(value).decode()], object)
-    return found
+        columns[name] = np.array([value if plain else msgspec.json.encode(value).decode()], object)
+    return columns

@@ -1,7 +1,7 @@
-"""Topics to files: what lies on them as JSON lines and Parquet, and for every book a journal that can be replayed.
+"""Topics as files: JSON lines and Parquet of every topic, and for every book a journal that can be replayed.
 
-OUT/BOOK/TOPIC.jsonl has the very records, OUT/BOOK/TOPIC.parquet the rows as columns, OUT/BOOK/journal the log of the
-book. Rows that a stage sent twice are there once.
+OUT/BOOK/TOPIC.jsonl has the records as they are, OUT/BOOK/TOPIC.parquet the rows as columns, OUT/BOOK/journal the log
+of the book. Rows that a stage sent twice are in all of them once.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -29,8 +29,8 @@ from windvane.streams.topics import CONTROL, FILLS, MODELS, ORDERS, TICKS, TOPIC
 
 _READ = 2000
 _FIRST = (MODELS, CONTROL)
-_ORDER = (*_FIRST, *(topic for topic in TOPICS if topic not in _FIRST))
-"""A replay must know what people ordered before the rows that it ruled."""
+_IN_ORDER = (*_FIRST, *(topic for topic in TOPICS if topic not in _FIRST))
+"""Topics in the order of the journal: a replay must know controls and models before the rows that they rule."""
 
 
 class _Book:
@@ -39,7 +39,7 @@ class _Book:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.whole = False
+        self.whole = False  # whether the book ended
         self._stack = stack
         self._lines: dict[str, BinaryIO] = {}
         self._columns: dict[str, ColumnsFile] = {}
@@ -48,7 +48,7 @@ class _Book:
         self._journal = stack.enter_context(JournalWriter(folder / "journal"))
 
     def add(self, topic: Topic, raw: bytes, event: Event | Order | Fill) -> int:
-        """Keep a record unless it was there; gives how many rows were new."""
+        """Write a record unless it was written before; returns how many of its rows are new."""
         fresh = self._fresh(topic, event)
         if fresh is None:
             return 0
@@ -71,7 +71,7 @@ class _Book:
         return len(fresh) if isinstance(fresh, Batch) else 1
 
     def flush(self) -> None:
-        """Write what was collected of orders or fills."""
+        """Write the orders and fills that were collected, as batches."""
         orders = [single for single in self._singles if isinstance(single, Order)]
         fills = [single for single in self._singles if isinstance(single, Fill)]
         self._singles = []
@@ -81,9 +81,9 @@ class _Book:
                 self._columns[topic.name].add(batch)
 
     def _fresh(self, topic: Topic, event: Event | Order | Fill) -> Event | Order | Fill | None:
-        """What of an event was not seen before: a stage that starts again may say things twice."""
+        """The rows of an event that are new, None without any: a stage that starts again may send rows twice."""
         if isinstance(event, Order | Fill):
-            return event  # once on their topics
+            return event  # each is on its topic once, since the ensemble writes in transactions
         if not isinstance(event, Batch):
             name = (topic.name, msgspec.json.encode(event))
             seen = name in self._done
@@ -107,14 +107,17 @@ async def export(
     book: str | None,
     progress: Callable[[int], None],
 ) -> dict[str, int]:
-    """Write what the broker got from `start` until before `end` (ns, None: all there is); gives rows a book."""
+    """Write the records that the broker got from `start` until before `end`; returns how many rows of each book.
+
+    start and end: UNIX ns, None for no bound; book: only this one; progress: called with the rows written so far.
+    """
     partitions = await layout.check(settings)
     chosen = range(partitions) if book is None else (partition_of(book, partitions),)
     believed = guard(settings)
     rows: dict[str, int] = {}
     with ExitStack() as stack:
         books: dict[str, _Book] = {}
-        for topic in _ORDER:
+        for topic in _IN_ORDER:
             places = [TopicPartition(settings.topic(topic), p) for p in chosen]
             async with reading(settings) as reader:
                 async for raw, received in _records(reader, places, start, end):
@@ -129,18 +132,19 @@ async def export(
                     rows[event.book] = rows.get(event.book, 0) + new
                     progress(sum(rows.values()))
                     if isinstance(event, BookOpened) and topic == TICKS:
-                        _tell(books[event.book], event, settings)
-            for kept in books.values():
-                kept.flush()
-    for kept in books.values():
-        path = kept.folder / "journal" / "run.json"
+                        _describe(books[event.book], event, settings)
+            for one in books.values():
+                one.flush()
+    for one in books.values():
+        path = one.folder / "journal" / "run.json"
         if path.is_file():
-            story = orjson.loads(path.read_bytes())
-            replace_file(path, orjson.dumps({**story, "finished": kept.whole}, option=orjson.OPT_INDENT_2))
+            info = orjson.loads(path.read_bytes())
+            replace_file(path, orjson.dumps({**info, "finished": one.whole}, option=orjson.OPT_INDENT_2))
     return rows
 
 
 def _read(topic: Topic, raw: bytes, received: int) -> Event | Order | Fill | None:
+    """The event of a record; None for what does not belong on the topic."""
     try:
         if topic == ORDERS:
             return msgspec.json.decode(raw, type=Order)
@@ -148,21 +152,21 @@ def _read(topic: Topic, raw: bytes, received: int) -> Event | Order | Fill | Non
             return msgspec.json.decode(raw, type=Fill)
         event = from_json(raw, received)
     except (WireError, msgspec.DecodeError):
-        return None  # the workers told of it in dead letters
+        return None  # the workers wrote a dead letter of it
     return event if type(event) in topic.carries else None
 
 
 async def _records(
     reader: AIOKafkaConsumer, places: list[TopicPartition], start: int | None, end: int | None
 ) -> AsyncIterator[tuple[bytes, int]]:
-    """Committed records of places between two times of arrival, and when each arrived, UNIX ns."""
+    """The committed records of places between two times, UNIX ns, each with its time of arrival, UNIX ns."""
     first, ends = await ends_of(reader, places)
     if start is not None:
-        found = await reader.offsets_for_times(dict.fromkeys(places, start // 10**6))
-        first = {p: ends[p] if found[p] is None else max(first[p], found[p].offset) for p in places}
+        since = await reader.offsets_for_times(dict.fromkeys(places, start // MS))
+        first = {p: ends[p] if since[p] is None else max(first[p], since[p].offset) for p in places}
     if end is not None:
-        found = await reader.offsets_for_times(dict.fromkeys(places, end // 10**6))
-        ends = {p: ends[p] if found[p] is None else found[p].offset for p in places}
+        until = await reader.offsets_for_times(dict.fromkeys(places, end // MS))
+        ends = {p: ends[p] if until[p] is None else until[p].offset for p in places}
     reader.assign(places)
     for place, offset in first.items():
         reader.seek(place, offset)
@@ -175,9 +179,9 @@ async def _records(
         at = {place: await reader.position(place) for place in places}
 
 
-def _tell(book: _Book, opened: BookOpened, settings: KafkaSettings) -> None:
-    """What a replay of the journal wants to know of the run."""
-    story: dict[str, Any] = {
+def _describe(book: _Book, opened: BookOpened, settings: KafkaSettings) -> None:
+    """Write run.json, in which a replay of the journal looks for what was run."""
+    info: dict[str, Any] = {
         "book": opened.book,
         "config": opened.digest,
         "finished": False,
@@ -190,4 +194,4 @@ def _tell(book: _Book, opened: BookOpened, settings: KafkaSettings) -> None:
         "full": True,
         "seconds": 0.0,
     }
-    replace_file(book.folder / "journal" / "run.json", orjson.dumps(story, option=orjson.OPT_INDENT_2))
+    replace_file(book.folder / "journal" / "run.json", orjson.dumps(info, option=orjson.OPT_INDENT_2))

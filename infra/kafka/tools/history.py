@@ -1,4 +1,4 @@
-"""What there is to replay: a market file, the journal of a run, or what lies on a ticks topic."""
+"""The three sources of a replay through Kafka: a market file, the journal of a run, and the ticks of a topic."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from aiokafka import TopicPartition
 
-from windvane.infra.files.market_data import Market
+from windvane.infra.files.market_data import MarketData
 from windvane.infra.files.timestamps import parse_moment
 from windvane.infra.kafka.broker import layout
 from windvane.infra.kafka.broker.clients import ends_of, reading
@@ -16,7 +16,7 @@ from windvane.infra.kafka.broker.settings import KafkaSettings, SettingsError, p
 from windvane.infra.kafka.tools.books import known_books
 from windvane.infra.kafka.tools.replayer import History
 from windvane.infra.runs import journal
-from windvane.infra.runs.backtest import Plan, SessionError
+from windvane.infra.runs.backtest import Plan, RunError
 from windvane.metamodel.base.config import TradingConfig, digest
 from windvane.streams.codec import WireError, from_json
 from windvane.streams.events import BookClosed, BookOpened, Control, Model, Ticks, cut
@@ -26,13 +26,13 @@ _BATCH = 4096
 
 
 def opening(book: str, config: TradingConfig, lockstep: bool) -> BookOpened:
-    """A book opened with these settings."""
+    """The opening of a book with these settings, lockstep (it waits for every agent) or timed (by the clock)."""
     config = msgspec.structs.replace(config, closing="lockstep" if lockstep else "timed")
     return BookOpened(book=book, config=config, digest=digest(config))
 
 
-def of_market(market: Market, plan: Plan) -> History:
-    """A file, as a backtest of it would be run."""
+def of_market(market: MarketData, plan: Plan) -> History:
+    """A market file, opened as a backtest of it would be."""
     rows = len(market.columns)
 
     def ticks() -> Iterator[Ticks]:
@@ -48,7 +48,7 @@ def of_market(market: Market, plan: Plan) -> History:
 
 
 def of_journal(folder: Path, book: str, *, lockstep: bool) -> History:
-    """The inputs of a journal under another name; raises SessionError where it opens no book."""
+    """The inputs of a journal, as a book of this name; raises RunError where the journal opens none."""
     opened: BookOpened | None = None
     rows, closes = 0, False
     controls: list[Control | Model] = []
@@ -61,7 +61,7 @@ def of_journal(folder: Path, book: str, *, lockstep: bool) -> History:
             controls.append(msgspec.structs.replace(event, book=book))
         closes = closes or isinstance(event, BookClosed)
     if opened is None:
-        raise SessionError(f"{folder} opens no book: its run was stopped before the first row, run it again")
+        raise RunError(f"{folder} opens no book: its run was stopped before the first row, run it again")
 
     def ticks() -> Iterator[Ticks]:
         for topic, event in journal.read(folder):
@@ -80,7 +80,11 @@ def of_topic(
     *,
     lockstep: bool,
 ) -> History:
-    """Rows of a book on a ticks topic between two event times, numbered anew, with the settings it was opened with."""
+    """Rows of a book on a ticks topic, numbered anew, as a book of another name with the same settings.
+
+    source: the book on the topic, None for the only one there; start and end: event times as a person gives them.
+    Raises InputError for what is no time, SettingsError where there is no such book, or no row in that time.
+    """
     low, high = parse_moment(start, "--from"), parse_moment(end, "--to")
     return asyncio.run(_of_topic(settings, source, book, low, high, lockstep))
 
@@ -89,11 +93,11 @@ async def _of_topic(
     settings: KafkaSettings, source: str | None, book: str, low: int | None, high: int | None, lockstep: bool
 ) -> History:
     partitions = await layout.check(settings)
-    there = await known_books(settings, partitions, source)
-    names = ", ".join(sorted(there)) or "none"
-    if source is None and len(there) == 1:
-        source = next(iter(there))
-    if source is None or source not in there:
+    books = await known_books(settings, partitions, source)
+    names = ", ".join(sorted(books)) or "none"
+    if source is None and len(books) == 1:
+        source = next(iter(books))
+    if source is None or source not in books:
         raise SettingsError(f"name the book to replay with --from-book: {settings.topic(TICKS)} has {names}")
     batches, rows = [], 0
     async for batch in ticks_of(settings, partitions, source):
@@ -108,11 +112,11 @@ async def _of_topic(
             rows += len(piece)
     if not rows:
         raise SettingsError(f"book {source} has no rows in that time: widen --from and --to")
-    return History(opening(book, there[source].opened.config, lockstep), lambda: iter(batches), rows)
+    return History(opening(book, books[source].opened.config, lockstep), lambda: iter(batches), rows)
 
 
 async def ticks_of(settings: KafkaSettings, partitions: int, book: str) -> AsyncIterator[Ticks]:
-    """Every row of a book once, in order."""
+    """Every row of a book on the ticks topic once, in order."""
     place = TopicPartition(settings.topic(TICKS), partition_of(book, partitions))
     async with reading(settings) as reader:
         first, ends = await ends_of(reader, [place])
@@ -124,7 +128,7 @@ async def ticks_of(settings: KafkaSettings, partitions: int, book: str) -> Async
                 try:
                     event = from_json(record.value or b"")
                 except WireError:
-                    continue  # the workers told of it
+                    continue  # the workers wrote a dead letter of it
                 if isinstance(event, Ticks) and event.book == book and event.last >= done:
                     yield cut(event, max(0, done - event.first), len(event))
                     done = event.last + 1

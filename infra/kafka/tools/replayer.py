@@ -1,4 +1,4 @@
-"""History through the topics: a book is opened, its rows are sent, the book is closed."""
+"""A history sent through the topics: the book is opened, its rows are sent, and the book is closed."""
 
 import asyncio
 import time
@@ -24,18 +24,18 @@ _QUIET_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What to send: ticks: batches with seq from 0 without gaps; rows: how many in all."""
+    """What is to be sent of one book."""
 
     opened: BookOpened
-    ticks: Callable[[], Iterator[Ticks]]
-    rows: int
+    ticks: Callable[[], Iterator[Ticks]]  # batches with seq from 0 without gaps, from the first at every call
+    rows: int  # in all batches
     controls: tuple[Control | Model, ...] = ()  # a model before the control that names it
     letters: tuple[DeadLetter, ...] = ()
-    closes: bool = True
+    closes: bool = True  # whether the book ends with its last row
 
 
 def speed_of(text: str) -> float:
-    """Times as fast as it happened, 0 for as fast as possible; from "1x", "100x", "max"."""
+    """How many times as fast as it happened "1x" or "100x" is, 0 for "max"; raises ConfigError for anything else."""
     if text == "max":
         return 0.0
     try:
@@ -56,24 +56,26 @@ async def send(
     progress: Callable[[int], None],
     stopping: Callable[[], bool],
 ) -> int:
-    """Send a book from where its topic ends; gives the number of rows that are there when it returns.
+    """Send a book from the row on that its topic lacks; returns how many rows are there then.
 
-    rows: in a record at most. Raises SettingsError where the book's name is taken by other settings.
+    speed: as of `speed_of`; rows: in a record at most; progress: called with the rows that are there; stopping: asked
+    before each record. Raises SettingsError where the topic has a book of that name with other settings, or books that
+    close their rounds in another way, or where controls cannot be signed.
     """
     partitions = await layout.check(settings)
     opened, book = history.opened, history.opened.book
-    there = await known_books(settings, partitions)
-    others = {known.opened.config.closing for name, known in there.items() if name != book}
+    books = await known_books(settings, partitions)
+    others = {known.opened.config.closing for name, known in books.items() if name != book}
     if others - {opened.config.closing}:
         raise SettingsError(
             f"prefix {settings.prefix} holds {others.pop()} books, and this one is {opened.config.closing}: "
             "give it a --prefix of its own"
         )
-    known = there.get(book)
+    known = books.get(book)
     if known is not None and known.opened.digest != opened.digest:
         raise SettingsError(
             f"book {book} was opened with other settings ({unlike(known.opened.config, opened.config)}): "
-            f"give --book {free_name(book, there)}, or the same settings"
+            f"give --book {free_name(book, books)}, or the same settings"
         )
     if history.controls and settings.control_key is None:
         raise SettingsError("this journal holds controls, which must be signed: set WINDVANE_CONTROL_KEY")
@@ -122,7 +124,7 @@ async def decided(
     progress: Callable[[int], None],
     stopping: Callable[[], bool],
 ) -> int:
-    """Wait until `rows` rows of a book are decided; gives how many are when nothing more came for a minute."""
+    """Wait until so many rows of a book are decided; returns how many are, also when no more came for a minute."""
     partitions = await layout.check(settings)
     place = TopicPartition(settings.topic(DECISIONS), partition_of(book, partitions))
     done, quiet = 0, time.monotonic()
@@ -139,7 +141,7 @@ async def decided(
 
 
 def _records(batches: Iterable[Ticks], rows: int, done: int) -> Iterator[Ticks]:
-    """The batches in pieces of at most `rows` rows, from row `done` on."""
+    """The rows of batches from row `done` on, in pieces of at most `rows` rows."""
     for batch in batches:
         if batch.last >= done:
             for piece in cuts(cut(batch, max(0, done - batch.first), len(batch)), rows):
@@ -148,17 +150,18 @@ def _records(batches: Iterable[Ticks], rows: int, done: int) -> Iterator[Ticks]:
 
 
 class _Pace:
-    """Waits so that event time passes `speed` times as fast as the clock."""
+    """Holds rows back so that event time passes `speed` times as fast as the clock; 0 holds none back."""
 
     def __init__(self, speed: float) -> None:
         self._speed = speed
         self._start: tuple[int, float] | None = None
 
     async def until(self, ts: int) -> None:
+        """Wait until an event of this time, UNIX ns, is due."""
         if self._speed == 0.0:
             return
         if self._start is None:
             self._start = ts, time.monotonic()
         due = self._start[1] + (ts - self._start[0]) / 1e9 / self._speed
-        while (left := due - time.monotonic()) > 0:
-            await asyncio.sleep(min(left, 0.5))
+        while (seconds := due - time.monotonic()) > 0:
+            await asyncio.sleep(min(seconds, 0.5))

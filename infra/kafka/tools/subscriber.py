@@ -1,7 +1,7 @@
-"""Orders for whoever acts on them: each once while the program runs, and none lost when it does not.
+"""Orders for a program that acts on them: each comes once while the program runs, and none is lost when it crashes.
 
-An order is on its topic once. A reader that crashes between acting on one and remembering that it did gets it again:
-at least once. So act by the order's id, which is the same every time, and let the venue refuse the second.
+An order is on its topic once. A program that crashes after it acted on an order, and before that was remembered, gets
+the order again. So pass on the order's id, which is the same every time, and let the venue refuse the second.
 """
 
 import logging
@@ -29,7 +29,7 @@ _log = logging.getLogger("windvane.subscriber")
 
 
 class SubscriberError(SettingsError):
-    """Orders that cannot be read: one sentence that says why, and what to do."""
+    """Orders that cannot be read: the message is one sentence that says why, and what to do."""
 
 
 class Received(NamedTuple):
@@ -42,14 +42,14 @@ class Received(NamedTuple):
 
 
 def expired(order: Order) -> bool:
-    """Whether the wall clock is past the order's last moment: then it must not be acted on."""
+    """Whether the wall clock is past the order's `valid_until`; such an order must not be acted on."""
     return time.time_ns() > order.valid_until
 
 
 def parse_since(text: str) -> Callable[[Order], bool]:
-    """Which orders are wanted, from a whole number (a seq) or a time (ISO 8601, UTC unless it says otherwise).
+    """The test of which orders are wanted: from a seq (a whole number) or a time (ISO 8601, UTC without a zone) on.
 
-    Raises SubscriberError for what is neither.
+    Raises SubscriberError for text that is neither.
     """
     if re.fullmatch(r"[0-9]{1,18}", text):
         first = int(text)
@@ -72,10 +72,11 @@ class OrderSubscriber:
     """`async for order in OrderSubscriber(...)`: committed orders, in order of seq within a book, without duplicates.
 
     settings: a broker's HOST:PORT, or settings; book: only this one, which reads only its partition; since: a seq, or
-    a time; resume: a file in which it is remembered how far the caller has acted. Asking for the next order says that
-    the last one is done; `await subscriber.done(order)` says so at once. While the broker is away it waits.
+    a time; resume: a file that remembers how far the caller has acted. The loop that asks for the next order has acted
+    on the last one; `await subscriber.done(order)` says so at once, and durably. It waits for a broker that is away.
 
     follow: whether to wait for further orders at the end; until_idle: end after so many seconds without an order.
+    Raises SubscriberError where orders cannot be read, BookmarkError for a file that does not belong here.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class OrderSubscriber:
         self._until_idle = until_idle
         self._bookmark = Bookmark(None if resume is None else Path(resume), self._topic, book)
         self._seen = dict(self._bookmark.place.seen)
-        self._given: Received | None = None
+        self._last: Received | None = None
         self._orders: AsyncGenerator[Order] | None = None
 
     expired = staticmethod(expired)
@@ -117,7 +118,7 @@ class OrderSubscriber:
         await self.close()
 
     async def close(self) -> None:
-        """Leave the broker. The last order given stays unacknowledged unless `done` said otherwise."""
+        """Leave the broker; the order that came last counts as not acted on, unless `done` was called."""
         if self._orders is not None:
             await self._orders.aclose()
 
@@ -131,26 +132,26 @@ class OrderSubscriber:
         async with aclosing(self.batches()) as batches:
             async for batch in batches:
                 for received in batch:
-                    self._given = received
+                    self._last = received
                     yield received.order
                     self._acted_on(received.order, durably=False)
 
     async def done(self, order: Order) -> None:
-        """The order that was given last has been acted on; when this returns, no restart gives it again."""
+        """Remember that the order that came last has been acted on: once this returns, no restart brings it again."""
         self._acted_on(order, durably=True)
 
     def _acted_on(self, order: Order, *, durably: bool) -> None:
-        given = self._given
-        if given is not None and given.order.id == order.id:
-            self._given = None
-            self._bookmark.move(given.partition, given.offset, order.book, order.seq, durably=durably)
+        last = self._last
+        if last is not None and last.order.id == order.id:
+            self._last = None
+            self._bookmark.move(last.partition, last.offset, order.book, order.seq, durably=durably)
 
     async def batches(self) -> AsyncGenerator[list[Received]]:
-        """Orders as they come in, many at a time, for who needs no acknowledgement; nothing is remembered."""
+        """Orders as they come in, many at a time, for a caller who needs no acknowledgement; nothing is remembered."""
         async with self._reading() as reader:
             try:
-                async with aclosing(self._read(reader)) as found:
-                    async for batch in found:
+                async with aclosing(self._read(reader)) as received:
+                    async for batch in received:
                         yield batch
             except KafkaError as error:
                 raise self._explained(error) from error
@@ -177,11 +178,11 @@ class OrderSubscriber:
                 return
 
     async def _at(self, reader: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
-        """Whether all up to `ends` has been read; markers of transactions take offsets, so positions are compared."""
+        """Whether all before `ends` is read; positions are compared, since markers of transactions take offsets too."""
         return all([await reader.position(place) >= end for place, end in ends.items()])
 
     def _fresh(self, partition: int, offset: int, raw: bytes | None) -> Received | None:
-        """The order of a record, if it is wanted and new."""
+        """The order of a record, None where it is not wanted or came before."""
         try:
             order = _decoder.decode(raw or b"")
         except msgspec.DecodeError as error:
@@ -193,7 +194,7 @@ class OrderSubscriber:
             return None
         if order.seq <= self._seen.get(
             order.book, -1
-        ):  # ids are made of book and seq, and a book's seq only grows
+        ):  # an id is a book and a seq, and a book's seq only grows
             _log.warning(
                 "%s, partition %d, offset %d is order %s again", self._topic, partition, offset, order.id
             )
@@ -205,7 +206,7 @@ class OrderSubscriber:
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AIOKafkaConsumer]:
-        """A reader that stands where to begin."""
+        """A started reader that stands on the first order to read; closed at the end of the block."""
         await reachable(self._settings)
         reader = new_reader(self._settings)
         try:
@@ -221,8 +222,8 @@ class OrderSubscriber:
     async def _seek(self, reader: AIOKafkaConsumer) -> None:
         places = await self._places(reader)
         first, ends = await ends_of(reader, places)
-        kept = self._bookmark.place.next
-        at = {place: kept.get(place.partition, first[place]) for place in places}
+        remembered = self._bookmark.place.next
+        at = {place: remembered.get(place.partition, first[place]) for place in places}
         for place, offset in at.items():
             if not first[place] <= offset <= ends[place]:
                 raise SubscriberError(

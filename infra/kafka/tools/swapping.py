@@ -6,14 +6,15 @@ from pathlib import Path
 from windvane.infra.kafka.broker import layout
 from windvane.infra.kafka.broker.settings import KafkaSettings
 from windvane.infra.kafka.tools.books import opening_of
-from windvane.infra.kafka.tools.controls import Sent, order
-from windvane.infra.kafka.tools.obeying import WAIT_SECONDS, NotObeyedError, Outcome, outcome
+from windvane.infra.kafka.tools.controls import Sent, new_control, send_control
+from windvane.infra.kafka.tools.outcomes import WAIT_SECONDS, NotObeyedError, Outcome, outcome
 from windvane.infra.training_sessions.checkpoints import read
 from windvane.metamodel.base import weights
 from windvane.metamodel.base.config import check
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning import swapping
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
+from windvane.streams.events import Control
 from windvane.streams.worker import MOST_MODEL_BYTES
 
 _MOST_BYTES = (MOST_MODEL_BYTES - 10_000) // 4 * 3
@@ -33,35 +34,39 @@ def load_meta_models(
     """Go on in a running book with other weights, from row `from_seq` on, 0: at once; returns when the book obeys.
 
     path: a checkpoint's folder, or a safetensors file of a whole learner or of the predictor alone. wait: seconds; None
-    returns when the order is sent, whatever becomes of it. Raises WeightsError where the book would not use the
+    returns when the control is sent, whatever becomes of it. Raises WeightsError where the book would not use the
     weights, NotObeyedError where it does not within `wait`. The rest is as with `windvane control`.
     """
+    control = new_control(book, "swap", from_seq, reason)
     settings = KafkaSettings.load(bootstrap, prefix)
-    sent = send_swap(settings, path, book, from_seq, reason)
+    sent = send_swap(settings, control, path)
     if wait is None:
         return Outcome(sent, False, None, f"control {sent.control.number} of book {book} (swap) is sent")
-    found = asyncio.run(outcome(settings, sent, wait))
-    if not found.obeyed:
-        raise NotObeyedError(found.sentence)
-    return found
+    result = asyncio.run(outcome(settings, sent, wait))
+    if not result.obeyed:
+        raise NotObeyedError(result.sentence)
+    return result
 
 
-def send_swap(settings: KafkaSettings, path: str | Path, book: str, from_seq: int, reason: str) -> Sent:
-    """Check weights and send them with the control that names them; raises WeightsError where they cannot be used."""
+def send_swap(settings: KafkaSettings, control: Control, path: str | Path) -> Sent:
+    """Check the weights of a file and send them with the swap that names them.
+
+    Raises WeightsError where the book could not use them, and what `send_control` raises.
+    """
     raw = read(Path(path)).raw
     check(len(raw) <= _MOST_BYTES, f"{path} has {len(raw):,} bytes: a swap takes at most {_MOST_BYTES:,}")
     try:
-        return asyncio.run(_swap(settings, book, raw, from_seq, reason))
+        return asyncio.run(_send(settings, control, raw))
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
 
 
-async def _swap(settings: KafkaSettings, book: str, raw: bytes, from_seq: int, reason: str) -> Sent:
-    opened = await opening_of(settings, await layout.check(settings), book)
+async def _send(settings: KafkaSettings, control: Control, raw: bytes) -> Sent:
+    opened = await opening_of(settings, await layout.check(settings), control.book)
     if opened is None:
         weights.from_bytes(raw)  # where the opening is not kept any more, no more can be said
     else:
         config = opened.config
         trial = MetaLearningEnsembleManager(config.agents, config.weighing, delay=config.costs.delay)
         swapping.swap(trial, raw)
-    return await order(settings, book, "swap", from_seq, reason, raw)
+    return await send_control(settings, control, raw)

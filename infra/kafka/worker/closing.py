@@ -1,6 +1,7 @@
-"""The clock of timed books: tells the round timer the time, and where the proposals end."""
+"""The clock of timed books: it tells the round timer the time, and where the proposals end."""
 
 import time
+from collections.abc import Callable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -10,35 +11,48 @@ from windvane.streams.worker import StageWorker
 
 
 class Closer:
-    """Watches the open rounds of one partition; proposals: where they lie, None for stages that join nothing."""
+    """Watches the open rounds of the timed books of one partition, and closes those that wait for too long.
+
+    proposals: the partition that the agents' answers lie on, None for a stage that joins nothing. clock: returns ns,
+    never fewer than before.
+    """
 
     def __init__(
-        self, worker: StageWorker, reader: AIOKafkaConsumer, proposals: TopicPartition | None
+        self,
+        worker: StageWorker,
+        reader: AIOKafkaConsumer,
+        proposals: TopicPartition | None,
+        clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._worker = worker
         self._reader = reader
         self._proposals = proposals
+        self._clock = clock
         self._timer = RoundTimer()
-        self._shortest = 0.0
+        self._shortest = 0.0  # seconds between two looks at the rounds that are open, 0 while none is
 
     def seconds_left(self, most: float) -> float:
-        """How long to wait for records at most."""
+        """How long the partition may wait for records, at most `most` seconds, so that no round is closed late."""
         return min(most, self._shortest) if self._shortest else most
 
     async def close_due(self, read: int) -> None:
-        """Close what is due; read: offset of the next proposals to be read."""
+        """Close the rounds that are due; called once in every turn of the partition's loop, before its step.
+
+        read: offset of the next record to be read of the proposals. It waits for the broker where an end of the
+        proposals must be looked up, and raises KafkaError where that fails.
+        """
         logic = self._worker.logic
         waiting = logic.waiting() if self._proposals is not None else {}
         if not waiting and not self._shortest:
             return
         configs = {book: logic.opened_as(book).config for book in waiting}
         self._shortest = min((c.round_timeout / 4e9 for c in configs.values()), default=0.0)
-        if self._timer.watch(waiting, configs, time.monotonic_ns()):
+        if self._timer.watch(waiting, configs, self._clock()):
             self._timer.ends_at(await self._end())
         for book, stop in self._timer.due(read).items():
             logic.close(book, stop)
 
     async def _end(self) -> int:
-        """Where the proposals end; 0 where nothing is left of them to be read."""
+        """The offset after the last record of the proposals; 0 where none is left, so that nobody waits for them."""
         first, ends = await ends_of(self._reader, [self._proposals])
         return ends[self._proposals] if ends[self._proposals] > first[self._proposals] else 0

@@ -1,28 +1,29 @@
-"""Places where a test may kill the process: WINDVANE_FAILPOINT=STAGE:POINT:N is SIGKILL at the N-th passage."""
+"""Places where a test may kill the process: WINDVANE_FAILPOINT=STAGE:POINT:N kills it (SIGKILL) at the N-th passage."""
 
 import os
 import signal
 from collections.abc import Callable
 
 POINTS = ("read", "step", "send", "transaction", "commit", "snapshot", "saved", "recovering")
-"""After reading; after the step; between sends; before the commit; after it; before and after a snapshot is stored;
-while recovering."""
+"""In this order: after records were read, after the step, between two batches sent, before the transaction is
+committed, after it, before a state is stored, after it, and while a partition recovers.
+"""
 
 Failpoint = Callable[[str], None]
 
 
 def failpoint(stage: str) -> Failpoint:
-    """What a stage calls at each of POINTS; does nothing unless the environment names one of them."""
-    asked = os.environ.get("WINDVANE_FAILPOINT", "").split(":")
-    if len(asked) != 3 or asked[0] != stage:
+    """The function that a stage calls with each of POINTS; it does nothing unless the environment names this stage."""
+    words = os.environ.get("WINDVANE_FAILPOINT", "").split(":")
+    if len(words) != 3 or words[0] != stage:
         return lambda point: None
-    left = int(asked[2])
+    passages = int(words[2])
 
     def strike(point: str) -> None:
-        nonlocal left
-        if point == asked[1]:
-            left -= 1
-            if left == 0:
+        nonlocal passages
+        if point == words[1]:
+            passages -= 1
+            if passages == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     return strike

@@ -1,8 +1,8 @@
 """The Faust binding: an app of one stage, built from the topology. No stage logic is here.
 
-Faust gives the group, the agent that records flow through, sensors and the web server. What it may not decide is where
-a partition goes on: its agent delivers, and an inlet takes only the next record. Its tables and its exactly_once are
-not used: states are in snapshots, and the ensemble writes its own transactions.
+Faust provides the group, the agent that records flow through, sensors and the web server. It may not decide where a
+partition goes on: its agent delivers records, and an inlet uses only the next one. Faust's tables and its exactly_once
+are not used: states are in snapshots, and the ensemble writes its own transactions.
 """
 
 from typing import Any, cast
@@ -23,7 +23,7 @@ from windvane.infra.telemetry.metrics import WorkerMetrics
 
 class _Thread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
-        """Faust's consumer, but committed records only, and the same partition of every topic for one worker."""
+        """Faust's consumer, which reads committed records only, and gets the same partition of every topic."""
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"
         consumer._group_instance_id = consumer._group_instance_id or None  # "" would be one name for all
@@ -43,7 +43,7 @@ class _Transport(driver.Transport):
 
 class _App(faust.App):
     def _create_directories(self) -> None:
-        """Nothing: only tables would need a folder, and a worker may be run by a user who can write to none."""
+        """Make none: only tables would need a folder, and the user who runs a worker may have none to write to."""
 
 
 def build(
@@ -91,7 +91,7 @@ def build(
                     TopicPartition(message.topic, message.partition),
                     Delivered(message.offset, message.value, received),
                 )
-            event.ack()  # the group's offsets are for those who look at its lag
+            event.ack()  # the group's offsets serve only those who look at its lag
 
     async def assigned(sender: Any, *partitions: Any, **kwargs: Any) -> None:
         if not hosts:
@@ -118,7 +118,7 @@ def build(
 
 
 def _login(settings: KafkaSettings) -> dict[str, Any]:
-    """Faust's form of the settings that every aiokafka client gets."""
+    """How to log in, in Faust's form of the settings that every aiokafka client gets."""
     client = settings.client()
     if client["security_protocol"] == "PLAINTEXT":
         return {}

@@ -1,4 +1,4 @@
-"""The partitions that a worker has: started and stopped as its group decides."""
+"""The partitions that a worker has: they are started and stopped as its group decides."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -13,7 +13,7 @@ from windvane.infra.telemetry.metrics import WorkerMetrics
 
 
 class Hosts:
-    """One PartitionHost for every partition assigned; `failed` is set by what no restart can mend."""
+    """One PartitionHost for every partition assigned; the future `failed` gets the error that no restart can mend."""
 
     def __init__(
         self, plan: WorkerPlan, metrics: WorkerMetrics, inlet: Callable[[AIOKafkaConsumer], Inlet] = Inlet
@@ -30,12 +30,12 @@ class Hosts:
         return self._hosts.get(partition)
 
     async def assign(self, partitions: Iterable[int]) -> None:
-        """Run these partitions and no others; those that stay are not disturbed."""
+        """Run these partitions and no others: stop those that have gone, start the new ones, leave the rest alone."""
         wanted = set(partitions)
         async with self._changing:
-            gone = [self._hosts.pop(p) for p in self._hosts.keys() - wanted]
-            await asyncio.gather(*(host.stop() for host in gone))
-            for host in gone:
+            revoked = [self._hosts.pop(p) for p in self._hosts.keys() - wanted]
+            await asyncio.gather(*(host.stop() for host in revoked))
+            for host in revoked:
                 self._metrics.released(host.partition)
             for partition in sorted(wanted - self._hosts.keys()):
                 host = PartitionHost(self.plan, partition, self._metrics, self._new_inlet)
@@ -49,10 +49,10 @@ class Hosts:
             self.failed.set_exception(error)
 
     async def stop(self) -> None:
-        """Stop all, their states stored."""
+        """Stop all partitions once their states are stored, and close the store."""
         await self.assign(())
         await self.plan.store.close()
 
     def positions(self) -> dict[TopicPartition, int]:
-        """Where every source is read up to."""
+        """The offset to read next of every source of every partition."""
         return {place: at for host in self._hosts.values() for place, at in host.positions.items()}

@@ -1,6 +1,7 @@
-"""One stage on one partition of a real log: fence, load, follow what was published, then read, step, send, save.
+"""One stage on one partition of a real log: recovered first, it reads, steps, sends and saves until stopped.
 
-The offsets in the stored state are the truth. Anything but an acknowledged write throws the state away, and the
+To recover is to fence the last owner, to load the stored state, and to learn what was published after it. The offsets
+in the stored state are the truth: where a write is not acknowledged, the state in memory is thrown away, and the
 partition starts again from the stored one.
 """
 
@@ -27,7 +28,10 @@ from windvane.streams.topics import CONTROL, DEAD_LETTERS, MODELS, PROPOSALS, To
 from windvane.streams.worker import Record, StageWorker
 
 _MOST_RECORDS = 512
-"""Records worked off in one step; what a fetch may bring bounds their bytes, so that no step holds up heartbeats."""
+"""Records worked off in one step at most, so that no step takes so long that the group misses a heartbeat.
+
+Their bytes are bounded by what one fetch may bring.
+"""
 
 _IDLE_SECONDS = 0.25
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -36,7 +40,10 @@ _LONG_SECONDS = 10.0
 
 
 class PartitionHost:
-    """Runs a plan's stage on one partition until it is stopped."""
+    """Runs a plan's stage on one partition, as a task of the event loop, from `start` until `stop`.
+
+    inlet: makes what records are read from, of a started reader that is assigned and stands where the state ends.
+    """
 
     def __init__(
         self,
@@ -51,27 +58,32 @@ class PartitionHost:
         self._new_inlet = inlet
         self._metrics = metrics
         self._log = logger(stage=plan.name, partition=partition)
-        self._topics = {f"{plan.settings.prefix}.{t.name}": t for t in plan.stage.reads}
-        self._places = {name: TopicPartition(name, partition) for name in self._topics}
+        self._places = {t: TopicPartition(plan.settings.topic(t), partition) for t in plan.stage.reads}
+        self._topics = {place: topic for topic, place in self._places.items()}
         self._worker: StageWorker | None = None
-        self._ends: dict[str, int] = {}
-        self._stalled: dict[str, tuple[int, float]] = {}  # next row, and since when it is
+        self._ends: dict[str, int] = {}  # by topic, the offset after the last record that this stage wrote
+        self._stalled: dict[
+            str, tuple[int, float]
+        ] = {}  # by book, the row that is waited for, and since when
         self._saver = Saver(plan, partition, metrics)
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> asyncio.Task[None]:
-        """Begin; the task ends when the host is stopped, or raises StateError where no restart can help."""
+        """Begin, and return the task; it ends when the host is stopped, and raises StateError for what is not mended
+        by starting again.
+        """
         self._task = asyncio.create_task(self._run())
         return self._task
 
     async def stop(self) -> None:
-        """Finish the step at hand, store the state, and end."""
+        """Finish the step that is under way, store the state, and return when the task has ended."""
         self._stopping = True
         if self._task is not None:
             await asyncio.wait([self._task])
 
     async def _run(self) -> None:
+        """Live again and again, with a pause behind each failure that another try can mend."""
         failures = 0
         while not self._stopping:
             began = time.monotonic()
@@ -87,21 +99,22 @@ class PartitionHost:
                 TimeoutError,
             ) as error:  # the second is no KafkaError
                 failures = 1 if time.monotonic() - began > 60 else failures + 1
-                wait = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1]
-                self._restarting(f"{type(error).__name__}: {error}", wait)
-                await self._pause(wait)
+                seconds = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1]
+                self._restarting(f"{type(error).__name__}: {error}", seconds)
+                await self._pause(seconds)
 
-    def _restarting(self, reason: str, wait: float) -> None:
+    def _restarting(self, reason: str, seconds: float) -> None:
         self._metrics.restarted(self.partition, reason)
-        self._log.warning("starting again from the stored state", reason=reason, seconds=wait)
+        self._log.warning("starting again from the stored state", reason=reason, seconds=seconds)
 
     async def _pause(self, seconds: float) -> None:
+        """Wait so long, or until the host is stopped."""
         until = time.monotonic() + seconds
         while not self._stopping and time.monotonic() < until:
             await asyncio.sleep(min(0.1, seconds))
 
     async def _live(self) -> None:
-        """From fencing the last owner to a clean stop."""
+        """Recover and work until the host is stopped; raises what the broker answers instead of an acknowledgement."""
         plan, began = self.plan, time.monotonic()
         identity = f"{plan.group}.{self.partition}" if plan.transactional else None
         producer = new_producer(plan.settings, identity)
@@ -120,9 +133,8 @@ class PartitionHost:
                     "another version goes on", before=str(worker.handed_over), now=str(plan.program)
                 )
             written = self._written(worker)
-            first, ends = await ends_of(
-                reader, (*written, *self._places.values())
-            )  # an answer waits behind fetches
+            # The offsets are asked for at once: later on, an answer would wait behind fetches.
+            first, ends = await ends_of(reader, (*written, *self._places.values()))
             if plan.transactional:
                 await follow(reader, worker, written, first, ends, plan.strike)
                 self._ends = {topic.name: ends[place] for place, topic in written.items()}
@@ -138,51 +150,59 @@ class PartitionHost:
             await close(producer)
 
     def _written(self, worker: StageWorker) -> dict[TopicPartition, Topic]:
-        """The stage's own topics, where what it had written matters before it goes on."""
+        """Those of the stage's own topics that must be read before it goes on.
+
+        A stage that writes in transactions must know what it had committed, and so must any stage whose state another
+        program stored. A dead letter is the same whoever writes it, and matters in transactions only.
+        """
         emits = self.plan.stage.emits if self.plan.transactional or worker.handed_over is not None else ()
         topics = [t for t in emits if self.plan.transactional or t is not DEAD_LETTERS]
-        return {TopicPartition(f"{self.plan.settings.prefix}.{t.name}", self.partition): t for t in topics}
+        return {TopicPartition(self.plan.settings.topic(t), self.partition): t for t in topics}
 
     async def _read_control(
         self, reader: AIOKafkaConsumer, worker: StageWorker, first: Offsets, ends: Offsets
     ) -> None:
-        """Seek every source to where the state ends; what people and this stage wrote is read to its end first."""
+        """Let every source go on where the state ends, and read controls, models and what the stage itself wrote.
+
+        Those are read to their ends before anything else, so that a control that is on its topic rules the very first
+        row, and no row is worked off twice. Raises StateError where a log lacks what the state goes on from.
+        """
         positions = worker.positions
-        at = {place: positions[self._topics[name].name] for name, place in self._places.items()}
+        at = {place: positions[topic.name] for topic, place in self._places.items()}
         if any(at.values()):
             refuse_gaps(first, ends, at)
         at = {place: max(offset, first[place]) for place, offset in at.items()}
-        for name, place in self._places.items():
-            worker.begin_at(self._topics[name], at[place])
+        for topic, place in self._places.items():
+            worker.begin_at(topic, at[place])
         reader.assign(tuple(at))
         for place, offset in at.items():
             reader.seek(place, offset)
         first_read = {CONTROL, MODELS, *self.plan.stage.emits}
-        for name, place in self._places.items():
-            while self._topics[name] in first_read and at[place] < ends[place]:
+        for topic, place in self._places.items():
+            while topic in first_read and at[place] < ends[place]:
                 for record in (await reader.getmany(place, timeout_ms=RECOVERY_MS)).get(place, ()):
-                    worker.receive(
-                        self._topics[name], record.offset, record.value or b"", record.timestamp * MS
-                    )
+                    worker.receive(topic, record.offset, record.value or b"", record.timestamp * MS)
                 at[place] = await reader.position(place)
 
     async def _work_on(
         self, producer: AIOKafkaProducer, inlet: Inlet, worker: StageWorker, began: float
     ) -> None:
-        """Read, step, send, save, until stopped."""
+        """Read, step, send and save until the host is stopped; the last turn stores the state.
+
+        began: when the recovery began, monotonic seconds.
+        """
         plan, ready, saved = self.plan, False, time.monotonic()
-        proposals = self._places.get(f"{plan.settings.prefix}.{PROPOSALS.name}")
-        closer = Closer(worker, inlet.reader, proposals)
+        closer = Closer(worker, inlet.reader, self._places.get(PROPOSALS))
         trainings, paused, moved = Trainings(plan.trainer), set[TopicPartition](), True
         while True:
             wait = closer.seconds_left(trainings.answer(worker, _IDLE_SECONDS))
             moved = await self._read(inlet, worker, wait) or moved
             plan.strike("read")
             await closer.close_due(worker.next_offset(PROPOSALS))
-            stopping = self._stopping  # looked at once: the last turn of the loop stores what it did
+            stopping = self._stopping  # read once, since it may change while this turn waits for the broker
             due = time.monotonic() - saved > plan.save_seconds or stopping
             if due and ready and not stopping and await self._caught_up(inlet):
-                worker.give_up_early()  # before the step that tells of it, and the state that forgets it
+                worker.give_up_early()  # the step below writes the dead letters, and the state saved forgets them
             began_step = time.perf_counter()
             records = worker.step()
             trainings.begin(worker)
@@ -195,12 +215,13 @@ class PartitionHost:
                 ready, seconds = True, time.monotonic() - began
                 self._metrics.recovered(self.partition, seconds)
                 self._log.info("caught up", seconds=round(seconds, 3))
-            ahead = {self._places[f"{plan.settings.prefix}.{name}"] for name in worker.ahead()}
+            names = worker.ahead()
+            ahead = {place for topic, place in self._places.items() if topic.name in names}
             if ahead != paused:
                 inlet.throttle(ahead, paused)
                 paused = ahead
             if due:
-                if moved or stopping:  # an idle partition's state is stored already
+                if moved or stopping:  # the state of a partition where nothing has moved is stored already
                     moved = not await self._saver.save(lambda: worker.save(self._ends), last=stopping)
                 await self._report(inlet, worker)
                 saved = time.monotonic()
@@ -208,25 +229,25 @@ class PartitionHost:
                     return
 
     async def _read(self, inlet: Inlet, worker: StageWorker, wait: float) -> bool:
-        """Take in what has come, waiting at most `wait` seconds; gives whether anything has."""
+        """Hand the worker what has come, waiting at most `wait` seconds for it; returns whether anything has."""
         if self._stopping:
             return False
-        found = await inlet.read(wait, _MOST_RECORDS)
-        for place, records in found.items():
-            topic = self._topics[place.topic]
+        batches = await inlet.read(wait, _MOST_RECORDS)
+        for place, records in batches.items():
+            topic = self._topics[place]
             for record in records:
                 worker.receive(topic, record.offset, record.value or b"", record.received)
             self._metrics.received(topic.name, self.partition, len(records))
-        return bool(found)
+        return bool(batches)
 
     async def _send(self, producer: AIOKafkaProducer, records: Sequence[Record]) -> None:
-        """Write what a step gave; returns when all of it is acknowledged, of a transaction: committed."""
+        """Write the records of a step; returns when all are acknowledged, and a transaction is committed."""
         began = time.perf_counter()
         if self.plan.transactional:
             await producer.begin_transaction()
         waiting: list[tuple[Topic, int, asyncio.Future[RecordMetadata]]] = []
         for topic, raws in by_topic(records).items():
-            name = f"{self.plan.settings.prefix}.{topic.name}"
+            name = self.plan.settings.topic(topic)
             for batch, count in batches(producer, raws):
                 waiting.append(
                     (topic, count, await producer.send_batch(batch, name, partition=self.partition))
@@ -246,7 +267,7 @@ class PartitionHost:
         return all([await inlet.behind(place) == 0 for place in self._places.values()])
 
     async def _report(self, inlet: Inlet, worker: StageWorker) -> None:
-        """Tell how far behind the sources this is, and what was waited for longer than is usual."""
+        """Report to metrics and logs how far behind its sources the partition is, and which books wait for long."""
         now, stalled = time.monotonic(), worker.logic.stalled()
         self._stalled = {
             book: (row, self._stalled[book][1] if self._stalled.get(book, (-1,))[0] == row else now)
@@ -254,18 +275,18 @@ class PartitionHost:
         }
         for book, (row, since) in self._stalled.items():
             if now - since > _LONG_SECONDS:
-                topic = stalled[book][1]
-                self._metrics.waiting(self.partition, book, topic, now - since)
-                self._log.warning("waiting", book=book, seq=row, topic=topic, seconds=round(now - since))
-        for name, place in self._places.items():
+                source = stalled[book][1]
+                self._metrics.waiting(self.partition, book, source, now - since)
+                self._log.warning("waiting", book=book, seq=row, topic=source, seconds=round(now - since))
+        for topic, place in self._places.items():
             behind = await inlet.behind(place)
             if behind is not None:
-                self._metrics.lag(self._topics[name].name, self.partition, behind)
+                self._metrics.lag(topic.name, self.partition, behind)
 
     @property
     def positions(self) -> dict[TopicPartition, int]:
-        """Where each source is read up to, for those who look at the group's lag."""
+        """The offset to read next of each source, for those who look at the group's lag; none between two lives."""
         if self._worker is None:
             return {}
         positions = self._worker.positions
-        return {place: positions[self._topics[name].name] for name, place in self._places.items()}
+        return {place: positions[topic.name] for topic, place in self._places.items()}

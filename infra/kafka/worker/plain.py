@@ -1,6 +1,6 @@
-"""The binding on aiokafka alone: the group decides who has which partition, every partition reads for itself.
+"""The binding on aiokafka alone: the group decides who has which partition, and each partition reads for itself.
 
-A partition that stays where it is goes on undisturbed while the group rebalances around it.
+A partition that stays with its worker goes on undisturbed while the group rebalances around it.
 """
 
 import asyncio
@@ -22,17 +22,20 @@ _AGAIN_SECONDS = 0.5
 
 
 class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Tells the hosts what the group decided; its own consumer reads nothing."""
+    """Starts and stops partitions as the group decides; aiokafka calls it while it rebalances, which waits for it.
+
+    Its consumer is a member of the group and reads nothing.
+    """
 
     def __init__(self, consumer: AIOKafkaConsumer, hosts: Hosts) -> None:
         self._consumer = consumer
         self._hosts = hosts
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        """Nothing: whoever gets a partition fences the one who had it."""
+        """Do nothing: the worker that gets a partition fences the one that had it."""
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        """Partitions of all sources move together, since all topics are split alike."""
+        """Run the partitions assigned; those of all sources move together, since all topics have equally many."""
         self._consumer.pause(*assigned)
         await self._hosts.assign({place.partition for place in assigned})
 
@@ -40,10 +43,10 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
 async def run_plain(
     plan: WorkerPlan, metrics: WorkerMetrics, stopping: asyncio.Event, instance: str | None = None
 ) -> None:
-    """Run a stage until `stopping` is set; raises what no restart can mend.
+    """Run a stage until `stopping` is set; raises StateError for what no restart can mend.
 
-    instance: a name of this worker in its group: one that restarts under it within the session's timeout gets its
-    partitions back at once.
+    instance: a lasting name of this worker in its group: where it restarts under that name within the session's
+    timeout, it gets its partitions back at once.
     """
     hosts = Hosts(plan, metrics)
     consumer = await _joined(plan, hosts, stopping, instance)
@@ -53,7 +56,9 @@ async def run_plain(
         while not stopping.is_set() and not hosts.failed.done():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), _COMMIT_SECONDS)
-            await consumer.getmany(timeout_ms=0)  # all is paused: it only says that this member is alive
+            await consumer.getmany(
+                timeout_ms=0
+            )  # every place is paused: the call only keeps the member in its group
             await _commit(consumer, hosts.positions())
     finally:
         await hosts.stop()
@@ -67,7 +72,7 @@ async def run_plain(
 async def _joined(
     plan: WorkerPlan, hosts: Hosts, stopping: asyncio.Event, instance: str | None
 ) -> AIOKafkaConsumer | None:
-    """A started member of the group; a broker that goes away meanwhile is waited for, until `stopping` is set."""
+    """A started member of the group, None where `stopping` was set first; it waits for a broker that is away."""
     settings = plan.settings
     while not stopping.is_set():
         consumer = AIOKafkaConsumer(
@@ -94,7 +99,7 @@ async def _joined(
 
 
 async def _commit(consumer: AIOKafkaConsumer, positions: dict[TopicPartition, int]) -> None:
-    """For those who look at the group's lag; where a worker goes on is in its stored state."""
+    """Commit offsets for those who look at the group's lag; a worker goes on from its stored state, not from them."""
     mine = {place: at for place, at in positions.items() if place in consumer.assignment()}
     if mine:
         with contextlib.suppress(KafkaError, IllegalStateError):

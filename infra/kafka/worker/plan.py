@@ -1,4 +1,4 @@
-"""What a worker is to run: one stage, as the topology says, with all that its place must know."""
+"""What a worker is to run: one stage of the topology, its settings, where its states lie, and who trains for it."""
 
 import hashlib
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ class WorkerPlan(NamedTuple):
 
     @property
     def group(self) -> str:
-        """Workers of the same group share the partitions."""
+        """The consumer group on the broker: its workers share the partitions."""
         return f"{self.settings.prefix}.{self.name}"
 
     @property
@@ -60,11 +60,11 @@ class WorkerPlan(NamedTuple):
 
     @property
     def layout(self) -> str:
-        """What a stored state must agree on."""
+        """What a stored state must agree on, since books move when the number of partitions changes."""
         return f"{self.group} of {self.partitions}"
 
     def checks(self, partition: int) -> Checks:
-        """What this place knows of a record."""
+        """What a worker on this partition checks of every record: that its book belongs here, and who has signed it."""
         partitions = self.partitions
         return Checks(
             partition=partition,
@@ -79,12 +79,9 @@ def stages() -> Mapping[str, Stage]:
 
 
 def agents_of(text: str) -> tuple[str, ...]:
-    """Names of agents separated by commas; raises ConfigError where one is unknown."""
+    """Names of agents separated by commas, each once; raises WindvaneError where one is unknown or none is there."""
     names = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
-    try:
-        create_agents(names)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+    create_agents(names)
     if not names:
         raise ConfigError("no agent is named: give proposals:AGENT,AGENT,...")
     return names
@@ -97,9 +94,10 @@ def plan_of(
     states: Path | None,
     save_seconds: float = SAVE_SECONDS,
 ) -> WorkerPlan:
-    """A plan from `features`, `proposals:AGENT,...`, `ensemble` or `feedback`.
+    """The plan for `features`, `proposals:AGENT,...`, `ensemble` or `feedback`.
 
-    states: folder of the stored states, None keeps them on a topic. Raises ConfigError for what is no stage.
+    states: folder of the stored states, None keeps them on a topic; save_seconds: between two of them. Raises
+    ConfigError for what is no stage, WindvaneError for what is no agent.
     """
     word, _, rest = spec.partition(":")
     known = stages()

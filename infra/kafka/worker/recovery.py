@@ -1,4 +1,4 @@
-"""Before a partition goes on: what was committed since the stored state, and whether the log still holds it."""
+"""Before a partition goes on: read what was committed since the stored state, and check that the log still holds it."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,7 +10,7 @@ from windvane.streams.topics import Topic
 from windvane.streams.worker import StageWorker
 
 RECOVERY_MS = 50
-"""A position also moves over markers of transactions, which wake nobody up: look again so often."""
+"""So often a position is looked at: it also moves over markers of transactions, which end no wait for records."""
 
 Offsets = Mapping[TopicPartition, int]
 
@@ -23,7 +23,11 @@ async def follow(
     ends: Offsets,
     strike: Failpoint,
 ) -> None:
-    """Tell the worker of a stage that writes in transactions what it had committed since the stored state."""
+    """Read to a worker that writes in transactions the records that it had committed since its state was stored.
+
+    topics: by place, those that it writes; first and ends: offsets of each place, looked up after the last owner was
+    fenced; strike: a failpoint. Raises StateError where the log lacks what the state goes on from.
+    """
     at = {place: worker.outputs.get(topic.name, first[place]) for place, topic in topics.items()}
     refuse_gaps(first, ends, at)
     await _read(reader, worker.follow, topics, at, ends, strike)
@@ -37,10 +41,10 @@ async def check_handover(
     ends: Offsets,
     strike: Failpoint,
 ) -> None:
-    """Raises StateError where another program stored the state and had published more than it knows.
+    """Raises StateError where another program stored the state, and had published rows that the state does not know.
 
-    For the other stages, which need to know nothing else of what they wrote; what the log does not hold any more was
-    published before.
+    Called for the stages that write without transactions, which need to know nothing else of what they wrote. Records
+    that the log does not hold any more were published before the state was stored.
     """
     at = {place: max(worker.outputs.get(t.name, 0), first[place]) for place, t in topics.items()}
     at = {place: min(offset, ends[place]) for place, offset in at.items()}
@@ -49,12 +53,13 @@ async def check_handover(
 
 async def _read(
     reader: AIOKafkaConsumer,
-    tell: Callable[[Topic, bytes], None],
+    receive: Callable[[Topic, bytes], None],
     topics: Mapping[TopicPartition, Topic],
     at: Offsets,
     ends: Offsets,
     strike: Failpoint,
 ) -> None:
+    """Hand on every record from the offsets `at` to the ends."""
     reader.assign(tuple(topics))
     for place, offset in at.items():
         reader.seek(place, offset)
@@ -63,12 +68,12 @@ async def _read(
         for place, records in (await reader.getmany(timeout_ms=RECOVERY_MS)).items():
             for record in records:
                 if record.offset < ends[place]:
-                    tell(topics[place], record.value or b"")
+                    receive(topics[place], record.value or b"")
         at = {place: await reader.position(place) for place in topics}
 
 
 def refuse_gaps(first: Offsets, ends: Offsets, at: Offsets) -> None:
-    """Raises StateError where the log does not hold what the stored state goes on from."""
+    """Raises StateError where a log begins after the offset that the stored state goes on from, or ends before it."""
     for place, offset in at.items():
         if offset < first[place]:
             raise StateError(

@@ -1,4 +1,4 @@
-"""Stores a partition's states while its work goes on, one after the other."""
+"""Stores the states of a partition while its work goes on, one after the other."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from windvane.infra.telemetry.metrics import WorkerMetrics
 
 
 class Saver:
-    """A state given is one whose outputs are acknowledged; the newest that was stored is the one that counts."""
+    """Stores states whose outputs are all acknowledged; a partition starts again from the newest stored one."""
 
     def __init__(self, plan: WorkerPlan, partition: int, metrics: WorkerMetrics) -> None:
         self._plan = plan
@@ -18,9 +18,10 @@ class Saver:
         self._task: asyncio.Task[None] | None = None
 
     async def save(self, state: Callable[[], bytes], *, last: bool) -> bool:
-        """Begin to store a state, unless the one before is not stored yet; the last one is stored on return.
+        """Begin to store a state unless the one before is still being stored; returns whether it was begun.
 
-        Gives whether it was begun.
+        state: called only where it is begun. last: wait until the one before and this one are stored. Raises what
+        storing the one before, or the last one, has raised.
         """
         if self._task is not None:
             if not self._task.done() and not last:
@@ -32,7 +33,7 @@ class Saver:
         return True
 
     async def settle(self) -> None:
-        """Wait for what is being stored: an older state must not come after a newer one."""
+        """Wait until nothing is being stored, so that no older state comes after a newer one; raises nothing."""
         if self._task is not None:
             await asyncio.wait([self._task])
             self._task = None

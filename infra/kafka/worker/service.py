@@ -1,4 +1,4 @@
-"""One worker process: checked before it starts, kernels ready before it joins its group, stopped cleanly."""
+"""One worker process: its settings are checked and its kernels ready before it joins its group; it stops cleanly."""
 
 import asyncio
 import gc
@@ -21,7 +21,7 @@ from windvane.streams.stage import StateError
 
 BINDINGS = ("aiokafka", "faust")
 _ASK_SECONDS = 0.5
-_TELL_SECONDS = 30.0
+_WARN_SECONDS = 30.0
 
 
 def run_worker(
@@ -34,9 +34,11 @@ def run_worker(
     web_port: int | None,
     instance: str | None,
 ) -> None:
-    """Run a stage until SIGTERM or SIGINT. state: as the option says, None is the user's folder.
+    """Run the stage that `spec` names until SIGTERM or SIGINT.
 
-    Raises LayoutError, SettingsError, ConfigError or StateError for what no restart can mend.
+    state: folder of the states, `topic` for Kafka, None for the user's folder; web_port: None serves no metrics;
+    instance: a lasting name in the group. Raises LayoutError, SettingsError, ConfigError or StateError for what no
+    restart can mend.
     """
     if binding not in BINDINGS:
         raise ConfigError(f"--binding is {binding!r}: give one of {', '.join(BINDINGS)}")
@@ -48,12 +50,12 @@ def run_worker(
     plan = plan_of(spec, settings, partitions, states)
     if state is None and states is not None:
         check_none_left(states.parent, Path(states.name, settings.prefix, plan.name))
-    warm_up()  # a compile would hold up heartbeats
-    gc.freeze()  # nor is all that was imported to be gone through while rows wait
+    warm_up()  # a kernel that is compiled later would hold up heartbeats
+    gc.freeze()  # the collector does not go through what was imported while rows wait
     metrics = WorkerMetrics(plan.stage.name)
     with closing(ChildTrainer()) as trainer:
         if plan.stage.name == TRAINS and has_torch():
-            trainer.start()  # no book waits for torch to be loaded
+            trainer.start()  # loads torch now, so that no book waits for it
         plan = plan._replace(trainer=trainer)
         if binding == "faust":
             _run_faust(plan, metrics, web_host, web_port, instance)
@@ -62,15 +64,15 @@ def run_worker(
 
 
 async def _layout(settings: KafkaSettings, stage: str) -> int:
-    """The number of partitions, once a broker answers: a worker may be started again while it is away."""
-    told = -_TELL_SECONDS
+    """The number of partitions; waits for a broker that is away, since a worker may be started before its broker."""
+    warned = -_WARN_SECONDS
     while True:
         try:
             return await layout.check(settings)
         except AwayError as away:
-            if time.monotonic() - told >= _TELL_SECONDS:
+            if time.monotonic() - warned >= _WARN_SECONDS:
                 logger(stage=stage).warning("waiting for the broker", reason=str(away))
-                told = time.monotonic()
+                warned = time.monotonic()
             await asyncio.sleep(_ASK_SECONDS)
 
 
@@ -102,17 +104,17 @@ def _run_faust(
     worker = faust.Worker(
         app, loglevel="WARNING", redirect_stdouts=False, quiet=True, logging_config=config(stage=plan.name)
     )
-    worker.spinner = None  # it hides the cursor of a terminal that is none, in the midst of the logs
+    worker.spinner = None  # the spinner would write escape codes of a terminal into the logs
     try:
         worker.execute_from_commandline()
     except SystemExit:
         if isinstance(app.crash_reason, StateError):
-            raise app.crash_reason from None  # what no restart can mend is one sentence, not Faust's exit code
+            raise app.crash_reason from None  # so that the command line prints its sentence, and Faust no trace
         raise
 
 
 def check_port(port: int) -> int | None:
-    """A port to serve metrics on; 0 serves none."""
+    """The port to serve metrics on, None for 0; raises SettingsError for what is no port."""
     if not 0 <= port < 65536:
         raise SettingsError(f"--web-port is {port}: give 1 to 65535, or 0 for none")
     return port or None

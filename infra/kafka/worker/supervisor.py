@@ -1,4 +1,4 @@
-"""All stages as processes on one machine: started, restarted when they die, stopped together."""
+"""All stages as processes on one machine: they are started, restarted when they die, and stopped together."""
 
 import ctypes
 import os
@@ -31,7 +31,11 @@ class _Child:
 
 
 class Supervisor:
-    """Keeps one process a stage; stages: the words of `windvane worker`, options: what all of them get."""
+    """Keeps one process running for each stage.
+
+    stages: the words after `windvane worker`; options: those that every one of them gets; web_port: of the first
+    stage, the others have the next ones, None: no metrics.
+    """
 
     def __init__(self, stages: Sequence[str], options: Sequence[str], web_port: int | None) -> None:
         self._log = logger(stage="up")
@@ -43,7 +47,7 @@ class Supervisor:
             self._children.append(_Child(stage, command))
 
     def run(self, stopping: Callable[[], bool]) -> int:
-        """Until told to stop, or until a stage refuses to run; gives the exit code."""
+        """Run until `stopping` returns true, or until a stage refuses to run; returns the exit code."""
         try:
             while not stopping():
                 for child in self._children:
@@ -57,7 +61,7 @@ class Supervisor:
             self._stop()
 
     def _tend(self, child: _Child) -> int | None:
-        """Start a stage that is not running and due; gives the exit code of one that has just ended."""
+        """Start a stage that is due and not running; returns the exit code of one that has just ended."""
         now = time.monotonic()
         if child.process is None:
             if now >= child.again:
@@ -79,6 +83,7 @@ class Supervisor:
         return code
 
     def _stop(self) -> None:
+        """Ask all stages to stop, and kill those that have not stopped in time."""
         running = [child.process for child in self._children if child.process is not None]
         for process in running:
             process.terminate()
@@ -94,7 +99,7 @@ class Supervisor:
 
 
 def _die_with_parent() -> None:
-    """Where the system can: a supervisor that is killed leaves no stages behind. Ctrl-C is for the supervisor."""
+    """Run in a stage's new process: it dies with its supervisor where the system can, and Ctrl-C passes it by."""
     os.setpgid(0, 0)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

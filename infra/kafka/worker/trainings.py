@@ -1,4 +1,4 @@
-"""The trainings that one partition has under way; its loop never waits for one."""
+"""The trainings that one partition has under way; the partition's loop never waits for one."""
 
 from windvane.streams.stage import StateError, Trainer, Training
 from windvane.streams.worker import StageWorker
@@ -7,23 +7,24 @@ _LOOK_SECONDS = 0.005
 
 
 class Trainings:
-    """Requests of a worker handed to a trainer, results handed back as they come, in the order asked."""
+    """Hands a worker's requests to a trainer, and hands results back in the order of the requests."""
 
     def __init__(self, trainer: Trainer | None) -> None:
         self._trainer = trainer
         self._under_way: list[Training] = []
 
     def begin(self, worker: StageWorker) -> None:
-        """Hand on what the last step asked for; raises StateError where nobody can train it."""
+        """Hand on the requests of the last step; raises StateError where the worker has no trainer for them."""
         for request in worker.requests():
             if self._trainer is None:
                 raise StateError(f"book {request.book} is to be retrained, and this worker has no trainer")
             self._under_way.append(self._trainer(request))
 
     def answer(self, worker: StageWorker, usual: float) -> float:
-        """Give the worker what is ready, for its next step; gives how long to wait for records until then.
+        """Hand the worker the results that are ready, and return for how many seconds it may wait for records.
 
-        usual: the longest wait. A result wakes nobody up, so while one is awaited it is looked for often.
+        usual: the longest wait. A result ends no wait for records, so while one is under way the waits are short.
+        Called once a turn, before records are read.
         """
         ready = False
         while self._under_way and self._under_way[0].done():

@@ -27,28 +27,50 @@ FORGET = 0.5 ** (EVERY / 3e5)
 PRECISION = 1500.0
 """Of the coefficients of which nothing is known."""
 
+FEATURE_SCALE, FAST_SCALE, SLOW_SCALE = 0.5, 10.0, 25.0
+"""What features and EWMAs of scores are multiplied by to be regressors, so that all have variances of one size."""
+
 _SLOTS = HORIZON // EVERY + 1
 
 
-class Contextual(NamedTuple):
-    """State; D regressors, N agents."""
+class Learned(NamedTuple):
+    """What the member learns; D regressors, N agents."""
 
     P: Floats  # (D, D) inverse covariance, symmetric
     B: Floats  # (D, N) coefficients
-    past: Floats  # (9, D) regressors of the last predictions
-    k: Floats  # (D,) gain, scratch
     mu: Floats  # (N,) predicted mean score of the next 32 good rows
 
     @classmethod
-    def new(cls, regressors: int, agents: int) -> "Contextual":
+    def new(cls, regressors: int, agents: int) -> "Learned":
         """Knows nothing: predicts 0."""
         return cls.at(np.eye(regressors) / PRECISION, np.zeros((regressors, agents)))
 
     @classmethod
-    def at(cls, P: Floats, B: Floats) -> "Contextual":
+    def at(cls, P: Floats, B: Floats) -> "Learned":
         """Starts from an inverse covariance (D, D) and coefficients (D, N)."""
-        d, n = B.shape
-        return cls(P.copy(), B.copy(), np.zeros((_SLOTS, d)), np.zeros(d), np.zeros(n))
+        return cls(P.copy(), B.copy(), np.zeros(B.shape[1]))
+
+
+class Memory(NamedTuple):
+    """What the member remembers of the market."""
+
+    past: Floats  # (9, D) regressors of the last predictions
+
+    @classmethod
+    def new(cls, regressors: int) -> "Memory":
+        """No prediction yet."""
+        return cls(np.zeros((_SLOTS, regressors)))
+
+
+class Scratch(NamedTuple):
+    """What an update writes before it reads it."""
+
+    k: Floats  # (D,) gain
+
+    @classmethod
+    def new(cls, regressors: int) -> "Scratch":
+        """Room for the updates of D coefficients."""
+        return cls(np.zeros(regressors))
 
 
 def regressors(features: int, agents: int) -> int:
@@ -65,23 +87,23 @@ def regress(z: Floats, drift: float, fast: Floats, slow: Floats, a: Floats, x: F
     f, n = z.shape[0], a.shape[0]
     x[0] = 1.0
     for i in range(f):
-        x[1 + i] = 0.5 * z[i]
+        x[1 + i] = FEATURE_SCALE * z[i]
     at = 1 + f
     for i in range(n):
-        x[at + i] = 10.0 * fast[i]
-        x[at + n + i] = 25.0 * slow[i]
-        x[at + 2 * n + i] = 0.5 * a[i] * drift
+        x[at + i] = FAST_SCALE * fast[i]
+        x[at + n + i] = SLOW_SCALE * slow[i]
+        x[at + 2 * n + i] = FEATURE_SCALE * a[i] * drift
         x[at + 3 * n + i] = abs(a[i])
 
 
 @kernel
-def learn(m: Contextual, x: Floats, y: Floats, awake: Ints, keep: float) -> None:
+def learn(m: Learned, scratch: Scratch, x: Floats, y: Floats, awake: Ints, keep: float) -> None:
     """One update: y (N,) is what came of the prediction made from x (D,); sleeping agents do not move.
 
     keep: what the past counts for afterwards, FORGET for this member.
     """
     d, n = m.B.shape
-    k = m.k
+    k = scratch.k
     for i in range(d):
         k[i] = 0.0
     for j in range(d):  # k = P x, by columns: P is symmetric, and this order runs on vector units
@@ -106,7 +128,7 @@ def learn(m: Contextual, x: Floats, y: Floats, awake: Ints, keep: float) -> None
 
 
 @kernel
-def predict(m: Contextual, x: Floats) -> None:
+def predict(m: Learned, x: Floats) -> None:
     """Fill m.mu from regressors x (D,)."""
     d, n = m.B.shape
     for c in range(n):

@@ -45,7 +45,7 @@ def collect(
     """Add a market of n good rows: features x (n, F), posteriors p (n, K), targets a (n, A), filled at once."""
     n, agents = a.shape
     d = sums.normal.shape[0]
-    market = scores.Market(np.zeros(2, np.int64), np.zeros(4))
+    market = scores.Moments(np.zeros(2, np.int64), np.zeros(4))
     gn, z, row = np.zeros((n, agents)), np.zeros(x.shape[1]), np.zeros((n // EVERY + 1, d))
     fast, slow, y = np.zeros(agents), np.zeros(agents), np.zeros(agents)
     for t in range(n):

@@ -14,6 +14,7 @@ from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel.base import regimes, weights
 from windvane.metamodel.base.upgrading import Upcast
 from windvane.metamodel.base.weights import WeightsError
+from windvane.metamodel.learning.members.contextual import FAST_SCALE, FEATURE_SCALE, SLOW_SCALE
 
 EVERY = 8
 """Good rows between two predictions."""
@@ -46,20 +47,40 @@ class Layers(NamedTuple):
     b3: np.ndarray  # (N,)
 
 
-class Predictor(NamedTuple):
-    """State. use: (2,) 1 where `layers`, `before` hold weights."""
+class Learned(NamedTuple):
+    """What the member learns: the weights it was given, and where they have led it."""
 
-    use: Ints
+    use: Ints  # (2,) 1 where `layers`, `before` hold weights
     layers: Layers
     before: Layers  # what was in use before the last swap
-    common: np.ndarray  # (F + 7,) scratch: what all agents see
-    own: np.ndarray  # (N, 5) scratch
-    h1: np.ndarray  # (128,) scratch
-    h2: np.ndarray  # (64,) scratch
     mu: Floats  # (N,) predicted mean score of the next 32 good rows
     best: Floats  # (N,) where the member is heading
+
+
+class Memory(NamedTuple):
+    """What the member remembers of the market."""
+
     fast: Floats  # (N,) EWMAs of scores
     slow: Floats  # (N,)
+
+
+class Scratch(NamedTuple):
+    """What a prediction writes before it reads it."""
+
+    common: np.ndarray  # (F + 7,) regressors that all agents see
+    own: np.ndarray  # (N, 5) regressors of every agent's own
+    h1: np.ndarray  # (128,) hidden units
+    h2: np.ndarray  # (64,)
+
+    @classmethod
+    def new(cls, features: int, agents: int) -> "Scratch":
+        """Room for the predictions of N agents from F features."""
+        return cls(
+            np.zeros(features + REGIMES, np.float32),
+            np.zeros((agents, OWN), np.float32),
+            np.zeros(HIDDEN[0], np.float32),
+            np.zeros(HIDDEN[1], np.float32),
+        )
 
 
 def shapes(features: int, agents: int) -> dict[str, tuple[int, ...]]:
@@ -75,27 +96,21 @@ def shapes(features: int, agents: int) -> dict[str, tuple[int, ...]]:
     }
 
 
-def memory(history: int) -> Floats:
-    """(2,) steps of the EWMAs of scores."""
+def rates(history: int) -> Floats:
+    """(2,) steps of the EWMAs of scores, fast and slow, where `agent_history_features` is `history`."""
     return np.array([1.0 - 0.5 ** (1.0 / (half_life * history / 20.0)) for half_life in _HALF_LIVES])
 
 
-def new(features: int, agents: int, enabled: bool) -> Predictor:
-    """Without weights; not enabled: without room for any."""
+def untrained(features: int, agents: int, enabled: bool) -> Learned:
+    """A member without weights; not enabled: without room for any."""
     wanted = shapes(features, agents)
     room = {n: s if enabled else (0,) * len(s) for n, s in wanted.items()}
-    return Predictor(
+    return Learned(
         np.zeros(2, np.int64),
         Layers(**{name: np.zeros(shape, np.float32) for name, shape in room.items()}),
         Layers(**{name: np.zeros(shape, np.float32) for name, shape in room.items()}),
-        np.zeros(features + REGIMES, np.float32),
-        np.zeros((agents, OWN), np.float32),
-        np.zeros(HIDDEN[0], np.float32),
-        np.zeros(HIDDEN[1], np.float32),
         np.zeros(agents),
         np.full(agents, 1.0 / agents),
-        np.zeros(agents),
-        np.zeros(agents),
     )
 
 
@@ -119,13 +134,12 @@ def load(raw: bytes, features: int, agents: int) -> Layers:
 
 
 def check(layers: Layers) -> None:
-    """Refuse weights that are finite and give what is not, or could: scaled features and scores are bounded."""
+    """Raise WeightsError for finite weights whose predictions are not, or could be not: regressors are bounded."""
     agents, regressors = layers.w1.shape[:2]
+    scratch, mu = Scratch.new(regressors - OWN - REGIMES, agents), np.zeros(agents)
     for size in (0.0, 5.0, -5.0):
-        common = np.full(regressors - OWN, size, np.float32)
-        own = np.full((agents, OWN), size, np.float32)
-        mu = np.zeros(agents)
-        forward(layers, common, own, np.zeros(HIDDEN[0], np.float32), np.zeros(HIDDEN[1], np.float32), mu)
+        scratch.common[:], scratch.own[:] = size, size
+        forward(layers, scratch, mu)
         if not np.isfinite(mu).all():
             raise WeightsError("the predictor's weights give NaN or inf on a canary state")
     if not _bounded(layers):
@@ -143,7 +157,7 @@ def _bounded(layers: Layers) -> bool:
     return bool(max(part.max() for part in (h1, h2, last)) < _FLOAT32)
 
 
-def swap(m: Predictor, layers: Layers) -> None:
+def swap(m: Learned, layers: Layers) -> None:
     """Use these weights from now on, and remember those before."""
     for old, current, fresh in zip(m.before, m.layers, layers, strict=True):
         old[...] = current
@@ -151,8 +165,8 @@ def swap(m: Predictor, layers: Layers) -> None:
     m.use[1], m.use[0] = m.use[0], 1
 
 
-def roll_back(m: Predictor) -> bool:
-    """Use the weights from before the last swap; gives whether there were any."""
+def roll_back(m: Learned) -> bool:
+    """Use the weights from before the last swap; returns whether there were any."""
     if m.use[1] == 0:
         return False
     for old, current in zip(m.before, m.layers, strict=True):
@@ -162,12 +176,12 @@ def roll_back(m: Predictor) -> bool:
 
 
 @inlined
-def remember(fast: Floats, slow: Floats, memory: Floats, gn: Floats, awake: Ints) -> None:
+def remember(m: Memory, rates: Floats, gn: Floats, awake: Ints) -> None:
     """Take in the scores gn (N,) of those awake."""
     for i in range(gn.shape[0]):
         if awake[i]:
-            fast[i] += memory[0] * (gn[i] - fast[i])
-            slow[i] += memory[1] * (gn[i] - slow[i])
+            m.fast[i] += rates[0] * (gn[i] - m.fast[i])
+            m.slow[i] += rates[1] * (gn[i] - m.slow[i])
 
 
 @kernel
@@ -184,22 +198,21 @@ def regress(
     """Fill the regressors: z (F,) scaled features that are read, p (7,) posterior, fast, slow, a: (N,)."""
     f = z.shape[0]
     for i in range(f):
-        common[i] = 0.5 * z[i]
+        common[i] = FEATURE_SCALE * z[i]
     for k in range(p.shape[0]):
         common[f + k] = p[k]
     for i in range(a.shape[0]):
-        own[i, 0] = 10.0 * fast[i]
-        own[i, 1] = 25.0 * slow[i]
+        own[i, 0] = FAST_SCALE * fast[i]
+        own[i, 1] = SLOW_SCALE * slow[i]
         own[i, 2] = a[i]
         own[i, 3] = abs(a[i])
-        own[i, 4] = 0.5 * a[i] * drift
+        own[i, 4] = FEATURE_SCALE * a[i] * drift
 
 
 @kernel
-def forward(
-    layers: Layers, common: np.ndarray, own: np.ndarray, h1: np.ndarray, h2: np.ndarray, mu: Floats
-) -> None:
-    """Fill mu (N,) from regressors common (F + 7,) and own (N, 5); h1, h2: scratch."""
+def forward(layers: Layers, scratch: Scratch, mu: Floats) -> None:
+    """Fill mu (N,) from the regressors in scratch."""
+    common, own, h1, h2 = scratch
     shared = common.shape[0]
     zero = np.float32(0.0)
     for i in range(own.shape[0]):
@@ -219,7 +232,7 @@ def forward(
             x = max(h1[d], zero)
             for j in range(h2.shape[0]):
                 h2[j] += x * layers.w2[i, d, j]
-        said = layers.b3[i]
+        total = layers.b3[i]
         for j in range(h2.shape[0]):
-            said += max(h2[j], zero) * layers.w3[i, j]
-        mu[i] = said / SCALE
+            total += max(h2[j], zero) * layers.w3[i, j]
+        mu[i] = total / SCALE

@@ -17,7 +17,7 @@ from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel.base.regimes import BEAR, BREAKOUT, BULL, CRISIS, HIGH, LOW, REGIMES
 from windvane.metamodel.features.extractor import NAMES
 from windvane.metamodel.learning.members import contextual, strength
-from windvane.metamodel.learning.members.contextual import EVERY
+from windvane.metamodel.learning.members.contextual import EVERY, FAST_SCALE, FEATURE_SCALE, SLOW_SCALE
 
 FEATURES = 21
 """So many of the features are read, the first: those that are scale-free by their own past."""
@@ -47,19 +47,44 @@ class Fit(NamedTuple):
     part: Ints  # (D,) which part of a prediction a regressor belongs to
 
 
-class Pretrained(NamedTuple):
-    """State of the member."""
+class Learned(NamedTuple):
+    """What the member learns; N agents."""
 
-    strength: strength.Strength
-    rest: contextual.Contextual  # what the fit and its strength leave
+    strength: strength.Learned
+    rest: contextual.Learned  # what the fit and its strength leave
     mu: Floats  # (N,) predicted mean score of the next 32 good rows
 
     @classmethod
-    def new(cls, fit: Fit) -> "Pretrained":
-        """Says what the fit says."""
-        agents = fit.B.shape[1]
-        rest = contextual.Contextual.at(fit.P, np.zeros_like(fit.B))
-        return cls(strength.Strength.new(_PARTS, agents, len(rest.past)), rest, np.zeros(agents))
+    def new(cls, fit: Fit) -> "Learned":
+        """Predicts what the fit predicts."""
+        rest = contextual.Learned.at(fit.P, np.zeros_like(fit.B))
+        return cls(strength.Learned.new(_PARTS), rest, np.zeros(fit.B.shape[1]))
+
+
+class Memory(NamedTuple):
+    """What the member remembers of the market."""
+
+    strength: strength.Memory
+    rest: contextual.Memory
+
+    @classmethod
+    def new(cls, fit: Fit) -> "Memory":
+        """No prediction yet."""
+        regressors, agents = fit.B.shape
+        rest = contextual.Memory.new(regressors)
+        return cls(strength.Memory.new(_PARTS, agents, len(rest.past)), rest)
+
+
+class Scratch(NamedTuple):
+    """What an update writes before it reads it."""
+
+    strength: strength.Scratch
+    rest: contextual.Scratch
+
+    @classmethod
+    def new(cls, fit: Fit) -> "Scratch":
+        """Room for the updates of this fit."""
+        return cls(strength.Scratch.new(_PARTS), contextual.Scratch.new(len(fit.B)))
 
 
 def regressors(agents: int) -> int:
@@ -86,43 +111,47 @@ def regress(z: Floats, p: Floats, fast: Floats, slow: Floats, a: Floats, x: Floa
     n = a.shape[0]
     x[0] = 1.0
     for i in range(FEATURES):
-        x[1 + i] = 0.5 * z[i]
+        x[1 + i] = FEATURE_SCALE * z[i]
     for k in range(p.shape[0]):
         x[_POSTERIOR + k] = p[k]
     at = _CROSSED
     for i in CROSSED:
         for k in range(p.shape[0]):
-            x[at] = 0.5 * z[i] * p[k]
+            x[at] = FEATURE_SCALE * z[i] * p[k]
             at += 1
     drift = p[BULL] - p[BEAR] - p[CRISIS]
     ranging = p[HIGH] + p[LOW]
     trending = p[BULL] + p[BEAR] + p[BREAKOUT] + p[CRISIS]
     for i in range(n):
-        x[COMMON + i] = 10.0 * fast[i]
-        x[COMMON + n + i] = 25.0 * slow[i]
+        x[COMMON + i] = FAST_SCALE * fast[i]
+        x[COMMON + n + i] = SLOW_SCALE * slow[i]
         x[COMMON + 2 * n + i] = a[i] * drift
         x[COMMON + 3 * n + i] = abs(a[i]) * ranging
         x[COMMON + 4 * n + i] = abs(a[i]) * trending
 
 
 @inlined
-def learn(m: Pretrained, ago: int, y: Floats, awake: Ints) -> None:
+def learn(m: Learned, memory: Memory, scratch: Scratch, ago: int, y: Floats, awake: Ints) -> None:
     """One update: y (N,) is what came of the prediction in slot `ago`; sleeping agents do not move."""
-    x, said, left = m.rest.past[ago], m.strength.past[ago], m.mu  # scratch until the next prediction
+    x, parts, left = (
+        memory.rest.past[ago],
+        memory.strength.past[ago],
+        m.mu,
+    )  # mu: scratch until the next prediction
     contextual.predict(m.rest, x)
     for i in range(y.shape[0]):
         left[i] = y[i] - m.rest.mu[i]
-    strength.learn(m.strength, said, left, awake, FORGET)
+    strength.learn(m.strength, scratch.strength, parts, left, awake, FORGET)
     for i in range(y.shape[0]):
-        left[i] = y[i] - strength.said(m.strength, said[i])
-    contextual.learn(m.rest, x, left, awake, FORGET)
+        left[i] = y[i] - strength.predicted(m.strength, parts[i])
+    contextual.learn(m.rest, scratch.rest, x, left, awake, FORGET)
 
 
 @inlined
-def predict(m: Pretrained, fit: Fit, x: Floats, now: int) -> None:
+def predict(m: Learned, memory: Memory, fit: Fit, x: Floats, now: int) -> None:
     """Fill m.mu from regressors x (D,), and keep them in slot `now`."""
-    m.rest.past[now, :] = x
-    strength.split(fit.B, fit.part, x, m.strength.past[now])
+    memory.rest.past[now, :] = x
+    strength.split(fit.B, fit.part, x, memory.strength.past[now])
     contextual.predict(m.rest, x)
     for i in range(m.mu.shape[0]):
-        m.mu[i] = m.rest.mu[i] + strength.said(m.strength, m.strength.past[now, i])
+        m.mu[i] = m.rest.mu[i] + strength.predicted(m.strength, memory.strength.past[now, i])

@@ -20,7 +20,7 @@ from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.features.extractor import NAMES
 from windvane.metamodel.learning.members import pretrained
 from windvane.metamodel.learning.members.contextual import EVERY, PRECISION
-from windvane.metamodel.learning.members.regime import Moments
+from windvane.metamodel.learning.members.regime import Simulated
 
 SHIPPED = "members.safetensors"
 COUNTS_FOR = 5e5
@@ -34,7 +34,7 @@ class Prior(NamedTuple):
     agents: tuple[str, ...]
     normal: Floats  # (D, D) mean product of two regressors
     moment: Floats  # (D, A) mean product of a regressor and an agent's mean score of the next 32 rows
-    moments: Moments
+    moments: Simulated
     about: dict[str, str]
 
 
@@ -60,7 +60,7 @@ def load_prior(raw: bytes) -> Prior:
         agents,
         got["normal"],
         got["moment"],
-        Moments(got["first"], got["second"]),
+        Simulated(got["first"], got["second"]),
         about,
     )
 
@@ -71,14 +71,14 @@ def shipped() -> Prior:
     return load_prior(resources.files(__package__).joinpath(SHIPPED).read_bytes())
 
 
-def moments_of(prior: Prior, agents: Sequence[str]) -> Moments:
+def simulated(prior: Prior, agents: Sequence[str]) -> Simulated:
     """Moments of these agents in every regime; mean 0, variance 1 and no covariance of those not known."""
     n = len(agents)
     first, second = np.zeros((len(REGIMES), n)), np.tile(np.eye(n), (len(REGIMES), 1, 1))
     there, known = _known(prior, agents)
     first[:, there] = prior.moments.first[:, known]
     second[:, there[:, None], there] = prior.moments.second[:, known[:, None], known]
-    return Moments(first, second)
+    return Simulated(first, second)
 
 
 def fitted(prior: Prior, agents: Sequence[str]) -> pretrained.Fit:

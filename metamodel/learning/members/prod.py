@@ -16,15 +16,15 @@ from windvane.agents.kernel import inlined, kernel
 _RANGE = 8.0  # two normalised scores differ by at most this
 
 
-class Prod(NamedTuple):
-    """State; all (N,)."""
+class Learned(NamedTuple):
+    """What the member learns; all (N,)."""
 
     log_weight: Floats
     eta: Floats
     squares: Floats  # sums of squared regrets
 
     @classmethod
-    def new(cls, agents: int) -> "Prod":
+    def new(cls, agents: int) -> "Learned":
         """Equal weights."""
         return cls(np.full(agents, -math.log(agents)), np.full(agents, _rate(agents, 0.0)), np.zeros(agents))
 
@@ -35,7 +35,7 @@ def _rate(agents: int, squares: float) -> float:
 
 
 @inlined
-def learn(m: Prod, gn: Floats, awake: Ints, w: Floats) -> None:
+def learn(m: Learned, gn: Floats, awake: Ints, w: Floats) -> None:
     """Learn from the normalised scores gn (n,) that the weights w (n,) met; sleeping agents do not move."""
     n = gn.shape[0]
     got = 0.0
@@ -51,7 +51,7 @@ def learn(m: Prod, gn: Floats, awake: Ints, w: Floats) -> None:
 
 
 @inlined
-def weigh(m: Prod, awake: Ints, v: Floats) -> None:
+def weigh(m: Learned, awake: Ints, v: Floats) -> None:
     """Weights eta x weight, normalised over those awake, before the cap; written to v (n,)."""
     n = v.shape[0]
     top = -math.inf

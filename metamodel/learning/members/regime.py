@@ -18,40 +18,43 @@ _KEEP = 0.5 ** (1.0 / 3e4)
 _PRIOR = 2e4  # rows that the prior counts for, in each regime
 
 
-class Moments(NamedTuple):
+class Simulated(NamedTuple):
     """What simulated markets showed of N agents in K regimes."""
 
     first: Floats  # (K, N) mean score
     second: Floats  # (K, N, N) mean product of scores
 
 
-class Conditional(NamedTuple):
-    """State; K regimes, N agents."""
+class Learned(NamedTuple):
+    """What the member learns; K regimes, N agents."""
 
     mass: Floats  # (K, N, N) discounted rows at which both were awake, weighed by the posterior
     first: Floats  # (K, N) discounted sums of scores
     second: Floats  # (K, N, N) of products of scores
-    mean: Floats  # (K, N) scratch
     mu: Floats  # (N,) expected score of the next row
     S: Floats  # (N, N) its covariance
 
     @classmethod
-    def new(cls, agents: int) -> "Conditional":
+    def new(cls, agents: int) -> "Learned":
         """Has seen nothing: all it says is the prior's."""
         k, n = len(REGIMES), agents
         square = (k, n, n)
-        return cls(
-            np.zeros(square),
-            np.zeros((k, n)),
-            np.zeros(square),
-            np.zeros((k, n)),
-            np.zeros(n),
-            np.eye(n),
-        )
+        return cls(np.zeros(square), np.zeros((k, n)), np.zeros(square), np.zeros(n), np.eye(n))
+
+
+class Scratch(NamedTuple):
+    """What a prediction writes before it reads it."""
+
+    mean: Floats  # (K, N) expected scores in every regime
+
+    @classmethod
+    def new(cls, agents: int) -> "Scratch":
+        """Room for the predictions of N agents."""
+        return cls(np.zeros((len(REGIMES), agents)))
 
 
 @inlined
-def learn(m: Conditional, p: Floats, gn: Floats, awake: Ints) -> None:
+def learn(m: Learned, p: Floats, gn: Floats, awake: Ints) -> None:
     """Scores gn (N,) came of what was decided under posterior p (K,); sleeping agents do not move."""
     n = gn.shape[0]
     for k in range(p.shape[0]):
@@ -66,18 +69,18 @@ def learn(m: Conditional, p: Floats, gn: Floats, awake: Ints) -> None:
 
 
 @inlined
-def predict(m: Conditional, prior: Moments, p: Floats) -> None:
+def predict(m: Learned, scratch: Scratch, prior: Simulated, p: Floats) -> None:
     """Fill m.mu and m.S under posterior p (K,)."""
-    n = m.mu.shape[0]
+    n, mean = m.mu.shape[0], scratch.mean
     m.mu[:] = 0.0
     m.S[:] = 0.0
     for k in range(p.shape[0]):
         for i in range(n):
             seen = _PRIOR + m.mass[k, i, i]
-            m.mean[k, i] = (_PRIOR * prior.first[k, i] + m.first[k, i]) / seen
-            m.mu[i] += p[k] * m.mean[k, i]
+            mean[k, i] = (_PRIOR * prior.first[k, i] + m.first[k, i]) / seen
+            m.mu[i] += p[k] * mean[k, i]
         for i in range(n):
             for j in range(n):
                 seen = _PRIOR + m.mass[k, i, j]
                 product = (_PRIOR * prior.second[k, i, j] + m.second[k, i, j]) / seen
-                m.S[i, j] += p[k] * (product - m.mean[k, i] * m.mean[k, j])
+                m.S[i, j] += p[k] * (product - mean[k, i] * mean[k, j])

@@ -18,25 +18,39 @@ VARIANCE = 9.0
 """Of a factor at the start, in units of the variance of the scores it is learned from: at 1/32, it is 1 +- .5."""
 
 
-class Strength(NamedTuple):
-    """State; G parts, N agents, as many predictions as lie between one and what came of it."""
+class Learned(NamedTuple):
+    """What is learned of G parts."""
 
     factor: Floats  # (G,)
     P: Floats  # (G, G) covariance, in units of the variance of scores; symmetric
-    past: Floats  # (9, N, G) parts of the last predictions
-    k: Floats  # (G,) gain, scratch
-    s: Floats  # (G,) scratch
 
     @classmethod
-    def new(cls, parts: int, agents: int, predictions: int) -> "Strength":
+    def new(cls, parts: int) -> "Learned":
         """As strong as where it was fitted."""
-        return cls(
-            np.ones(parts),
-            VARIANCE * np.eye(parts),
-            np.zeros((predictions, agents, parts)),
-            np.zeros(parts),
-            np.zeros(parts),
-        )
+        return cls(np.ones(parts), VARIANCE * np.eye(parts))
+
+
+class Memory(NamedTuple):
+    """What is remembered of the market: as many predictions as lie between one and what comes of it."""
+
+    past: Floats  # (9, N, G) parts of the last predictions
+
+    @classmethod
+    def new(cls, parts: int, agents: int, predictions: int) -> "Memory":
+        """No prediction yet."""
+        return cls(np.zeros((predictions, agents, parts)))
+
+
+class Scratch(NamedTuple):
+    """What an update writes before it reads it."""
+
+    k: Floats  # (G,) gain
+    s: Floats  # (G,) what forgetting multiplies deviations by
+
+    @classmethod
+    def new(cls, parts: int) -> "Scratch":
+        """Room for the updates of G factors."""
+        return cls(np.zeros(parts), np.zeros(parts))
 
 
 @kernel
@@ -49,7 +63,7 @@ def split(B: Floats, part: Ints, x: Floats, out: Floats) -> None:
 
 
 @kernel
-def said(m: Strength, parts: Floats) -> float:
+def predicted(m: Learned, parts: Floats) -> float:
     """The parts (G,) of one agent, each times its factor."""
     total = 0.0
     for g in range(parts.shape[0]):
@@ -58,13 +72,13 @@ def said(m: Strength, parts: Floats) -> float:
 
 
 @kernel
-def learn(m: Strength, parts: Floats, y: Floats, awake: Ints, keep: float) -> None:
+def learn(m: Learned, scratch: Scratch, parts: Floats, y: Floats, awake: Ints, keep: float) -> None:
     """One update: y (N,) is what the parts (N, G) should have come to; agents that sleep tell nothing.
 
     keep: what the past counts for afterwards. No factor is ever forgotten beyond what was known at the start.
     """
     n, parts_of = parts.shape
-    k, s = m.k, m.s
+    k, s = scratch.k, scratch.s
     for i in range(n):
         if not awake[i]:
             continue
@@ -77,7 +91,7 @@ def learn(m: Strength, parts: Floats, y: Floats, awake: Ints, keep: float) -> No
         for a in range(parts_of):
             scale += u[a] * k[a]
         scale = 1.0 / scale
-        error = scale * (y[i] - said(m, u))
+        error = scale * (y[i] - predicted(m, u))
         for a in range(parts_of):
             m.factor[a] += error * k[a]
         for b in range(parts_of):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from windvane.infra.runs import journal
 from windvane.streams.events import Orders
 
 RESULTS = ("orders.jsonl", "fills.jsonl", "decisions.parquet")
+ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = Path(sys.executable).with_name("windvane")
 
 
@@ -52,6 +54,17 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Usage: " in done.stdout
+
+
+def test_every_error_of_the_project_is_one_that_the_command_line_catches() -> None:
+    bases: dict[str, str] = {}
+    for layer in ("agents", "metamodel", "streams", "infra"):
+        for path in (ROOT / layer).rglob("*.py"):
+            bases.update(re.findall(r"^class (\w+Error)\((\w+)\):", path.read_text(), re.MULTILINE))
+    roots = {name: base for name, base in bases.items() if base not in bases and not name.startswith("_")}
+    # a check of the self-check that fails is its result, and no error of the user's
+    assert roots == {"WindvaneError": "ValueError", "CheckError": "AssertionError"}
+    assert len(bases) > 15
 
 
 @pytest.mark.parametrize("command", ["backtest", "replay", "simulate"])

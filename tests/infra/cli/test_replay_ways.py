@@ -7,7 +7,7 @@ import pytest
 from cli_harness import refusal, windvane
 
 BARS = "ts,open,high,low,close,volume\n" + "".join(
-    f"{1_709_251_200 + 60 * k},100,101,99,{100 + k % 3},5\n" for k in range(50)
+    f"{1_709_251_200 + 60 * k},100,102,99,{100 + k % 3},5\n" for k in range(50)
 )
 
 
@@ -34,6 +34,10 @@ def bars(tmp_path: Path) -> Path:
         ("{bars}", "--book", "bars", "--lockstep", "--wait", "--fee-bp", "2"),
         ("--as-recorded", "--book", "bars"),
         ("--from-topic", "ticks", "--from-book", "bars", "--book", "again"),
+        ("file", "{bars}", "--book", "bars", "--lockstep", "--speed", "60x", "--records", "1"),
+        ("audit", "--book", "bars"),
+        ("topic", "--from-book", "bars", "--book", "again"),
+        ("topic", "--from-topic", "ticks"),
     ],
 )
 def test_what_is_no_run_goes_to_the_broker_that_is_configured(
@@ -50,6 +54,8 @@ def test_a_run_is_replayed_here_whatever_broker_is_configured(
     assert windvane("backtest", bars, "--out", tmp_path / "run").code == 0
     ran = windvane("replay", tmp_path / "run", "--out", tmp_path / "again")
     assert (ran.code, "the same to the last bit" in ran.err) == (0, True)
+    ran = windvane("replay", "journal", tmp_path / "run", "--out", tmp_path / "third", "--json")
+    assert (ran.code, ran.out) == (0, (tmp_path / "third" / "metrics.json").read_text())
     said = refusal(windvane("replay", tmp_path / "run", "--bootstrap", nowhere))
     assert said.startswith(f"no broker answers at {nowhere}: ")
 
@@ -65,6 +71,8 @@ def test_a_run_is_replayed_here_whatever_broker_is_configured(
         (("{bars}", "--out", "there"), "--out"),
         (("--as-recorded", "--from", "2024-01-01"), "--from"),
         (("--from-topic", "ticks", "--capital", "5"), "--capital"),
+        (("journal", "{run}", "--wait"), "--wait"),
+        (("journal", "{run}", "--prefix", "p", "--json"), "--json"),
     ],
 )
 def test_an_option_without_effect_is_refused(
@@ -89,3 +97,17 @@ def test_an_option_without_effect_is_refused(
 )
 def test_what_cannot_be_replayed(words: tuple[str, ...], sentence: str, bars: Path, nowhere: str) -> None:
     assert refusal(windvane("replay", *(w.format(bars=bars) for w in words))) == sentence.format(bars=bars)
+
+
+def test_an_option_of_another_way_is_unknown_to_the_way_that_is_named(bars: Path) -> None:
+    assert "No such option: --json" in refusal(windvane("replay", "file", bars, "--json"))
+
+
+def test_a_folder_that_is_called_as_a_way_is_that_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "journal").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for words in (("journal",), ("journal", "--json"), ("journal", "journal")):
+        assert refusal(windvane("replay", *words)).startswith("journal holds no journal: ")
+    assert "Missing argument" in refusal(windvane("replay", "file"))

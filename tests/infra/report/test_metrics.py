@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from windvane.infra.report.curves import Curves
-from windvane.infra.report.days import DAY, Days
+from windvane.infra.report.days import Days
 from windvane.infra.report.metrics import figures, sharpe
 from windvane.infra.report.significance import annual, expected_maximum, gain, moments, probabilistic, proof
+from windvane.metamodel.base.times import DAY
 
 CAPITAL = 1_000_000.0
 

@@ -19,11 +19,11 @@ from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.base.weights import from_bytes as read_weights
 from windvane.metamodel.base.weights import to_bytes as write_weights
 from windvane.metamodel.learning.learned import load, to_bytes
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.learning.members import predictor
 from windvane.metamodel.settings.presets import made
 from windvane.metamodel.simulation.seeds import CHOOSING, EPISODES, SESSIONS
 from windvane.metamodel.simulation.trade_simulator import TradeSimulator
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
 
 
 def trainer(folder: Path, **args: Any) -> MetaLearningEnsembleTrainer:
@@ -127,9 +127,9 @@ def test_models_are_swapped_between_two_actions_and_refused_ones_leave_no_trace(
     assert not played(20)
     other.meta_learning_manager.load_meta_models(good)
     for each in (one, other):
-        before = each.meta_ensemble.manager.learner.predictor.use.tolist()
+        before = each.meta_ensemble.manager.learner.learned.predictor.use.tolist()
         each.meta_learning_manager.load_meta_models(alone)
-        assert each.meta_ensemble.manager.learner.predictor.use.tolist() == [1, before[0]]
+        assert each.meta_ensemble.manager.learner.learned.predictor.use.tolist() == [1, before[0]]
     alone.write_bytes(write_weights({}, {}))
     with pytest.raises(WeightsError, match="neither a learner nor a predictor"):
         one.meta_learning_manager.load_meta_models(alone)
@@ -278,6 +278,6 @@ def test_a_learner_that_says_to_use_a_predictor_that_is_not_there_is_refused(use
 
 
 def test_the_self_check_passes_where_torch_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("selfcheck", "training.trainer"):
+    for module in ("dev.selfcheck", "training.trainer"):
         monkeypatch.setattr(f"windvane.infra.{module}.has_torch", lambda: False)
     a_session_trains_saves_and_is_evaluated()

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,26 +71,3 @@ def test_who_vouches_for_levels_marks_each_that_is_new(prices: list[float]) -> N
     for t in range(1, len(prices)):
         assert bool(flags[t]) == (abs(math.log(prices[t] / prices[t - 1])) > math.log(2.0) * (1 + 1e-12))
     assert flags[0] == 0
-
-
-@settings(deadline=None)
-@given(st.lists(st.floats(0.9, 1.1), min_size=6, max_size=6), st.floats(1e-4, 1e4), st.integers(1, 5))
-def test_joined_prices_have_no_return_where_the_level_changes(
-    steps: list[float], jump: float, at: int
-) -> None:
-    mid = 100.0 * np.cumprod(steps)
-    mid[at:] *= jump
-    flags = np.zeros(6, np.int64)
-    flags[at] = rows.STRAY
-    joined = rows.Joined().step(flags, mid)
-    wanted = np.log(steps[1:])
-    wanted[at - 1] = 0.0
-    assert np.diff(np.log(joined)) == pytest.approx(wanted, abs=1e-9)
-    parts = rows.Joined()
-    cut = np.concatenate([parts.step(flags[:at], mid[:at]), parts.step(flags[at:], mid[at:])])
-    assert cut.tobytes() == joined.tobytes()
-
-
-def test_joined_prices_are_the_prices_where_the_level_stays() -> None:
-    mid = np.array([100.0, 150.0, 90.0])
-    assert rows.Joined().step(np.zeros(3, np.int64), mid) is mid

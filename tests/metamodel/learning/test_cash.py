@@ -9,7 +9,8 @@ from learner_rows import Rows, manager, part, rows
 from windvane.metamodel.base.config import TradingConfig, WeighingConfig
 from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.learning import fixed_share, learned, netting
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager, MetaLearningRiskManagedEnsemble
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
+from windvane.metamodel.trading.ensemble import Ensemble
 
 ON = WeighingConfig(cash_expert=True)
 
@@ -82,7 +83,7 @@ def test_positions_shrink_once_and_confidence_is_that_of_the_agents() -> None:
                 agents=tuple("abcde"), weighing=weighing, limits=RiskLimits(confidence_scaling=scaling)
             )
             out = (
-                MetaLearningRiskManagedEnsemble(config)
+                Ensemble(config)
                 .step(
                     np.arange(n),
                     np.arange(n) * 900_000_000_000 + 10**18,

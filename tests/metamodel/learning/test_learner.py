@@ -9,27 +9,27 @@ from hypothesis import strategies as st
 from learner_rows import KNOWN, STRANGERS, manager, part, rows
 
 from windvane.agents.base import Floats
+from windvane.metamodel.base.arrays import arrays, write
 from windvane.metamodel.base.config import TradingConfig, WeighingConfig
 from windvane.metamodel.features.extractor import MarketFeatureExtractor
 from windvane.metamodel.features.scaler import FeatureScaler, scale_row
 from windvane.metamodel.learning import learner
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.learning.members import MEMBERS
 from windvane.metamodel.regimes.classifier import shipped
-from windvane.metamodel.trading.ensemble import (
-    MetaLearningEnsembleManager,
-    MetaLearningRiskManagedEnsemble,
-    flatten,
-    restore,
-)
+from windvane.metamodel.trading.ensemble import Ensemble
 
 laws = settings(deadline=None, max_examples=20)
 seeds = st.integers(0, 2**32 - 1)
 
 
 def states(m: MetaLearningEnsembleManager) -> dict[str, np.ndarray]:
-    state: dict[str, np.ndarray] = {}
-    flatten("learner", m.learner, state)
-    return state
+    """Copies of all that a book stores of a learner."""
+    return {name: value.copy() for name, value in stored(m).items()}
+
+
+def stored(m: MetaLearningEnsembleManager) -> dict[str, np.ndarray]:
+    return arrays(m.learner.learned) | arrays(m.learner.memory)
 
 
 def on_the_simplex(w: Floats, cap: float, minimum: int) -> bool:
@@ -79,9 +79,9 @@ def test_weights_lie_on_the_capped_simplex(
     m = manager(agents if seed % 2 else (KNOWN + STRANGERS)[12 - agents :][:agents], config, delay)
     weights = m.step(x, mid, target, cost, warm, posterior)
     assert on_the_simplex(weights, cap, minimum)
-    assert m.learner.share.sum() == pytest.approx(1.0, abs=1e-12)
+    assert m.learner.learned.share.sum() == pytest.approx(1.0, abs=1e-12)
     assert all(np.isfinite(array).all() for array in states(m).values())
-    members = m.learner.w[1:2] if cold < 300 else m.learner.w
+    members = m.learner.learned.w[1:2] if cold < 300 else m.learner.learned.w
     assert on_the_simplex(members, cap, minimum)
 
 
@@ -133,13 +133,13 @@ def test_state_and_restore(seed: int, cut: int, delay: int) -> None:
     expected = first.step(*part(given_rows, cut, 300))
     assert {name: array.tobytes() for name, array in state.items()} == saved
     second.step(*part(rows(seed + 1, 50, 5), 0, 50))  # whatever it knew is forgotten
-    restore("learner", second.learner, state)
+    write(stored(second), state)
     assert second.step(*part(given_rows, cut, 300)).tobytes() == expected.tobytes()
 
 
 def test_a_state_of_another_shape_is_refused() -> None:
     with pytest.raises(ValueError, match="shape"):
-        restore("learner", manager(4).learner, states(manager(5)))
+        write(stored(manager(4)), states(manager(5)))
 
 
 def test_a_prior_of_another_length_is_refused() -> None:
@@ -158,7 +158,7 @@ def with_sleeper(asleep: range, sleeper: int, n: int = 240) -> tuple[list[dict[s
             target[t] = target[t - 1]
         learner.learn(m.learner, m.rules, mid[t], cost[t], warm[t] != 0, awake)
         learner.weigh(m.learner, m.rules, x[t], posterior[t], target[t], warm[t] != 0, awake)
-        weights[t] = m.learner.weights
+        weights[t] = m.learner.learned.weights
         history.append(states(m))
     return history, weights
 
@@ -186,7 +186,7 @@ def test_sleepers_weigh_nothing_and_the_rest_stay_on_the_simplex() -> None:
 )
 def test_what_is_known_of_a_sleeper_does_not_move(name: str) -> None:
     history, _ = with_sleeper(range(100, 160), 2)
-    before, after = history[99][f"learner.{name}"], history[159][f"learner.{name}"]
+    before, after = history[99][name], history[159][name]
     assert after[..., 2].tobytes() == before[..., 2].tobytes()
     assert after[..., 0].tobytes() != before[..., 0].tobytes()
 
@@ -196,7 +196,7 @@ def test_a_bad_first_row_opens_no_day_of_1970() -> None:
     price, still = np.full(20, 9e3), np.zeros((20, 2))
     price[0] = np.nan
     f = MarketFeatureExtractor().step(ts, np.zeros(20, np.int64), price)
-    ensemble = MetaLearningRiskManagedEnsemble(TradingConfig(agents=("one", "other")))
+    ensemble = Ensemble(TradingConfig(agents=("one", "other")))
     done = ensemble.step(np.arange(20), f.ts, f.flags, f.x, f.mid, still, still)
     assert done.outputs.statement_at[: done.statements, 2].tolist() == []  # all rows are of one day
 

@@ -56,7 +56,7 @@ def test_against_the_reference(agents: tuple[str, ...], delay: int, cold: int) -
     got, share = np.empty((640, n)), np.empty((640, 6))
     for t in range(640):
         got[t] = m.step(*part(given_rows, t, t + 1))[0]
-        share[t] = m.learner.share
+        share[t] = m.learner.learned.share
     scale = scaler(9)
     rules = reference.Settings(
         cap=0.45,
@@ -74,15 +74,15 @@ def test_against_the_reference(agents: tuple[str, ...], delay: int, cold: int) -
     )
     x, mid, target, cost, warm, posterior = given_rows
     expected = reference.run(rules, x, posterior, mid, target, cost, warm)
-    np.testing.assert_allclose(m.learner.gn, expected.gn[-1], rtol=0.0, atol=1e-9)
-    np.testing.assert_allclose(m.learner.S, expected.S, rtol=0.0, atol=1e-9)
-    found = (m.learner.contextual.mu, m.learner.pretrained.mu, m.learner.regime.mu)
+    np.testing.assert_allclose(m.learner.memory.gn, expected.gn[-1], rtol=0.0, atol=1e-9)
+    np.testing.assert_allclose(m.learner.learned.S, expected.S, rtol=0.0, atol=1e-9)
+    found = (m.learner.learned.contextual.mu, m.learner.learned.pretrained.mu, m.learner.learned.regime.mu)
     np.testing.assert_allclose(found, expected.mu, rtol=0.0, atol=1e-8)
-    np.testing.assert_allclose(m.learner.w[:5], expected.members[-1], rtol=0.0, atol=1e-7)
+    np.testing.assert_allclose(m.learner.learned.w[:5], expected.members[-1], rtol=0.0, atol=1e-7)
     np.testing.assert_allclose(share[:, :5], expected.share, rtol=0.0, atol=1e-7)
     assert (share[:, 5] == 0.0).all()  # not retrained, so no member
     np.testing.assert_allclose(got, expected.weights, rtol=0.0, atol=1e-7)
-    assert m.weights == dict(zip(m.agents, m.learner.weights.tolist(), strict=True))
+    assert m.weights == dict(zip(m.agents, m.learner.learned.weights.tolist(), strict=True))
     assert list(m.member_weights.values()) == share[-1].tolist()
     totals = expected.gn.sum(axis=0) / (640 - cold)
     np.testing.assert_allclose(list(m.mean_scores.values())[:n], totals, rtol=0.0, atol=1e-9)

@@ -49,7 +49,7 @@ def adversary(request: pytest.FixtureRequest) -> Adversary:
     return request.param
 
 
-def weigh(m: prod.Prod) -> Floats:
+def weigh(m: prod.Learned) -> Floats:
     v = np.empty(len(m.eta))
     prod.weigh(m, np.ones(len(m.eta), np.int64), v)
     return v
@@ -57,7 +57,7 @@ def weigh(m: prod.Prod) -> Floats:
 
 def test_prod_against_the_paper(adversary: Adversary) -> None:
     """Algorithm 3 of Gaillard, Stoltz and van Erven 2014, weights multiplied as they stand there."""
-    m, rng, awake = prod.Prod.new(AGENTS), np.random.default_rng(1), np.ones(AGENTS, np.int64)
+    m, rng, awake = prod.Learned.new(AGENTS), np.random.default_rng(1), np.ones(AGENTS, np.int64)
     w, eta = np.full(AGENTS, 1.0 / AGENTS), np.full(AGENTS, min(0.5, math.sqrt(math.log(AGENTS))))
     regrets: list[Floats] = []
     for t in range(600):
@@ -74,7 +74,7 @@ def test_prod_against_the_paper(adversary: Adversary) -> None:
 @pytest.mark.parametrize("agents", [2, 5, 20])
 def test_prod_keeps_its_regret_bound(adversary: Adversary, agents: int) -> None:
     """Corollary 4: regret <= C / sqrt(ln K) sqrt(1 + sum r²) + 2 C, for every agent, with losses in [0, 1]."""
-    m, rng, awake, rows = prod.Prod.new(agents), np.random.default_rng(2), np.ones(agents, np.int64), 5000
+    m, rng, awake, rows = prod.Learned.new(agents), np.random.default_rng(2), np.ones(agents, np.int64), 5000
     total, squares = np.zeros(agents), np.zeros(agents)
     for t in range(rows):
         p = weigh(m)
@@ -89,7 +89,7 @@ def test_prod_keeps_its_regret_bound(adversary: Adversary, agents: int) -> None:
 
 
 def test_prod_finds_the_best_agent() -> None:
-    m, rng = prod.Prod.new(AGENTS), np.random.default_rng(3)
+    m, rng = prod.Learned.new(AGENTS), np.random.default_rng(3)
     for _ in range(4000):
         gn = rng.standard_normal(AGENTS)
         gn[2] += 0.5
@@ -98,10 +98,10 @@ def test_prod_finds_the_best_agent() -> None:
 
 
 def test_prod_lets_sleepers_be() -> None:
-    m, awake = prod.Prod.new(4), np.array([1, 0, 1, 1])
+    m, awake = prod.Learned.new(4), np.array([1, 0, 1, 1])
     for _ in range(50):
         prod.learn(m, np.array([1.0, 3.0, -1.0, 0.5]), awake, np.full(4, 0.25))
-    fresh = prod.Prod.new(4)
+    fresh = prod.Learned.new(4)
     for column, untouched in zip(m, fresh, strict=True):
         assert column[1] == untouched[1]
     assert (m.squares[awake == 1] > 0.0).all()
@@ -115,7 +115,7 @@ def test_prod_lets_sleepers_be() -> None:
 
 
 def test_prod_lives_long() -> None:
-    m, awake = prod.Prod.new(3), np.ones(3, np.int64)
+    m, awake = prod.Learned.new(3), np.ones(3, np.int64)
     for _ in range(50_000):
         prod.learn(m, np.array([4.0, 0.0, -4.0]), awake, weigh(m))
     assert all(np.isfinite(column).all() for column in m)
@@ -138,9 +138,9 @@ def test_contextual_against_weighted_ridge(rows: int, d: int) -> None:
         [np.ones(rows), 2.0 * rng.standard_normal((rows, d - 1)).cumsum(axis=0) / np.sqrt(rows)]
     )
     ys = np.clip(xs @ rng.standard_normal((d, 3)) * 0.1 + rng.standard_normal((rows, 3)), -4.0, 4.0)
-    m, awake = contextual.Contextual.new(d, 3), np.ones(3, np.int64)
+    m, scratch, awake = contextual.Learned.new(d, 3), contextual.Scratch.new(d), np.ones(3, np.int64)
     for x, y in zip(xs, ys, strict=True):
-        contextual.learn(m, x, y, awake, contextual.FORGET)
+        contextual.learn(m, scratch, x, y, awake, contextual.FORGET)
         assert m.P.tobytes() == m.P.T.tobytes()
     P, B = ridge(xs, ys, 3e5, 1500.0)
     np.testing.assert_allclose(m.P, P, rtol=0.0, atol=1e-9 * np.abs(P).max())
@@ -152,11 +152,11 @@ def test_contextual_against_weighted_ridge(rows: int, d: int) -> None:
 def test_contextual_stays_positive_definite_and_symmetric() -> None:
     """Regressors that are nearly the same, and long stretches without news, for 20,000 updates."""
     rng, d = np.random.default_rng(4), 8
-    m, awake = contextual.Contextual.new(d, 2), np.ones(2, np.int64)
+    m, scratch, awake = contextual.Learned.new(d, 2), contextual.Scratch.new(d), np.ones(2, np.int64)
     common = rng.standard_normal(d)
     for t in range(20_000):
         x = common + 1e-6 * rng.standard_normal(d) if t % 5000 < 4000 else np.zeros(d)
-        contextual.learn(m, x, np.array([0.1, -0.1]), awake, contextual.FORGET)
+        contextual.learn(m, scratch, x, np.array([0.1, -0.1]), awake, contextual.FORGET)
     assert m.P.tobytes() == m.P.T.tobytes()
     assert np.linalg.eigvalsh(m.P).min() > 0.0
     assert np.isfinite(m.B).all()
@@ -165,13 +165,14 @@ def test_contextual_stays_positive_definite_and_symmetric() -> None:
 def test_contextual_lets_sleepers_be() -> None:
     rng, m, all_awake = (
         np.random.default_rng(5),
-        contextual.Contextual.new(6, 3),
-        contextual.Contextual.new(6, 3),
+        contextual.Learned.new(6, 3),
+        contextual.Learned.new(6, 3),
     )
+    scratch = contextual.Scratch.new(6)
     for _ in range(30):
         x, y = rng.standard_normal(6), rng.standard_normal(3)
-        contextual.learn(m, x, y, np.array([1, 0, 1]), contextual.FORGET)
-        contextual.learn(all_awake, x, y, np.ones(3, np.int64), contextual.FORGET)
+        contextual.learn(m, scratch, x, y, np.array([1, 0, 1]), contextual.FORGET)
+        contextual.learn(all_awake, scratch, x, y, np.ones(3, np.int64), contextual.FORGET)
     assert (m.B[:, 1] == 0.0).all()
     assert m.B[:, [0, 2]].tobytes() == all_awake.B[:, [0, 2]].tobytes()
 
@@ -190,7 +191,7 @@ def test_slots_hold_a_whole_horizon() -> None:
     for good in range(0, 4000, contextual.EVERY):
         held = {contextual.slot(good - back) for back in range(0, contextual.HORIZON + 1, contextual.EVERY)}
         assert len(held) == contextual.HORIZON // contextual.EVERY + 1
-        assert held <= set(range(len(contextual.Contextual.new(2, 1).past)))
+        assert held <= set(range(len(contextual.Memory.new(2).past)))
 
 
 PRIOR = np.array([0.15, 0.05, 0.8])

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from windvane.metamodel.base import weights
 from windvane.metamodel.base.config import ConfigError, TradingConfig, WeighingConfig
 from windvane.metamodel.base.weights import WeightsError
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.learning.members import MEMBERS, predictor
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager
 
 FEATURES, AGENTS, ROWS = 50, 3, 700
 LAST = MEMBERS.index("predictor")
@@ -32,8 +32,8 @@ def inputs(seed: int, agents: int = AGENTS) -> tuple[np.ndarray, np.ndarray]:
 
 
 def said(layers: predictor.Layers, common: np.ndarray, own: np.ndarray) -> np.ndarray:
-    mu, (first, second) = np.empty(len(own)), predictor.HIDDEN
-    predictor.forward(layers, common, own, np.empty(first, np.float32), np.empty(second, np.float32), mu)
+    mu, scratch = np.empty(len(own)), predictor.Scratch.new(len(common) - predictor.REGIMES, len(own))
+    predictor.forward(layers, scratch._replace(common=common, own=own), mu)
     return mu
 
 
@@ -104,14 +104,14 @@ def overflowing() -> bytes:
 def test_weights_that_cannot_be_used_are_refused_and_the_old_stay(bad: bytes, reason: str) -> None:
     m = manager()
     m.swap_predictor(raw(7))
-    before = m.learner.predictor.layers.w1.copy()
+    before = m.learner.learned.predictor.layers.w1.copy()
     m.swap_predictor(raw(8))
-    kept = m.learner.predictor.layers.w1.copy()
+    kept = m.learner.learned.predictor.layers.w1.copy()
     with pytest.raises(WeightsError, match=reason):
         m.swap_predictor(bad)
-    np.testing.assert_array_equal(m.learner.predictor.layers.w1, kept)
+    np.testing.assert_array_equal(m.learner.learned.predictor.layers.w1, kept)
     assert m.roll_back()  # what was refused left no trace: back to what was there before the kept ones
-    np.testing.assert_array_equal(m.learner.predictor.layers.w1, before)
+    np.testing.assert_array_equal(m.learner.learned.predictor.layers.w1, before)
 
 
 def manager(
@@ -157,7 +157,7 @@ def test_not_retrained_it_is_no_member_and_takes_no_room() -> None:
     m = manager(retraining=False)
     played(m, 0, 200, 200)
     assert m.member_weights["predictor"] == 0.0
-    assert m.learner.predictor.layers.w1.size == 0
+    assert m.learner.learned.predictor.layers.w1.size == 0
     with pytest.raises(WeightsError, match="switch retraining on"):
         m.swap_predictor(raw(1))
 
@@ -195,7 +195,7 @@ def test_how_long_it_remembers_scores() -> None:
         m.swap_predictor(raw(1))
     assert played(usual, 0, ROWS, ROWS).tobytes() != played(short, 0, ROWS, ROWS).tobytes()
     for own, learned in zip(
-        usual.learner.predictor[-2:], (usual.learner.fast, usual.learner.slow), strict=True
+        usual.learner.memory.predictor, (usual.learner.memory.fast, usual.learner.memory.slow), strict=True
     ):
         np.testing.assert_array_equal(own, learned)
 
@@ -228,8 +228,8 @@ def test_a_sleeper_weighs_nothing() -> None:
     for t in range(300):
         learner.learn(m.learner, m.rules, r["mid"][t], 1e-4, t >= 50, awake)
         learner.weigh(m.learner, m.rules, r["x"][t], r["regime"][t], r["target"][t], t >= 50, awake)
-    assert m.learner.w[LAST, 1] == 0.0
-    assert m.learner.w[LAST].sum() == pytest.approx(1.0)
+    assert m.learner.learned.w[LAST, 1] == 0.0
+    assert m.learner.learned.w[LAST].sum() == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_agents_are_known_by_name_in_any_order() -> None:
         prior.fitted(prior.shipped(), [KNOWN[i] for i in order]),
     )
     np.testing.assert_allclose(other[1][: pretrained.COMMON], one[1][: pretrained.COMMON, order], atol=1e-12)
-    moments = prior.moments_of(prior.shipped(), [KNOWN[i] for i in order])
+    moments = prior.simulated(prior.shipped(), [KNOWN[i] for i in order])
     np.testing.assert_array_equal(moments.first, prior.shipped().moments.first[:, order])
     np.testing.assert_array_equal(moments.second, prior.shipped().moments.second[:, order][:, :, order])
 
@@ -43,7 +43,7 @@ def test_of_strangers_nothing_is_known() -> None:
     P, B, _ = prior.fitted(prior.shipped(), ("one", "two"))
     np.testing.assert_allclose(P, np.eye(len(P)) / PRECISION, rtol=1e-12)
     assert (B == 0.0).all()
-    moments = prior.moments_of(prior.shipped(), ("one", "two"))
+    moments = prior.simulated(prior.shipped(), ("one", "two"))
     assert (moments.first == 0.0).all()
     np.testing.assert_array_equal(moments.second, [np.eye(2)] * 7)
 

@@ -9,7 +9,7 @@ from simulated_book import ticks
 from windvane.metamodel.base.config import Costs, WeighingConfig
 from windvane.metamodel.features.extractor import NAMES
 from windvane.metamodel.features.scaler import FeatureScaler
-from windvane.metamodel.learning.counterfactual import Counterfactual
+from windvane.metamodel.learning.counterfactual import Counterfactual, Rows
 
 ROWS, AGENTS, COLD = 1_500, 2, 70
 
@@ -39,9 +39,8 @@ def counterfactual(lookback: int = 1000, features: int = 50, history: int = 20) 
 
 
 def fed(m: Counterfactual, given: dict[str, np.ndarray], cuts: list[int]) -> None:
-    order = ("flags", "x", "regime", "mid", "bid", "ask", "target")
     for start, stop in pairwise(cuts):
-        m.step(*(given[name] for name in order), start, stop)
+        m.step(Rows(**given), start, stop)
 
 
 def scores_of(given: dict[str, np.ndarray]) -> np.ndarray:

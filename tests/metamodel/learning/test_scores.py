@@ -37,7 +37,7 @@ def expected(mid: Floats, a: Floats, cost: Floats, delay: int) -> Floats:
 
 
 def stepped(mid: Floats, a: Floats, cost: Floats, delay: int, ring: int) -> Floats:
-    market, past, out = scores.new_market(), np.zeros((ring, a.shape[1])), np.zeros_like(a)
+    market, past, out = scores.new_moments(), np.zeros((ring, a.shape[1])), np.zeros_like(a)
     for t in range(len(mid)):
         r, s, past_cost = scores.observe(market, mid[t], cost[t], t >= 100)
         scores.score(past, t, delay, r, s, past_cost, out[t])

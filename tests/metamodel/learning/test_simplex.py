@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from windvane.agents.base import Floats, Ints
-from windvane.metamodel.learning.simplex import FLOOR, allocate, bounds, equal, project, project_box
+from windvane.metamodel.learning.simplex import FLOOR, Simplex, allocate, bounds, equal, project, project_box
 
 laws = settings(deadline=None, max_examples=60)
 seeds = st.integers(0, 2**32 - 1)
@@ -19,14 +19,14 @@ caps = st.one_of(st.just(1.0), st.floats(0.02, 1.0))
 
 def projected(v: Floats, awake: Ints, cap: float, minimum: int) -> Floats:
     w = np.full(len(v), np.nan)
-    project(v, awake, cap, minimum, np.empty((2, len(v))), w)
+    project(v, Simplex(awake, cap, minimum, np.empty((3, len(v)))), w)
     return w
 
 
 def box(v: Floats, awake: Ints, cap: float, minimum: int) -> tuple[Floats, Floats]:
-    lower, upper = np.empty(len(v)), np.empty(len(v))
-    bounds(v, awake, cap, minimum, lower, upper)
-    return lower, upper
+    simplex = Simplex(awake, cap, minimum, np.empty((3, len(v))))
+    bounds(v, simplex)
+    return simplex.box[0], simplex.box[1]
 
 
 def enumerated(v: Floats, lower: Floats, upper: Floats) -> Floats:
@@ -169,9 +169,9 @@ def test_ties_go_to_the_first() -> None:
 def test_allocate_converges_to_the_optimum(seed: int, n: int, cap: float, minimum: int, gamma: float) -> None:
     mu, S = problem(seed, n)
     awake = np.ones(n, np.int64)
-    w, scratch = equal(awake), np.empty((3, n))
+    w, simplex = equal(awake), Simplex(awake, cap, minimum, np.empty((3, n)))
     lower, upper = box(mu, awake, cap, minimum)
-    allocate(mu, S, gamma, awake, cap, minimum, 20_000, scratch, w)
+    allocate(mu, S, gamma, 20_000, simplex, w)
     assert abs(w.sum() - 1.0) <= 1e-12
     assert ((w >= lower) & (w <= upper)).all()
     reached = mu @ w - gamma / 2.0 * w @ S @ w
@@ -184,12 +184,12 @@ def test_allocate_converges_to_the_optimum(seed: int, n: int, cap: float, minimu
 def test_no_step_worsens_the_objective(seed: int, n: int, cap: float, minimum: int, gamma: float) -> None:
     mu, S = problem(seed, n)
     awake = np.ones(n, np.int64)
-    w, scratch = np.empty(n), np.empty((3, n))
+    w, simplex = np.empty(n), Simplex(awake, cap, minimum, np.empty((3, n)))
     lower, upper = box(mu, awake, cap, minimum)
     project_box(np.random.default_rng(seed).standard_normal(n), lower, upper, w)
     value = mu @ w - gamma / 2.0 * w @ S @ w
     for _ in range(50):
-        allocate(mu, S, gamma, awake, cap, minimum, 1, scratch, w)
+        allocate(mu, S, gamma, 1, simplex, w)
         new = mu @ w - gamma / 2.0 * w @ S @ w
         assert new >= value - 1e-12 * max(1.0, abs(value))
         value = new
@@ -198,18 +198,18 @@ def test_no_step_worsens_the_objective(seed: int, n: int, cap: float, minimum: i
 def test_allocate_gives_sleepers_nothing() -> None:
     mu, S = problem(1, 5)
     w = np.full(5, 0.2)
-    allocate(mu, S, 0.05, np.array([1, 0, 1, 0, 1]), 0.6, 3, 1, np.empty((3, 5)), w)
+    allocate(mu, S, 0.05, 1, Simplex(np.array([1, 0, 1, 0, 1]), 0.6, 3, np.empty((3, 5))), w)
     assert (w[[1, 3]] == 0.0).all()
     assert (w[[0, 2, 4]] >= FLOOR).all()
     assert w.sum() == pytest.approx(1.0, abs=1e-12)
-    allocate(mu, S, 0.05, np.zeros(5, np.int64), 0.6, 3, 1, np.empty((3, 5)), w)
+    allocate(mu, S, 0.05, 1, Simplex(np.zeros(5, np.int64), 0.6, 3, np.empty((3, 5))), w)
     assert (w == 0.0).all()
 
 
 @pytest.mark.parametrize("trace", [0.0, 1e-30])
 def test_allocate_without_variance_takes_the_best(trace: float) -> None:
     mu, w = np.array([0.01, 0.03, 0.02, -0.01]), np.full(4, 0.25)
-    allocate(mu, trace * np.eye(4), 0.05, np.ones(4, np.int64), 0.6, 3, 1, np.empty((3, 4)), w)
+    allocate(mu, trace * np.eye(4), 0.05, 1, Simplex(np.ones(4, np.int64), 0.6, 3, np.empty((3, 4))), w)
     np.testing.assert_allclose(w, [0.05, 0.6, 0.35, 0.0], rtol=0.0, atol=1e-5)  # one huge step
 
 

@@ -13,9 +13,9 @@ from windvane.metamodel.base.config import Costs, TradingConfig, WeighingConfig
 from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.features.scaler import FeatureScaler
 from windvane.metamodel.learning import learner
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.trading.ensemble import (
-    MetaLearningEnsembleManager,
-    MetaLearningRiskManagedEnsemble,
+    Ensemble,
     Round,
 )
 
@@ -32,7 +32,7 @@ def played(m: MetaLearningEnsembleManager, columns: tuple[Floats, ...], awake: I
     for t in range(len(mid)):
         learner.learn(m.learner, m.rules, mid[t], cost[t], t >= 20, awake[t])
         learner.weigh(m.learner, m.rules, x[t], POSTERIOR[t], target[t], t >= 20, awake[t])
-        weights[t] = m.learner.weights
+        weights[t] = m.learner.learned.weights
     return weights
 
 
@@ -57,7 +57,7 @@ def test_the_others_learn_as_if_a_sleeper_were_not_there(seed: int, sleeper: int
     awake = np.ones((ROWS, 5), np.int64)
     awake[:, sleeper] = 0
     whole = manager(5, PRIOR)
-    for even in (whole.learner.best, whole.learner.w[2:5]):
+    for even in (whole.learner.learned.best, whole.learner.learned.w[2:5]):
         even[:] = np.where(awake[0], 0.25, 0.0)
     some = played(whole, (x, mid, target, cost), awake)
     alone = played(manager(4, PRIOR), (x, mid, target[:, rest], cost), np.ones((ROWS, 4), np.int64))
@@ -73,7 +73,7 @@ def test_weights_are_whole_again_at_the_row_of_waking(asleep: tuple[int, ...]) -
     weights = played(m, market(1, 4), awake)
     np.testing.assert_allclose(weights[203:].sum(axis=1), 1.0, atol=1e-12)
     assert (weights[203:] <= 0.5 + 1e-12).all()
-    np.testing.assert_allclose(m.learner.w.sum(axis=1), 1.0, atol=1e-9)
+    np.testing.assert_allclose(m.learner.learned.w.sum(axis=1), 1.0, atol=1e-9)
     assert (weights[100:203][:, list(asleep)] == 0.0).all()
 
 
@@ -83,14 +83,14 @@ def test_members_hold_where_there_is_nobody_to_follow() -> None:
     m = manager(4, (0.1, 0.2, 0.3, 0.2, 0.2, 0.0))
     x, mid, target, cost = (column[:150] for column in market(2, 4))
     played(m, (x, mid, target, cost), awake)
-    ring = m.learner.member_targets
+    ring = m.learner.memory.member_targets
     assert (ring == ring[0]).all()
     assert (ring != 0.0).all()
 
 
-def ensemble(limits: dict[str, Any] | None = None, delay: int = 0) -> MetaLearningRiskManagedEnsemble:
+def ensemble(limits: dict[str, Any] | None = None, delay: int = 0) -> Ensemble:
     """Three agents, capital 1000, no costs, no least order, prices of 100 and warmed up."""
-    e = MetaLearningRiskManagedEnsemble(
+    e = Ensemble(
         TradingConfig(
             agents=AGENTS,
             capital=1000.0,
@@ -106,7 +106,7 @@ def ensemble(limits: dict[str, Any] | None = None, delay: int = 0) -> MetaLearni
 
 
 def play(
-    e: MetaLearningRiskManagedEnsemble,
+    e: Ensemble,
     target: list[tuple[float, ...]],
     mid: Any = 100.0,
     awake: tuple[int, ...] = (1, 1, 1),
@@ -130,7 +130,7 @@ def play(
     )
 
 
-def lots(e: MetaLearningRiskManagedEnsemble) -> dict[str, int]:
+def lots(e: Ensemble) -> dict[str, int]:
     return dict(zip(e.accounts, e.state()["account.lots"].tolist(), strict=True))
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from windvane.agents.base import Floats
 from windvane.agents.factory import AGENTS
 from windvane.metamodel.learning.members import pretrained, prior, strength
-from windvane.metamodel.learning.members.strength import VARIANCE, Strength
+from windvane.metamodel.learning.members.strength import VARIANCE, Learned, Scratch
 
 AWAKE = np.ones(4, np.int64)
 laws = settings(deadline=None, max_examples=25)
@@ -25,9 +25,9 @@ def draws(seed: int, updates: int, parts: int, true: Floats, noise: float) -> tu
 @laws
 def test_the_posterior_is_that_of_all_at_once(seed: int, updates: int, parts: int) -> None:
     said, came = draws(seed, updates, parts, np.linspace(-2.0, 2.0, parts), 1.0)
-    m = Strength.new(parts, 4, 9)
+    m = Learned.new(parts)
     for u, y in zip(said, came, strict=True):
-        strength.learn(m, u, y, AWAKE, 1.0)
+        strength.learn(m, Scratch.new(len(m.factor)), u, y, AWAKE, 1.0)
     U, Y = said.reshape(-1, parts), came.ravel()
     P = np.linalg.inv(np.eye(parts) / VARIANCE + U.T @ U)
     np.testing.assert_allclose(m.P, P, atol=1e-9)
@@ -37,18 +37,18 @@ def test_the_posterior_is_that_of_all_at_once(seed: int, updates: int, parts: in
 
 def test_a_mechanism_that_is_the_other_way_round_is_found_out() -> None:
     said, came = draws(7, 400, 3, np.array([-1.0, 0.0, 0.5]), 1.0)
-    m = Strength.new(3, 4, 9)
+    m = Learned.new(3)
     for u, y in zip(said, came, strict=True):
-        strength.learn(m, u, y, AWAKE, pretrained.FORGET)
+        strength.learn(m, Scratch.new(len(m.factor)), u, y, AWAKE, pretrained.FORGET)
     np.testing.assert_allclose(m.factor, [-1.0, 0.0, 0.5], atol=5.0 / np.sqrt(1600))
 
 
 def test_what_is_not_seen_any_more_is_forgotten_no_further_than_to_the_start() -> None:
     said, came = draws(3, 2000, 3, np.array([2.0, 1.0, 0.0]), 0.1)
     said[200:, :, 1] = 0.0
-    m, known = Strength.new(3, 4, 9), []
+    m, known = Learned.new(3), []
     for u, y in zip(said, came, strict=True):
-        strength.learn(m, u, y, AWAKE, 0.98)
+        strength.learn(m, Scratch.new(len(m.factor)), u, y, AWAKE, 0.98)
         known.append(m.P[1, 1])
         assert np.linalg.eigvalsh(m.P).min() > 0.0
     assert known[199] < 0.1  # it was well known
@@ -59,10 +59,12 @@ def test_what_is_not_seen_any_more_is_forgotten_no_further_than_to_the_start() -
 def test_agents_that_sleep_tell_nothing() -> None:
     said, came = draws(5, 50, 4, np.full(4, 0.3), 0.5)
     some = np.array([1, 0, 1, 0])
-    m, alone = Strength.new(4, 4, 9), Strength.new(4, 2, 9)
+    m, alone = Learned.new(4), Learned.new(4)
     for u, y in zip(said, came, strict=True):
-        strength.learn(m, u, y, some, 0.99)
-        strength.learn(alone, u[::2].copy(), y[::2].copy(), np.ones(2, np.int64), 0.99)
+        strength.learn(m, Scratch.new(len(m.factor)), u, y, some, 0.99)
+        strength.learn(
+            alone, Scratch.new(len(m.factor)), u[::2].copy(), y[::2].copy(), np.ones(2, np.int64), 0.99
+        )
     assert m.factor.tobytes() == alone.factor.tobytes()
     assert m.P.tobytes() == alone.P.tobytes()
 

@@ -15,7 +15,7 @@ from windvane.metamodel.simulation.market import (
     SHORTEST,
     TABLE,
     TRANSITIONS,
-    Market,
+    SimulatedMarket,
     _parameters,
     _path,
     simulate,
@@ -25,7 +25,7 @@ SEEDS, TICKS = range(8), 150_000
 
 
 @cache
-def market(name: str, seed: int) -> Market:
+def market(name: str, seed: int) -> SimulatedMarket:
     return simulate(name, TICKS, seed)
 
 

@@ -8,15 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from windvane.metamodel.base.arrays import arrays
 from windvane.metamodel.base.config import Costs, TradingConfig, default_stale_after, digest
 from windvane.metamodel.base.limits import RiskLimits
+from windvane.metamodel.base.rows import WARMUP as WARMING
 from windvane.metamodel.base.weights import WeightsError, from_bytes, to_bytes
 from windvane.metamodel.features.extractor import WARMUP
 from windvane.metamodel.learning import learned
+from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.settings.presets import made
 from windvane.metamodel.simulation.market import BAR, simulate
 from windvane.metamodel.simulation.trade_simulator import TradeSimulator
-from windvane.metamodel.trading.ensemble import MetaLearningEnsembleManager, MetaLearningRiskManagedEnsemble
+from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import BookClosed, BookOpened, Decisions, Event, Features, Orders, Ticks
 from windvane.streams.topics import Topic
@@ -95,11 +98,11 @@ def test_a_row_that_cannot_be_changes_nothing(price: float, volume: float, more:
     x = np.zeros(50)
     for t in range(5):
         whole.get_trading_action(x, 100.0 + t, 10.0)
-    before = whole.manager.learner.market.value.copy()
+    before = whole.manager.learner.memory.market.value.copy()
     action, told = whole.get_trading_action(x, price, volume, **more)
     assert action == 1
     assert told["rejected"]
-    assert (whole.manager.learner.market.value == before).all()
+    assert (whole.manager.learner.memory.market.value == before).all()
     assert not whole.get_trading_action(x, 106.0, 10.0)[1]["rejected"]
 
 
@@ -114,10 +117,10 @@ def test_a_bad_first_row_and_a_bad_state_are_survived() -> None:
 def test_the_first_row_after_an_episode_begins_another_market() -> None:
     whole = MetaLearningRiskManagedEnsemble(CONFIG)
     whole.desk.play(TradeSimulator().episode(2).rows)
-    trades, learnt = whole.fills, whole.manager.learner.contextual.B.copy()
+    trades, learnt = whole.fills, whole.manager.learner.learned.contextual.B.copy()
     whole.rest()
     assert whole.get_trading_action(np.zeros(50), 0.01)[1]["warming_up"]
-    assert (learnt == whole.manager.learner.contextual.B).all()
+    assert (learnt == whole.manager.learner.learned.contextual.B).all()
     summary = whole.get_performance_summary()
     assert trades > 0
     assert summary["total_trades"] == trades
@@ -136,7 +139,12 @@ def test_what_was_learned_goes_from_one_learner_to_another() -> None:
     other = MetaLearningEnsembleManager(CONFIG.agents, CONFIG.weighing, delay=2)
     assert learned.load(other, raw)["why"] == "a test"
     assert learned.to_bytes(other, {"why": "a test"}) == raw
-    assert other.learner.market.seen[0] == 0  # the market stays where it was
+    assert other.learner.memory.market.seen[0] == 0  # the market stays where it was
+
+
+def every(manager: MetaLearningEnsembleManager) -> dict[str, np.ndarray]:
+    """The arrays of a learner that a book stores."""
+    return arrays(manager.learner.learned) | arrays(manager.learner.memory)
 
 
 def spoilt(kind: str) -> bytes:
@@ -162,11 +170,11 @@ def spoilt(kind: str) -> bytes:
 @pytest.mark.parametrize("kind", ["nan", "shape", "missing", "more", "agents", "model", "canary"])
 def test_what_does_not_pass_leaves_the_learner_as_it_was(kind: str) -> None:
     manager = trained()
-    before = {name: value.copy() for name, value in learned.tensors(manager.learner).items()}
+    before = {name: value.copy() for name, value in every(manager).items()}
     with pytest.raises(WeightsError) as refused:
         learned.load(manager, spoilt(kind))
     assert "\n" not in str(refused.value)
-    for name, value in learned.tensors(manager.learner).items():
+    for name, value in every(manager).items():
         assert value.tobytes() == before[name].tobytes(), name
 
 
@@ -222,12 +230,12 @@ def test_probes_at_another_level_move_nothing() -> None:
 
 def test_new_market_is_how_another_series_begins() -> None:
     whole, rows = warm()
-    learnt = whole.manager.learner.contextual.B.copy()
+    learnt = whole.manager.learner.learned.contextual.B.copy()
     whole.new_market()
     action, why = whole.get_trading_action(rows.x[0], 100.0, 1.0)
     assert (action, why["rejected"], why["reason"], why["warming_up"]) == (1, False, "", True)
     assert why["equity"] == CONFIG.capital
-    assert (learnt == whole.manager.learner.contextual.B).all()
+    assert (learnt == whole.manager.learner.learned.contextual.B).all()
 
 
 def test_during_the_warm_up_another_level_starts_the_series_anew() -> None:
@@ -280,3 +288,34 @@ def test_a_row_from_the_future_does_not_stop_the_clock() -> None:
     assert (
         whole.get_trading_action(rows.x[800], rows.price[800], ts=int(rows.ts[800]))[1]["ts"] == rows.ts[800]
     )
+
+
+def stepped(whole: MetaLearningRiskManagedEnsemble) -> None:
+    n, agents = 3, len(CONFIG.agents)
+    whole.step(
+        np.arange(n),
+        np.arange(1, n + 1) * BAR,
+        np.full(n, WARMING),
+        np.zeros((n, 50)),
+        np.full(n, 100.0),
+        np.zeros((n, agents)),
+        np.zeros((n, agents)),
+    )
+
+
+def test_one_market_is_moved_on_in_one_way() -> None:
+    whole = MetaLearningRiskManagedEnsemble(CONFIG)
+    whole.get_trading_action(np.zeros(50), 100.0)
+    with pytest.raises(
+        ValueError, match=r"moved on by get_trading_action, which step would spoil: .*new_market\(\)$"
+    ):
+        stepped(whole)
+    whole.new_market()
+    stepped(whole)
+    before = known(whole)
+    for ask in (whole.get_trading_action, whole.preview):
+        with pytest.raises(ValueError, match="moved on by step, which get_trading_action would spoil"):
+            ask(np.zeros(50), 100.0)
+    assert known(whole) == before
+    whole.new_market()
+    assert whole.get_trading_action(np.zeros(50), 100.0)[1]["seq"] == 0

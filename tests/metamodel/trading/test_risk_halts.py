@@ -20,13 +20,13 @@ from round_trace import (
     ready,
 )
 
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble
+from windvane.metamodel.trading.ensemble import Ensemble
 
 NOW = {"delay": 0}
 REBALANCE, REDUCE, CLOSE, FORCED = range(4)
 
 
-def loser(costs: dict[str, Any] | None = None, **given: Any) -> MetaLearningRiskManagedEnsemble:
+def loser(costs: dict[str, Any] | None = None, **given: Any) -> Ensemble:
     """Halts at a loss of 2 % since the day began."""
     limits = {"daily_loss": 0.02} | given.pop("limits", {})
     return ready(ensemble(NOW | (costs or {}), limits, **given))

@@ -26,7 +26,7 @@ from round_trace import (
     ready,
 )
 
-from windvane.metamodel.trading.ensemble import MetaLearningRiskManagedEnsemble, Round
+from windvane.metamodel.trading.ensemble import Ensemble, Round
 
 NOISE = {"calm": 2e-4, "wild": 0.02, "steady": 0.0}
 SCENES = ("calm", "wild", "steady", "jump", "wide", "dry", "heartbeat", "bad", "gap", "tomorrow", "weekend")
@@ -105,7 +105,7 @@ def tape(scenes: list[tuple[str, int, int]], warmup: int, quoted: bool, sized: b
     return rows
 
 
-def play(e: MetaLearningRiskManagedEnsemble, rows: list[Row]) -> Round:
+def play(e: Ensemble, rows: list[Row]) -> Round:
     def column(name: str, kind: type = np.float64) -> Any:
         values = [getattr(row, name) for row in rows]
         return None if values[0] is None else np.array(values, kind)
@@ -125,7 +125,7 @@ def play(e: MetaLearningRiskManagedEnsemble, rows: list[Row]) -> Round:
     )
 
 
-def compare(e: MetaLearningRiskManagedEnsemble, got: Round, rows: list[Row], seen: list[Seen]) -> None:
+def compare(e: Ensemble, got: Round, rows: list[Row], seen: list[Seen]) -> None:
     o, capital, lot = got.outputs, e.config.capital, e.config.lot
     orders = {int(r): i for i, r in enumerate(o.order_row[: got.orders])}
     fills = {int(r): i for i, r in enumerate(o.fill_row[: got.fills])}

@@ -16,9 +16,8 @@ import pytest
 from killed_run import DEADLINE, ROWS, market, plan
 
 from simulated_book import config, outputs, same
-from windvane.infra.runs import backtest as session
-from windvane.infra.runs import journal
-from windvane.infra.runs.backtest import SessionError, run
+from windvane.infra.runs import backtest, journal
+from windvane.infra.runs.backtest import RunError, run
 from windvane.infra.runs.compare import differences
 from windvane.infra.runs.journal import FILE, JournalError
 from windvane.infra.runs.replay import replay
@@ -92,7 +91,7 @@ def test_killed_at_random_moments_it_ends_as_if_undisturbed(
 def test_a_crash_around_any_write_of_a_file_loses_nothing(
     after: bool, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, left, crashes = session.write, 0, 0
+    whole, left, crashes = backtest.replace_file, 0, 0
 
     def write(path: Path, raw: bytes) -> None:
         nonlocal left
@@ -103,7 +102,7 @@ def test_a_crash_around_any_write_of_a_file_loses_nothing(
         if left == 0:
             raise InterruptedError
 
-    monkeypatch.setattr(session, "write", write)
+    monkeypatch.setattr(backtest, "replace_file", write)
     for place in range(1, 40):
         shutil.rmtree(tmp_path)
         left = place
@@ -157,7 +156,7 @@ OTHERS = {
 def test_an_unfinished_run_of_something_else_is_not_touched(other: Any, small: Path, tmp_path: Path) -> None:
     run(plan(batch=100), SMALL, tmp_path, stopping=stop_after(3))
     before = {p.name: p.read_bytes() for p in (tmp_path / "journal").iterdir()}
-    with pytest.raises(SessionError, match="choose another --out") as refused:
+    with pytest.raises(RunError, match="choose another --out") as refused:
         run(*other, tmp_path)
     assert "\n" not in str(refused.value)
     assert {p.name: p.read_bytes() for p in (tmp_path / "journal").iterdir()} == before
@@ -171,7 +170,7 @@ def test_a_damaged_file_is_named_in_one_sentence(name: str, damage: str, tmp_pat
     raw = bytearray(path.read_bytes())
     raw[len(raw) // 2] ^= 0x80
     path.write_bytes({"flipped": bytes(raw), "torn": bytes(raw[:11]), "empty": b""}[damage])
-    with pytest.raises(SessionError, match=name):
+    with pytest.raises(RunError, match=name):
         run(plan(batch=100), SMALL, tmp_path)
 
 
@@ -181,7 +180,7 @@ def test_a_replay_gives_the_same_run(wire: bool, small: Path, tmp_path: Path) ->
     assert rows == 1400
     assert opened.config == plan().config
     assert_same_run(tmp_path / "journal", small)
-    with pytest.raises(SessionError):
+    with pytest.raises(RunError):
         replay(small, small.parent)
 
 
@@ -238,7 +237,7 @@ def test_half_a_journal_of_a_finished_run_is_not_replayed_as_if_whole(small: Pat
     with journal.JournalWriter(half) as writer:
         for topic, event in rows[:middle]:
             writer.write(topic, event)
-    with pytest.raises((SessionError, JournalError)):
+    with pytest.raises((RunError, JournalError)):
         replay(half, tmp_path / "again")
 
 

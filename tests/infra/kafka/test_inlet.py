@@ -9,9 +9,10 @@ import pytest
 from aiokafka import TopicPartition
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_log import MemoryLog, MemoryReader
 
 from windvane.infra.kafka.worker import inlet as inlets
-from windvane.infra.kafka.worker.inlet import Delivered, DeliveredInlet
+from windvane.infra.kafka.worker.inlet import Delivered, DeliveredInlet, Inlet
 
 ONE, OTHER = TopicPartition("ticks", 0), TopicPartition("features", 0)
 PLACES = (ONE, OTHER)
@@ -227,3 +228,42 @@ def test_a_reader_that_knows_of_the_end_late_still_fills_a_hole() -> None:
         return world
 
     assert asyncio.run(run()).out[ONE] == list(range(10))
+
+
+class TestInlet:
+    """Records straight from a reader."""
+
+    def test_records_come_with_their_time_in_ns_and_how_many_are_left(self) -> None:
+        async def scenario() -> None:
+            log = MemoryLog()
+            log.append(ONE, b"a", b"b", b"c", marker=True)
+            log.records[ONE][0] = log.records[ONE][0]._replace(timestamp=1_700_000_000_123)
+            reader = MemoryReader(log)
+            reader.assign(PLACES)
+            inlet = Inlet(reader)
+            assert await inlet.behind(OTHER) is None, "nothing is known before the first answer"
+            assert await inlet.read(0.0, 2) == {
+                ONE: [Delivered(0, b"a", 1_700_000_000_123_000_000), Delivered(1, b"b", 0)]
+            }
+            assert await inlet.behind(ONE) == 2, "a record, and the marker behind it"
+            assert await inlet.read(0.0, 2) == {ONE: [Delivered(2, b"c", 0)]}
+            assert await inlet.behind(ONE) == 0
+
+        asyncio.run(scenario())
+
+    def test_what_has_run_ahead_rests_until_it_is_not_ahead(self) -> None:
+        async def scenario() -> None:
+            log = MemoryLog()
+            for place in PLACES:
+                log.append(place, b"a")
+            reader = MemoryReader(log)
+            reader.assign(PLACES)
+            inlet = Inlet(reader)
+            inlet.throttle({ONE}, ())
+            assert set(await inlet.read(0.0, 9)) == {OTHER}
+            inlet.throttle({ONE}, {ONE})
+            assert await inlet.read(0.0, 9) == {}
+            inlet.throttle((), {ONE})
+            assert set(await inlet.read(0.0, 9)) == {ONE}
+
+        asyncio.run(scenario())

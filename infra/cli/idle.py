@@ -1,4 +1,4 @@
-"""Options that were given and would have no effect are refused, instead of being passed over."""
+"""Options that would have no effect are refused, instead of being passed over."""
 
 from collections.abc import Collection
 
@@ -6,12 +6,12 @@ import typer
 
 
 def refuse_idle(context: typer.Context, idle: Collection[str], why: str) -> None:
-    """Raises ConfigError where parameters of these names were given on the command line; why: ends the sentence."""
+    """Raises ConfigError where a parameter of these names is on the command line; `why` ends its sentence."""
     from windvane.metamodel.base.config import check
 
-    given = [
+    named = [
         max(p.opts, key=len)
         for p in context.command.params
         if p.name in idle and getattr(context.get_parameter_source(str(p.name)), "name", "") == "COMMANDLINE"
     ]
-    check(not given, f"{' and '.join(given)} would have no effect {why}: leave it out")
+    check(not named, f"{' and '.join(named)} would have no effect {why}: leave it out")

@@ -1,0 +1,1 @@
+"""All that touches the world: files, journals, reports, Kafka, metrics, training, the command line."""

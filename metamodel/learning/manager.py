@@ -1,0 +1,95 @@
+"""MetaLearningEnsembleManager weighs the agents: it learns, row by row, whom to believe how much."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from windvane.agents.base import Floats, Ints
+from windvane.metamodel.base.config import WeighingConfig
+from windvane.metamodel.base.weights import WeightsError
+from windvane.metamodel.features.scaler import FeatureScaler
+from windvane.metamodel.learning.learner import Rows, run
+from windvane.metamodel.learning.members import MEMBERS, predictor
+from windvane.metamodel.learning.rules import new_rules
+from windvane.metamodel.learning.state import new_learner
+from windvane.metamodel.regimes.classifier import unclassified
+
+
+class MetaLearningEnsembleManager:
+    """Weights over agents, learned while they act.
+
+    A mixture of ways to weigh, the members, joined by Fixed-Share. `delay` is the execution delay in good rows, so
+    that agents are scored on what could really be had.
+    """
+
+    def __init__(
+        self,
+        agents: Sequence[str],
+        config: WeighingConfig | None = None,
+        *,
+        delay: int = 1,
+        scaler: FeatureScaler | None = None,
+    ) -> None:
+        self.agents = tuple(agents)
+        self.members = MEMBERS
+        self.rules = new_rules(config or WeighingConfig(), delay, scaler or FeatureScaler(), self.agents)
+        self.learner = new_learner(self.agents, self.rules)
+
+    def step(
+        self,
+        x: Floats,
+        mid: Floats,
+        target: Floats,
+        cost: Floats,
+        warm: Ints,
+        regime: Floats | None = None,
+    ) -> Floats:
+        """Learn from each of n good rows, then weigh the agents for it; returns the weights (n, N) after each.
+
+        x: (n, 50) features; mid: (n,); target: (n, N) positions; cost: (n,) of one unit traded, a share of price;
+        warm: (n,) 0 in rows that only warm up; regime: (n, 7) posterior, None where no classifier runs.
+        """
+        weights = np.empty_like(target)
+        p = unclassified(len(mid)) if regime is None else regime
+        run(self.learner, self.rules, Rows(x, p, mid, target, cost, warm), weights)
+        return weights
+
+    def swap_predictor(self, raw: bytes) -> None:
+        """Predict with these safetensors weights from the next row on; raises WeightsError and keeps the old ones.
+
+        They are verified first: shapes, finite, finite outputs on canary states.
+        """
+        predictor.swap(self.learner.learned.predictor, self.check_predictor(raw))
+
+    def check_predictor(self, raw: bytes) -> predictor.Layers:
+        """The networks that `swap_predictor` would use of these bytes; raises WeightsError where it would."""
+        if not self.rules.retraining:
+            raise WeightsError("the predictor is not a member of this ensemble: switch retraining on")
+        return predictor.load(raw, self.rules.features, len(self.agents))
+
+    def roll_back(self) -> bool:
+        """Predict with the weights from before the last swap; returns whether there were any."""
+        return predictor.roll_back(self.learner.learned.predictor)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of every agent now."""
+        return dict(zip(self.agents, self.learner.learned.weights.tolist(), strict=True))
+
+    @property
+    def member_weights(self) -> dict[str, float]:
+        """Fixed-Share weight of every member now."""
+        return dict(zip(self.members, self.learner.learned.share.tolist(), strict=True))
+
+    @property
+    def cash(self) -> float:
+        """What is not invested: weight of cash now, 0 where it takes no part."""
+        return float(self.learner.memory.cash[0])
+
+    @property
+    def mean_scores(self) -> dict[str, float]:
+        """Mean normalised score of every agent and member since the first warm row."""
+        rows = max(int(self.learner.memory.market.seen[1]), 1)
+        return dict(
+            zip((*self.agents, *self.members), (self.learner.memory.totals / rows).tolist(), strict=True)
+        )

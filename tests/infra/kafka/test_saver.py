@@ -1,0 +1,110 @@
+"""The Saver of a partition: one state after the other, the newest last, and the loop never waits for one."""
+
+import asyncio
+
+import pytest
+
+from windvane.infra.kafka.broker.settings import KafkaSettings
+from windvane.infra.kafka.worker.plan import plan_of
+from windvane.infra.kafka.worker.saver import Saver
+from windvane.infra.telemetry.metrics import WorkerMetrics
+
+
+class SlowStore:
+    """A store that is done with a state when the test says so."""
+
+    def __init__(self) -> None:
+        self.stored: list[bytes] = []
+        self.begun = 0
+        self.gate = asyncio.Semaphore(0)
+
+    async def load(self, name: str, partition: int) -> bytes | None:
+        return self.stored[-1] if self.stored else None
+
+    async def save(self, name: str, partition: int, state: bytes) -> None:
+        assert (name, partition) == ("features", 2)
+        self.begun += 1
+        await self.gate.acquire()
+        if state == b"refused":
+            raise OSError("the disk is full")
+        self.stored.append(state)
+
+    async def close(self) -> None:
+        return
+
+
+def saver_on(store: SlowStore) -> Saver:
+    plan = plan_of("features", KafkaSettings(), 4, None)._replace(store=store)
+    return Saver(plan, 2, WorkerMetrics("features"))
+
+
+async def turns(number: int = 3) -> None:
+    """Let other tasks run."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+class TestSaver:
+    def test_a_state_that_is_being_stored_puts_the_next_off_and_its_bytes_are_not_made(self) -> None:
+        async def scenario() -> None:
+            store = SlowStore()
+            saver = saver_on(store)
+            assert await saver.save(lambda: b"first", last=False)
+            await turns()
+            assert not await saver.save(lambda: pytest.fail("a state was made for nothing"), last=False)
+            assert (store.begun, store.stored) == (1, [])
+            store.gate.release()
+            await turns()
+            assert await saver.save(lambda: b"third", last=False)
+            store.gate.release()
+            await saver.settle()
+            assert store.stored == [b"first", b"third"]
+
+        asyncio.run(scenario())
+
+    def test_the_last_state_waits_for_the_one_before_and_is_stored_on_return(self) -> None:
+        async def scenario() -> None:
+            store = SlowStore()
+            saver = saver_on(store)
+            await saver.save(lambda: b"first", last=False)
+            last = asyncio.create_task(saver.save(lambda: b"last", last=True))
+            await turns()
+            assert not last.done()
+            store.gate.release()
+            await turns()
+            assert store.stored == [b"first"]
+            assert not last.done()
+            store.gate.release()
+            assert await last
+            assert store.stored == [b"first", b"last"]
+
+        asyncio.run(scenario())
+
+    def test_a_state_that_could_not_be_stored_is_an_error_of_the_next_save(self) -> None:
+        async def scenario() -> None:
+            store = SlowStore()
+            saver = saver_on(store)
+            store.gate.release()
+            assert await saver.save(lambda: b"refused", last=False)
+            await turns()
+            with pytest.raises(OSError, match="the disk is full"):
+                await saver.save(lambda: b"next", last=False)
+
+        asyncio.run(scenario())
+
+    def test_settling_waits_and_raises_nothing_so_that_a_partition_can_start_again(self) -> None:
+        async def scenario() -> None:
+            store = SlowStore()
+            saver = saver_on(store)
+            await saver.settle()
+            await saver.save(lambda: b"refused", last=False)
+            settling = asyncio.create_task(saver.settle())
+            await turns()
+            assert not settling.done()
+            store.gate.release()
+            await settling
+            store.gate.release()
+            assert await saver.save(lambda: b"after", last=True)
+            assert store.stored == [b"after"]
+
+        asyncio.run(scenario())

@@ -1,0 +1,313 @@
+"""The mutations. Add one for every rule whose loss no test would notice, and the test that does.
+
+`room` and `place` name where the code is. Where that was renamed, `make mutants` and tests/project/test_mutants.py say
+which name is not found.
+"""
+
+from mutants.mutation import Mutation
+
+_BOOK = ("tests/streams/test_ensemble_book.py",)
+_PUBLISHED = ("tests/streams/test_published.py",)
+_CODES = ("tests/metamodel/trading/test_codes.py",)
+_NUMBERS = ("tests/infra/kafka/test_control_numbers.py",)
+_TIMER = ("tests/streams/test_round_timer.py",)
+_SIGNING = ("tests/kafka/test_signing.py",)
+_FIELDS = ("tests/upgrades/test_fields.py",)
+_LEVELS = ("tests/streams/test_levels.py::test_a_level_that_nobody_vouches_for_moves_no_money",)
+_RISK = ("tests/metamodel/trading/test_risk.py", "tests/metamodel/trading/test_risk_halts.py")
+
+CONTROLS = (
+    Mutation(
+        "controls: a halt waits behind a resume that is planned",
+        "streams",
+        "EnsembleBook.next_time",
+        "",
+        """
+        control = self.next_control()
+        return None if control is None else self.control_seq(control)
+        """,
+        _BOOK,
+    ),
+    Mutation(
+        "controls: a book applies the lowest number, due or not",
+        "streams",
+        "EnsembleBook.next_control",
+        "",
+        """
+        numbers = sorted(n for n, c in self.controls.items() if self.ready(c))
+        return self.controls[numbers[0]] if numbers else None
+        """,
+        _BOOK,
+    ),
+    Mutation(
+        "controls: a book applies a swap whose model is not there",
+        "streams",
+        "EnsembleBook.ready",
+        "",
+        "return True",
+        _BOOK,
+    ),
+    Mutation(
+        "controls: several rule one row",
+        "streams",
+        "EnsembleBook.control_seq",
+        r", self\.control_row \+ 1\)",
+        ")",
+        _BOOK,
+    ),
+    Mutation(
+        "controls: a sender counts on from the newest number, not from the highest",
+        "infra/kafka/tools",
+        "_Seen.add",
+        r"max\(self\.highest, event\.number\)",
+        "event.number",
+        _NUMBERS,
+    ),
+    Mutation(
+        "controls: a sender does not say which it passes",
+        "infra/kafka/tools",
+        "_passed",
+        "",
+        "return ()",
+        _NUMBERS,
+    ),
+    Mutation(
+        "controls: halt and reduce-only change their codes",
+        "metamodel/trading",
+        "HALT",
+        r"range\(1, 5\)",
+        "(2, 1, 3, 4)",
+        _CODES,
+    ),
+)
+
+PUBLISHED = (
+    Mutation(
+        "published: rows that are computed again are not compared",
+        "streams/published.py",
+        "_same",
+        "",
+        "return",
+        _PUBLISHED,
+    ),
+    Mutation(
+        "published: rows are compared as numbers, so that -0.0 is 0.0",
+        "streams/published.py",
+        "_same",
+        r"np\.ascontiguousarray\(value\)\.tobytes\(\) != np\.ascontiguousarray\(was\)\.tobytes\(\)",
+        "not np.array_equal(value, was)",
+        _PUBLISHED,
+    ),
+    Mutation(
+        "published: lines that are computed again are not compared",
+        "streams/published.py",
+        "Published.fresh_lines",
+        r"!= raw:$",
+        "is None:",
+        _PUBLISHED,
+    ),
+    Mutation(
+        "published: rows that are missing are not noticed",
+        "streams/published.py",
+        "Published.fresh_rows",
+        r"if must > known:",
+        "if False:",
+        _PUBLISHED,
+    ),
+)
+
+WIRE = (
+    Mutation(
+        "wire: bits of flags change places",
+        "metamodel/base",
+        "HEARTBEAT",
+        r"for k in range\(7\)",
+        "for k in (1, 0, 2, 3, 4, 5, 6)",
+        _CODES,
+    ),
+    Mutation(
+        "wire: bits of verdicts change places",
+        "metamodel/trading",
+        "GATES",
+        r'"state", "data"',
+        '"data", "state"',
+        _RISK,
+    ),
+    Mutation(
+        "signing: whatever is written is believed",
+        "infra/kafka/broker",
+        "guard",
+        "",
+        "return lambda event: True",
+        _SIGNING,
+    ),
+    Mutation(
+        "signing: any signature is right",
+        "infra/kafka/broker",
+        "verified",
+        "",
+        "return True",
+        _SIGNING,
+    ),
+    Mutation(
+        "signing: the prefix is not signed",
+        "infra/kafka/broker",
+        "_mac",
+        r'"prefix": prefix',
+        '"prefix": ""',
+        _SIGNING,
+    ),
+)
+
+TIMED = (
+    Mutation("timed: no round is ever due", "streams", "RoundTimer.due", "", "return {}", _TIMER),
+    Mutation(
+        "timed: a round is due before the proposals are read to their end",
+        "streams",
+        "RoundTimer.due",
+        r"(late\.end is not None) and late\.end <= read",
+        "late.end is not None",
+        _TIMER,
+    ),
+    Mutation(
+        "timed: no round is late by its age",
+        "streams",
+        "RoundTimer.watch",
+        r"if now - mark\.since >= config\.round_timeout:",
+        "if False:",
+        _TIMER,
+    ),
+)
+
+UPGRADES = (
+    Mutation(
+        "upgrades: the first upcast is dropped",
+        "metamodel/base",
+        "upcast",
+        r"upcasts\[version - 1 :\]",
+        "upcasts[version:]",
+        _FIELDS,
+    ),
+    Mutation(
+        "upgrades: a field that no upcast knows reaches a kernel",
+        "metamodel/base",
+        "check_fields",
+        "",
+        "return",
+        _FIELDS,
+    ),
+    Mutation(
+        "upgrades: a book of 0.1.0 is not brought up to date",
+        "streams",
+        "upcast_v1_v2",
+        "",
+        "return saved",
+        ("tests/streams/test_control_log.py::test_a_state_without_this_memory_goes_on",),
+    ),
+)
+
+LIMITS = (
+    *(
+        "spread",
+        "collar",
+        "position",
+        "notional",
+        "order_qty",
+        "orders",
+        "turnover",
+        "daily_loss",
+        "drawdown",
+    ),
+    *("var", "volatility", "kelly"),
+)
+
+GATES = (
+    *(
+        Mutation(
+            f"gates: {limit} is not looked at",
+            "metamodel/trading/risk.py",
+            "new_gates",
+            rf"^ +{limit}=.*,$",
+            f"        {limit}=math.inf,",
+            _RISK,
+        )
+        for limit in LIMITS
+    ),
+    Mutation(
+        "gates: confidence is not looked at",
+        "metamodel/trading/risk.py",
+        "new_gates",
+        r"confidence=.*,$",
+        "confidence=False,",
+        _RISK,
+    ),
+    Mutation(
+        "gates: the least order is not looked at",
+        "metamodel/trading/risk.py",
+        "new_gates",
+        r"min_order=.*,$",
+        "min_order=0.0,",
+        _RISK,
+    ),
+    Mutation(
+        "gates: a halt by a limit does not flatten",
+        "metamodel/trading/risk.py",
+        "new_gates",
+        r"flatten=.*,$",
+        "flatten=False,",
+        _RISK,
+    ),
+    Mutation(
+        "gates: an account that is halted trades",
+        "metamodel/trading/risk.py",
+        "check",
+        r"if st\.state\[k\] == HALTED:$",
+        "if False:",
+        _RISK,
+    ),
+    Mutation(
+        "gates: an account that only reduces grows",
+        "metamodel/trading/risk.py",
+        "check",
+        r"elif st\.state\[k\] == REDUCE_ONLY and",
+        "elif False and",
+        _RISK,
+    ),
+    Mutation(
+        "gates: data that are stale are not looked at",
+        "metamodel/trading/risk.py",
+        "check",
+        r"if not view\.healthy and",
+        "if False and",
+        _RISK,
+    ),
+    Mutation(
+        "gates: any level of price is believed",
+        "metamodel/trading",
+        "believe",
+        "",
+        "return BELIEVED",
+        _LEVELS,
+    ),
+)
+
+PACKAGE = (
+    Mutation(
+        "wheel: weights stay behind",
+        "pyproject.toml",
+        "",
+        r'^"\*" = \["\*"\]$',
+        '"*" = ["*.py"]',
+        ("tests/project/test_packaging.py::test_the_wheel_holds_every_committed_file_and_no_other",),
+    ),
+    Mutation(
+        "wheel: secrets go with it",
+        "pyproject.toml",
+        "",
+        r', "windvane\.infra\.deploy\.secrets\*"\]',
+        "]",
+        ("tests/project/test_packaging.py::test_the_wheel_holds_every_committed_file_and_no_other",),
+    ),
+)
+
+MUTATIONS: tuple[Mutation, ...] = (*CONTROLS, *PUBLISHED, *WIRE, *TIMED, *UPGRADES, *GATES, *PACKAGE)

@@ -92,7 +92,7 @@ def _check_environment() -> None:
 
 
 def _replace_what_cannot_be_written() -> None:
-    """Let a letter that the terminal does not know become a question mark, so that no finished run ends in a traceback."""
+    """Let letters that a terminal does not know become question marks, so that no finished run ends in a traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

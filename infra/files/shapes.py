@@ -71,7 +71,15 @@ CANDLES = {
         "low",
         "size",
     ): "candles in the order of KuCoin's and Bitfinex's interfaces",
-    ("ts", "open", "high", "low", "close", None, "size"): "candles in the order of Kraken's interface",
+    (
+        "ts",
+        "open",
+        "high",
+        "low",
+        "close",
+        None,
+        "size",
+    ): "candles in the order of Kraken's and OKX's interfaces",
     ("ts", None, "close", "high", "low", "open", "size"): "candles in the order of Gate's interface",
 }
 """Orders of the columns of candles, by whom they are known; any other order that the values prove is read as well."""
@@ -247,10 +255,9 @@ def _named_candles(roles: dict[str, int], width: int) -> Format:
         parts[k] = role
     name = next((name for order, name in CANDLES.items() if tuple(parts[: len(order)]) == order), None)
     said = ", ".join("-" if part is None else _WORD.get(part, part) for part in parts)
-    if name is None:
-        name = f"candles in the order {said}"
-    if [roles[part] - roles["open"] for part in ("high", "low", "close")] == [1, 2, 3]:
+    if name is None and [roles[part] - roles["open"] for part in ("high", "low", "close")] == [1, 2, 3]:
         name = "bars without a header"
+    name = name or f"candles in the order {said}"
     why = f"the greatest and the least of each row, and opens that go on from closes: {said}"
     return Format(name, "bars", roles, why=why)
 

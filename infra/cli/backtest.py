@@ -51,6 +51,7 @@ def backtest(
     """Backtest the whole pipeline on a FILE of Bitcoin bars, trades or ticks, and write a report."""
     from windvane.infra.files.market_data import load_market
     from windvane.infra.runs.backtest import claimed, run
+    from windvane.infra.runs.files import naming
     from windvane.infra.runs.latency import measure
     from windvane.infra.runs.progress import bar, interruptible, say
     from windvane.infra.runs.summary import finish, prepare
@@ -85,7 +86,8 @@ def backtest(
     with claimed(target), trainer_for(plan.config) as trainer:
         with interruptible() as stopping, bar(f"{book}", len(market.columns)) as progress:
             prepare()
-            result = run(plan, market, target, trainer=trainer, progress=progress, stopping=stopping)
+            with naming(target):
+                result = run(plan, market, target, trainer=trainer, progress=progress, stopping=stopping)
         if result.resumed:
             by = "" if result.before is None else f", which {result.before} had computed up to there"
             say(f"went on from row {result.resumed:,} of an unfinished run in {target}{by}")

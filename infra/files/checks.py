@@ -115,6 +115,13 @@ class Checks:
                 self.reasons.append(reason)
             self.code[rows & (self.code == 0)] = self.reasons.index(reason)
 
+    def refuse_at(self, rows: Ints, reason: str) -> None:
+        """Reject the rows at these positions."""
+        if len(rows):
+            mask = np.zeros(len(self.table), bool)
+            mask[rows] = True
+            self.refuse(mask, reason)
+
     def dead_letters(self, inside: NDArray[np.bool_]) -> DeadLetters:
         """The rejected rows, without those that lie outside the period asked for; inside: (n,) bool."""
         bad = np.flatnonzero((self.code != 0) & (inside | ~self.timed))

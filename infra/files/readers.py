@@ -93,34 +93,26 @@ def _read(path: Path, first: int | None, last: int | None, reading: Reading) -> 
     values = checks.values()
     ts, closes = checks.times()
     regime, ids = checks.regime(), checks.ids()
-    rows = np.flatnonzero(checks.code == 0)
-    if not len(rows):
-        rejected = checks.dead_letters(np.ones(len(table), bool))
-        raise InputError(
-            f"{file} has no row that can be used (row {rejected[0].row}: {rejected[0].reason}): "
-            "check the file, or say how it is to be read with --columns"
-        )
     bars = layout.kind == "bars"
+    rows, wrong = in_order(ts, ids, _sound(file, checks), checks.notes)
+    checks.refuse_at(wrong, "time is far from all others and out of line")
     if bars and not reading.symbol_column:
         refuse_mixture(file, table, layout, ts, rows)
-    rows, wrong = in_order(ts, ids, rows, checks.notes)
-    checks.refuse(_mask(wrong, len(table)), "time is far from all others and out of line")
     interval = 0
     if bars:
         ts, interval = bar_ends(file, ts, closes, rows, layout, reading, checks.notes)
         checks.notes.append(f"bars of {format_interval(interval)}, stamped with their end")
-    again = _repeated(checks, bars, ts, ids, rows, values)
-    checks.refuse(_mask(rows[again], len(table)), DUPLICATE)
-    rows = rows[~again]
+    rows = _once(checks, bars, ts, ids, rows, values)
     if "close" not in values and "price" not in values:
         checks.notes.append("price is the middle of bid and ask")
     inside = _inside(ts, first, last, bars=bars)
-    if not inside[rows].any():
-        raise InputError(
-            f"{file} has no rows from {_moment(first)} to {_moment(last)}: it covers "
-            f"{_moment(int(ts[rows].min()))} to {_moment(int(ts[rows].max()))}"
-        )
-    rows = rows[inside[rows]]
+    if not inside.all():
+        if not inside[rows].any():
+            raise InputError(
+                f"{file} has no rows from {_moment(first)} to {_moment(last)}: it covers "
+                f"{_moment(int(ts[rows].min()))} to {_moment(int(ts[rows].max()))}"
+            )
+        rows = rows[inside[rows]]
     if regime is not None and (unknown := int(np.count_nonzero(regime[rows] == -1))):
         checks.notes.append(f"{unknown} rows hold no known regime: kept, their label is unknown")
     if ids is not None and (falls := int(np.count_nonzero(np.diff(ids[rows]) <= 0))):
@@ -164,27 +156,35 @@ def _layout(file: str, table: Table, reading: Reading) -> Format:
     return recognise(file, table, reading)
 
 
-def _mask(rows: Ints, n: int) -> NDArray[np.bool_]:
-    mask = np.zeros(n, bool)
-    mask[rows] = True
-    return mask
+def _sound(file: str, checks: Checks) -> Ints:
+    """The rows that nothing speaks against; raises InputError for none."""
+    rows = np.flatnonzero(checks.code == 0)
+    if not len(rows):
+        rejected = checks.dead_letters(np.ones(len(checks.table), bool))
+        raise InputError(
+            f"{file} has no row that can be used (row {rejected[0].row}: {rejected[0].reason}): "
+            "check the file, or say how it is to be read with --columns"
+        )
+    return rows
 
 
-def _repeated(
+def _once(
     checks: Checks, bars: bool, ts: Ints, ids: Ints | None, rows: Ints, values: dict[str, Floats]
-) -> NDArray[np.bool_]:
-    """(r,) which of the rows stand in the file twice."""
+) -> Ints:
+    """The rows, without those that stand in the file twice."""
+    again = None
     if bars:
         again = repeated_bars(ts, rows)
-        if again.any():
-            checks.notes.append(f"{int(again.sum())} bars have a later one of the same time, which counts")
-        return again
-    none = np.zeros(len(rows), bool)
-    if ids is None:
-        return none
-    common: list[NDArray[Any]] = [ts, *(values[role] for role in ("price", "size") if role in values)]
-    found = repeated_trades(ids, rows, common)
-    return none if found is None else found
+    elif ids is not None:
+        common: list[NDArray[Any]] = [ts, *(values[role] for role in ("price", "size") if role in values)]
+        again = repeated_trades(ids, rows, common)
+    if again is None or not again.any():
+        return rows
+    if bars:
+        number = np.count_nonzero(again)
+        checks.notes.append(f"{number} bars have a later one of the same time, which counts")
+    checks.refuse_at(rows[again], DUPLICATE)
+    return rows[~again]
 
 
 def _columns(ts: Ints, values: dict[str, Floats], regime: Ints | None) -> Columns:

@@ -6,6 +6,7 @@ from typing import Any
 
 from windvane.infra.report import Facts, write_outputs
 from windvane.infra.runs.backtest import events, run_info
+from windvane.infra.runs.files import naming
 from windvane.infra.runs.progress import bar, say
 from windvane.metamodel.base.config import TradingConfig
 from windvane.metamodel.learning.members import MEMBERS
@@ -46,7 +47,7 @@ def finish(
         latency_us=latency,
         bars=info["bars"],
     )
-    with bar("report", 1):
+    with bar("report", 1), naming(out):
         metrics = write_outputs(events(out / "journal"), out, facts)
     if as_json:
         sys.stdout.write((out / "metrics.json").read_text())

@@ -1,6 +1,7 @@
 """Every layout of the table has a small file here, and is read as what it is."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -141,6 +142,12 @@ def test_no_layout_of_the_table_is_without_a_file():
     assert shown == {layout.name for layout in LAYOUTS}
     assert {known.name for known in HEADLESS} == {"Binance klines", "Binance aggTrades", "Binance trades"}
     assert set(CANDLES.values()) == {name for name, _ in ORDERS.values()}
+
+
+def test_the_page_about_data_has_every_layout():
+    page = (Path(__file__).resolve().parents[3] / "docs" / "data.md").read_text()
+    for name in {layout.name for layout in LAYOUTS} | set(CANDLES.values()):
+        assert f"| {name}" in page or f", {name} |" in page, name
 
 
 # Tables without a header: what interfaces answer

@@ -174,6 +174,7 @@ def _arrow(path: Path, suffix: str) -> Table:
     return Table(list(table.column_names), table.columns, number, np.empty(0, np.int64), [], simulated)
 
 
+_HIDDEN = b"\x1f"
 _QUOTED = re.compile(rb'"[^"\r\n]*"')
 _VALUE = re.compile(rb"^[+-]?\.?\d[\d.,:/\\T Z+'eE-]*$")
 
@@ -205,11 +206,11 @@ def _csv(name: str, data: bytes, notes: list[str], decimal: str | None) -> Table
         broken.append(row.number - headed)
         return "skip"
 
-    # Quotes are needed where a field holds the delimiter; elsewhere a stray one swallows all that follows.
-    quote: str | bool = False
-    if any(_needs_quotes(line, delimiter, len(fields)) for line in lines):
-        quote = '"'
-    elif any(b'"' in line for line in lines[:3]) and all(line.count(b'"') % 2 == 0 for line in lines[:3]):
+    # A delimiter inside quotes is hidden, and no parser sees a quote: to it, a stray one swallows all that follows.
+    hidden = any(_needs_quotes(line, delimiter, len(fields)) for line in lines)
+    if hidden:
+        data = _bare(data, delimiter)
+    if any(b'"' in line for line in lines[:3]) and all(line.count(b'"') % 2 == 0 for line in lines[:3]):
         data = data.replace(b'"', b"")
     for handler in (None, leave_out):
         try:
@@ -220,7 +221,7 @@ def _csv(name: str, data: bytes, notes: list[str], decimal: str | None) -> Table
                     use_threads=handler is None, autogenerate_column_names=not headed
                 ),
                 parse_options=csv.ParseOptions(
-                    delimiter=delimiter.decode(), quote_char=quote, invalid_row_handler=handler
+                    delimiter=delimiter.decode(), quote_char=False, invalid_row_handler=handler
                 ),
                 convert_options=csv.ConvertOptions(decimal_point=decimal or "."),
             )
@@ -234,7 +235,18 @@ def _csv(name: str, data: bytes, notes: list[str], decimal: str | None) -> Table
         raise InputError(f"{name} has a header and no rows: get the file again")
     number = np.arange(1, table.num_rows + len(broken) + 1)
     out = np.array(broken, np.int64)
-    return Table(names, table.columns, np.setdiff1d(number, out, assume_unique=True), out, notes)
+    columns = [_shown(column, delimiter) for column in table.columns] if hidden else table.columns
+    return Table(names, columns, np.setdiff1d(number, out, assume_unique=True), out, notes)
+
+
+def _shown(column: Any, delimiter: bytes) -> Any:
+    """A column with the delimiters that were hidden in it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_string(column.type):
+        return column
+    return pc.replace_substring(column, _HIDDEN.decode(), delimiter.decode())
 
 
 def _delimiter(lines: list[bytes]) -> bytes:
@@ -249,9 +261,9 @@ def _delimiter(lines: list[bytes]) -> bytes:
     return max((b",", b";", b"\t", b"|"), key=first.count)
 
 
-def _bare(line: bytes, delimiter: bytes) -> bytes:
-    """A line whose quoted fields do not hold the delimiter."""
-    return _QUOTED.sub(lambda field: field.group().replace(delimiter, b"."), line)
+def _bare(text: bytes, delimiter: bytes) -> bytes:
+    """A text whose quoted fields hold another mark for the delimiter."""
+    return _QUOTED.sub(lambda field: field.group().replace(delimiter, _HIDDEN), text)
 
 
 def _needs_quotes(line: bytes, delimiter: bytes, fields: int) -> bool:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from market_tables import MARKET, PRINTS, Bar, Trade, are_the_prints, day, is_the_market, lines, read
+from market_tables import MARKET, PRINTS, Trade, are_the_prints, day, is_the_market, lines, read
 
+from windvane.infra.files.candles import CANDLES
 from windvane.infra.files.errors import InputError
 from windvane.infra.files.layouts import LAYOUTS
-from windvane.infra.files.shapes import CANDLES, HEADLESS
 
 
 def iso(seconds: float) -> str:
@@ -140,136 +140,12 @@ def test_a_side_that_is_the_makers_at_one_vendor_and_the_takers_at_others(tmp_pa
 def test_no_layout_of_the_table_is_without_a_file():
     shown = {*BARS, *VALUED, *TRADES, "Coinbase Exchange trades"}
     assert shown == {layout.name for layout in LAYOUTS}
-    assert {known.name for known in HEADLESS} == {"Binance klines", "Binance aggTrades", "Binance trades"}
-    assert set(CANDLES.values()) == {name for name, _ in ORDERS.values()}
 
 
 def test_the_page_about_data_has_every_layout():
     page = (Path(__file__).resolve().parents[3] / "docs" / "data.md").read_text()
-    for name in {layout.name for layout in LAYOUTS} | set(CANDLES.values()):
+    for name in {layout.name for layout in LAYOUTS} | set(CANDLES):
         assert f"| {name}" in page or f", {name} |" in page, name
-
-
-# Tables without a header: what interfaces answer
-
-
-ORDERS = {
-    "coinbase": (
-        "candles in the order of Coinbase's interface",
-        lambda b: [b.t, b.low, b.high, b.open, b.close, b.volume],
-    ),
-    "kucoin": (
-        "candles in the order of KuCoin's and Bitfinex's interfaces",
-        lambda b: [str(x) for x in (b.t, b.open, b.close, b.high, b.low, b.volume, b.turnover)],
-    ),
-    "bitfinex": (
-        "candles in the order of KuCoin's and Bitfinex's interfaces",
-        lambda b: [b.t * 1000, b.open, b.close, b.high, b.low, b.volume],
-    ),
-    "kraken": (
-        "candles in the order of Kraken's and OKX's interfaces",
-        lambda b: [b.t, *(str(x) for x in (b.open, b.high, b.low, b.close, b.average, b.volume)), b.count],
-    ),
-    "kraken's dump": (
-        "bars without a header",
-        lambda b: [b.t, b.open, b.high, b.low, b.close, b.volume, b.count],
-    ),
-    "gate": (
-        "candles in the order of Gate's interface",
-        lambda b: [str(x) for x in (b.t, b.turnover, b.close, b.high, b.low, b.open, b.volume)] + ["true"],
-    ),
-    "bybit": (
-        "bars without a header",
-        lambda b: [str(x) for x in (b.t * 1000, b.open, b.high, b.low, b.close, b.volume, b.turnover)],
-    ),
-    "okx, contracts": (
-        "candles in the order of Kraken's and OKX's interfaces",
-        lambda b: [
-            str(x)
-            for x in (b.t * 1000, b.open, b.high, b.low, b.close, b.volume * 100, b.volume, b.turnover, 1)
-        ],
-    ),
-}
-
-
-@pytest.mark.parametrize("vendor", ORDERS)
-@pytest.mark.parametrize("newest_first", [False, True])
-@pytest.mark.parametrize("wrapped", [False, True])
-def test_candles_without_names(tmp_path, vendor, newest_first, wrapped):
-    name, form = ORDERS[vendor]
-    rows = [form(bar) for bar in MARKET][:: -1 if newest_first else 1]
-    value = {"code": "0", "result": {"XXBTZUSD": rows, "last": 1}} if wrapped else rows
-    found = read(tmp_path, "x.json", json.dumps(value))
-    assert found.format == name
-    is_the_market(found)
-
-
-def test_an_order_that_nobody_writes_is_found_as_well(tmp_path):
-    rows = [[b.close, b.volume, b.low, b.t, b.open, b.high] for b in MARKET]
-    found = read(tmp_path, "x.json", json.dumps(rows))
-    assert found.format == "candles in the order close, volume, low, ts, open, high"
-    is_the_market(found)
-
-
-def still(bar: Bar) -> list[float]:
-    """A candle whose open and close cannot be told apart."""
-    return [bar.t, 9.0, 12.0, 10.0, 11.0, 5.0]
-
-
-def test_where_two_orders_fit_both_are_named(tmp_path):
-    with pytest.raises(InputError, match=r"more than one order of its columns fits") as error:
-        read(tmp_path, "x.json", json.dumps([still(bar) for bar in MARKET]))
-    assert "--columns ts,low,high,open,close,-" in str(error.value)
-    assert "--columns ts,low,high,close,open,-" in str(error.value)
-    found = read(
-        tmp_path, "x.json", json.dumps([still(b) for b in MARKET]), columns="ts,low,high,open,close,volume"
-    )
-    assert found.columns.price.tolist() == [11.0] * len(MARKET)
-
-
-def test_days_and_times_of_day_without_names(tmp_path):
-    for name, order in (("oldest first", 1), ("newest first", -1)):
-        text = lines(
-            None,
-            MARKET[::order],
-            lambda b: (
-                f"{day(b, '%Y.%m.%d,%H:%M')},{b.open},{b.high},{b.low},{b.close},{b.volume}"
-            ),
-            "\r\n",
-        )  # fmt: skip
-        found = read(tmp_path, "x.csv", text)
-        is_the_market(found), name
-
-
-PRINTED = {
-    "freqtrade": lambda p: [p.t, str(p.id), None, word(p).lower(), p.price, p.size, p.price * p.size],
-    "kraken": lambda p: [str(p.price), str(p.size), p.t / 1000, word(p)[0].lower(), "l", "", p.id],
-    "bitfinex": lambda p: [1_500_000_000 + p.id, p.t, p.size if p.bought else -p.size, p.price],
-    "plain": lambda p: [p.t, p.price, p.size, word(p)],
-    "size first": lambda p: [p.t, p.size, p.price, word(p)],
-}
-
-
-@pytest.mark.parametrize("vendor", PRINTED)
-def test_trades_without_names(tmp_path, vendor):
-    are_the_prints(read(tmp_path, "x.json", json.dumps([PRINTED[vendor](one) for one in PRINTS])))
-
-
-@pytest.mark.parametrize(
-    ("row", "why"),
-    [
-        (lambda p: [p.price, p.size, p.id], "none of them holds times"),
-        (lambda p: [p.t, p.price, p.price + 1, word(p)], "which column is the price and which the size is in doubt"),
-        (lambda p: [p.t, p.size], "what they are is not known"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_told_is_refused_with_the_option_that_says_it(tmp_path, row, why):
-    with pytest.raises(InputError, match=why) as error:
-        read(tmp_path, "x.json", json.dumps([row(one) for one in PRINTS]))
-    assert "--columns " in str(error.value)
-
-
-# Books
 
 
 @pytest.mark.parametrize(
@@ -295,70 +171,3 @@ def test_a_book_in_json_is_no_table_of_trades(tmp_path):
     book = {"lastUpdateId": 1, "bids": [["1", "2"]], "asks": [["2", "3"]]}
     with pytest.raises(InputError, match=r"order-book messages"):
         read(tmp_path, "x.json", json.dumps(book))
-
-
-# A person says it
-
-
-def test_columns_by_name_and_by_place(tmp_path):
-    text = lines("Zeit;Schluss;Menge", MARKET, lambda b: f"{b.t};{b.close};{b.volume}")
-    with pytest.raises(
-        InputError, match=r"has the columns Zeit, Schluss, Menge: needed are bars.*or --columns"
-    ):
-        read(tmp_path, "x.csv", text)
-    is_the_market(read(tmp_path, "x.csv", text, columns="ts=Zeit,close=Schluss,volume=Menge"))
-    is_the_market(read(tmp_path, "x.csv", text, columns="ts,close,volume"))
-    is_the_market(read(tmp_path, "x.csv", text, columns="ts,close"), volume=False)
-    with pytest.raises(InputError, match=r"--columns names 4 columns, and x.csv has 3"):
-        read(tmp_path, "x.csv", text, columns="ts,open,close,volume")
-    with pytest.raises(InputError, match=r"--columns names 'zeiten', and x.csv has the columns Zeit"):
-        read(tmp_path, "x.csv", text, columns="ts=Zeiten,close=Schluss")
-
-
-@pytest.mark.parametrize(
-    ("options", "why"),
-    [
-        ({"columns": "ts,opne,close"}, "--columns names 'opne', which is nothing that is read: name ts"),
-        ({"columns": "open,close"}, "--columns names no column of times: name one of them ts"),
-        ({"columns": "ts,close,close"}, "--columns names close twice"),
-        ({"columns": "ts=a,close"}, "--columns mixes words with and without '='"),
-        ({"columns": "ts,open"}, "--columns names neither close nor price in x.csv"),
-        ({"stamp": "end"}, "--stamp is 'end': give open or close"),
-        ({"decimal": ";"}, "--decimal is ';': give . or ,"),
-        ({"side_codes": "buy=0"}, "--side-codes is 'buy=0': give the codes"),
-        ({"side_codes": "0,1,2"}, "--side-codes is '0,1,2': give the codes"),
-        ({"encoding": "latin-17"}, "--encoding is 'latin-17', which is unknown"),
-        ({"max_rejected": "many"}, "--max-rejected is 'many': give the percent"),
-        ({"max_rejected": "101"}, "--max-rejected is '101': give the percent"),
-        ({"symbol_column": "pair"}, "--symbol-column is 'pair', and x.csv has the columns ts, close"),
-    ],
-)
-def test_an_option_that_cannot_be_meant(tmp_path, options, why):
-    with pytest.raises(InputError, match=why.replace("(", r"\(").replace(".", r"\.")):
-        read(tmp_path, "x.csv", lines("ts,close", MARKET, lambda b: f"{b.t},{b.close}"), **options)
-
-
-def test_a_layout_of_ones_own(tmp_path):
-    mine = tmp_path / "mine.toml"
-    mine.write_text(
-        'name = "our recorder"\ncolumns = ["-", "close", "ts", "volume"]\nstamp = "close"\ndecimal = ","\n'
-        'encoding = "utf-16"\nmax-rejected = 10\n'
-    )
-    comma = lambda number: str(number).replace(".", ",")  # noqa: E731
-    text = lines(None, MARKET, lambda b: f"x;{comma(b.close)};{b.t + 60};{comma(b.volume)}")
-    found = read(tmp_path, "x.csv", text.encode("utf-16"), layout=mine)
-    assert found.format == "our recorder"
-    is_the_market(found)
-    mine.write_text('[columns]\nts = "Zeit"\nclose = "Kurs"\n')
-    found = read(tmp_path, "x.csv", lines("Kurs,Zeit", MARKET, lambda b: f"{b.close},{b.t}"), layout=mine)
-    is_the_market(found, volume=False)
-    for content, why in (
-        ("columns = [", "is not sound TOML"),
-        ('column = "ts"', "has the key 'column': keys are name, columns"),
-        ('stamp = "end"', "stamp of mine.toml is 'end': give open or close"),
-    ):
-        mine.write_text(content)
-        with pytest.raises(InputError, match=why):
-            read(tmp_path, "x.csv", "ts,close\n", layout=mine)
-    with pytest.raises(InputError, match=r"--layout .*none.toml cannot be read .*: check the path"):
-        read(tmp_path, "x.csv", "ts,close\n", layout=tmp_path / "none.toml")

@@ -1,4 +1,4 @@
-"""What time chose in rounds that were published: the same is to be chosen again."""
+"""What time chose in rounds that were published, so that whoever computes them again chooses the same."""
 
 from typing import ClassVar, NamedTuple
 
@@ -20,22 +20,24 @@ class _Choices(Batch, frozen=True, kw_only=True):
 
 
 class Choice(NamedTuple):
-    """What holds for rows up to `stop`, not included."""
+    """What was chosen for the rows below `stop`."""
 
     awake: Ints | None  # (A,) 1 or 0; None: all
-    learner: int  # version in use
+    learner: int  # learner version in use
     control: int  # number of the last control applied
-    stop: int
+    stop: int  # seq after the last row that this holds for
 
 
 class Recorded:
-    """The choices of a book's rows that are computed again."""
+    """The choices of a book's rows that are computed again. next_seq: the first row that they may be asked for."""
 
-    def __init__(self, taken: int = 0) -> None:
-        self._rows: Source[_Choices] = Source(taken)
+    def __init__(self, next_seq: int = 0) -> None:
+        self.empty = True  # so the usual row, of which nothing is recorded, need not ask
+        self._rows: Source[_Choices] = Source(next_seq)
 
     def add(self, decisions: Decisions) -> None:
-        """Take in published rows; those seen before are dropped."""
+        """Keep the choices of published rows; those that were seen before are dropped."""
+        self.empty = False
         self._rows.add(
             _Choices(
                 book=decisions.book,
@@ -47,11 +49,15 @@ class Recorded:
         )
 
     def at(self, seq: int) -> Choice | None:
-        """What was chosen at a row, and how far the same; None past the last row known. Earlier rows are forgotten."""
+        """The choice of a row, and up to where it stays the same; None where nothing is known of the row.
+
+        The rows before it are forgotten: a caller must not ask for them again.
+        """
         rows = self._rows
-        if rows.taken < seq:
+        if rows.next_seq < seq:
             rows.drop(seq)
         if rows.covers <= seq:
+            self.empty = rows.beyond == 0
             return None
         head = rows.head
         same = (head.learner == head.learner[0]) & (head.controls == head.controls[0])

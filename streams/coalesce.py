@@ -1,6 +1,6 @@
-"""Rows that came in many small batches as few large ones: what a step costs hardly depends on its rows.
+"""Many small batches of rows made few large ones, so that a stage that falls behind catches up.
 
-The cut of rows into batches changes no result, so this only changes the speed: a stage that falls behind catches up.
+What a step costs hardly depends on its rows, and the cut of rows into batches changes no result.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ _Kind = tuple[object, ...]
 
 
 def coalesced(events: Iterable[Event]) -> list[Event]:
-    """The same events with rows that follow each other joined; of every book and kind the order stays."""
+    """The same events, with batches joined whose rows follow each other; the order in every book and kind stays."""
     out: list[Event] = []
     runs: dict[str, dict[_Kind, list[Batch]]] = {}
     for event in events:
@@ -39,7 +39,7 @@ def _joined(kinds: dict[_Kind, list[Batch]]) -> Iterator[Batch]:
 
 
 def _kind(batch: Batch) -> _Kind:
-    """What batches must have in common to be joined: all that is no column, and which columns there are."""
+    """What batches must have in common to be joined: all that is no column, and which columns they have."""
     shared: list[object] = [type(batch)]
     for name in batch.__struct_fields__:
         value = getattr(batch, name)

@@ -1,13 +1,14 @@
 """Events to bytes and back: JSON for topics, packed columns for journals and snapshots.
 
 JSON is what other people read: an object of arrays, the feature matrix as base64 of its little-endian float64 bytes.
-Packed is what this program reads again: a JSON head that names the arrays, then their bytes.
+Packed is what this program reads again: a JSON head that names the arrays, then the bytes of the arrays.
 """
 
 import base64
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 import numpy as np
@@ -141,7 +142,7 @@ def from_json(raw: bytes, received: int | None = None) -> ev.Event:
 
 
 def _check_single(event: ev.Event) -> None:
-    """What is passed on or kept in a state must be writable: whole numbers of any size can be read."""
+    """Refuse what cannot be written again, as it may be passed on or stored: JSON has integers of any size."""
     try:
         to_json(event)
     except TypeError as error:
@@ -175,7 +176,7 @@ def _check_shape(batch: ev.Batch, name: str, value: np.ndarray, rows: int) -> No
 
 
 def _row_bytes(batch: ev.Batch) -> int:
-    """The most that a row of a batch takes in JSON."""
+    """The most bytes that a row of a batch takes in JSON."""
     total = 0
     for name, value in _fields(batch):
         if isinstance(value, np.ndarray):
@@ -209,7 +210,7 @@ def pack(values: Mapping[str, Any]) -> bytes:
 
 
 def unpack(raw: bytes) -> dict[str, Any]:
-    """What `pack` was given; arrays are writable copies. Raises WireError on anything else."""
+    """The mapping that `pack` wrote; its arrays are writable copies. Raises WireError on anything else."""
     try:
         size = int.from_bytes(raw[:4], "little")
         head = orjson.loads(raw[4 : 4 + size])
@@ -239,6 +240,13 @@ def to_packed(event: ev.Event) -> bytes:
     return pack({"type": type(event).__name__, **dict(_fields(event))})
 
 
+@cache
+def _fields_of(kind: type[ev.Event]) -> dict[str, Any]:
+    """The type of every field, without its note: msgspec converts to such a type faster."""
+    types = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    return {n: get_args(t)[0] if get_origin(t) is Annotated else t for n, t in types.items()}
+
+
 def from_packed(raw: bytes) -> ev.Event:
     """The event of a journal's record; raises WireError with the reason."""
     values = unpack(raw)
@@ -250,9 +258,9 @@ def from_packed(raw: bytes) -> ev.Event:
     kind = BY_NAME[name]
     try:
         plain = {
-            f.name: msgspec.convert(rest[f.name], f.type)
-            for f in msgspec.structs.fields(kind)
-            if f.name in rest
+            name: msgspec.convert(rest[name], of_field)
+            for name, of_field in _fields_of(kind).items()
+            if name in rest
         }
         whole: dict[str, Any] = {**plain, **arrays}
         return kind(**whole)

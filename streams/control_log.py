@@ -1,4 +1,4 @@
-"""What a book has heard of its controls: a copy is told from an order that comes too late, and that from a new one.
+"""Which controls a book has received, to tell a copy of one from one that is too late, and that from a new one.
 
 Why a control is not applied depends on the order of the control topic and on which controls rule from which rows, and
 on nothing else: a recovery reads controls earlier than the run did, and must come to the same sentence.
@@ -15,7 +15,10 @@ from windvane.streams.codec import to_json
 from windvane.streams.events import Control, DeadLetter
 
 MOST_REMEMBERED = 10_000
-"""Numbers that are remembered of a book, the highest: a copy of an older control is told of as if it were none."""
+"""Most numbers that are remembered of a book, the highest. A copy of an older control is refused as if it were none."""
+
+CLOSED = "the book is closed"
+"""Why a control of a book that has ended is not applied."""
 
 AGAIN = "order it again with `windvane control`, which takes the next number"
 
@@ -23,7 +26,7 @@ _MOST_PAYLOAD = 1000
 
 
 class ControlLog:
-    """Controls of one book by number. saved: what `save` gave."""
+    """Controls of one book by number. saved: what `save` returned, None of a new book."""
 
     def __init__(self, saved: Mapping[str, Any] | None = None) -> None:
         saved = saved or {}
@@ -35,7 +38,7 @@ class ControlLog:
         return {"heard": list(self._heard.items()), "obeyed": list(self._obeyed.items())}
 
     def hear(self, control: Control) -> str | None:
-        """Why a control can never be applied, "" where it may be; None of a copy of one that was heard before."""
+        """Why a control can never be applied, "" where it may be; None for a copy of one that was received before."""
         number, identity = control.number, _identity(control)
         others = self._heard.setdefault(number, [])
         if identity in others:
@@ -51,7 +54,7 @@ class ControlLog:
         return ""
 
     def obey(self, number: int, row: int) -> None:
-        """A control was applied at a row."""
+        """Remember that a control was applied at a row."""
         self._obeyed[number] = row
         _forget(self._obeyed)
 
@@ -64,9 +67,9 @@ class ControlLog:
 
 
 def refusal(control: Control, why: str) -> DeadLetter:
-    """What tells of a control that is not applied, or came to nothing; the same wherever it is computed again."""
+    """The dead letter of a control that is not applied or changes nothing; the same wherever it is computed again."""
     return DeadLetter(
-        book=control.book, source=f"Control of book {control.book}", reason=why, payload=said_by(control)
+        book=control.book, source=f"Control of book {control.book}", reason=why, payload=payload_of(control)
     )
 
 
@@ -77,7 +80,7 @@ def unapplied(control: Control, why: str) -> DeadLetter:
     return refusal(control, f"{what} is not applied: {why}")
 
 
-def said_by(control: Control) -> str:
+def payload_of(control: Control) -> str:
     """The payload of the refusal of a control, by which its sender knows it."""
     return _unsigned(control)[:_MOST_PAYLOAD].decode(errors="replace")
 
@@ -87,7 +90,7 @@ def _identity(control: Control) -> str:
 
 
 def _unsigned(control: Control) -> bytes:
-    """The same for whoever signed it: with another key, or none where there is no broker, it is the same order."""
+    """The JSON without the signature: signed with another key, or with none, it is the same control."""
     return to_json(msgspec.structs.replace(control, signature=""))
 
 

@@ -1,13 +1,13 @@
 """The embedded runner: the whole topology in one process, without a broker.
 
-It has no clock and no disk: what is emitted is told to a listener.
+It has no clock and no disk: a listener gets every event.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 
 from windvane.streams.codec import cuts, from_json, pack, to_json, unpack
 from windvane.streams.events import Decisions, Event, Model, TrainRequest
-from windvane.streams.stage import Stage, StateError, Trainer, Training
+from windvane.streams.stage import Stage, StateError, Timed, Trainer, Training
 from windvane.streams.topics import CONTROL, MODELS, TICKS, Topic
 from windvane.streams.topology import TOPOLOGY
 
@@ -17,8 +17,8 @@ Listener = Callable[[Topic, Event], None]
 class EmbeddedRunner:
     """Runs stages in the order of the topology until nothing is left to do.
 
-    listener: told of every event on every topic, inputs too, in a causal order. wire: every event goes through its
-    JSON bytes, cut at 256 rows, as it would on Kafka. snapshot: what `snapshot` gave, to go on from there. trainer:
+    listener: called with every event on every topic, inputs too, in a causal order. wire: every event goes through its
+    JSON bytes, cut at 256 rows, as it would on Kafka. snapshot: what `snapshot` returned, to go on from there. trainer:
     trains what a stage asks for, while the other stages go on as far as they can.
     """
 
@@ -32,11 +32,16 @@ class EmbeddedRunner:
         trainer: Trainer | None = None,
     ) -> None:
         self._trainer = trainer
-        self._training: list[tuple[int, Training]] = []  # place of the stage that asked, in the order asked
+        self._training: list[
+            tuple[int, Training]
+        ] = []  # by place of the stage that asked for it, in the order asked
         self._fresh = snapshot is not None
         self._stages = tuple(topology)
         states: Mapping[str, bytes] = {} if snapshot is None else _states(snapshot)
         self._logic = [stage.build(states.get(stage.name)) for stage in self._stages]
+        self._routes = [
+            {kind: topic for topic in stage.emits for kind in topic.carries} for stage in self._stages
+        ]
         self._inbox: list[list[Event]] = [[] for _ in self._stages]
         readers: dict[str, list[int]] = {}
         for place, stage in enumerate(self._stages):
@@ -47,7 +52,7 @@ class EmbeddedRunner:
         self._wire = wire
 
     def send(self, topic: Topic, event: Event) -> None:
-        """Put an event on an input topic; `pump` works it off."""
+        """Put an event on a topic; `pump` works it off."""
         for piece in cuts(event) if self._wire else (event,):
             sent = from_json(to_json(piece)) if self._wire else piece
             if self._listener is not None:
@@ -56,26 +61,28 @@ class EmbeddedRunner:
                 self._inbox[place].append(sent)
 
     def feed(self, events: Sequence[Event]) -> None:
-        """Ticks and the opening and closing of books, in order; returns when all that follows is done."""
+        """Send ticks, and the opening and closing of books, in order; blocks until all that follows is done."""
         for event in events:
             self.send(TICKS, event)
         self.pump()
 
     def control(self, events: Sequence[Event]) -> None:
-        """Controls, and the models that swaps name; in lockstep they are there before the rows that they rule."""
+        """Send controls, and the models that swaps name; of a lockstep book, before the rows that they rule."""
         for event in events:
             self.send(MODELS if isinstance(event, Model) else CONTROL, event)
         self.pump()
 
     def follow(self, decisions: Decisions) -> None:
-        """Choices of time that were recorded: make the same again. They are there before the rows that they rule."""
+        """Make the choices of time again that were recorded for these rows; to be called before the rows are fed."""
         for logic in self._logic:
-            logic.follow(decisions)
+            if isinstance(logic, Timed):
+                logic.follow(decisions)
 
     def pump(self) -> None:
-        """Step stages until no inbox holds anything and no training is under way.
+        """Step stages until no inbox holds anything and no training is under way; blocks as long.
 
-        A result is taken in only when there is nothing else to do: what happens does not depend on how long it took.
+        A stage gets the result of a training only when no stage has anything else to do, so what happens does not
+        depend on how long the training took.
         """
         if self._fresh:  # what was asked for before a restart is asked for again
             self._fresh = False
@@ -104,7 +111,7 @@ class EmbeddedRunner:
                     )
                 self._training.append((place, self._trainer(event)))
             else:
-                self.send(self._stages[place].route(event), event)
+                self.send(self._routes[place][type(event)], event)
 
     def snapshot(self) -> bytes:
         """State of all stages, between two calls of `feed`."""

@@ -1,176 +1,277 @@
-"""A book of the ensemble stage: its state, and which learner version and control its next rows are decided with.
+"""A book of the ensemble stage: one round a row, of which come decisions, orders, fills and statements.
 
-What was published with a row is chosen again for it. Otherwise a lockstep book waits for the learner version that is
-due, and a timed book takes what is there.
+A row is decided with a learner version, with at most one new control, and in a timed book with the agents that are
+awake. Where a row was published before, what was chosen for it then is chosen again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from windvane.metamodel.base.upgrading import Saved
+from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning import swapping
-from windvane.metamodel.trading.ensemble import Ensemble
+from windvane.metamodel.trading.columns import Inputs
+from windvane.metamodel.trading.control import CONTROLS
+from windvane.metamodel.trading.ensemble import Ensemble, Round
+from windvane.streams import ensemble_results as results
+from windvane.streams.book_controls import BookControls
+from windvane.streams.books import Book, letter
 from windvane.streams.choices import Choice, Recorded
-from windvane.streams.control_log import ControlLog
-from windvane.streams.events import BookOpened, Control, LearnerUpdate, Model
-from windvane.streams.joining import Joint
-from windvane.streams.models import bytes_of
+from windvane.streams.control_log import CLOSED, ControlLog, refusal, unapplied
+from windvane.streams.events import (
+    BookClosed,
+    BookOpened,
+    Control,
+    Decisions,
+    Event,
+    Features,
+    LearnerUpdate,
+    Model,
+    Proposals,
+)
+from windvane.streams.joining import Joint, Step
+from windvane.streams.learner_versions import LearnerVersions
 from windvane.streams.retraining import weights_of
 from windvane.streams.schedule import Schedule
 from windvane.streams.timed import TimedJoint
-from windvane.streams.topics import CONTROL, MODELS
+from windvane.streams.topics import CONTROL, LEARNER, MODELS
 
 
-class EnsembleBook:
-    """State of a book between two steps."""
+class EnsembleBook(Book):
+    """State of a book between two steps, and what follows from its events."""
 
     def __init__(self, opened: BookOpened) -> None:
-        self.name = opened.book
-        self.config = opened.config
+        self.opened = opened
         self.ensemble = Ensemble(opened.config)
         self.recorded = Recorded()
-        self.timed: TimedJoint | None = None
-        self.joint = self._joint()
+        self.timed: TimedJoint | None = None  # `joint`, where the book is timed
+        self.joint = self._new_joint()
         self.schedule = Schedule(opened.config.weighing)
-        self.due: list[int] = []  # rows that must not be passed before the next learner version is known
-        self.updates: dict[int, LearnerUpdate] = {}  # known, not in effect yet
-        self.version = 0
-        self.controls: dict[int, Control] = {}  # known, not applied yet
-        self.control = 0  # number of the last one applied
-        self.control_row = -1  # seq it was applied at
-        self.log = ControlLog()
-        self.ordered: Control | None = None  # to be applied at the first row of the next step
-        self.models: dict[tuple[int, str], bytes] = {}  # by number and SHA-256, for controls not applied yet
-        self.before = b""  # what a roll-back takes a swap of the whole learner back with
-        self._lacking: dict[int, int] = {}  # swaps whose model is not there, and the row when that was seen
+        self.versions = LearnerVersions(timed=self.timed is not None)
+        self.controls = BookControls()
+        self._replaced = b""  # what was learned before the last swap of the whole learner, for a roll-back
 
-    def _joint(self, taken: int = 0, saved: Mapping[str, Any] | None = None) -> Joint:
-        config, saved = self.config, saved or {}
+    def _new_joint(self, next_seq: int = 0, saved: Mapping[str, Any] | None = None) -> Joint:
+        config, saved = self.opened.config, saved or {}
         if config.closing != "timed":
-            return Joint(config.agents, taken)
+            return Joint(config.agents, next_seq)
         self.timed = TimedJoint(
-            config.agents, self.recorded, config.quorum_lag, taken, saved.get("awake"), saved.get("last")
+            config.agents,
+            self.recorded,
+            config.quorum_lag,
+            next_seq,
+            saved.get("awake"),
+            saved.get("last"),
         )
         return self.timed
 
+    @property
+    def next_seq(self) -> int:
+        """As `Book` says."""
+        return self.joint.next_seq
+
     def save(self) -> dict[str, Any]:
-        """Its state as arrays and JSON values."""
+        """As `Book` says."""
         return {
-            "taken": self.joint.taken,
+            "taken": self.joint.next_seq,
             "good": self.schedule.good,
-            "due": self.due,
-            "updates": [msgspec.to_builtins(u) for u in self.updates.values()],
-            "version": self.version,
-            "controls": [msgspec.to_builtins(c) for c in self.controls.values()],
-            "control": self.control,
-            "control_row": self.control_row,
-            **self.log.save(),
-            "lacking": list(self._lacking.items()),
-            "before": np.frombuffer(self.before, np.uint8),
-            **{f"model.{n}.{sha}": np.frombuffer(raw, np.uint8) for (n, sha), raw in self.models.items()},
+            **self.versions.save(),
+            **self.controls.save(),
+            "before": np.frombuffer(self._replaced, np.uint8),
+            **self.controls.save_models(),
             **({} if self.timed is None else {"awake": self.timed.awake, "last": self.timed.last}),
             **self.ensemble.state(),
         }
 
     def load(self, saved: dict[str, Any]) -> None:
-        """Go on from what `save` gave."""
+        """As `Book` says."""
         self.recorded = Recorded(saved["taken"])
-        self.joint = self._joint(saved["taken"], saved)
-        self.schedule.good = saved["good"]
-        self.due = list(saved["due"])
-        updates = [msgspec.convert(u, LearnerUpdate) for u in saved["updates"]]
-        self.updates = {u.version: u for u in updates}
-        self.version = saved["version"]
-        controls = [msgspec.convert(c, Control) for c in saved["controls"]]
-        self.controls = {c.number: c for c in controls}
-        self.control, self.control_row = saved["control"], saved["control_row"]
-        self.log = ControlLog(saved)
-        self._lacking = dict(saved["lacking"])
-        self.before = saved["before"].tobytes()
-        for name in (name for name in saved if name.startswith("model.")):
-            _, number, sha256 = name.split(".")
-            self.models[int(number), sha256] = saved[name].tobytes()
+        self.joint = self._new_joint(saved["taken"], saved)
+        self.schedule = Schedule(self.opened.config.weighing, saved["good"])
+        self.versions = LearnerVersions(timed=self.timed is not None, saved=saved)
+        self.controls = BookControls(saved)
+        self._replaced = saved["before"].tobytes()
         self.ensemble.restore(saved)
 
-    def next_control(self) -> Control | None:
-        """The control to apply next, one from one row: the first that is due, else the first there is.
+    def receive(self, event: Event) -> Sequence[Event]:
+        """Keep rows, learner versions, models and controls; the first of every number counts."""
+        if isinstance(event, Features | Proposals):
+            why = self.joint.add(event)
+            return (letter(event, why),) if why else ()
+        if isinstance(event, LearnerUpdate):
+            return self._receive_update(event) if self.versions.expects(event) else ()
+        if isinstance(event, Model):
+            try:
+                self.controls.stage(event)
+            except WeightsError as error:
+                why = f"model {event.number} of book {event.book} is left out: {error}"
+                return (letter(event, why),)
+        elif isinstance(event, Control):
+            why = self.controls.receive(event)
+            return (unapplied(event, why),) if why else ()
+        return ()
 
-        What is due passes an earlier order that is for later, and cancels it: a halt must not wait behind a resume
-        that was planned for tomorrow.
-        """
-        numbers = sorted(n for n, c in self.controls.items() if self.ready(c))
-        due = (n for n in numbers if self.controls[n].effective_from <= self.joint.taken)
-        number = next(due, numbers[0] if numbers else None)
-        return None if number is None else self.controls[number]
+    def _receive_update(self, update: LearnerUpdate) -> Sequence[Event]:
+        """Keep a version; one whose weights cannot be used changes no weights, and has a dead letter."""
+        letters: list[Event] = []
+        if update.outcome == "swapped":
+            try:
+                self.ensemble.manager.check_predictor(weights_of(update))
+            except WeightsError as error:
+                why = f"learner version {update.version} of book {update.book} is kept: {error}"
+                letters.append(letter(update, why))
+                update = msgspec.structs.replace(update, outcome="kept", weights="")
+        self.versions.updates[update.version] = update
+        return letters
 
-    def next_time(self) -> int | None:
-        """The first row at which a control that is known is due, None where there is none."""
-        return min((self.control_seq(c) for c in self.controls.values() if self.ready(c)), default=None)
+    def advance(self, last_seq: int | None) -> Sequence[Event]:
+        """Rounds for all rows that are there, up to one that must wait for a learner version or a recorded choice."""
+        out: list[Event] = []
+        while True:
+            if self.timed is not None:
+                self.timed.choose_awake()
+            start, stop = self.joint.ready()
+            if stop <= start:
+                break
+            choice = None if self.recorded.empty else self.recorded.at(start)
+            if self.versions.updates:
+                self._use_versions(start, choice)
+            stop = self._limit(start, stop, choice)
+            if stop <= start:
+                break
+            control = self.controls.at(start, choice) if self.controls.known else None
+            out += self._round(self.joint.pop(stop), control)
+        if self.controls.known:
+            out += self._lacking_models()
+        return out
 
-    def hear(self, control: Control) -> str:
-        """Keep a control for its row; gives why it is never applied, "" where it is kept or a copy."""
-        why = self.log.hear(control)
-        if why == "" and control.number <= self.control:
-            return self.log.passed(control.number)
-        if why == "":
-            self.controls.setdefault(control.number, control)
-        return why or ""
+    def _limit(self, start: int, stop: int, choice: Choice | None) -> int:
+        """Seq below which the step that begins at `start` must end, `start` itself where the row must wait."""
+        if self.timed is None:
+            # A step ends with the row that trains a version, so that its row is in `due` before it is reached.
+            stop = min(stop, start + self.schedule.left)
+        if self.versions.due or self.versions.updates or choice is not None:
+            stop = min(stop, self.versions.limit(start, stop, choice))
+        if self.controls.known or choice is not None:
+            stop = min(stop, self.controls.limit(start, stop, choice))
+        return stop
 
-    def hold(self, model: Model) -> None:
-        """Keep the weights of a control that is not applied yet; raises WeightsError where they are others."""
-        if model.number > self.control:
-            self.models.setdefault((model.number, model.sha256), bytes_of(model))
+    def _use_versions(self, row: int, choice: Choice | None) -> None:
+        """Go on with the learner versions that are in use from a row on."""
+        while (update := self.versions.use(row, choice)) is not None:
+            if update.outcome == "swapped":
+                self.ensemble.manager.swap_predictor(weights_of(update))
+                self._replaced = b""
 
-    def ready(self, control: Control) -> bool:
-        """Whether a control can be applied: a swap whose model is not there yet is as if not there itself."""
-        return control.action != "swap" or (control.number, control.model) in self.models
+    def _round(self, step: Step, control: Control | None) -> list[Event]:
+        """Decide rows, the first of them under a new control where there is one."""
+        rows, codes = step.features, None
+        out: list[Event] = []
+        if control is not None:
+            codes = np.zeros(len(rows), np.int64)
+            codes[0] = CONTROLS.index(control.action) + 1
+            out += self._apply(control, rows.first)
+        before = self.ensemble.away
+        result = self.ensemble.step(
+            Inputs.of(
+                rows.seq,
+                rows.ts,
+                rows.flags,
+                rows.x,
+                rows.mid,
+                step.target,
+                step.confidence,
+                bid=rows.bid,
+                ask=rows.ask,
+                size=rows.size,
+                regime=rows.regime,
+                control=codes,
+                awake=step.awake,
+            )
+        )
+        if result.outputs.away.any():
+            out += results.strays(self.opened, rows, before, result.outputs.away)
+        trained = self.schedule.advance(rows.seq, rows.flags)
+        if self.timed is None:
+            self.versions.due += [seq + self.schedule.lag for _, seq in trained]
+        out.append(self._decisions(step, result))
+        if result.orders:
+            out.append(results.orders(self.opened, rows, result))
+        if result.fills:
+            out.append(results.fills(self.opened, rows, result))
+        if result.statements:
+            out.append(results.statements(self.opened, self.ensemble.accounts, result))
+        return out
 
-    def lacking(self) -> Iterator[Control]:
-        """Swaps that rows were decided without, since their model is not there; each once."""
-        for number, control in self.controls.items():
-            seen = self._lacking.setdefault(number, self.joint.taken) if not self.ready(control) else -1
-            if seen >= 0 and max(seen, control.effective_from) < self.joint.taken:
-                self._lacking[number] = -1
-                yield control
+    def _decisions(self, step: Step, result: Round) -> Decisions:
+        rows, out, n = step.features, result.outputs, len(step.target)
+        return Decisions(
+            book=self.opened.book,
+            seq=rows.seq,
+            ts=rows.ts,
+            flags=rows.flags,
+            mid=rows.mid,
+            weights=out.weights,
+            members=out.members,
+            member_targets=out.member_targets,
+            wanted=out.wanted,
+            target=out.target,
+            verdicts=out.verdict,
+            state=out.state,
+            position=out.position,
+            equity=out.equity,
+            equities=out.equities,
+            learner=np.full(n, self.versions.used, np.int64),
+            controls=np.full(n, self.controls.applied, np.int64),
+            agents=self.opened.config.agents,
+            accounts=self.ensemble.accounts,
+            regime=rows.regime,
+            awake=None if step.awake is None else np.tile(step.awake, (n, 1)),
+        )
 
-    def swap(self, control: Control) -> None:
-        """Go on with the weights that a control names; raises WeightsError and keeps the old ones."""
-        raw = self.models[control.number, control.model]
-        self.before = swapping.swap(self.ensemble.manager, raw).before
+    def _apply(self, control: Control, row: int) -> Iterator[Event]:
+        """Apply a control; a dead letter where it cannot change what was learned, and for each one that it passes."""
+        manager = self.ensemble.manager
+        try:
+            if control.action == "swap":
+                raw = self.controls.staged[control.number, control.model]
+                self._replaced = swapping.swap(manager, raw).before
+            elif control.action == "roll-back":
+                replaced, self._replaced = self._replaced, b""
+                if not swapping.take_back(manager, replaced):
+                    why = f"book {control.book} has no weights to roll back to: nothing is changed"
+                    yield refusal(control, why)
+        except WeightsError as error:
+            why = f"control {control.number} of book {control.book} changes nothing: {error}"
+            yield refusal(control, why)
+        for passed in self.controls.apply(control, row):
+            yield unapplied(passed, self.controls.log.passed(passed.number))
 
-    def roll_back(self) -> bool:
-        """Go on with what was known before the last swap; gives whether there was one."""
-        before, self.before = self.before, b""
-        return swapping.take_back(self.ensemble.manager, before)
+    def _lacking_models(self) -> Iterator[Event]:
+        """A dead letter for each swap that rows were decided without since its model is not there."""
+        for control in self.controls.lacking(self.joint.next_seq):
+            yield refusal(
+                control,
+                f"control {control.number} of book {control.book} swaps to model {control.model[:16]}, which is not "
+                "there: it waits, rows do not, and a later control passes it",
+            )
 
-    def applied(self, control: Control, row: int) -> list[Control]:
-        """A control rules from this row on; it and those before it are done with. Gives those that it passes."""
-        passed = sorted(n for n in self.controls if n < control.number)
-        given = [self.controls[n] for n in passed]
-        self.log.obey(control.number, row)
-        self.control, self.control_row = control.number, row
-        self.controls = {n: c for n, c in self.controls.items() if n > control.number}
-        self.models = {key: raw for key, raw in self.models.items() if key[0] > control.number}
-        self._lacking = {n: row for n, row in self._lacking.items() if n > control.number}
-        self.ordered = None
-        return given
+    def end(self, closed: BookClosed) -> Sequence[Event]:
+        """The statement of the unfinished day, and a dead letter for each control of a row that the book never had."""
+        day = self.ensemble.close()
+        statement = [] if day is None else [results.statements(self.opened, self.ensemble.accounts, day)]
+        return [*statement, *(unapplied(control, CLOSED) for control in self.controls.known.values())]
 
-    def lacks(self) -> str:
-        """Topic of the control, or of its model, that the next row was decided with and that is not here; else ""."""
-        choice = self.recorded.at(self.joint.taken)
-        if choice is None or choice.control <= self.control:
-            return ""
-        control = self.controls.get(choice.control)
-        if control is None:  # or it is here, but not signed by a key that is believed
-            return CONTROL.name
-        return "" if self.ready(control) else MODELS.name
-
-    def control_seq(self, control: Control) -> int:
-        """The row a control is applied at: never in the past, one a row."""
-        return max(control.effective_from, self.joint.taken, self.control_row + 1)
+    def waits_for(self) -> tuple[str, ...]:
+        """Topics of the next row's sources; where those are complete, of the version or control that it needs."""
+        row = self.joint.next_seq
+        choice = None if self.recorded.empty else self.recorded.at(row)
+        chosen = "" if choice is None else self.controls.lacks(choice)
+        lacks = self.joint.lacks() or (LEARNER.name, CONTROL.name, MODELS.name)
+        return (chosen, *lacks) if chosen else lacks
 
 
 def upcast_v1_v2(saved: Saved, fresh: Saved) -> Saved:
@@ -178,64 +279,31 @@ def upcast_v1_v2(saved: Saved, fresh: Saved) -> Saved:
     log = ControlLog()
     for control in saved["controls"]:
         log.hear(msgspec.convert(control, Control))
-    return saved | {name: fresh[name] for name in ("clock.away", "lacking")} | log.save()
+    return saved | {"clock.away": np.zeros(2, np.int64), "lacking": fresh["lacking"]} | log.save()
 
 
-def barrier(state: EnsembleBook, start: int, stop: int) -> int:
-    """How far the next step may go: one learner version and at most one control in it, at its first row."""
-    choice = state.recorded.at(start)
-    stop = _version(state, choice, start, stop)
-    return _control(state, choice, start, stop)
+_CLOCK_V2 = {
+    "n": ("day", "day_rows", "seq", "ts", "good_rows", "good_ts", "streak", "warm_rows"),
+    "f": ("mid", "spacing", "wanted", "target"),
+    "away": ("level", "rows_away"),
+}
 
 
-def _version(state: EnsembleBook, choice: Choice | None, start: int, stop: int) -> int:
-    """Use the learner version that row `start` is to be decided with; gives how far it holds, or `start`: wait.
-
-    A lockstep book waits for a version that is due. A timed book uses it from the row at which it is there.
-    """
-    update = state.updates.get(state.version + 1)
-    if state.timed is None:
-        if state.due and state.due[0] == start and update is not None:
-            state.due.pop(0)
-            _use(state, update)
-        if state.due:
-            stop = min(stop, state.due[0])
-        return min(
-            stop, start + state.schedule.left
-        )  # what trains a version ends its step: `due` is known in time
-    while update is not None:
-        wanted = state.version < choice.learner if choice is not None else update.effective_from <= start
-        if not wanted:
-            break
-        _use(state, update)
-        update = state.updates.get(state.version + 1)
-    if choice is not None:
-        return min(stop, choice.stop) if state.version >= choice.learner else start
-    return stop if update is None else min(stop, update.effective_from)
-
-
-def _use(state: EnsembleBook, update: LearnerUpdate) -> None:
-    state.version = update.version
-    del state.updates[update.version]
-    if update.outcome == "swapped":
-        state.ensemble.manager.swap_predictor(weights_of(update))
-        state.before = b""
-
-
-def _control(state: EnsembleBook, choice: Choice | None, start: int, stop: int) -> int:
-    """Find what was ordered for row `start`; gives how far a step may go with it, or `start`: wait."""
-    state.ordered = None
-    if choice is not None:
-        if choice.control > state.control:
-            control = state.controls.get(choice.control)
-            if control is None or not state.ready(control):
-                return start
-            state.ordered = control
-        return min(stop, choice.stop)
-    control, at = state.next_control(), state.next_time()
-    if control is None or at is None:
-        return stop
-    if at > start:
-        return min(stop, at)
-    state.ordered = control
-    return min(stop, start + 1)
+def upcast_v2_v3(saved: Saved, fresh: Saved) -> Saved:
+    """0.3.0 stores every number of the clock under its own name, and some arrays under others."""
+    clock = {
+        f"clock.{field}": saved[f"clock.{array}"][place : place + 1].copy()
+        for array, fields in _CLOCK_V2.items()
+        for place, field in enumerate(fields)
+    }
+    renamed = {
+        "aims": saved["clock.wanted"],
+        "standing.restricted": saved["standing.cut"],
+        "standing.edge_mean": saved["standing.edge"][:, 0].copy(),
+        "standing.edge_square": saved["standing.edge"][:, 1].copy(),
+        "account.exposed": saved["account.exposure"],
+        "pending": saved["account.pending"],
+        "pending_seq": saved["account.pending_seq"],
+        "sent": saved["standing.sent"],
+    }
+    return saved | clock | renamed

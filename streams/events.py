@@ -5,16 +5,23 @@ C-contiguous; a column that the source does not have is None and absent on the w
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 
 from windvane.agents.base import Floats, Ints
 from windvane.metamodel.base.config import TradingConfig
 from windvane.metamodel.base.rows import BAD, BENCHED, GAP, HEARTBEAT, LEVEL, REPEATED, STRAY, WARMUP
+from windvane.metamodel.trading.columns import STATEMENT
 
 __all__ = ["BAD", "BENCHED", "GAP", "HEARTBEAT", "LEVEL", "REPEATED", "STRAY", "WARMUP"]
+
+
+def column(text: str = "", *width: str) -> Meta:
+    """What a column holds in each of its n rows, in words; width: names of further dimensions, such as of agents."""
+    return Meta(description=text, extra={"shape": ("n", *width)})
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
@@ -26,7 +33,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=T
 class Batch(Event, frozen=True, kw_only=True):
     """A columnar event: n >= 1 rows, one a sequence number."""
 
-    seq: Ints  # (n,) row numbers of the book, without gaps
+    seq: Annotated[Ints, column("row numbers of the book, without gaps")]
 
     matrices: ClassVar[dict[str, str]] = {}
     """Columns that are (n, k), and the field that names their k columns, or "" where it is a constant."""
@@ -75,33 +82,36 @@ class BookOpened(Event, frozen=True, kw_only=True):
     """First event of a book: all that decides what its stages compute, so the log alone says what was run."""
 
     config: TradingConfig
-    digest: str  # of config: the same digest again resumes, another is refused
+    digest: Annotated[str, Meta(description="of config: the same digest again resumes, another is refused")]
 
 
 class BookClosed(Event, frozen=True, kw_only=True):
     """Last event of a book: stages drop its state once they have worked off row `last`."""
 
-    last: int  # seq of the last row, -1 where there is none
+    last: Annotated[int, Meta(description="seq of the last row, -1 where there is none")]
 
 
 class Ticks(Batch, frozen=True, kw_only=True):
     """What the market did; a bar is a row at its close."""
 
-    ts: Ints  # (n,) event time, UNIX ns
-    flags: Ints  # (n,) 1 heartbeat, 32 where the reader of a file vouches for another level of price, or 0
-    price: Floats  # (n,) last trade or close, quote currency
-    size: Floats | None = None  # (n,) volume since the last row, base currency
-    bid: Floats | None = None  # (n,) best bid
-    ask: Floats | None = None  # (n,) best ask
-    bid_size: Floats | None = None  # (n,) base currency at the best bid
-    ask_size: Floats | None = None  # (n,) base currency at the best ask
-    buy_size: Floats | None = None  # (n,) part of size whose aggressor bought
-    regime: Ints | None = (
-        None  # (n,) true label of a simulated market, -1 unknown; for scoring only, no stage reads it
-    )
-    received: Ints | None = (
-        None  # (n,) broker's time of the record, UNIX ns; set by who reads it, not by who sends it
-    )
+    ts: Annotated[Ints, column("event time, UNIX ns")]
+    flags: Annotated[
+        Ints, column("1 heartbeat, 32 where the reader of a file vouches for another level of price, or 0")
+    ]
+    price: Annotated[Floats, column("last trade or close, quote currency")]
+    size: Annotated[Floats | None, column("volume since the last row, base currency")] = None
+    bid: Annotated[Floats | None, column("best bid")] = None
+    ask: Annotated[Floats | None, column("best ask")] = None
+    bid_size: Annotated[Floats | None, column("base currency at the best bid")] = None
+    ask_size: Annotated[Floats | None, column("base currency at the best ask")] = None
+    buy_size: Annotated[Floats | None, column("part of size whose aggressor bought")] = None
+    regime: Annotated[
+        Ints | None,
+        column("true label of a simulated market, -1 unknown; for scoring only, no stage reads it"),
+    ] = None
+    received: Annotated[
+        Ints | None, column("broker's time of the record, UNIX ns; set by who reads it, not by who sends it")
+    ] = None
 
 
 class Features(Batch, frozen=True, kw_only=True):
@@ -109,16 +119,16 @@ class Features(Batch, frozen=True, kw_only=True):
 
     matrices: ClassVar[dict[str, str]] = {"x": "", "regime": ""}
 
-    ts: Ints  # (n,) UNIX ns
-    flags: Ints  # (n,) bits of windvane.metamodel.base.rows
-    x: Floats  # (n, 50) raw features, columns of windvane.metamodel.features.extractor.NAMES
-    price: Floats  # (n,) last good price
-    mid: Floats  # (n,) (bid + ask) / 2, or price where there are no quotes
-    bid: Floats | None = None  # (n,)
-    ask: Floats | None = None  # (n,)
-    size: Floats | None = None  # (n,) base currency
-    regime: Floats | None = None  # (n, 7) posterior, where a regime classifier runs
-    model: str = "none"  # version of the regime classifier
+    ts: Annotated[Ints, column("UNIX ns")]
+    flags: Annotated[Ints, column("bits of windvane.metamodel.base.rows")]
+    x: Annotated[Floats, column("raw features, columns of windvane.metamodel.features.extractor.NAMES", "50")]
+    price: Annotated[Floats, column("last good price")]
+    mid: Annotated[Floats, column("(bid + ask) / 2, or price where there are no quotes")]
+    bid: Annotated[Floats | None, column()] = None
+    ask: Annotated[Floats | None, column()] = None
+    size: Annotated[Floats | None, column("base currency")] = None
+    regime: Annotated[Floats | None, column("posterior, where a regime classifier runs", "7")] = None
+    model: Annotated[str, Meta(description="version of the regime classifier")] = "none"
 
 
 class Proposals(Batch, frozen=True, kw_only=True):
@@ -126,11 +136,11 @@ class Proposals(Batch, frozen=True, kw_only=True):
 
     matrices: ClassVar[dict[str, str]] = {"target": "agents", "action": "agents", "confidence": "agents"}
 
-    agents: tuple[str, ...]  # (A,) names
-    versions: tuple[str, ...]  # (A,)
-    target: Floats  # (n, A) target position in [-1, 1]
-    action: Ints  # (n, A) -1 sell, 0 hold, 1 buy
-    confidence: Floats  # (n, A) in [0, 1]
+    agents: Annotated[tuple[str, ...], Meta(description="(A,) names")]
+    versions: Annotated[tuple[str, ...], Meta(description="(A,)")]
+    target: Annotated[Floats, column("target position in [-1, 1]", "A")]
+    action: Annotated[Ints, column("-1 sell, 0 hold, 1 buy", "A")]
+    confidence: Annotated[Floats, column("in [0, 1]", "A")]
 
 
 class Decisions(Batch, frozen=True, kw_only=True):
@@ -145,124 +155,135 @@ class Decisions(Batch, frozen=True, kw_only=True):
         "awake": "agents",
     }
 
-    ts: Ints  # (n,) UNIX ns
-    flags: Ints  # (n,)
-    mid: Floats  # (n,) what the account is marked at
-    weights: Floats  # (n, A) on the capped simplex; with the cash expert they sum to what is not cash
-    members: Floats  # (n, M) Fixed-Share weight of every member
-    member_targets: Floats  # (n, M) target position of every member alone
-    wanted: Floats  # (n,) weighted sum of the agents' targets, but for moves too small to trade
-    target: Floats  # (n,) after risk, in units of capital
-    verdicts: Ints  # (n,) bit k: gate k of windvane.metamodel.trading.risk.GATES acted
-    state: Ints  # (n,) 0 active, 1 reduce-only, 2 halted
-    position: Floats  # (n,) qty x mid / capital
-    equity: Floats  # (n,) currency
-    equities: Floats  # (n, K) of every account of `accounts`, the ensemble's first
-    learner: Ints  # (n,) version of the learner in use
-    controls: Ints  # (n,) number of the last control applied, 0 for none
-    agents: tuple[str, ...]  # (A,)
-    accounts: tuple[str, ...]  # (K,)
-    regime: Floats | None = None  # (n, 7) posterior that came with the features
-    awake: Ints | None = (
-        None  # (n, A) 1 where the agent's answer was in when the round closed; None: all, always
-    )
+    ts: Annotated[Ints, column("UNIX ns")]
+    flags: Annotated[Ints, column()]
+    mid: Annotated[Floats, column("what the account is marked at")]
+    weights: Annotated[
+        Floats, column("on the capped simplex; with the cash expert they sum to what is not cash", "A")
+    ]
+    members: Annotated[Floats, column("Fixed-Share weight of every member", "M")]
+    member_targets: Annotated[Floats, column("target position of every member alone", "M")]
+    wanted: Annotated[Floats, column("weighted sum of the agents' targets, but for moves too small to trade")]
+    target: Annotated[Floats, column("after risk, in units of capital")]
+    verdicts: Annotated[Ints, column("bit k: gate k of windvane.metamodel.trading.risk.GATES acted")]
+    state: Annotated[Ints, column("0 active, 1 reduce-only, 2 halted")]
+    position: Annotated[Floats, column("qty x mid / capital")]
+    equity: Annotated[Floats, column("currency")]
+    equities: Annotated[Floats, column("of every account of `accounts`, the ensemble's first", "K")]
+    learner: Annotated[Ints, column("version of the learner in use")]
+    controls: Annotated[Ints, column("number of the last control applied, 0 for none")]
+    agents: Annotated[tuple[str, ...], Meta(description="(A,)")]
+    accounts: Annotated[tuple[str, ...], Meta(description="(K,)")]
+    regime: Annotated[Floats | None, column("posterior that came with the features", "7")] = None
+    awake: Annotated[
+        Ints | None, column("1 where the agent's answer was in when the round closed; None: all, always", "A")
+    ] = None
 
 
 class Orders(Batch, frozen=True, kw_only=True):
     """Orders as columns; `each_order` makes them single events."""
 
-    ts: Ints  # (n,) UNIX ns
-    qty: Floats  # (n,) base currency, > 0 buys
-    price: Floats  # (n,) reference: the mid it was decided at
-    reduce_only: Ints  # (n,) 1 if it may only reduce
-    valid_until: Ints  # (n,) UNIX ns
-    target_after: Floats  # (n,) position once it and all in flight are filled, in units of capital
-    reason: Ints  # (n,) index of windvane.metamodel.base.account.REASONS
+    ts: Annotated[Ints, column("UNIX ns")]
+    qty: Annotated[Floats, column("base currency, > 0 buys")]
+    price: Annotated[Floats, column("reference: the mid it was decided at")]
+    reduce_only: Annotated[Ints, column("1 if it may only reduce")]
+    valid_until: Annotated[Ints, column("UNIX ns")]
+    target_after: Annotated[
+        Floats, column("position once it and all in flight are filled, in units of capital")
+    ]
+    reason: Annotated[Ints, column("index of windvane.metamodel.base.account.REASONS")]
 
 
 class Fills(Batch, frozen=True, kw_only=True):
     """Fills as columns."""
 
-    order_seq: Ints  # (n,) seq of the order filled
-    ts: Ints  # (n,) UNIX ns
-    qty: Floats  # (n,) base currency, > 0 bought; 0 where participation left nothing
-    price: Floats  # (n,) with half spread and slippage in it
-    fee: Floats  # (n,) currency
+    order_seq: Annotated[Ints, column("seq of the order filled")]
+    ts: Annotated[Ints, column("UNIX ns")]
+    qty: Annotated[Floats, column("base currency, > 0 bought; 0 where participation left nothing")]
+    price: Annotated[Floats, column("with half spread and slippage in it")]
+    fee: Annotated[Floats, column("currency")]
 
 
 class Statements(Batch, frozen=True, kw_only=True):
     """Where every account stood at the end of a UTC day, or of the book; sums since the book was opened."""
 
-    matrices: ClassVar[dict[str, str]] = dict.fromkeys(
-        ("pnl", "position", "turnover", "fees", "orders", "exposure", "rows", "drawdown", "halts"), "accounts"
-    )
+    matrices: ClassVar[dict[str, str]] = dict.fromkeys(STATEMENT, "accounts")
 
-    ts: Ints  # (n,) of the last row of the day
-    day: Ints  # (n,) days since 1970-01-01
-    pnl: Floats  # (n, K) currency
-    position: Floats  # (n, K) units of capital
-    turnover: Floats  # (n, K) sum of |qty x price| / capital
-    fees: Floats  # (n, K) currency
-    orders: Floats  # (n, K) number of fills
-    exposure: Floats  # (n, K) sum of |position| over good rows after warm-up
-    rows: Floats  # (n, K) good rows after warm-up
-    drawdown: Floats  # (n, K) largest fall of pnl / capital so far
-    halts: Floats  # (n, K) times trading was halted
-    accounts: tuple[str, ...]  # (K,)
+    ts: Annotated[Ints, column("of the last row of the day")]
+    day: Annotated[Ints, column("days since 1970-01-01")]
+    pnl: Annotated[Floats, column("currency", "K")]
+    position: Annotated[Floats, column("units of capital", "K")]
+    turnover: Annotated[Floats, column("sum of |qty x price| / capital", "K")]
+    fees: Annotated[Floats, column("currency", "K")]
+    orders: Annotated[Floats, column("number of fills", "K")]
+    exposure: Annotated[Floats, column("sum of |position| over good rows after warm-up", "K")]
+    rows: Annotated[Floats, column("good rows after warm-up", "K")]
+    drawdown: Annotated[Floats, column("largest fall of pnl / capital so far", "K")]
+    halts: Annotated[Floats, column("times trading was halted", "K")]
+    accounts: Annotated[tuple[str, ...], Meta(description="(K,)")]
 
 
 class LearnerUpdate(Event, frozen=True, kw_only=True):
     """What slow learning came to; one for every version, also where the model in use was kept."""
 
-    version: int  # m = 1, 2, ...
-    trained_at: int  # seq of good row m x T
-    effective_from: int  # seq of the first row that uses it
-    outcome: str  # "kept" or "swapped"
-    samples: int  # scored rows behind it
+    version: Annotated[int, Meta(description="m = 1, 2, ...")]
+    trained_at: Annotated[int, Meta(description="seq of good row m x T")]
+    effective_from: Annotated[int, Meta(description="seq of the first row that uses it")]
+    outcome: Annotated[str, Meta(description='"kept" or "swapped"')]
+    samples: Annotated[int, Meta(description="scored rows behind it")]
     agents: tuple[str, ...]
-    scores: tuple[float, ...]  # mean normalised score of every agent over the rows since the last version
-    weights: str = ""  # base64 of safetensors, where swapped
-    score_new: float = 0.0  # mean squared error on the newest samples of what was trained
-    score_old: float = 0.0  # of what was in use
+    scores: Annotated[
+        tuple[float, ...],
+        Meta(description="mean normalised score of every agent over the rows since the last version"),
+    ]
+    weights: Annotated[str, Meta(description="base64 of safetensors, where swapped")] = ""
+    score_new: Annotated[
+        float, Meta(description="mean squared error on the newest samples of what was trained")
+    ] = 0.0
+    score_old: Annotated[float, Meta(description="of what was in use")] = 0.0
 
 
 class TrainRequest(Event, frozen=True, kw_only=True):
     """What a version is to be trained on; for the runner's trainer, on no topic."""
 
     version: int
-    raw: bytes  # safetensors: samples, the weights to start from, settings
+    raw: Annotated[bytes, Meta(description="safetensors: samples, the weights to start from, settings")]
 
 
 class TrainResult(Event, frozen=True, kw_only=True):
     """What a trainer made of a request; on no topic. The same request gives the same bytes."""
 
     version: int
-    raw: bytes  # safetensors: weights, and both scores
+    raw: Annotated[bytes, Meta(description="safetensors: weights, and both scores")]
 
 
 class Control(Event, frozen=True, kw_only=True):
     """What a person ordered."""
 
-    number: int  # 1, 2, ... in the order to apply
-    action: str  # halt, reduce-only, resume, flatten, roll-back, swap
-    effective_from: int  # seq of the first row it rules
+    number: Annotated[int, Meta(description="1, 2, ... in the order to apply")]
+    action: Annotated[str, Meta(description="halt, reduce-only, resume, flatten, roll-back, swap")]
+    effective_from: Annotated[int, Meta(description="seq of the first row it rules")]
     reason: str = ""
-    model: str = ""  # of a swap: SHA-256 of the safetensors, hex
-    signature: str = ""  # of who ordered it, hex; what has no broker has none
+    model: Annotated[str, Meta(description="of a swap: SHA-256 of the safetensors, hex")] = ""
+    signature: Annotated[str, Meta(description="of who ordered it, hex; what has no broker has none")] = ""
 
 
 class Model(Event, frozen=True, kw_only=True):
     """Weights for one control to swap to; they are there before it, and count for nothing without it."""
 
-    number: int  # of the control
-    sha256: str  # of the safetensors, hex
-    weights: str  # base64 of safetensors: a predictor's, or all that a learner knows
-    signature: str = ""  # as of the control
+    number: Annotated[int, Meta(description="of the control")]
+    sha256: Annotated[str, Meta(description="of the safetensors, hex")]
+    weights: Annotated[
+        str, Meta(description="base64 of safetensors: a predictor's, or all that a learner knows")
+    ]
+    signature: Annotated[str, Meta(description="as of the control")] = ""
 
 
 class DeadLetter(Event, frozen=True, kw_only=True):
     """What was rejected and why; nothing is dropped in silence."""
 
-    source: str  # where it came from: file and row, or topic, partition and offset
+    source: Annotated[
+        str, Meta(description="where it came from: file and row, or topic, partition and offset")
+    ]
     reason: str
-    payload: str  # what it said, as text
+    payload: Annotated[str, Meta(description="what it said, as text")]

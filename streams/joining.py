@@ -1,24 +1,33 @@
 """Joining: rows of several sources in step, whatever the order, overlap and cut in which they arrive.
 
-A source gives its rows once each, in order of seq: what overlaps is trimmed, what comes early is held. A stage
-advances to the smallest seq that all its sources cover.
+A source hands out its rows once each, in order of seq. What overlaps is trimmed; rows beyond a hole are kept until the
+hole is filled. A stage advances to the smallest seq that all of its sources cover.
 """
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from windvane.agents.base import Floats, Ints
 from windvane.streams.events import Batch, Features, Proposals, cut
 from windvane.streams.topics import FEATURES, PROPOSALS
 
-HELD_ROWS = 16_384
-"""Rows held past a missing one before it is given up."""
+MOST_BEYOND = 16_384
+"""Rows that are kept beyond a missing one before the missing one is given up."""
 
 B = TypeVar("B", bound=Batch)
+
+
+class _Ready(NamedTuple, Generic[B]):
+    """Rows of one batch that can be handed out."""
+
+    start: int  # seq of the first
+    stop: int  # seq after the last
+    batch: B
 
 
 def _first(batch: Batch) -> int:
@@ -28,160 +37,162 @@ def _first(batch: Batch) -> int:
 class Source(Generic[B]):
     """The rows of one topic and book, in order."""
 
-    def __init__(self, taken: int = 0) -> None:
-        self.taken = taken  # rows below have been given out
-        self.covers = taken  # rows below have arrived without a gap, or are not waited for any more
+    def __init__(self, next_seq: int = 0) -> None:
+        self.next_seq = next_seq  # rows below have been handed out
+        self.covers = next_seq  # rows below have arrived without a hole, or are not waited for any more
         self.answered = 0  # rows below have arrived, as far as is known: never more than `covers`
-        self._ready: deque[B] = deque()
-        self._early: list[B] = []  # past a hole: by seq, no row twice
-        self.held = 0  # rows in it
+        self.beyond = 0  # rows that are kept beyond a hole
+        self._ready: deque[_Ready[B]] = deque()
+        self._beyond: list[B] = []  # by seq, no row twice
 
     def add(self, batch: B) -> None:
-        """Take in rows; those seen before are dropped."""
+        """Keep rows to be handed out; those that came before are dropped."""
         seq = batch.seq
         first, last = int(seq[0]), int(seq[-1])
         if first == self.covers and last - first + 1 == len(seq):  # nearly always: the next rows, whole
-            self._ready.append(batch)
+            self._ready.append(_Ready(first, last + 1, batch))
             self.covers = self.answered = last + 1
-            if self._early:
+            if self._beyond:
                 self._release()
             return
         if last - first + 1 != len(seq):
-            breaks = np.flatnonzero(np.diff(batch.seq) != 1) + 1
-            edges = [0, *breaks.tolist(), len(batch)]
+            breaks = np.flatnonzero(np.diff(seq) != 1) + 1
+            edges = [0, *breaks.tolist(), len(seq)]
             for start, stop in pairwise(edges):
                 self.add(cut(batch, start, stop))
-            return
-        if batch.last < self.covers:
-            self.answered = max(self.answered, batch.last + 1)
-            return
-        if batch.first > self.covers:
-            self._hold(batch)
-            return
-        self._append(batch)
-        self._release()
+        elif last < self.covers:
+            self.answered = max(self.answered, last + 1)
+        elif first > self.covers:
+            self._keep_beyond(batch)
+        else:
+            self._append(batch)
+            self._release()
 
-    def _hold(self, batch: B) -> None:
-        """Keep the rows of a batch that are not held yet, in their places."""
-        early, first, stop = self._early, batch.first, batch.last + 1
-        place = bisect_right(early, first, key=_first)
-        start = max(first, early[place - 1].last + 1) if place else first
+    def _keep_beyond(self, batch: B) -> None:
+        """Keep those rows of a batch beyond a hole that are not kept yet, in their places."""
+        beyond, first, stop = self._beyond, batch.first, batch.last + 1
+        place = bisect_right(beyond, first, key=_first)
+        start = max(first, beyond[place - 1].last + 1) if place else first
         while start < stop:
-            upto = min(stop, early[place].first) if place < len(early) else stop
+            upto = min(stop, beyond[place].first) if place < len(beyond) else stop
             if upto > start:
-                early.insert(place, cut(batch, start - first, upto - first))
-                self.held += upto - start
+                beyond.insert(place, cut(batch, start - first, upto - first))
+                self.beyond += upto - start
                 place += 1
-            start = early[place].last + 1 if place < len(early) else stop
+            start = beyond[place].last + 1 if place < len(beyond) else stop
             place += 1
 
     def _release(self) -> None:
-        """Take up what was held and is next now."""
-        while self._early and self._early[0].first <= self.covers:
-            early = self._early.pop(0)
-            self.held -= len(early)
-            if early.last >= self.covers:
-                self._append(early)
+        """Make those rows ready that were beyond a hole and are the next ones now."""
+        while self._beyond and self._beyond[0].first <= self.covers:
+            batch = self._beyond.pop(0)
+            self.beyond -= len(batch)
+            if batch.last >= self.covers:
+                self._append(batch)
 
     def _append(self, batch: B) -> None:
-        self._ready.append(cut(batch, self.covers - batch.first, len(batch)))
-        self.covers = self.answered = batch.last + 1
+        """Make the rows of a batch ready that begins at or before the next row, and ends beyond it."""
+        start, stop = self.covers, batch.last + 1
+        self._ready.append(_Ready(start, stop, cut(batch, start - batch.first, len(batch))))
+        self.covers = self.answered = stop
 
     @property
-    def missing(self) -> tuple[int, int] | None:
-        """The first hole, from (inclusive) and to (exclusive), where rows beyond it are held."""
-        return (self.covers, self._early[0].first) if self._early else None
-
-    @property
-    def early(self) -> B:
-        """The first batch held."""
-        return self._early[0]
+    def first_beyond(self) -> B:
+        """The first batch beyond the hole that begins at `covers`; there must be one."""
+        return self._beyond[0]
 
     @property
     def head(self) -> B:
-        """The next rows, those of one batch; there must be some."""
-        first = self._ready[0]
-        return cut(first, self.taken - first.first, len(first))
+        """The next rows of one batch, which stay where they are; there must be some."""
+        start, _, batch = self._ready[0]
+        return cut(batch, self.next_seq - start, len(batch))
 
-    def end_of_piece(self, stop: int) -> int:
-        """Where the piece that starts at `taken` ends: a batch's end, or `stop`."""
-        return min(stop, self._ready[0].last + 1)
+    def piece_end(self, stop: int) -> int:
+        """Seq after the rows that one `pop` can hand out: the end of a batch, or `stop` where that is sooner."""
+        return min(stop, self._ready[0].stop)
 
-    def take(self, stop: int) -> B:
-        """The rows from `taken` to `stop`, which must not pass the end of the piece."""
-        head = self._ready[0]
-        if head.first == self.taken and head.last + 1 == stop:
+    def pop(self, stop: int) -> B:
+        """Hand out the rows below `stop`, which must not be more than `piece_end` says."""
+        start, end, batch = self._ready[0]
+        if start == self.next_seq and end == stop:
             self._ready.popleft()
-            self.taken = stop
-            return head
-        piece = cut(head, self.taken - head.first, stop - head.first)
+            self.next_seq = stop
+            return batch
+        piece = cut(batch, self.next_seq - start, stop - start)
         self.drop(stop)
         return piece
 
+    def pop_all(self) -> list[B]:
+        """Hand out all rows that are ready, a batch each."""
+        batches = []
+        while self.covers > self.next_seq:
+            batches.append(self.pop(self._ready[0].stop))
+        return batches
+
     def drop(self, stop: int) -> None:
         """Forget rows below `stop`."""
-        self.taken = max(self.taken, stop)
-        if self.covers < self.taken:  # another source was followed past what this one has
-            self.covers = self.taken
+        self.next_seq = max(self.next_seq, stop)
+        if self.covers < self.next_seq:  # another source was followed past what this one has
+            self.covers = self.next_seq
             self._release()
-        while self._ready and self._ready[0].last < self.taken:
+        while self._ready and self._ready[0].stop <= self.next_seq:
             self._ready.popleft()
 
 
-class Step:
+class Step(NamedTuple):
     """Rows of one step: features and the proposals of all agents of the book, aligned."""
 
-    __slots__ = ("awake", "confidence", "features", "target")
+    features: Features
+    target: Floats  # (n, N) in the order of the book's agents
+    confidence: Floats  # (n, N)
+    awake: Ints | None = None  # (N,) 1 or 0; None: all
 
-    def __init__(
-        self,
-        features: Features,
-        target: np.ndarray,
-        confidence: np.ndarray,
-        awake: np.ndarray | None = None,
-    ) -> None:
-        self.features = features
-        self.target = target  # (n, N) in the order of the book's agents
-        self.confidence = confidence  # (n, N)
-        self.awake = awake  # (N,) 1 or 0; None: all
+
+Owned = dict[tuple[str, ...], Source[Proposals]]
+"""Sources of proposals by the agents that they speak for."""
 
 
 class Joint:
     """Features joined with the proposals of every agent of a book."""
 
-    def __init__(self, agents: Sequence[str], taken: int = 0) -> None:
+    def __init__(self, agents: Sequence[str], next_seq: int = 0) -> None:
         self.agents = tuple(agents)
-        self.features: Source[Features] = Source(taken)
-        self._proposals: dict[tuple[str, ...], Source[Proposals]] = {}
+        self.features: Source[Features] = Source(next_seq)
+        self._proposals: Owned = {}
 
     @property
-    def taken(self) -> int:
-        """Rows below have been given out."""
-        return self.features.taken
+    def next_seq(self) -> int:
+        """Rows below have been handed out."""
+        return self.features.next_seq
 
-    def add(self, batch: Features | Proposals) -> None:
-        """Take in rows of either source."""
+    def add(self, batch: Features | Proposals) -> str:
+        """Keep rows of either source; returns why they cannot be used, "" where they can."""
         if isinstance(batch, Features):
             self.features.add(batch)
-            return
-        if batch.agents not in self._proposals:
-            self._proposals[batch.agents] = Source(self.features.taken)
-        self._proposals[batch.agents].add(batch)
+            return ""
+        source = self._proposals.get(batch.agents)
+        if source is None:
+            strangers = set(batch.agents) - set(self.agents)
+            if strangers:
+                return f"book {batch.book} has no agent {', '.join(sorted(strangers))}"
+            source = self._proposals[batch.agents] = Source(self.features.next_seq)
+        source.add(batch)
+        return ""
 
-    @property
-    def waits(self) -> str:
-        """Name of the topic that the next row must come from, or nothing where it is there."""
-        if self.features.covers <= self.features.taken:
-            return FEATURES.name
-        using = self._choose()
-        there = using is not None and all(s.covers > self.features.taken for s in using.values())
-        return "" if there else PROPOSALS.name
+    def lacks(self) -> tuple[str, ...]:
+        """Names of the topics that can bring the next row; () where the row is complete."""
+        row = self.features.next_seq
+        if self.features.covers <= row:
+            return (FEATURES.name,)
+        sources = self._sources()
+        complete = sources is not None and all(source.covers > row for source in sources.values())
+        return () if complete else (PROPOSALS.name,)
 
-    def _choose(self) -> dict[tuple[str, ...], Source[Proposals]] | None:
+    def _sources(self) -> Owned | None:
         """For every agent the source that covers most; None while an agent has none."""
         if len(self._proposals) == 1 and self.agents in self._proposals:
             return self._proposals
-        chosen: dict[tuple[str, ...], Source[Proposals]] = {}
+        chosen: Owned = {}
         for agent in self.agents:
             sources = [(names, s) for names, s in self._proposals.items() if agent in names]
             if not sources:
@@ -190,39 +201,35 @@ class Joint:
             chosen[names] = best
         return chosen
 
-    def steps(self, barrier: Callable[[int, int], int]) -> Iterator[Step]:
-        """All rows that every source covers; barrier(start, stop) says how far a step may go (start: wait)."""
-        features = self.features
-        while features.covers > features.taken:
-            using = self._choose()
-            if using is None:
-                return
-            start, stop = features.taken, features.covers
-            for source in using.values():
-                stop = min(stop, source.covers)
-            if stop <= start:
-                return
-            stop = features.end_of_piece(stop)
-            for source in using.values():
-                stop = source.end_of_piece(stop)
-            stop = barrier(start, stop)
-            if stop <= start:
-                return
-            pieces = {names: source.take(stop) for names, source in using.items()}
-            if len(using) < len(self._proposals):
-                for source in self._proposals.values():
-                    source.drop(stop)
-            target, confidence = self._columns(pieces)
-            yield Step(features.take(stop), target, confidence)
+    def ready(self) -> tuple[int, int]:
+        """Rows start <= seq < stop that `pop` can hand out now; start >= stop where the next row lacks something.
 
-    def _columns(self, pieces: dict[tuple[str, ...], Proposals]) -> tuple[np.ndarray, np.ndarray]:
-        """Targets and confidences (n, N) in the order of the book's agents."""
+        It changes nothing.
+        """
+        features, sources = self.features, self._sources()
+        start, stop = features.next_seq, features.covers
+        if sources is None or stop <= start:
+            return start, start
+        for source in sources.values():
+            stop = min(stop, source.covers)
+        if stop > start:
+            stop = features.piece_end(stop)
+            for source in sources.values():
+                stop = source.piece_end(stop)
+        return start, stop
+
+    def pop(self, stop: int) -> Step:
+        """Hand out the rows below `stop`, which must be above `next_seq` and not be more than `ready` says."""
+        sources = self._sources() or {}
+        pieces = {names: source.pop(stop) for names, source in sources.items()}
+        if len(sources) < len(self._proposals):
+            for source in self._proposals.values():
+                source.drop(stop)
         if self.agents in pieces:
             whole = pieces[self.agents]
-            return whole.target, whole.confidence
+            return Step(self.features.pop(stop), whole.target, whole.confidence)
         owners = [next(p for names, p in pieces.items() if agent in names) for agent in self.agents]
         places = [(p, p.agents.index(a)) for p, a in zip(owners, self.agents, strict=True)]
-        return (
-            np.column_stack([p.target[:, i] for p, i in places]),
-            np.column_stack([p.confidence[:, i] for p, i in places]),
-        )
+        target = np.column_stack([p.target[:, i] for p, i in places])
+        confidence = np.column_stack([p.confidence[:, i] for p, i in places])
+        return Step(self.features.pop(stop), target, confidence)

@@ -1,6 +1,6 @@
 """Weights on their way to a book: a Model that carries them, and the Control that says when they are used.
 
-The model is written first. A control whose model is not there yet is not known yet: no row waits for it.
+The model is written first. A swap whose model has not come counts as unknown, so no row waits for a model.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""What a stage had published since its stored state: computed again it must be the same, and is not sent again."""
+"""What a stage published since its stored state: computed again, it must be the same, and it is not sent again."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +20,7 @@ _RECOVER = (
 
 
 def published(topic: Topic, raw: bytes) -> Event | None:
-    """The event that a worker has written, None of garbage and of what lies on a topic as single lines."""
+    """The event that a worker has written; None for garbage, and on topics that have one order or fill a record."""
     if _in_lines(topic):
         return None
     try:
@@ -37,17 +37,17 @@ def _in_lines(topic: Topic) -> bool:
 class Published:
     """What was committed to one partition's outputs after the stored state.
 
-    letters: what the property gave when the state was stored.
+    letters: what the property was when the state was stored.
     """
 
     def __init__(self, letters: Iterable[str] = ()) -> None:
         self._rows: dict[tuple[str, str], list[Batch]] = {}
         self._lines: dict[tuple[str, str], dict[int, bytes]] = {}
         self._decided: dict[str, int] = {}
-        self._letters = Counter(letters)  # digests of dead letters not met again: there may be many
+        self._letters = Counter(letters)  # of digests of dead letters not computed again yet
 
     def add(self, topic: Topic, raw: bytes) -> Decisions | None:
-        """Take in a record, and give it if it is a decision; of garbage nothing follows."""
+        """Keep a record to compare with; returns it if it is a decision. Garbage is passed over."""
         if _in_lines(topic):
             try:
                 book, seq = seq_of_line(raw)
@@ -67,7 +67,7 @@ class Published:
         return event
 
     def met(self, used: Callable[[str, int], bool]) -> bool:
-        """Whether all of it has been computed again."""
+        """Whether all of it has been computed again. used: whether a book has worked off a row."""
         return not self._rows and all(used(*decided) for decided in self._decided.items())
 
     def fresh_letter(self, letter: DeadLetter, raw: bytes) -> bool:
@@ -80,7 +80,7 @@ class Published:
 
     @property
     def letters(self) -> list[str]:
-        """Those of controls that were not met again; for the next stored state, since a book may be opened after it."""
+        """Digests of letters of controls not computed again yet, to be stored: their book may open after that."""
         return sorted({digest for digest in self._letters.elements() if digest.startswith(_OF_CONTROL)})
 
     def fresh_lines(self, topic: Topic, batch: Orders | Fills, symbol: str) -> Iterator[bytes]:
@@ -99,8 +99,8 @@ class Published:
     def fresh_rows(self, topic: Topic, batch: Batch) -> Batch | None:
         """The rows of a batch that are not published yet.
 
-        What a row gives on several topics was committed at once, so up to the last decision nothing may be missing;
-        only the statement of a closed book may follow in a step of its own.
+        All records of a row were committed at once, so up to the last decision none may be missing; only the statement
+        of a closed book may follow in a step of its own.
         """
         decided = self._decided.get(batch.book, -1)
         old = self._old(topic, batch.book)
@@ -122,11 +122,11 @@ class Published:
 
     def _old(self, topic: Topic, book: str) -> Batch | None:
         """All rows of a book on a topic, joined when they are first asked for."""
-        held = self._rows.get((topic.name, book))
-        if held is None:
+        batches = self._rows.get((topic.name, book))
+        if batches is None:
             return None
-        held[:] = [join(held)]
-        return held[0]
+        batches[:] = [join(batches)]
+        return batches[0]
 
 
 def _digest(letter: DeadLetter, raw: bytes) -> str:

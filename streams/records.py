@@ -5,9 +5,11 @@ JavaScript number cannot hold nanoseconds.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Annotated
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 
 from windvane.agents.base import Ints
 from windvane.metamodel.base.account import REASONS
@@ -17,35 +19,37 @@ from windvane.streams.events import Fills, Orders
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One order of a book."""
 
-    id: str  # BOOK.SEQ.order
+    id: Annotated[str, Meta(description="BOOK.SEQ.order")]
     book: str
-    seq: int  # of the row it was decided at
-    ts: int  # event time, UNIX ns
-    time: str  # ts as RFC 3339, 9 digits, Z
+    seq: Annotated[int, Meta(description="of the row it was decided at")]
+    ts: Annotated[int, Meta(description="event time, UNIX ns")]
+    time: Annotated[str, Meta(description="ts as RFC 3339, 9 digits, Z")]
     symbol: str
-    side: str  # "buy" or "sell"
-    qty: float  # base currency, > 0
-    price: float  # reference: the mid it was decided at, quote currency
+    side: Annotated[str, Meta(description='"buy" or "sell"')]
+    qty: Annotated[float, Meta(description="base currency, > 0")]
+    price: Annotated[float, Meta(description="reference: the mid it was decided at, quote currency")]
     reduce_only: bool
-    valid_until: int  # UNIX ns
-    target_after: float  # position once it and all in flight are filled, units of capital
-    reason: str  # one of windvane.metamodel.base.account.REASONS
+    valid_until: Annotated[int, Meta(description="UNIX ns")]
+    target_after: Annotated[
+        float, Meta(description="position once it and all in flight are filled, units of capital")
+    ]
+    reason: Annotated[str, Meta(description="one of windvane.metamodel.base.account.REASONS")]
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
     """One fill of a book; its cost against the reference price is in `price`, the fee is not."""
 
-    id: str  # BOOK.SEQ.fill
+    id: Annotated[str, Meta(description="BOOK.SEQ.fill")]
     book: str
-    order_id: str  # BOOK.SEQ.order
-    seq: int  # of the row it was filled at
-    ts: int  # event time, UNIX ns
-    time: str  # ts as RFC 3339, 9 digits, Z
+    order_id: Annotated[str, Meta(description="BOOK.SEQ.order")]
+    seq: Annotated[int, Meta(description="of the row it was filled at")]
+    ts: Annotated[int, Meta(description="event time, UNIX ns")]
+    time: Annotated[str, Meta(description="ts as RFC 3339, 9 digits, Z")]
     symbol: str
-    side: str  # "buy" or "sell"
-    qty: float  # base currency, > 0
-    price: float  # quote currency
-    fee: float  # currency
+    side: Annotated[str, Meta(description='"buy" or "sell"')]
+    qty: Annotated[float, Meta(description="base currency, > 0")]
+    price: Annotated[float, Meta(description="quote currency")]
+    fee: Annotated[float, Meta(description="currency")]
 
 
 def rfc3339(ts: Ints) -> list[str]:
@@ -88,7 +92,7 @@ def each_order(orders: Orders, symbol: str) -> Iterator[Order]:
 
 
 def each_fill(fills: Fills, symbol: str) -> Iterator[Fill]:
-    """The rows of a batch that filled anything: where participation left nothing there is no fill."""
+    """The rows of a batch in which anything was filled; where participation left nothing, there is no fill."""
     book = fills.book
     columns = zip(
         fills.order_seq.tolist(),
@@ -142,29 +146,29 @@ def seq_of_line(raw: bytes) -> tuple[str, int]:
     return place.book, place.seq
 
 
-def orders_of(found: Sequence[Order]) -> Orders:
-    """Orders of one book as columns again: what `each_order` was given."""
+def orders_of(orders: Sequence[Order]) -> Orders:
+    """Orders of one book as columns again: what `each_order` was called with."""
     return Orders(
-        book=found[0].book,
-        seq=np.array([o.seq for o in found]),
-        ts=np.array([o.ts for o in found]),
-        qty=np.array([o.qty if o.side == "buy" else -o.qty for o in found]),
-        price=np.array([o.price for o in found]),
-        reduce_only=np.array([int(o.reduce_only) for o in found]),
-        valid_until=np.array([o.valid_until for o in found]),
-        target_after=np.array([o.target_after for o in found]),
-        reason=np.array([REASONS.index(o.reason) for o in found]),
+        book=orders[0].book,
+        seq=np.array([o.seq for o in orders]),
+        ts=np.array([o.ts for o in orders]),
+        qty=np.array([o.qty if o.side == "buy" else -o.qty for o in orders]),
+        price=np.array([o.price for o in orders]),
+        reduce_only=np.array([int(o.reduce_only) for o in orders]),
+        valid_until=np.array([o.valid_until for o in orders]),
+        target_after=np.array([o.target_after for o in orders]),
+        reason=np.array([REASONS.index(o.reason) for o in orders]),
     )
 
 
-def fills_of(found: Sequence[Fill]) -> Fills:
-    """Fills of one book as columns again; rows in which nothing was filled are not there."""
+def fills_of(fills: Sequence[Fill]) -> Fills:
+    """Fills of one book as columns again; rows in which nothing was filled are left out."""
     return Fills(
-        book=found[0].book,
-        seq=np.array([f.seq for f in found]),
-        order_seq=np.array([int(f.order_id.rsplit(".", 2)[1]) for f in found]),
-        ts=np.array([f.ts for f in found]),
-        qty=np.array([f.qty if f.side == "buy" else -f.qty for f in found]),
-        price=np.array([f.price for f in found]),
-        fee=np.array([f.fee for f in found]),
+        book=fills[0].book,
+        seq=np.array([f.seq for f in fills]),
+        order_seq=np.array([int(f.order_id.rsplit(".", 2)[1]) for f in fills]),
+        ts=np.array([f.ts for f in fills]),
+        qty=np.array([f.qty if f.side == "buy" else -f.qty for f in fills]),
+        price=np.array([f.price for f in fills]),
+        fee=np.array([f.fee for f in fills]),
     )

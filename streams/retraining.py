@@ -19,25 +19,25 @@ from windvane.streams.events import LearnerUpdate, TrainRequest, TrainResult
 from windvane.streams.stage import Trainer
 
 MOST_WAITING = 4
-"""Versions that wait for their training before the stage waits too."""
+"""Most versions that wait for their training; with so many, the stage waits too."""
 
 
 class Retraining:
-    """Versions of one book, in order; `settled` is the last that is decided."""
+    """Versions of one book, in order; `settled` is the last one that is decided."""
 
     def __init__(self, book: str, config: TradingConfig) -> None:
         self.settled = 0
         self._book = book
         self.config = config
         self._weights = b""  # in use
-        self._drafts: dict[int, LearnerUpdate] = {}  # told, not decided: as if kept
+        self._drafts: dict[int, LearnerUpdate] = {}  # versions not decided yet, as if kept
         self._data: dict[int, bytes] = {}  # of every draft, without the weights to start from
-        self._log: dict[int, LearnerUpdate] = {}  # known before they are told
+        self._log: dict[int, LearnerUpdate] = {}  # versions from the log whose rows have not come
         self._handed = 0  # version asked for last
 
     @property
     def full(self) -> bool:
-        """Whether no more versions may be told before one is decided."""
+        """Whether no more versions may be drafted before one is decided."""
         return len(self._drafts) >= MOST_WAITING
 
     @property
@@ -49,20 +49,23 @@ class Retraining:
         """Raises WeightsError where the predictor cannot use these weights."""
         predictor.load(raw, self.config.weighing.features, len(self.config.agents))
 
-    def tell(self, draft: LearnerUpdate, sampled: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-        """The rows that train a version are there; sampled: as `samples.newest` gives them."""
+    def add_draft(self, draft: LearnerUpdate, sampled: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+        """Keep a version that waits for its training. sampled: what `samples.newest` returns."""
         self._drafts[draft.version] = draft
         self._data[draft.version] = _data(self.config, draft.version, sampled)
 
     def adopt(self, update: LearnerUpdate) -> None:
-        """Take in what lies in the log: it wins over what is trained here."""
+        """Keep a version that lies in the log: it wins over what is trained here."""
         if update.version > self.settled:
             self._log.setdefault(update.version, update)
         elif update.version == self.settled and update.outcome == "swapped":
             self._weights = weights_of(update)
 
     def step(self, result: TrainResult | None = None) -> Iterator[LearnerUpdate | TrainRequest]:
-        """What follows: updates that are not in the log, and the request for the next version."""
+        """Decide versions in order; returns updates that are not in the log, and the request for the next version.
+
+        result: of the training that was asked for, None where none has come.
+        """
         while (version := self.settled + 1) in self._drafts:
             if version in self._log:
                 self._settle(self._log.pop(version))
@@ -80,8 +83,8 @@ class Retraining:
     def trained(
         self, draft: LearnerUpdate, sampled: tuple[np.ndarray, np.ndarray, np.ndarray], trainer: Trainer
     ) -> LearnerUpdate:
-        """The next version, trained and waited for: for who has no log and no rows that go on meanwhile."""
-        self.tell(draft, sampled)
+        """The next version, trained; blocks until it is. For a caller without a log and without rows that go on."""
+        self.add_draft(draft, sampled)
         for request in list(self.step()):
             if isinstance(request, TrainRequest):
                 for update in self.step(trainer(request).result()):
@@ -96,7 +99,7 @@ class Retraining:
             self._weights = weights_of(update)
 
     def _judge(self, draft: LearnerUpdate, result: TrainResult) -> LearnerUpdate:
-        """Swapped where it can be used and does not score worse on the newest samples, else kept."""
+        """The update of a trained version: swapped where its weights can be used and do not score worse, else kept."""
         tensors, about = weights.from_bytes(result.raw)
         new, old = float(about.get("score_new", "nan")), float(about.get("score_old", "nan"))
         if not (np.isfinite(new) and np.isfinite(old)):
@@ -122,7 +125,7 @@ class Retraining:
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Go on from what `save` gave; what was asked for is asked for again."""
+        """Go on from what `save` returned; a training that was asked for is asked for again."""
         self.settled, self._weights = saved["settled"], saved["weights"].tobytes()
         drafts = [msgspec.convert(d, LearnerUpdate) for d in saved["drafts"]]
         log = [msgspec.convert(u, LearnerUpdate) for u in saved["log"]]

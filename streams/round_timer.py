@@ -1,53 +1,51 @@
-"""When the rounds of timed books are closed without those who have not answered; told the time, it reads no clock."""
+"""When the rounds of timed books are closed without the agents that have not answered. It is given the time."""
 
 from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from windvane.metamodel.base.config import TradingConfig
+from windvane.streams.stage import OpenRounds
 
 
 class _Mark(NamedTuple):
-    """What was known when features were first seen."""
+    """When features were first seen."""
 
-    stop: int  # rows below were there
+    stop: int  # seq after the last row that was there
     since: int  # ns
 
 
 class _Late(NamedTuple):
     """Rounds that are closed once the proposals have been read up to `end`."""
 
-    stop: int  # rounds below
-    end: int | None = None  # None: not looked up yet
+    stop: int  # seq after the last of them
+    end: int | None = None  # an offset; None where it is not looked up yet
 
 
 class RoundTimer:
-    """Gives rounds that are open for too long, or too far behind.
+    """Says which rounds were open for too long, or are too far behind. Its runner calls it before each step.
 
-    They are late `round_timeout` after their features were seen, or once features `quorum_lag` rows further are there.
-    What is late is due only once the proposals have been read to an end that was looked up after it was late: what had
-    been answered while the stage itself was away, or read slowly, is no reason to put anybody to sleep.
+    Rounds are late `round_timeout` after their features were seen, or once features `quorum_lag` rows further came.
+    They are due only once the proposals have been read to an end that was looked up after the rounds were late: that
+    answers came while the stage itself was away, or read slowly, is no reason to put their agents to sleep.
     """
 
     def __init__(self) -> None:
         self._marks: dict[str, deque[_Mark]] = {}
         self._late: dict[str, _Late] = {}
 
-    def watch(
-        self, waiting: Mapping[str, tuple[int, int]], configs: Mapping[str, TradingConfig], now: int
-    ) -> bool:
-        """Take note of open rounds; gives whether the end of the proposals is to be looked up, for `ends_at`.
+    def watch(self, rounds: Mapping[str, OpenRounds], now: int) -> bool:
+        """Take note of open rounds; returns whether the runner must look up the end of the proposals, for `ends_at`.
 
-        waiting: what the stage's `waiting` says; configs: of these books; now: ns, of a clock that does not go back.
+        rounds: those of the worker, by book; now: ns, of a clock that does not go back.
         """
-        self._marks = {book: marks for book, marks in self._marks.items() if book in waiting}
+        self._marks = {book: marks for book, marks in self._marks.items() if book in rounds}
         self._late = {
             book: late
             for book, late in self._late.items()
-            if book in waiting and late.stop > waiting[book][0]
+            if book in rounds and late.stop > rounds[book].start
         }
-        for book, (start, stop) in waiting.items():
-            marks, config = self._marks.setdefault(book, deque()), configs[book]
+        for book, (start, stop, config) in rounds.items():
+            marks = self._marks.setdefault(book, deque())
             while marks and marks[0].stop <= start:
                 marks.popleft()
             if not marks or marks[-1].stop < stop:
@@ -68,13 +66,13 @@ class RoundTimer:
         }
 
     def due(self, read: int) -> dict[str, int]:
-        """For every book with rounds to be closed now the row below which they are; each is given once.
+        """For every book with rounds to be closed now the seq below which they are, once each.
 
         read: offset of the next record to be read of the proposals partition.
         """
-        found = {
+        due = {
             book: late.stop for book, late in self._late.items() if late.end is not None and late.end <= read
         }
-        for book in found:
+        for book in due:
             del self._late[book]
-        return found
+        return due

@@ -1,70 +1,99 @@
-"""What a stage is: data, and logic that steps from events to events."""
+"""What a stage is: its place in the pipeline as data, and the pure logic that steps from events to events."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from windvane.agents.errors import WindvaneError
 from windvane.agents.program import FIRST, VERSION
+from windvane.metamodel.base.config import TradingConfig
 from windvane.streams.codec import pack, unpack
 from windvane.streams.events import BookOpened, DeadLetter, Decisions, Event, TrainRequest, TrainResult
 from windvane.streams.topics import Topic
 
 
+class Progress(NamedTuple):
+    """How far a stage has come with one book."""
+
+    state: Literal["unknown", "early", "open", "closed"]  # early: it is not open, and records of it are kept
+    next_seq: int  # of the next row to work off; 0 unless the book is open
+    opened: BookOpened | None  # None unless it was ever opened
+
+    def has_used(self, last: int) -> bool:
+        """Whether a record that ends with row `last` will never be needed again."""
+        return self.next_seq > last if self.state == "open" else self.state != "early"
+
+
+class Waiting(NamedTuple):
+    """A book whose next row lacks something."""
+
+    seq: int  # of that row
+    topics: tuple[str, ...]  # names of the topics that can bring what it lacks, the one to report first
+
+
+class OpenRounds(NamedTuple):
+    """Rounds of a timed book that are open though their features are there."""
+
+    start: int  # seq of the first
+    stop: int  # seq after the last
+    config: TradingConfig  # of the book: `round_timeout` and `quorum_lag` say how long they may stay open
+
+
 class Logic(Protocol):
-    """The pure part of a stage: no I/O, no clock. `step` returns events; it never sends them."""
+    """The pure part of a stage: no I/O and no clock. A runner calls it from one thread, and no method ever blocks."""
 
     def step(self, events: Sequence[Event]) -> list[Event]:
-        """What follows from these events and all before them."""
-        ...
+        """What follows from these events and all before them.
 
-    def used(self, book: str, last: int) -> bool:
-        """Whether a record of a book that ends with row `last` will never be needed again."""
-        ...
-
-    def books(self) -> frozenset[str]:
-        """Names of all books that were ever opened."""
-        ...
-
-    def reached(self, book: str) -> int:
-        """Seq of the next row of a book to work off, 0 where it is not open."""
+        Called by a runner whenever records have come; the runner sends what is returned. Its cost grows with the rows.
+        """
         ...
 
     def snapshot(self) -> bytes:
-        """Its state after all rows it has used; rows not used yet are read again after a restart."""
+        """The state after all rows that were used; rows that were not are to be read again after a restart.
+
+        Called by a runner between two steps, once what they returned is acknowledged. It copies every open book.
+        """
         ...
 
-    def opened_as(self, book: str) -> BookOpened:
-        """How a book was opened that is open, or closed in the last step."""
+    def progress(self, book: str) -> Progress:
+        """How far a book has come. Called by a worker for every record that it receives, writes or may forget."""
         ...
 
-    def waits(self) -> set[str]:
-        """Names of the topics from which the next row of some book must come."""
+    def books(self) -> frozenset[str]:
+        """Names of all books that were ever opened. Called by a worker once, before its first step."""
         ...
 
-    def stalled(self) -> Mapping[str, tuple[int, str]]:
-        """Books whose next row is known and lacks something: its seq, and the topic that it must come from."""
+    def waiting(self) -> Mapping[str, Waiting]:
+        """Books whose next row lacks something. Called by a worker between steps, to pause sources and to report."""
         ...
 
     def give_up_early(self) -> list[DeadLetter]:
-        """Reject rows of books that were not opened before them."""
+        """Reject rows of books that were not opened before them.
+
+        Called by a worker before a step, when the source that opens books was read to its end.
+        """
         ...
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """What the logic of a stage has besides `Logic` where time decides in it; no method blocks."""
 
     def follow(self, decisions: Decisions) -> None:
-        """Choices of time that were recorded: make the same again."""
+        """Make the choices of time again that were recorded for these rows.
+
+        Called by a worker that recovers, and by a replay as recorded, before the step that brings the rows.
+        """
         ...
 
-    def waiting(self) -> Mapping[str, tuple[int, int]]:
-        """Timed books: rows start <= seq < stop whose features are there and whose round is open."""
+    def open_rounds(self) -> Mapping[str, OpenRounds]:
+        """Rounds that are open, by book. Called by the runner before each step, for its round timer."""
         ...
 
-    def close(self, book: str, stop: int) -> None:
-        """Timed books: in the next step, close the rounds below `stop` with the agents that have answered."""
-        ...
+    def close_rounds(self, book: str, stop: int) -> None:
+        """In the next step, close the rounds below `stop` with the agents that have answered.
 
-    def knows(self, event: Event) -> bool:
-        """Whether an event that lies on one of the stage's topics was published before its state was stored.
-
-        Asked by a worker that goes on from another program's state, before its first step.
+        Called by the runner when its round timer says so.
         """
         ...
 
@@ -73,16 +102,19 @@ class Training(Protocol):
     """A training under way; a concurrent.futures.Future is one."""
 
     def done(self) -> bool:
-        """Whether `result` returns at once."""
+        """Whether `result` returns at once. Called by a worker between two steps; it must not block."""
         ...
 
     def result(self) -> TrainResult:
-        """What it came to, waited for."""
+        """What the training came to. It blocks until that is there: workers call it only once `done` says so."""
         ...
 
 
 Trainer = Callable[[TrainRequest], Training]
-"""Begins a training. The same request gives the same result."""
+"""Begins a training and returns at once. The same request gives the same result."""
+
+Build = Callable[[bytes | None], Logic]
+"""Makes a stage's logic from its stored snapshot; None starts it empty."""
 
 
 class Stage(NamedTuple):
@@ -91,22 +123,31 @@ class Stage(NamedTuple):
     name: str
     reads: tuple[Topic, ...]
     emits: tuple[Topic, ...]
-    build: Callable[[bytes | None], Logic]
+    build: Build
+    build_for: Callable[[Sequence[str]], Build] | None = (
+        None  # for workers that share the agents of a book; None where workers cannot
+    )
+    agents: tuple[str, ...] | None = None  # those that this worker computes for; None: all of every book
+    transactional: bool = (
+        False  # its records must be on the topics once, so each step is written in one transaction
+    )
+    patient: bool = (
+        False  # no row waits for its records, so its runner may let inputs gather before it reads them
+    )
+    trains: bool = False  # it asks for trainings, so its runner needs a trainer
+
+    def run_by(self, agents: Sequence[str]) -> "Stage":
+        """The stage as a worker runs it that computes for these agents only."""
+        if self.build_for is None:
+            raise TypeError(f"the workers of stage {self.name} cannot share agents")
+        return self._replace(build=self.build_for(agents), agents=tuple(agents))
 
     def route(self, event: Event) -> Topic:
-        """The topic that an event of this stage belongs on."""
+        """The topic that an event of this stage belongs on; raises TypeError for what it must not emit."""
         for topic in self.emits:
             if type(event) in topic.carries:
                 return topic
         raise TypeError(f"stage {self.name} must not emit {type(event).__name__}")
-
-
-class BookState(Protocol):
-    """What a stage keeps for one book."""
-
-    def save(self) -> Mapping[str, Any]:
-        """Its state as arrays and JSON values."""
-        ...
 
 
 class StateError(WindvaneError):
@@ -125,15 +166,18 @@ class Books(NamedTuple):
 def save_books(
     version: int,
     opened: Mapping[str, BookOpened],
-    states: Mapping[str, BookState],
+    states: Mapping[str, Mapping[str, Any]],
     closed: Mapping[str, BookOpened],
 ) -> bytes:
-    """A stage's snapshot: for every book how it was opened, and its state unless it is closed."""
+    """A stage's snapshot: for every book how it was opened, and its state unless it is closed.
+
+    states: arrays and JSON values by name, by book.
+    """
     books: dict[str, Any] = {"stage|version": version, "stage|writer": VERSION}
     books |= {f"closed|{name}": event for name, event in closed.items()}
     for place, (book, state) in enumerate(states.items()):
         books[f"{place}|opened"] = opened[book]
-        for name, value in state.save().items():
+        for name, value in state.items():
             books[f"{place}|{name}"] = value
     return pack(books)
 

@@ -5,23 +5,23 @@ from typing import Any, NamedTuple
 
 from windvane.agents.program import FIRST, Program
 from windvane.streams.codec import pack, unpack
-from windvane.streams.events import DeadLetter, Event
-from windvane.streams.stage import Logic, StateError
-from windvane.streams.topics import Topic
+from windvane.streams.events import Batch, DeadLetter, Event, LearnerUpdate, Proposals
+from windvane.streams.stage import Progress, Stage
 
 
 class Stored(NamedTuple):
     """The parts, by the names of `StageWorker`.
 
-    layout: what all workers must agree on; positions, outputs: offsets by topic; told: for every source the offset
-    before which dead letters were told; letters: digests of those that were published and not met again.
+    layout: what all workers must agree on; positions, outputs: offsets by topic; received: for every source the offset
+    before which records were received, and their dead letters published; letters: digests of dead letters that were
+    published and not met again.
     """
 
     layout: str
     program: Program
     positions: Mapping[str, int]
     outputs: Mapping[str, int]
-    told: Mapping[str, int]
+    received: Mapping[str, int]
     letters: Sequence[str]
     state: bytes
 
@@ -33,7 +33,7 @@ class Stored(NamedTuple):
                 "program": list(self.program),
                 "positions": dict(self.positions),
                 "outputs": dict(self.outputs),
-                "told": dict(self.told),
+                "told": dict(self.received),
                 "letters": list(self.letters),
             }
         )
@@ -41,13 +41,13 @@ class Stored(NamedTuple):
 
 
 def from_bytes(raw: bytes) -> Stored:
-    """What `to_bytes` gave, in this release or an older one."""
+    """What `to_bytes` returned, in this release or an older one."""
     size = int.from_bytes(raw[:4], "little")
     head = unpack(raw[4 : 4 + size])
-    positions, outputs, told = (
+    positions, outputs, received = (
         {n: int(at) for n, at in head.get(key, {}).items()} for key in ("positions", "outputs", "told")
     )
-    return Stored(*_written_by(head), positions, outputs, told, head.get("letters", ()), raw[4 + size :])
+    return Stored(*_written_by(head), positions, outputs, received, head.get("letters", ()), raw[4 + size :])
 
 
 def _written_by(head: Mapping[str, Any]) -> tuple[str, Program]:
@@ -58,14 +58,18 @@ def _written_by(head: Mapping[str, Any]) -> tuple[str, Program]:
     return layout, Program(FIRST, code)
 
 
-def refuse_unclean(logic: Logic, topic: Topic, event: Event, before: Program, now: Program) -> None:
-    """An event that lies on a topic of the stage, whose state another program stored.
-
-    Raises StateError where the state does not know of it: that program was killed after it had published it, and what
-    one program computed is not to be computed again by another.
-    """
-    if not isinstance(event, DeadLetter) and not logic.knows(event):
-        raise StateError(
-            f"{before} was not stopped cleanly, topic {topic.name} holds more of book {event.book} than its stored "
-            f"state knows: run that version until it has caught up, stop it by SIGTERM, and then start {now}"
-        )
+def knows(stage: Stage, progress: Progress, event: Event) -> bool:
+    """Whether an event on one of the stage's topics was published before the state was stored that says `progress`."""
+    if isinstance(event, DeadLetter):
+        return True  # it says nothing of a book's rows
+    if (
+        isinstance(event, Proposals)
+        and stage.agents is not None
+        and not set(event.agents) <= set(stage.agents)
+    ):
+        return True  # of agents that run elsewhere
+    if progress.state != "open":
+        return progress.state == "closed"
+    if isinstance(event, LearnerUpdate):
+        return progress.next_seq > event.trained_at
+    return progress.next_seq > (event.last if isinstance(event, Batch) else -1)

@@ -1,25 +1,34 @@
-"""TOPOLOGY: the only list of stages; every runner executes it."""
+"""TOPOLOGY: the only list of stages. Runners execute it; commands, status and documents derive from it."""
 
 from windvane.streams import topics
 from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.features_stage import FeaturesStage
 from windvane.streams.feedback_stage import FeedbackStage
-from windvane.streams.proposals_stage import ProposalsStage
+from windvane.streams.proposals_stage import ProposalsStage, proposals_of
 from windvane.streams.stage import Stage
 
 TOPOLOGY: tuple[Stage, ...] = (
     Stage("features", (topics.TICKS,), (topics.FEATURES, topics.DEAD_LETTERS), FeaturesStage),
-    Stage("proposals", (topics.FEATURES,), (topics.PROPOSALS, topics.DEAD_LETTERS), ProposalsStage),
+    Stage(
+        "proposals",
+        (topics.FEATURES,),
+        (topics.PROPOSALS, topics.DEAD_LETTERS),
+        ProposalsStage,
+        build_for=proposals_of,
+    ),
     Stage(
         "feedback",
         (topics.FEATURES, topics.PROPOSALS, topics.LEARNER),
         (topics.LEARNER, topics.DEAD_LETTERS),
         FeedbackStage,
+        patient=True,
+        trains=True,
     ),
     Stage(
         "ensemble",
         (topics.FEATURES, topics.PROPOSALS, topics.LEARNER, topics.MODELS, topics.CONTROL),
         (topics.DECISIONS, topics.ORDERS, topics.FILLS, topics.STATEMENTS, topics.DEAD_LETTERS),
         EnsembleStage,
+        transactional=True,
     ),
 )

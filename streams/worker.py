@@ -1,12 +1,13 @@
 """One stage on one partition, without I/O: records in, records out, and a state that survives any crash.
 
-A runner reads records from where `positions` says, hands them to `receive`, sends what `step` gives, and, once that is
-acknowledged, may store `save`. After a crash, whoever has the partition next builds a worker from the last stored state
-and goes on. Two ways to write:
+A runner reads records from where `positions` says and hands them to `receive`. It sends what `step` returns and may
+store `save` once that is acknowledged. After a crash, whoever has the partition next builds a worker from the last
+stored state and goes on. There are two ways to write:
 
 - Stages that are functions of the log (features, proposals, feedback) may send a row twice; readers trim by seq.
-- The ensemble writes each step in one transaction. After a crash it is told what it had published since the stored
-  state (`follow`): it computes those rows again, stops if one differs, and sends only what comes after.
+- A stage that is transactional (the ensemble) writes each step in one transaction. After a crash, the runner hands the
+  worker what the stage had published since the stored state (`follow`). The worker computes those rows again, stops if
+  one of them differs, and sends only what comes after them.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,18 +15,16 @@ from typing import NamedTuple
 
 from windvane.agents.kernel import this_program
 from windvane.agents.program import Program
-from windvane.metamodel.base.rows import LEAST_PRICE, MOST_PRICE, REPEATED
 from windvane.streams import stored
-from windvane.streams.books import FARTHEST_ROWS
+from windvane.streams.checks import LONGEST_NAME, Checks, Gatekeeper, decoded
 from windvane.streams.coalesce import coalesced
-from windvane.streams.codec import WireError, cuts, from_json, to_json
+from windvane.streams.codec import WireError, cuts, to_json
 from windvane.streams.events import (
     Batch,
     BookClosed,
     Control,
     DeadLetter,
     Event,
-    Features,
     Fills,
     Model,
     Orders,
@@ -33,17 +32,12 @@ from windvane.streams.events import (
     TrainResult,
 )
 from windvane.streams.published import Published, published
-from windvane.streams.stage import Stage, StateError
-from windvane.streams.topics import DEAD_LETTERS, MODELS, Topic
+from windvane.streams.stage import OpenRounds, Stage, StateError, Timed, Waiting
+from windvane.streams.topics import DEAD_LETTERS, FEATURES, Topic
 
 AHEAD = 64
-"""Records of a source held unused before it is paused, where what is waited for comes from another."""
+"""Unused records of a source above which it is paused, where what is waited for comes from another."""
 
-_MOST_BYTES = 600_000
-MOST_MODEL_BYTES = 8_000_000
-"""Largest record of the topic models."""
-
-_LONGEST_NAME = 200
 _LONGEST_REASON = 1000
 
 
@@ -55,27 +49,19 @@ class Record(NamedTuple):
     raw: bytes
 
 
-class Checks(NamedTuple):
-    """What the place of a worker knows of a record and its event cannot know itself."""
-
-    partition: int = 0
-    owns: Callable[[str], bool] = lambda book: True  # whether a book belongs on this partition
-    signed: Callable[[Control | Model], bool] = lambda said: True  # whether a person who may has ordered this
-
-
-class _Held(NamedTuple):
+class _Unused(NamedTuple):
     """A record of which something is not used yet."""
 
     offset: int
     book: str
-    last: int  # it is used once the book has worked off this row
+    last: int  # the record is used once the book has worked off this row
 
 
 class StageWorker:
-    """A stage on one partition.
+    """A stage on one partition. One thread calls it, and no method blocks.
 
-    layout: what all workers must agree on; observe: told of every event that gives records; program: which computes,
-    stored with the state.
+    layout: what all workers must agree on; observe: called with every event that becomes records; program: the one that
+    computes, stored with the state. Raises StateError where `saved` cannot be gone on with.
     """
 
     def __init__(
@@ -90,21 +76,24 @@ class StageWorker:
         self.stage = stage
         self._observe = observe
         self._layout = layout
-        self._checks = checks or Checks()
-        self._held: dict[str, list[_Held]] = {topic.name: [] for topic in stage.reads}
+        self._partition = (checks or Checks()).partition
+        self._gatekeeper = Gatekeeper(checks or Checks())
+        self._unused: dict[str, list[_Unused]] = {topic.name: [] for topic in stage.reads}
         self._next = {topic.name: 0 for topic in stage.reads}
-        self._told: dict[str, int] = {}  # what lies below was received before the state was stored
+        self._received: dict[
+            str, int
+        ] = {}  # by source: records below were received before the state was stored
         self._outputs: dict[str, int] = {}
         self._inbox: list[Event] = []
         self._letters: list[DeadLetter] = []
-        self._reach: dict[tuple[str, str], int] = {}  # last row received of a topic and book
         self._published = Published()
         self._requests: list[TrainRequest] = []
         self._program = program or this_program()
-        self.handed_over: Program | None = None  # which stored the state, where it was another
+        self.handed_over: Program | None = None  # the program that stored the state, where it was another one
         state = None if saved is None else self._load(saved)
         self.logic = stage.build(state)
-        self._settled = self.logic.books()
+        self._timed = self.logic if isinstance(self.logic, Timed) else None
+        self._stored_books = self.logic.books()
 
     def _load(self, raw: bytes) -> bytes:
         saved = stored.from_bytes(raw)
@@ -115,7 +104,7 @@ class StageWorker:
             )
         self._next |= {name: at for name, at in saved.positions.items() if name in self._next}
         self._outputs = dict(saved.outputs)
-        self._told = dict(saved.told)
+        self._received = dict(saved.received)
         self._published = Published(saved.letters)
         self.handed_over = None if saved.program.code == self._program.code else saved.program
         return saved.state
@@ -135,59 +124,30 @@ class StageWorker:
         return dict(self._outputs)
 
     def begin_at(self, topic: Topic, offset: int) -> None:
-        """The log of a source begins there: what was before is gone, and the next start must not ask for it."""
+        """Read a source from this offset on at least: the log has lost what was before, and will not have it again."""
         self._next[topic.name] = max(self._next[topic.name], offset)
 
     def receive(self, topic: Topic, offset: int, raw: bytes, received: int | None = None) -> None:
-        """Take in a record; one that was seen before, or is no event, does no harm.
+        """Keep a record for the next step; one that was seen before, or is no event, does no harm.
 
         received: the broker's time of the record, UNIX ns, the same whenever the record is read.
         """
         self._next[topic.name] = max(self._next[topic.name], offset + 1)
-        told = offset < self._told.get(topic.name, 0)
-        source = f"{topic.name}, partition {self._checks.partition}, offset {offset}"
+        again = offset < self._received.get(topic.name, 0)  # so its dead letter was published
+        source = f"{topic.name}, partition {self._partition}, offset {offset}"
         try:
-            if topic is MODELS and len(raw) > MOST_MODEL_BYTES:
-                raise WireError(f"the record has {len(raw)} bytes: models have at most {MOST_MODEL_BYTES}")
-            if topic is not MODELS and len(raw) > _MOST_BYTES:
-                raise WireError(f"the record has {len(raw)} bytes: cut it to at most 256 rows")
-            event = from_json(raw, received)
+            event = decoded(topic, raw, received)
         except WireError as error:
-            if not told:
+            if not again:
                 self._reject("", source, str(error), raw)
             return
-        reason = self._refusal(topic, event)
-        if reason and not told:
-            self._reject(event.book[:_LONGEST_NAME], source, reason, raw)
-        if reason or (told and isinstance(event, Control | Model) and event.book in self._settled):
-            return  # what a person ordered is in the stored state, or done with
-        self._held[topic.name].append(_Held(offset, event.book, _until(event)))
+        reason = self._gatekeeper.refusal(topic, event, self.logic.progress(event.book).next_seq)
+        if reason and not again:
+            self._reject(event.book[:LONGEST_NAME], source, reason, raw)
+        if reason or (again and isinstance(event, Control | Model) and event.book in self._stored_books):
+            return  # the stored state has the control, or is done with it
+        self._unused[topic.name].append(_Unused(offset, event.book, _until(event)))
         self._inbox.append(event)
-
-    def _refusal(self, topic: Topic, event: Event) -> str:
-        """Why an event must not be believed, or nothing."""
-        if type(event) not in topic.carries:
-            return f"{type(event).__name__} does not belong on {topic.name}"
-        if not 0 < len(event.book) <= _LONGEST_NAME:
-            return f"a book's name has 1 to {_LONGEST_NAME} characters, this one {len(event.book)}"
-        if not self._checks.owns(event.book):
-            return f"book {event.book} belongs on another partition: give its name as the record's key"
-        if isinstance(event, Control | Model) and not self._checks.signed(event):
-            what = type(event).__name__.lower()
-            return f"{what} {event.number} is not signed by who may: set the key that the workers have"
-        if isinstance(event, Features) and not _priced(event):
-            return "a good row has a mid that is no price"
-        return self._astray(topic, event) if isinstance(event, Batch | BookClosed) else ""
-
-    def _astray(self, topic: Topic, event: Batch | BookClosed) -> str:
-        """What is too far ahead would be held for ever, and with it the place to read from after a restart."""
-        key = (topic.name, event.book)
-        near = max(self._reach.get(key, -1) + 1, self.logic.reached(event.book))
-        if event.last > near + FARTHEST_ROWS:
-            return f"book {event.book} is at seq {near}: seq {event.last} is too far ahead"
-        if isinstance(event, Batch):
-            self._reach[key] = max(self._reach.get(key, -1), event.last)
-        return ""
 
     def _reject(self, book: str, source: str, reason: str, raw: bytes) -> None:
         payload = raw[:1000].decode(errors="replace")
@@ -195,79 +155,119 @@ class StageWorker:
         self._letters.append(letter)
 
     def step(self) -> list[Record]:
-        """What follows from all that was received, in order, less what is known to be published."""
+        """What follows from all records received since the last step, in order, less what is known to be published.
+
+        Called by the runner after each reading, also where nothing was read. Its cost grows with the rows.
+        """
         events, self._inbox = self._inbox, []
         letters, self._letters = self._letters, []
-        going = {book for book in {e.book for e in events} if self.logic.reached(book)}
-        fresh_books = [
-            e for e in events if e.book not in going
-        ]  # what comes before an opening is counted in records
-        joined = [*fresh_books, *coalesced(e for e in events if e.book in going)]
-        made: list[Event] = [*letters, *coalesced(self.logic.step(joined))]
+        going = {book for book in {e.book for e in events} if self.logic.progress(book).next_seq}
+        # Records that come before the opening of their book are counted by the logic, so they are not joined.
+        beginning = [e for e in events if e.book not in going]
+        joined = [*beginning, *coalesced(e for e in events if e.book in going)]
         out: list[Record] = []
-        for event in made:
+        for event in (*letters, *coalesced(self.logic.step(joined))):
             if isinstance(event, TrainRequest):
                 self._requests.append(event)
                 continue
-            fresh = list(self._records(event))
-            if fresh:
+            records = list(self._records(event))
+            if records:
                 self._observe(event)
-                out.extend(fresh)
+                out.extend(records)
         return out
 
     def requests(self) -> list[TrainRequest]:
-        """What the steps since the last call want to be trained; after a restart, what was not answered before."""
+        """The trainings that the steps since the last call ask for; after a restart, those not answered before too.
+
+        Called by the runner after each step.
+        """
         requests, self._requests = self._requests, []
         return requests
 
     def answer(self, result: TrainResult) -> None:
-        """Take in what a request came to; it is worked off in the next step, before the state is saved."""
+        """Keep what a training came to for the next step. Called by the runner before a step, never before `save`."""
         self._inbox.append(result)
 
     def give_up_early(self) -> None:
-        """Nobody will open the books of records that came before their book was opened: reject them in the next step.
+        """Reject, in the next step, records of books that were not opened before them.
 
-        For the runner to say once it has read the source that opens books to its end.
+        Called by the runner when it has read the source that opens books to its end.
         """
         self._letters.extend(self.logic.give_up_early())
 
+    def open_rounds(self) -> Mapping[str, OpenRounds]:
+        """Rounds of timed books that are open, by book. Called by the runner before each step, for its round timer."""
+        return {} if self._timed is None else self._timed.open_rounds()
+
+    def close_rounds(self, book: str, stop: int) -> None:
+        """In the next step, close the rounds of a book below `stop`. Called by the runner when its timer says so."""
+        if self._timed is not None:
+            self._timed.close_rounds(book, stop)
+
+    def stalled(self) -> Mapping[str, Waiting]:
+        """Books whose next row is known and lacks something else. Called by the runner between steps, to report."""
+        waiting = self.logic.waiting()
+        return {book: lacking for book, lacking in waiting.items() if lacking.topics[0] != FEATURES.name}
+
     def ahead(self) -> set[str]:
-        """Sources to pause: more than AHEAD of their records are unused, and nobody waits for them."""
+        """Names of sources to pause: more than AHEAD of their records are unused, and no book waits for them.
+
+        Called by the runner after each step.
+        """
         if len(self.stage.reads) == 1:
             return set()  # what is waited for can come from nowhere else
-        full = {name for name, held in self._held.items() if len(held) > AHEAD}
+        full = {name for name, records in self._unused.items() if len(records) > AHEAD}
         if full:
             self._prune()
-            full = {name for name in full if len(self._held[name]) > AHEAD}
-        return full - self.logic.waits() if full else full
+            full = {name for name in full if len(self._unused[name]) > AHEAD}
+        return (
+            full - {name for lacking in self.logic.waiting().values() for name in lacking.topics}
+            if full
+            else full
+        )
 
     def _prune(self) -> None:
+        """Forget records that are used."""
         if self._inbox:
             raise RuntimeError("records were received and not worked off: step first")
-        used = self.logic.used
-        for held in self._held.values():
-            held[:] = [h for h in held if not used(h.book, h.last)]
+        for records in self._unused.values():
+            records[:] = [r for r in records if not self._has_used(r.book, r.last)]
+
+    def _has_used(self, book: str, last: int) -> bool:
+        return self.logic.progress(book).has_used(last)
 
     def refuse_unclean(self, topic: Topic, raw: bytes) -> None:
-        """Told a record of the stage's own topics before the first step: raises StateError where another program
-        stored the state, and had published what the state does not know.
+        """Check a record of the stage's own topics, where another program stored the state.
+
+        Called by the runner for every record since the stored state, before the first step. Raises StateError where the
+        state does not know the event: the other program was killed after it had published it, and what one program
+        computed is not to be computed again by another.
         """
         event = None if self.handed_over is None else published(topic, raw)
-        if event is not None and self.handed_over is not None:
-            stored.refuse_unclean(self.logic, topic, event, self.handed_over, self._program)
+        if event is not None and not stored.knows(self.stage, self.logic.progress(event.book), event):
+            raise StateError(
+                f"{self.handed_over} was not stopped cleanly, topic {topic.name} holds more of book {event.book} than "
+                "its stored state knows: run that version until it has caught up, stop it by SIGTERM, and then start "
+                f"{self._program}"
+            )
 
     def follow(self, topic: Topic, raw: bytes) -> None:
-        """Tell the worker a record of its own that was committed after the stored state; of garbage nothing follows."""
+        """Learn a record of the stage's own topics that was committed after the stored state; garbage is passed over.
+
+        Called by the runner of a transactional stage for every such record, before the first step. Raises StateError as
+        `refuse_unclean` does.
+        """
         self.refuse_unclean(topic, raw)
         decided = self._published.add(topic, raw)
-        if decided is not None:
-            self.logic.follow(decided)
+        if decided is not None and self._timed is not None:
+            self._timed.follow(decided)
 
     def _records(self, event: Event) -> Iterator[Record]:
         """The records of an event that are not published yet; those that are must be the same to the last bit."""
         topic = DEAD_LETTERS if isinstance(event, DeadLetter) else self.stage.route(event)
         if isinstance(event, Orders | Fills):  # one a record: people and venues read those
-            symbol = self.logic.opened_as(event.book).config.symbol
+            opened = self.logic.progress(event.book).opened
+            symbol = "" if opened is None else opened.config.symbol
             for raw in self._published.fresh_lines(topic, event, symbol):
                 yield Record(topic, event.book, raw)
             return
@@ -279,33 +279,33 @@ class StageWorker:
                     yield Record(topic, event.book, raw)
 
     def save(self, outputs: Mapping[str, int]) -> bytes:
-        """The state to store once all that was sent is acknowledged.
+        """The state to store. Called by the runner between steps, once all records sent are acknowledged.
 
         outputs: for every topic written, the end of what this worker itself followed or wrote. The end of the log may
         be further, by another's hand. Before all that was followed is computed again, the old ends stay.
         """
-        met = self._published.met(self.logic.used)
+        met = self._published.met(self._has_used)
         self._prune()
         positions = {
-            name: min((h.offset for h in held), default=self._next[name]) for name, held in self._held.items()
+            name: min((record.offset for record in records), default=self._next[name])
+            for name, records in self._unused.items()
         }
-        told = {name: max(at, self._told.get(name, 0)) for name, at in self._next.items()}
+        received = {name: max(at, self._received.get(name, 0)) for name, at in self._next.items()}
         ends = outputs if met else self._outputs
-        letters = self._published.letters
-        head = stored.Stored(
-            self._layout, self._program, positions, ends, told, letters, self.logic.snapshot()
+        state = stored.Stored(
+            self._layout,
+            self._program,
+            positions,
+            ends,
+            received,
+            self._published.letters,
+            self.logic.snapshot(),
         )
-        return head.to_bytes()
+        return state.to_bytes()
 
 
 def _until(event: Event) -> int:
-    """The row after which a record is used; a closing is when the book is gone, what has no rows when it is open."""
+    """The row after which a record is used: of a closing one that no book reaches, of other single events none."""
     if isinstance(event, Batch):
         return event.last
     return event.last + 1 if isinstance(event, BookClosed) else -1
-
-
-def _priced(rows: Features) -> bool:
-    """Whether what is divided by is a price in every row that is good."""
-    mid = rows.mid[(rows.flags & REPEATED) == 0]
-    return bool(((mid >= LEAST_PRICE) & (mid <= MOST_PRICE)).all())

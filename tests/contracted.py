@@ -29,8 +29,8 @@ ROWS = 1300
 @cache
 def book() -> tuple[list[Event], list[Event]]:
     """Rows that all came: bad ones, heartbeats, controls and swaps among them, columns that stop half way."""
-    events, orders = full_book(ROWS)
-    return events, [*orders, *swaps()]
+    events, controls = full_book(ROWS)
+    return events, [*controls, *swaps()]
 
 
 @cache

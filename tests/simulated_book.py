@@ -90,7 +90,7 @@ def spoil(rows: Ticks) -> Ticks:
 
 def controls(book: str = "book") -> list[Control]:
     """One of each, some at one row, some before warm-up, one at a heartbeat; a halt passes a resume."""
-    ordered = (
+    rows = (
         ("reduce-only", 100),
         ("resume", 560),
         ("resume", 1250),
@@ -102,13 +102,13 @@ def controls(book: str = "book") -> list[Control]:
     )
     return [
         Control(book=book, number=i + 1, action=action, effective_from=row)
-        for i, (action, row) in enumerate(ordered)
+        for i, (action, row) in enumerate(rows)
     ]
 
 
 def crossed(book: str = "book") -> list[Control]:
-    """Numbers and rows that do not rise together, copies, and orders that are never obeyed: 1, 3 again, 0, 8, 9, 11."""
-    ordered = (
+    """Numbers and rows that do not rise together, copies, and some that are never applied: 1, 3 again, 0, 8, 9, 11."""
+    rows = (
         (2, "halt", 300),
         (1, "resume", 900),  # planned for later: passed
         (3, "resume", 400),
@@ -124,11 +124,11 @@ def crossed(book: str = "book") -> list[Control]:
         (10, "reduce-only", 1000),
         (11, "resume", 5000),  # the book has no such row
     )
-    return [Control(book=book, number=n, action=action, effective_from=row) for n, action, row in ordered]
+    return [Control(book=book, number=n, action=action, effective_from=row) for n, action, row in rows]
 
 
-def ordered(book: str = "book") -> list[Event]:
-    """What people order of each of two books."""
+def controls_and_swaps(book: str = "book") -> list[Event]:
+    """What people want of each of two books."""
     return [*crossed(book)] if book == "other" else [*controls(book), *swaps(book)]
 
 
@@ -165,12 +165,12 @@ def without(rows: Ticks, missing: Iterable[int]) -> list[Ticks]:
     return [cut(rows, kept[a], kept[b - 1] + 1) for a, b in pairwise(edges)]
 
 
-def plain_run(events: Sequence[Event], orders: Sequence[Event] = (), *, wire: bool = False) -> Recorded:
+def plain_run(events: Sequence[Event], controls: Sequence[Event] = (), *, wire: bool = False) -> Recorded:
     """Everything that was on a topic of an embedded run: opening, controls, then the rest at once."""
     seen: Recorded = []
     runner = EmbeddedRunner(lambda topic, event: seen.append((topic, event)), wire=wire)
     runner.feed(events[:1])
-    runner.control(orders)
+    runner.control(controls)
     runner.feed(events[1:])
     return seen
 

@@ -117,10 +117,10 @@ def file(
     import asyncio
 
     from windvane.infra.files.market_data import load_market
-    from windvane.infra.kafka.broker import layout
     from windvane.metamodel.base.config import Costs
 
     sending = Sending.of(bootstrap, prefix, book=book, speed=speed, records=records, wait=wait)
+    from windvane.infra.kafka.broker import layout
     from windvane.infra.kafka.tools import history as histories
 
     asyncio.run(layout.check(sending.settings))  # before a large file is read for nothing

@@ -25,18 +25,17 @@ def up(
     from windvane.agents.factory import AGENTS
     from windvane.infra.kafka.broker import layout
     from windvane.infra.kafka.broker.settings import KafkaSettings
-    from windvane.infra.kafka.worker.plan import agents_of
+    from windvane.infra.kafka.worker.plan import agents_of, specs
     from windvane.infra.kafka.worker.service import check_port
     from windvane.infra.kafka.worker.supervisor import Supervisor
     from windvane.infra.runs.progress import interruptible
     from windvane.infra.runs.summary import prepare
 
     settings = KafkaSettings.load(bootstrap, prefix)
-    names = ",".join(AGENTS if agents is None else agents_of(agents))
+    stages = specs(tuple(AGENTS) if agents is None else agents_of(agents))
     port = check_port(web_port)
     asyncio.run(layout.check(settings))
     prepare()  # once, so that four processes do not compile the same
-    stages = ("features", f"proposals:{names}", "feedback", "ensemble")
     words = ["--bootstrap", settings.bootstrap, "--prefix", settings.prefix, "--binding", binding]
     words += [] if state is None else ["--state", str(state)]
     supervisor = Supervisor(stages, words, port)

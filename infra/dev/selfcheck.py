@@ -18,6 +18,7 @@ from windvane.infra.training_sessions.evaluator import MetaLearningEvaluator
 from windvane.infra.training_sessions.trainer import MetaLearningEnsembleTrainer
 from windvane.metamodel.base.config import ConfigError, TradingConfig, default_stale_after, digest
 from windvane.metamodel.base.limits import RiskLimits
+from windvane.metamodel.base.rows import WARMUP as WARMING
 from windvane.metamodel.features.extractor import WARMUP
 from windvane.metamodel.regimes.classifier import MarketRegimeClassifier
 from windvane.metamodel.settings.meta_config import MetaLearningConfig
@@ -52,7 +53,7 @@ def features_are_finite() -> None:
     """Check that all 50 features of a simulated market are finite, and that the warm-up has its stated length."""
     rows = _episode().rows
     _must(rows.x.shape == (_ROWS, 50) and bool(np.isfinite(rows.x).all()), "a feature is not finite")
-    _must(int((rows.flags & 8).astype(bool).sum()) == WARMUP, "the warm-up has another length")
+    _must(int((rows.flags & WARMING).astype(bool).sum()) == WARMUP, "the warm-up has another length")
 
 
 def regimes_are_probabilities() -> None:
@@ -89,7 +90,7 @@ def weights_keep_their_limits() -> None:
         _must(
             out.weights[WARMUP:].max() <= config.max_agent_weight + 1e-9, f"{name}: a weight is over its cap"
         )
-        over = float(np.abs(out.value[1]).max()) - 0.5  # less than the smallest order is not traded away
+        over = float(np.abs(out.target).max()) - 0.5  # less than the smallest order is not traded away
         _must(over <= 2 * whole.config.min_order, f"{name}: a target is over max_position")
 
 

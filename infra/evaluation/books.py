@@ -14,6 +14,7 @@ from windvane.agents.kernel import kernel
 from windvane.infra.evaluation.rows import Rows
 from windvane.infra.report.significance import annual
 from windvane.metamodel.base import account
+from windvane.metamodel.base.records import Records
 from windvane.metamodel.base.times import DAY
 from windvane.metamodel.learning import scores
 
@@ -58,36 +59,37 @@ def books(rows: Rows, targets: Floats) -> Books:
     k = targets.shape[1]
     out = Books(np.zeros((int(day[-1]) + 1, k)), np.zeros(k), np.zeros(k))
     terms = account.new_terms(rows.costs, _CAPITAL, _LOT)
-    state = account.new_accounts(k, terms)
-    _trade(state, terms, _Prices(day, rows.mid, rows.bid, rows.ask, rows.first), targets, out)
+    accounts, pending = account.new_accounts(k, terms)
+    _trade(accounts, pending, terms, _Prices(day, rows.mid, rows.bid, rows.ask, rows.first), targets, out)
     return out._replace(turnover=out.turnover / len(out.returns))
 
 
 @kernel
-def _trade(a: account.Accounts, terms: account.Terms, prices: _Prices, targets: Floats, out: Books) -> None:
-    """Trade every account through all rows and fill `out`, whose turnover is the sum over all scored days."""
-    mid, bid, ask, first = prices.mid, prices.bid, prices.ask, prices.first
-    n, accounts = targets.shape
-    for k in range(accounts):
-        before = 0.0
-        for t in range(n):
-            account.settle(a, terms, k, t, mid[t], bid[t], ask[t], 0.0)
-            pnl = account.mark(a, terms, k, mid[t])
-            committed = a.lots[k] + a.flying[k]
-            lots = int(targets[t, k] * terms.capital / mid[t] * terms.per_unit) - committed
+def _trade(
+    accounts: Records, pending: Ints, terms: account.Terms, prices: _Prices, targets: Floats, out: Books
+) -> None:
+    """Trade every account (K,) through all rows and fill `out`, whose turnover is the sum over all scored days."""
+    mid, bid, ask = prices.mid, prices.bid, prices.ask
+    for k in range(targets.shape[1]):
+        a, before = accounts[k], 0.0
+        for t in range(targets.shape[0]):
+            account.settle(a, pending[k], terms, t, mid[t], bid[t], ask[t], 0.0)
+            pnl = account.mark(a, terms, mid[t])
+            exposure = a.lots + a.flying
+            lots = int(targets[t, k] * terms.capital / mid[t] * terms.per_unit) - exposure
             small = abs(lots) / terms.per_unit * mid[t] < _LEAST * terms.capital
             if lots != 0 and (not small or targets[t, k] == 0.0):
-                account.place(a, terms, k, t, t, lots)
+                account.place(a, pending[k], terms, t, lots)
                 if terms.delay == 0:
-                    account.settle(a, terms, k, t, mid[t], bid[t], ask[t], 0.0)
-                    pnl = account.mark(a, terms, k, mid[t])
-            if t >= first:
+                    account.settle(a, pending[k], terms, t, mid[t], bid[t], ask[t], 0.0)
+                    pnl = account.mark(a, terms, mid[t])
+            if t >= prices.first:
                 out.returns[prices.day[t], k] += (pnl - before) / terms.capital
-            if t == first:
-                a.high[k], a.drawdown[k], out.turnover[k] = pnl, 0.0, -a.turnover[k]
+            if t == prices.first:
+                a.high, a.drawdown, out.turnover[k] = pnl, 0.0, -a.turnover
             before = pnl
-        out.drawdown[k] = a.drawdown[k]
-        out.turnover[k] += a.turnover[k]
+        out.drawdown[k] = a.drawdown
+        out.turnover[k] += a.turnover
 
 
 def yearly_volatility(rows: Rows) -> Floats:

@@ -11,6 +11,8 @@ from windvane.infra.files.market_data import load_market
 from windvane.infra.training.samples import seen
 from windvane.metamodel.base.config import ConfigError, Costs
 from windvane.metamodel.base.proposals import Joined
+from windvane.metamodel.base.rows import REPEATED
+from windvane.metamodel.base.rows import WARMUP as WARMING
 from windvane.metamodel.features.extractor import WARMUP, MarketFeatureExtractor
 from windvane.metamodel.regimes.classifier import MarketRegimeClassifier
 from windvane.metamodel.simulation.market import MARKETS
@@ -51,7 +53,7 @@ def simulated(market: str, seed: int, ticks: int, delay: int) -> Rows:
     rows = seen(market, WARM + ticks, seed)
     posterior = MarketRegimeClassifier().step(rows.x, rows.flags)
     costs = Costs(fee_bp=MARKETS[market].fee_bp, delay=delay)
-    warm = (rows.flags & 8 == 0).astype(np.int64)
+    warm = (rows.flags & WARMING == 0).astype(np.int64)
     targets = _targets(rows.x, rows.mid)
     return Rows(
         rows.ts,
@@ -84,7 +86,7 @@ def from_file(path: Path, bars: str | None, costs: Costs) -> Rows:
     }
     features = MarketFeatureExtractor(market.stale_after).step(c.ts, market.flags(0, n), c.price, **optional)
     posterior = MarketRegimeClassifier().step(features.x, features.flags)
-    good = features.flags & 7 == 0
+    good = features.flags & REPEATED == 0
     if np.count_nonzero(good) <= WARMUP + 1:
         raise ConfigError(f"{path} has {np.count_nonzero(good)} good rows: give more than {WARMUP + 1}")
     x, mid = features.x[good], features.mid[good]
@@ -98,7 +100,7 @@ def from_file(path: Path, bars: str | None, costs: Costs) -> Rows:
         features.bid[good] if quoted else none,
         features.ask[good] if quoted else none,
         _targets(x, Joined().step(features.flags[good], mid)),
-        (features.flags[good] & 8 == 0).astype(np.int64),
+        (features.flags[good] & WARMING == 0).astype(np.int64),
         c.regime[good] if c.regime is not None else None,
         tuple(AGENTS),
         costs,

@@ -31,7 +31,7 @@ from windvane.infra.files.values import (
     missing,
     numbers,
 )
-from windvane.metamodel.data.cleaning import MOST
+from windvane.metamodel.base.rows import MOST_SIZE
 
 _PRICES = ("close", "price", "bid", "ask")
 """Parts that are used as prices: what is wrong there costs the row."""
@@ -185,7 +185,7 @@ class Checks:
     def check_sizes(self, role: str, values: dict[str, Floats]) -> None:
         """A size that cannot be used costs no row: it counts as none."""
         size = values[role]
-        bad = ~((size >= 0) & (size <= MOST))
+        bad = ~((size >= 0) & (size <= MOST_SIZE))
         number = int(np.count_nonzero(bad))
         if not number:
             return

@@ -21,7 +21,7 @@ class InputError(WindvaneError):
 
 
 class DeadLetter(NamedTuple):
-    """A row that was left out."""
+    """A row of a file that was rejected, and why."""
 
     row: int  # 1 is the first row of data; a header and empty lines are not counted
     reason: str

@@ -12,7 +12,7 @@ from windvane.infra.files.errors import HARMLESS, InputError
 from windvane.infra.files.market_data import prepared, refuse_many_rejected
 from windvane.infra.files.readers import read_market_file
 from windvane.infra.files.reading import Reading
-from windvane.infra.files.timestamps import SECOND
+from windvane.metamodel.base.config import SECOND
 from windvane.metamodel.data.columns import Columns
 
 _LETTERS = 20

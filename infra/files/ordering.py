@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from windvane.agents.base import Ints
-from windvane.infra.files.timestamps import SECOND
+from windvane.metamodel.base.config import SECOND
 from windvane.metamodel.data.cleaning import BACKSTEP
 
 NO_ID = np.iinfo(np.int64).min

@@ -20,7 +20,8 @@ from windvane.infra.files.shapes import recognise_headless, told_by_position
 from windvane.infra.files.stamps import bar_ends
 from windvane.infra.files.symbols import of_one_symbol, refuse_mixture
 from windvane.infra.files.tables import Table, read_table
-from windvane.infra.files.timestamps import SECOND, parse_moment
+from windvane.infra.files.timestamps import parse_moment
+from windvane.metamodel.base.config import SECOND
 from windvane.metamodel.data.columns import OPTIONAL_FLOATS, Columns
 from windvane.metamodel.data.sampler import format_interval
 

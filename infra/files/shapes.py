@@ -14,8 +14,9 @@ from windvane.infra.files.layouts import Format, as_told
 from windvane.infra.files.reading import Reading
 from windvane.infra.files.samples import WORDS, Sample, doubt, unknown
 from windvane.infra.files.tables import Table
-from windvane.infra.files.timestamps import FINE, SECOND, are_clocks, are_times, parse_times
+from windvane.infra.files.timestamps import FINE, are_clocks, are_times, parse_times
 from windvane.infra.files.values import words_of
+from windvane.metamodel.base.config import SECOND
 
 _NEARLY = 0.98
 _SMOOTH = 0.01

@@ -8,7 +8,8 @@ from windvane.agents.base import Ints
 from windvane.infra.files.errors import InputError
 from windvane.infra.files.layouts import Format
 from windvane.infra.files.reading import Reading
-from windvane.infra.files.timestamps import SECOND, common_step
+from windvane.infra.files.timestamps import common_step
+from windvane.metamodel.base.config import SECOND
 from windvane.metamodel.data.sampler import format_interval
 
 MINUTE = 60 * SECOND

@@ -13,8 +13,8 @@ from windvane.agents.base import Floats, Ints
 from windvane.infra.files.dates import as_iso, clock_seconds, of_digits
 from windvane.infra.files.errors import InputError
 from windvane.infra.files.values import is_number, is_text
+from windvane.metamodel.base.config import SECOND
 
-SECOND = 1_000_000_000
 GENESIS = 1_230_940_800 * SECOND
 """2009-01-03, ns: no price of Bitcoin is older. A number that is a time from here to END in one unit lies outside of
 that in any other, so numbers name their own unit.

@@ -11,6 +11,7 @@ from windvane.infra.report.days import Days
 from windvane.infra.report.regimes import RegimeTally
 from windvane.metamodel.base.account import REASONS
 from windvane.metamodel.base.config import TradingConfig
+from windvane.metamodel.trading import control
 from windvane.metamodel.trading.risk import GATES
 from windvane.streams import events as ev
 
@@ -23,7 +24,7 @@ FLAGS = {
     "other_level": ev.LEVEL,
     "stray_level": ev.STRAY,
 }
-STATES = ("active", "reduce_only", "halted")
+STATES = tuple(name.replace("-", "_") for name in control.STATES)
 KEPT = 1_000
 """The last so many learner versions and controls, and so many texts of reasons, are kept; others are only counted."""
 

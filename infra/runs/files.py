@@ -7,17 +7,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def replace_file(path: Path, raw: bytes) -> None:
-    """Write a file beside the old one, bring it to disk and rename it: a crash leaves the old or the new one whole."""
+def replace_file(path: Path, raw: bytes, *, durably: bool = True) -> None:
+    """Write a file beside the old one and rename it: a crash of the program leaves the old or the new one whole.
+
+    durably: bring it to disk, so that a power cut leaves one of them whole, too; it takes milliseconds.
+    """
     part = path.with_suffix(".part")
     with part.open("wb") as file:
         file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
+        if durably:
+            file.flush()
+            os.fsync(file.fileno())
     part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)  # the new name is on disk only when its folder is
-    os.fsync(folder)
-    os.close(folder)
+    if durably:
+        folder = os.open(path.parent, os.O_RDONLY)  # the new name is on disk only when its folder is
+        os.fsync(folder)
+        os.close(folder)
 
 
 @contextmanager

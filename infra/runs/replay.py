@@ -7,10 +7,19 @@ from pathlib import Path
 
 from windvane.infra.runs import journal
 from windvane.infra.runs.backtest import RUN, SNAPSHOT, RunError, clear, part, run_info
-from windvane.infra.runs.choices import RecordedChoices, untrained
 from windvane.infra.runs.files import replace_file
 from windvane.streams.embedded import EmbeddedRunner
-from windvane.streams.events import BookClosed, BookOpened, Control, Event, Model, Ticks
+from windvane.streams.events import (
+    BookClosed,
+    BookOpened,
+    Control,
+    Decisions,
+    Event,
+    LearnerUpdate,
+    Model,
+    Ticks,
+)
+from windvane.streams.recorded import RecordedChoices, untrained
 from windvane.streams.stage import Trainer
 from windvane.streams.topics import DEAD_LETTERS, FEATURES, PROPOSALS, Topic
 
@@ -48,7 +57,7 @@ def replay(
                 writer.write(topic, event)
 
         runner = EmbeddedRunner(listen, wire=wire, trainer=untrained if as_recorded else trainer)
-        choices = RecordedChoices(lambda: journal.read(folder), runner) if as_recorded else None
+        choices = _choices(folder, runner) if as_recorded else None
         for topic, event in journal.read(folder):
             began = time.monotonic()
             if isinstance(event, BookOpened | Ticks | BookClosed) and topic.name == "ticks":
@@ -76,3 +85,10 @@ def replay(
         ).encode(),
     )
     return rows, seconds, opened
+
+
+def _choices(folder: Path, runner: EmbeddedRunner) -> RecordedChoices:
+    """The choices in a journal, each kind read along in a pass of its own."""
+    decisions = (event for _, event in journal.read(folder) if isinstance(event, Decisions))
+    updates = (event for _, event in journal.read(folder) if isinstance(event, LearnerUpdate))
+    return RecordedChoices(decisions, updates, runner)

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 
 from windvane.agents.base import Ints
-from windvane.infra.schemas.comments import notes_of
+from windvane.infra.schemas.notes import bare, note_of
 from windvane.metamodel.base.config import TradingConfig, digest
 from windvane.metamodel.features.extractor import NAMES
 from windvane.metamodel.learning.members import MEMBERS
@@ -81,14 +81,13 @@ _OF_KIND: dict[tuple[str, str], Any] = {
 
 def example(kind: type[msgspec.Struct]) -> Any:
     """Return an example of a message of type `kind`, as the values that its JSON decodes to."""
-    notes = notes_of(kind)
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
         name = field.name
         value = _OF_KIND.get((kind.__name__, name), _PLAIN.get(name))
-        shape = notes[name].shape if name in notes else ()
+        shape, kept = note_of(field.type).shape, bare(field.type)
         if shape:
-            whole = Ints in (field.type, *get_args(field.type))
+            whole = Ints in (kept, *get_args(kept))
             size = (1,) if len(shape) == 1 else (1, _WIDTHS.get(name, 2))
             values[name] = np.full(
                 size, value if isinstance(value, int | float) else 0, np.int64 if whole else np.float64

@@ -5,8 +5,8 @@ from typing import Any, get_args
 import msgspec
 
 from windvane.agents.base import Ints
-from windvane.infra.schemas.comments import Note, notes_of
 from windvane.infra.schemas.examples import example
+from windvane.infra.schemas.notes import Note, bare, note_of
 from windvane.metamodel.base.account import REASONS
 from windvane.metamodel.base.config import CLOSINGS, FILLS, ON_HALT, Costs, TradingConfig, WeighingConfig
 from windvane.metamodel.base.limits import RiskLimits
@@ -97,20 +97,22 @@ def _referred(schemas: dict[str, Schema], name: str) -> list[str]:
 def _finished(name: str, schema: Schema) -> Schema:
     """The schema with columns, units and what the types leave open."""
     kind = MESSAGES.get(name) or PARTS[name]
-    notes = notes_of(kind)
     schema["description"] = _description(name, kind)
     properties = schema["properties"]
     if "book" in properties:
         properties["book"] = _NO_BOOK if name == "DeadLetter" else _BOOK
     for field in msgspec.structs.fields(kind):
-        note = notes.get(field.name, Note((), ""))
+        note = note_of(field.type)
         if note.shape:
             properties[field.name] = _column(kind, field, note)
             continue
-        open_to_us = properties[field.name] | _CLOSER.get((name, field.name), {})
+        whole = properties[field.name] | _CLOSER.get((name, field.name), {})
         if field.name == "time":
-            open_to_us |= _TIME
-        properties[field.name] = open_to_us | ({"description": note.text} if note.text else {})
+            whole |= _TIME
+        if note.text:
+            whole.pop("description", None)  # in all schemas it stands last
+            whole["description"] = note.text
+        properties[field.name] = whole
     return schema
 
 
@@ -126,7 +128,7 @@ def _description(name: str, kind: type[msgspec.Struct]) -> str:
 
 def _column(kind: type[msgspec.Struct], field: msgspec.structs.FieldInfo, note: Note) -> Schema:
     """An array of n rows; of n arrays where the column is a matrix."""
-    whole = Ints in (field.type, *get_args(field.type))
+    whole = Ints in (bare(field.type), *get_args(bare(field.type)))
     one: Schema = {"type": "integer" if whole else "number"}
     if field.name in ("seq", "order_seq"):
         one["minimum"] = 0

@@ -6,6 +6,7 @@ from typing import Any
 from windvane.metamodel.features.selection import ALL, MOST
 from windvane.metamodel.settings.meta_config import PARAMETERS, MetaLearningConfig
 from windvane.metamodel.settings.presets import PRESETS
+from windvane.metamodel.trading.risk import Gate
 
 _HEAD = f"""# Parameters
 
@@ -31,6 +32,8 @@ and 768 ticks at 20, and go with it.
 `regime_stability_threshold` decides what is reported (`regime_stable`, of `get_trading_action` and `get_regime_info`)
 and trades nothing by itself. `cash_expert` is off in every preset; [results.md](results.md) has what it is worth.
 """
+
+_GATES = "Every wanted target passes these gates; a decision names those that acted as its verdicts."
 
 
 def _shown(value: Any) -> str:
@@ -60,6 +63,8 @@ def page() -> str:
     for preset, values in PRESETS.items():
         settings = ", ".join(f"`{name}` {_shown(value)}" for name, value in values.items())
         lines.append(f"| {preset} | {settings or 'nothing'} |")
+    lines += ["", "## Risk gates", "", _GATES, "", "| verdict | what it means |", "|---|---|"]
+    lines += [f"| {gate.name.lower()} | {gate.does} |" for gate in Gate]
     return "\n".join(lines) + "\n"
 
 

@@ -9,6 +9,7 @@ from windvane.infra.kafka.broker.settings import KafkaSettings
 from windvane.infra.kafka.broker.tails import Tail, Tails
 from windvane.infra.telemetry.metrics import verdict_counts
 from windvane.metamodel.base.regimes import REGIMES
+from windvane.metamodel.trading.control import STATES
 from windvane.streams import topics
 from windvane.streams.codec import WireError, from_json
 from windvane.streams.events import (
@@ -22,7 +23,6 @@ from windvane.streams.events import (
     Ticks,
 )
 
-STATES = ("active", "reduce-only", "halted")
 OF_BOOKS = (topics.TICKS, topics.FEATURES, topics.PROPOSALS, topics.DECISIONS)
 """Topics on which every open book has records, by which books are found."""
 

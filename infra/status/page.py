@@ -8,8 +8,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from windvane.infra.status.books import STATES, Book
+from windvane.infra.status.books import Book
 from windvane.infra.status.status import Status
+from windvane.metamodel.trading.control import STATES
 
 _STYLES = {STATES[0]: "green", STATES[1]: "yellow", STATES[2]: "bold red"}
 

@@ -16,9 +16,11 @@ from windvane.infra.kafka.broker.clients import reading
 from windvane.infra.kafka.broker.groups import Group, groups
 from windvane.infra.kafka.broker.settings import ANSWER_SECONDS, KafkaSettings
 from windvane.infra.kafka.broker.tails import Span, Tail, read_tails, spans
-from windvane.infra.status.books import OF_BOOKS, STATES, Book, books_of, event_of
+from windvane.infra.status.books import OF_BOOKS, Book, books_of, event_of
+from windvane.metamodel.trading.control import STATES
 from windvane.streams import topics
 from windvane.streams.events import DeadLetter
+from windvane.streams.topology import TOPOLOGY
 
 HOUR = 3600.0
 _LOOKED_AT = (*OF_BOOKS, topics.ORDERS, topics.LEARNER, topics.DEAD_LETTERS)
@@ -134,7 +136,7 @@ def troubles(status: Status, limits: Limits) -> Iterable[str]:
             yield f"the workers of {group.name} are {group.lag:,} records behind"
     if any(not book.closed for book in status.books):
         working = {group.stage for group in status.groups if group.members}
-        for stage in ("features", "proposals", "feedback", "ensemble"):
+        for stage in (stage.name for stage in TOPOLOGY):
             if stage not in working:
                 yield f"no worker of stage {stage} is running"
     if status.dead_letters:

@@ -11,6 +11,7 @@ from windvane.agents.factory import AGENTS, create_agents
 from windvane.infra.training.samples import seen
 from windvane.metamodel.base import weights
 from windvane.metamodel.base.regimes import REGIMES
+from windvane.metamodel.base.rows import REPEATED, WARMUP
 from windvane.metamodel.features.extractor import NAMES
 from windvane.metamodel.features.scaler import FeatureScaler
 from windvane.metamodel.learning.members import pretrained
@@ -34,9 +35,9 @@ def train_members(
     for done, seed in enumerate(seeds):
         rows = seen("standard", ticks, seed, randomised=True)
         posterior = regime.MarketRegimeClassifier().step(rows.x, rows.flags)
-        good = (rows.flags & 7 == 0).astype(np.int64)
+        good = (rows.flags & REPEATED == 0).astype(np.int64)
         targets = [agent.propose(rows.x, rows.mid, good).target for agent in create_agents(names)]
-        warm = (rows.flags & 8 == 0).astype(np.int64)
+        warm = (rows.flags & WARMUP == 0).astype(np.int64)
         collect(sums, by, rows.x, posterior, rows.mid, np.stack(targets, axis=1), rows.cost, warm)
         progress(done + 1)
     tensors = {

@@ -183,7 +183,7 @@ def play(
         label=played.label[warm],
         posterior=played.posterior[warm],
         weights=out.weights[warm],
-        target=out.value[1][warm],
+        target=out.target[warm],
         confidence=played.confidence[warm],
         action=played.action[warm],
         verdicts=out.verdict[warm],

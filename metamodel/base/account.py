@@ -10,29 +10,36 @@ from typing import NamedTuple
 
 import numpy as np
 
-from windvane.agents.base import Floats, Ints
+from windvane.agents.base import Ints
 from windvane.agents.kernel import inlined
+from windvane.metamodel.base import records
 from windvane.metamodel.base.config import Costs
+from windvane.metamodel.base.records import Records
 
 REASONS: tuple[str, ...] = ("rebalance", "reduce", "close", "flatten")
-"""Why an order was sent."""
+"""Why an order was sent: to follow the target, to a smaller position, or to none; or to close after a halt."""
+
+REBALANCE, REDUCE, CLOSE, FLATTEN = range(len(REASONS))
+
+MOST_LOTS = 4e18
+"""No position is larger: the sum of two such numbers still is an int64."""
 
 
 class Terms(NamedTuple):
-    """Costs as the kernel reads them: shares of price."""
+    """Costs as the kernel reads them."""
 
-    fee: float
-    slippage: float
-    half_spread: float
-    delay: int
-    participation: float
-    capital: float
-    lot: float
+    fee: float  # share of the amount traded
+    slippage: float  # share of price, beyond the quote
+    half_spread: float  # share of price, where there are no quotes
+    delay: int  # good rows from decision to fill
+    participation: float  # largest share of a row's volume that a fill may take, 0: no limit
+    capital: float  # currency
+    lot: float  # base currency
     per_unit: float  # lots of one unit of base currency
 
 
 def new_terms(costs: Costs, capital: float, lot: float) -> Terms:
-    """Costs in the units of the kernel."""
+    """Costs in the units of the kernel; capital in currency, lot in base currency."""
     return Terms(
         costs.fee_bp * 1e-4,
         costs.slippage_bp * 1e-4,
@@ -45,40 +52,31 @@ def new_terms(costs: Costs, capital: float, lot: float) -> Terms:
     )
 
 
-class Accounts(NamedTuple):
-    """State of K accounts; R = delay + 1."""
+class Account:
+    """The state of one account: a record."""
 
-    lots: Ints  # (K,) position
-    flying: Ints  # (K,) lots in flight
-    pending: Ints  # (K, R) ring by good row of the fill
-    pending_seq: Ints  # (R,) seq of the first account's order that fills there
-    cash: Floats  # (K,) currency
-    equity: Floats  # (K,) currency, at the last mid
-    fees: Floats  # (K,) currency
-    turnover: Floats  # (K,) sum of |qty x price| / capital
-    fills: Floats  # (K,)
-    exposure: Floats  # (K,) sum of |position| over warm good rows
-    high: Floats  # (K,) highest pnl
-    drawdown: Floats  # (K,) largest fall of pnl / capital
+    lots: int  # position
+    flying: int  # lots in flight
+    cash: float  # currency
+    equity: float  # currency, at the last mid
+    fees: float  # currency
+    turnover: float  # sum of |qty x price| / capital
+    fills: float  # number of them
+    exposed: float  # sum of |position| over good rows after the warm-up, units of capital
+    high: float  # highest pnl, currency
+    drawdown: float  # largest fall of pnl / capital
 
 
-def new_accounts(accounts: int, terms: Terms) -> Accounts:
-    """All in cash."""
-    ring = terms.delay + 1
-    return Accounts(
-        np.zeros(accounts, np.int64),
-        np.zeros(accounts, np.int64),
-        np.zeros((accounts, ring), np.int64),
-        np.zeros(ring, np.int64),
-        np.full(accounts, terms.capital),
-        np.full(accounts, terms.capital),
-        *(np.zeros(accounts) for _ in range(6)),
-    )
+def new_accounts(accounts: int, terms: Terms) -> tuple[Records, Ints]:
+    """So many accounts (K,), all in cash, and the lots that will be filled for each, (K, delay + 1) by good row."""
+    fresh = records.new(Account, accounts)
+    fresh["cash"] = fresh["equity"] = terms.capital
+    return fresh, np.zeros((accounts, terms.delay + 1), np.int64)
 
 
 @inlined
 def fill_price(terms: Terms, lots: int, mid: float, bid: float, ask: float) -> float:
-    """What a paper fill of that side pays: bid and ask are NaN where there are no quotes."""
+    """Price of a paper fill of so many lots, > 0 bought; bid and ask are NaN where there are no quotes."""
     if lots > 0:
         quote = ask if ask > 0.0 else mid * (1.0 + terms.half_spread)
         return quote * (1.0 + terms.slippage)
@@ -88,49 +86,50 @@ def fill_price(terms: Terms, lots: int, mid: float, bid: float, ask: float) -> f
 
 @inlined
 def settle(
-    a: Accounts, terms: Terms, k: int, good: int, mid: float, bid: float, ask: float, size: float
+    a: Account, pending: Ints, terms: Terms, good: int, mid: float, bid: float, ask: float, size: float
 ) -> tuple[int, float, float]:
-    """Fill what is due for account k at good row `good`; gives lots, price and fee (lots 0: nothing)."""
-    at = good % a.pending.shape[1]
-    due = a.pending[k, at]
+    """Fill what is due at good row `good`; returns lots, price and fee, lots 0 where nothing is filled.
+
+    pending: (delay + 1,) of the account; bid, ask: NaN where there are no quotes; size: volume since the last row, base
+    currency.
+    """
+    at = good % pending.shape[0]
+    due = pending[at]
     if due == 0:
         return 0, 0.0, 0.0
-    a.pending[k, at] = 0
-    a.flying[k] -= due
+    pending[at] = 0
+    a.flying -= due
     if terms.participation > 0.0:
-        most = int(min(terms.participation * max(size, 0.0) * terms.per_unit, 4e18))
+        most = int(min(terms.participation * max(size, 0.0) * terms.per_unit, MOST_LOTS))
         due = min(max(due, -most), most)
         if due == 0:
             return 0, 0.0, 0.0
     price = fill_price(terms, due, mid, bid, ask)
     amount = due / terms.per_unit * price
     fee = abs(amount) * terms.fee
-    a.lots[k] += due
-    a.cash[k] -= amount + fee
-    a.fees[k] += fee
-    a.turnover[k] += abs(amount) / terms.capital
-    a.fills[k] += 1.0
+    a.lots += due
+    a.cash -= amount + fee
+    a.fees += fee
+    a.turnover += abs(amount) / terms.capital
+    a.fills += 1.0
     return due, price, fee
 
 
 @inlined
-def mark(a: Accounts, terms: Terms, k: int, mid: float) -> float:
-    """Mark account k to the mid; gives its pnl in currency."""
-    a.equity[k] = a.cash[k] + a.lots[k] / terms.per_unit * mid
-    pnl = a.equity[k] - terms.capital
-    a.high[k] = max(a.high[k], pnl)
-    a.drawdown[k] = max(a.drawdown[k], (a.high[k] - pnl) / terms.capital)
+def mark(a: Account, terms: Terms, mid: float) -> float:
+    """Mark an account to the mid; returns its pnl in currency."""
+    a.equity = a.cash + a.lots / terms.per_unit * mid
+    pnl = a.equity - terms.capital
+    a.high = max(a.high, pnl)
+    a.drawdown = max(a.drawdown, (a.high - pnl) / terms.capital)
     return pnl
 
 
 @inlined
-def place(a: Accounts, terms: Terms, k: int, good: int, seq: int, lots: int) -> None:
-    """Put an order of account k in flight; it fills at good row good + delay."""
-    at = (good + terms.delay) % a.pending.shape[1]
-    a.pending[k, at] += lots
-    a.flying[k] += lots
-    if k == 0:
-        a.pending_seq[at] = seq
+def place(a: Account, pending: Ints, terms: Terms, good: int, lots: int) -> None:
+    """Put an order in flight at good row `good`; it fills `delay` good rows later. pending: as of `settle`."""
+    pending[(good + terms.delay) % pending.shape[0]] += lots
+    a.flying += lots
 
 
 @inlined

@@ -7,13 +7,18 @@ import numpy as np
 
 
 def arrays(part: Any, prefix: str = "") -> dict[str, np.ndarray]:
-    """Every array of nested named tuples by its dotted name after `prefix`; the arrays themselves, not copies."""
+    """Every array of nested named tuples by its dotted name after `prefix`; the arrays themselves, not copies.
+
+    Of an array of records (`windvane.metamodel.base.records`) every field is an array of its own, a view.
+    """
     flat: dict[str, np.ndarray] = {}
     for name, value in part._asdict().items():
-        if isinstance(value, np.ndarray):
-            flat[f"{prefix}{name}"] = value
-        else:
+        if not isinstance(value, np.ndarray):
             flat |= arrays(value, f"{prefix}{name}.")
+        elif value.dtype.names is not None:
+            flat |= {f"{prefix}{name}.{field}": value[field] for field in value.dtype.names}
+        else:
+            flat[f"{prefix}{name}"] = value
     return flat
 
 

@@ -1,9 +1,10 @@
 """The settings of a run: frozen, validated when they are built, and stored in the log beside its events."""
 
 import hashlib
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from windvane.agents.errors import WindvaneError
 from windvane.metamodel.base.limits import RiskLimits
@@ -31,11 +32,15 @@ def check(condition: bool, sentence: str) -> None:
 class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What trading costs, and when a decision is filled; raises ConfigError for a value out of range."""
 
-    fee_bp: float = 1.0  # of the notional, either side
-    slippage_bp: float = 0.0  # of the price, beyond the quote
-    half_spread_bp: float = 0.0  # where the data have no quotes
-    delay: int = 1  # good rows from decision to fill; 0 fills at the price decided on
-    participation: float = 0.0  # largest share of a row's volume that a fill may take; 0: no limit
+    fee_bp: Annotated[float, Meta(description="of the notional, either side")] = 1.0
+    slippage_bp: Annotated[float, Meta(description="of the price, beyond the quote")] = 0.0
+    half_spread_bp: Annotated[float, Meta(description="where the data have no quotes")] = 0.0
+    delay: Annotated[
+        int, Meta(description="good rows from decision to fill; 0 fills at the price decided on")
+    ] = 1
+    participation: Annotated[
+        float, Meta(description="largest share of a row's volume that a fill may take; 0: no limit")
+    ] = 0.0
 
     def __post_init__(self) -> None:
         check(0 <= self.fee_bp <= 1000, f"fee_bp is {self.fee_bp}: give basis points from 0 to 1000")
@@ -55,22 +60,50 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class WeighingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the ensemble weighs its agents and learns to; raises ConfigError for a value out of range."""
 
-    max_agent_weight: float = 0.6  # cap of one agent's weight
-    min_diversification_agents: int = 3  # so many agents have 5 % or more
-    weight_temperature: float = 0.5  # aversion to variance; .5 expects the best Sharpe ratio, lower is bolder
-    no_trade_band: float = 0.15  # standard deviations of the agents' targets that are not traded for
-    prior: tuple[float, ...] = (0.05, 0.02, 0.15, 0.65, 0.05, 0.08)  # of MEMBERS, in their order; normalised
-    share_rate: float = 3e-5  # Fixed-Share: chance a tick that the best member changes
-    learning_rate: float = 0.02  # Fixed-Share: eta
-    meta_training_frequency: int = 50  # samples, one every 32 good rows, between two learner versions
-    learner_lag: int = 32  # rows from training to effect
-    retraining: bool = False  # whether the predictor is a member, trained anew for every learner version
-    meta_lookback: int = 1000  # newest samples that a version is trained on
-    meta_batch_size: int = 32  # samples a step of the training
-    meta_epochs: int = 10  # so many times a sample is trained on while it is in the lookback, on average
-    cash_expert: bool = False  # whether cash competes with the mixture; what it wins is not invested
-    agent_history_features: int = 20  # how long the predictor remembers scores, in means of 32 good rows
-    features: int = 50  # that contextual member and predictor read: `windvane.metamodel.features.selection`
+    max_agent_weight: Annotated[float, Meta(description="cap of one agent's weight")] = 0.6
+    min_diversification_agents: Annotated[int, Meta(description="so many agents have 5 % or more")] = 3
+    weight_temperature: Annotated[
+        float, Meta(description="aversion to variance; .5 expects the best Sharpe ratio, lower is bolder")
+    ] = 0.5
+    no_trade_band: Annotated[
+        float, Meta(description="standard deviations of the agents' targets that are not traded for")
+    ] = 0.15
+    prior: Annotated[tuple[float, ...], Meta(description="of MEMBERS, in their order; normalised")] = (
+        0.05,
+        0.02,
+        0.15,
+        0.65,
+        0.05,
+        0.08,
+    )
+    share_rate: Annotated[
+        float, Meta(description="Fixed-Share: chance a tick that the best member changes")
+    ] = 3e-5
+    learning_rate: Annotated[float, Meta(description="Fixed-Share: eta")] = 0.02
+    meta_training_frequency: Annotated[
+        int, Meta(description="samples, one every 32 good rows, between two learner versions")
+    ] = 50
+    learner_lag: Annotated[int, Meta(description="rows from training to effect")] = 32
+    retraining: Annotated[
+        bool, Meta(description="whether the predictor is a member, trained anew for every learner version")
+    ] = False
+    meta_lookback: Annotated[int, Meta(description="newest samples that a version is trained on")] = 1000
+    meta_batch_size: Annotated[int, Meta(description="samples a step of the training")] = 32
+    meta_epochs: Annotated[
+        int, Meta(description="so many times a sample is trained on while it is in the lookback, on average")
+    ] = 10
+    cash_expert: Annotated[
+        bool, Meta(description="whether cash competes with the mixture; what it wins is not invested")
+    ] = False
+    agent_history_features: Annotated[
+        int, Meta(description="how long the predictor remembers scores, in means of 32 good rows")
+    ] = 20
+    features: Annotated[
+        int,
+        Meta(
+            description="that contextual member and predictor read: `windvane.metamodel.features.selection`"
+        ),
+    ] = 50
 
     def __post_init__(self) -> None:
         check(
@@ -120,24 +153,31 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """
 
     symbol: str = "BTCUSD"
-    fills: str = "paper"  # on the rows that follow; a venue's fills are not read yet
+    fills: Annotated[str, Meta(description="on the rows that follow; a venue's fills are not read yet")] = (
+        "paper"
+    )
     closing: str = "lockstep"
-    round_timeout: int = (
-        SECOND // 2
-    )  # timed: ns after which a round closes with the agents that have answered
-    quorum_lag: int = 512  # timed: so many rows further, it closes with them at once
-    interval: int = 0  # ns a row covers, 0 for ticks
-    stale_after: int = 60 * SECOND  # ns without a good row after which the book is stale
-    most_ahead: int = (
+    round_timeout: Annotated[
+        int, Meta(description="timed: ns after which a round closes with the agents that have answered")
+    ] = SECOND // 2
+    quorum_lag: Annotated[
+        int, Meta(description="timed: so many rows further, it closes with them at once")
+    ] = 512
+    interval: Annotated[int, Meta(description="ns a row covers, 0 for ticks")] = 0
+    stale_after: Annotated[int, Meta(description="ns without a good row after which the book is stale")] = (
         60 * SECOND
-    )  # timed: ns by which a row may be dated ahead of the broker's time of its record
+    )
+    most_ahead: Annotated[
+        int,
+        Meta(description="timed: ns by which a row may be dated ahead of the broker's time of its record"),
+    ] = 60 * SECOND
     agents: tuple[str, ...] = ()
-    capital: float = 1_000_000.0  # currency, fixed: no compounding
-    lot: float = 1e-8  # base currency
-    min_order: float = 1e-3  # of capital
+    capital: Annotated[float, Meta(description="currency, fixed: no compounding")] = 1_000_000.0
+    lot: Annotated[float, Meta(description="base currency")] = 1e-8
+    min_order: Annotated[float, Meta(description="of capital")] = 1e-3
     seed: int = 0
     on_halt: str = "next-day"
-    resume_after: int = 0  # good rows, for on_halt "resume-after"
+    resume_after: Annotated[int, Meta(description='good rows, for on_halt "resume-after"')] = 0
     costs: Costs = msgspec.field(default_factory=Costs)
     limits: RiskLimits = msgspec.field(default_factory=RiskLimits)
     weighing: WeighingConfig = msgspec.field(default_factory=WeighingConfig)

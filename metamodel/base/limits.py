@@ -1,8 +1,10 @@
 """RiskLimits: the numbers that no order may exceed; `windvane.metamodel.trading.risk` applies them to orders."""
 
 import math
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from windvane.agents.errors import WindvaneError
 
@@ -17,21 +19,37 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     Raises LimitError for a value out of range.
     """
 
-    max_spread_bp: float | None = None  # ask - bid over mid above which nothing is increased
-    price_collar: float | None = None  # |ln(mid / last good mid)| above which no order is sent
-    max_position: float = 1.0  # |position|, units of capital
-    max_notional: float | None = None  # |position|, currency
-    max_order_qty: float | None = None  # |qty| of one order, base currency
-    max_orders: int | None = None  # orders in the trailing `orders_interval`
-    orders_interval: int = 60_000_000_000  # ns
-    max_turnover: float | None = None  # sum of |qty x price| a UTC day, units of capital
-    daily_loss: float | None = None  # loss since the UTC day began, units of capital: halts
-    max_drawdown: float | None = None  # fall from the highest equity, units of capital: halts
-    var_95: float | None = None  # one-day 95 % value at risk, units of capital
-    volatility_target: float | None = None  # a year, of the account
-    kelly_fraction: float | None = None  # of the Kelly bet on the wanted position
-    confidence_scaling: bool = False  # scales the target by the weighted confidence of the agents
-    flatten_on_halt: bool = True  # a limit that halts also orders the position closed
+    max_spread_bp: Annotated[
+        float | None, Meta(description="ask - bid over mid above which nothing is increased")
+    ] = None
+    price_collar: Annotated[
+        float | None, Meta(description="|ln(mid / last good mid)| above which no order is sent")
+    ] = None
+    max_position: Annotated[float, Meta(description="|position|, units of capital")] = 1.0
+    max_notional: Annotated[float | None, Meta(description="|position|, currency")] = None
+    max_order_qty: Annotated[float | None, Meta(description="|qty| of one order, base currency")] = None
+    max_orders: Annotated[int | None, Meta(description="orders in the trailing `orders_interval`")] = None
+    orders_interval: Annotated[int, Meta(description="ns")] = 60_000_000_000
+    max_turnover: Annotated[
+        float | None, Meta(description="sum of |qty x price| a UTC day, units of capital")
+    ] = None
+    daily_loss: Annotated[
+        float | None, Meta(description="loss since the UTC day began, units of capital: halts")
+    ] = None
+    max_drawdown: Annotated[
+        float | None, Meta(description="fall from the highest equity, units of capital: halts")
+    ] = None
+    var_95: Annotated[float | None, Meta(description="one-day 95 % value at risk, units of capital")] = None
+    volatility_target: Annotated[float | None, Meta(description="a year, of the account")] = None
+    kelly_fraction: Annotated[float | None, Meta(description="of the Kelly bet on the wanted position")] = (
+        None
+    )
+    confidence_scaling: Annotated[
+        bool, Meta(description="scales the target by the weighted confidence of the agents")
+    ] = False
+    flatten_on_halt: Annotated[
+        bool, Meta(description="a limit that halts also orders the position closed")
+    ] = True
 
     def __post_init__(self) -> None:
         for name in (

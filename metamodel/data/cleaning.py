@@ -1,13 +1,14 @@
-"""Which rows of a market feed may be believed."""
+"""Cleaner: which rows of a market feed may be believed, and why the others are not."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
-from windvane.agents.kernel import kernel
+from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel.base import rows
 from windvane.metamodel.data.columns import REAL, Columns
 
@@ -16,9 +17,7 @@ HOUR = 3_600 * SECOND
 BACKSTEP = 5 * SECOND
 """ns by which time may step back and is still raised to the last one."""
 MAX_HOLES = 1000
-"""Holes kept one by one; the count goes on."""
-MOST = rows.MOST_SIZE
-"""No market has a size above it, and the square of a sum of such sizes still is a number."""
+"""So many holes are kept one by one; later ones are only counted."""
 
 REASONS = (
     "accepted",
@@ -35,22 +34,50 @@ REASONS = (
 )
 ACCEPTED, PRICE, TIME, QUOTE, CROSSED, SIZE, DUPLICATE, BACK, AHEAD, SPIKE, FAR = range(len(REASONS))
 
-# Slots of the integer state.
-_SEEN, _HAVE, _LAST_TS, _HAVE_PREV, _PREV_TS, _HAVE_ID, _LAST_ID, _JUMPS, _JUMP_TS = range(9)
-_STEPPED, _HOLES = 9, 10
-_INTS = 11
-# Slots of the float state: last good price, then the 7 float columns of the previous row.
+# Places of State.ints: rows seen; whether one was accepted, and the ts of the last; whether there was a sound row, and
+# the ts of the last; whether an id was accepted, and the last; rows in a row that jumped ahead, and the ts of the last;
+# rows that stepped back; holes.
+_SEEN, _HAVE, _LAST_TS, _HAVE_PREV, _PREV_TS, _HAVE_ID, _LAST_ID, _JUMPS, _JUMP_TS, _STEPPED, _HOLES = range(
+    11
+)
+# Places of State.floats: last accepted price, then the 7 float columns of the last sound row.
 _LAST_PRICE, _PREV = 0, 1
-_FLOATS = _PREV + len(REAL)
 _PRICE, _SIZE, _BID, _ASK, _BID_SIZE, _ASK_SIZE, _BUY_SIZE = range(len(REAL))
+
+
+class State(NamedTuple):
+    """What the kernel remembers."""
+
+    ints: Ints  # (11,) counts and times
+    floats: Floats  # (8,) prices and sizes
+    refused: rows.Refused
+    counts: Ints  # (11,) rows by what became of them
+    holes: Ints  # (MAX_HOLES, 2) ts of the last row before a hole, and of the first after it
+
+
+class Rules(NamedTuple):
+    """What the kernel judges by."""
+
+    bars: bool  # whether rows are bars, not ticks or trades
+    stale_after: int  # ns between accepted rows above which there is a hole
+    max_jump: int  # ns ahead of the last accepted row above which a time is not believed at once
+
+
+class Batch(NamedTuple):
+    """n rows, as `Columns.matrix` returns them."""
+
+    ts: Ints  # (n,); a time that stepped back is raised here
+    values: Floats  # (7, n)
+    there: Ints  # (8,)
+    ids: Ints  # (n,) trade ids, or (0,)
 
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """What came of one batch of n rows.
+    """What became of one batch of n rows.
 
     columns: the accepted rows, ts non-decreasing. kept: (a,) and index: (r,) int64, arrival numbers (from 0,
-    counted over all batches) of the accepted and the rejected rows. code: (r,) int64, positions in `REASONS`.
+    counted over all batches) of the accepted and the rejected rows. code: (r,) int64, places in `REASONS`.
     """
 
     columns: Columns
@@ -65,10 +92,10 @@ class Cleaned:
 
 
 class Cleaner:
-    """Steps through rows in arrival order; any cut into batches gives the same result.
+    """Steps through rows in arrival order; the result does not depend on how they are cut into batches.
 
     1. By itself, a row needs: price, bid and ask finite and positive, bid <= ask, each at least half and at
-       most twice the price (an account is valued and filled at quotes), sizes from 0 to `MOST`, a positive
+       most twice the price (an account is valued and filled at quotes), sizes from 0 to `rows.MOST_SIZE`, a positive
        time.
     2. Duplicates. Of bars of the same ts the first wins. A trade whose id is not above the last one is a
        duplicate. Without ids, a row equal to the one before it in all columns is.
@@ -94,33 +121,21 @@ class Cleaner:
         self.bar_interval = bar_interval
         self.stale_after = max(10 * bar_interval, 60 * SECOND) if stale_after is None else stale_after
         self.max_jump = max(100 * bar_interval, HOUR) if max_jump is None else max_jump
-        self._ints = np.zeros(_INTS, np.int64)
-        self._floats = np.zeros(_FLOATS, np.float64)
-        self._refused = rows.nothing_refused()
-        self._counts = np.zeros(len(REASONS), np.int64)
-        self._holes = np.zeros((MAX_HOLES, 2), np.int64)
+        self._state = State(
+            ints=np.zeros(_HOLES + 1, np.int64),
+            floats=np.zeros(_PREV + len(REAL)),
+            refused=rows.nothing_refused(),
+            counts=np.zeros(len(REASONS), np.int64),
+            holes=np.zeros((MAX_HOLES, 2), np.int64),
+        )
 
     def clean(self, columns: Columns, ids: Ints | None = None) -> Cleaned:
-        """Sort n rows into good and bad; ids: (n,) int64 trade ids, rising, of the rows."""
-        n = len(columns)
-        first = int(self._ints[_SEEN])
+        """Sort n rows into good and bad; ids: (n,) int64 trade ids, rising, of the rows, None where there are none."""
+        first = self.seen
         ts, values, there, _ = columns.matrix()
-        code = np.empty(n, np.int64)
-        _clean(
-            ts,
-            values,
-            there,
-            np.empty(0, np.int64) if ids is None else np.array(ids),
-            self.bar_interval > 0,
-            self.stale_after,
-            self.max_jump,
-            self._ints,
-            self._floats,
-            self._refused,
-            self._counts,
-            self._holes,
-            code,
-        )
+        code = np.empty(len(columns), np.int64)
+        batch = Batch(ts, values, there, np.empty(0, np.int64) if ids is None else np.array(ids))
+        _clean(batch, Rules(self.bar_interval > 0, self.stale_after, self.max_jump), self._state, code)
         good = np.flatnonzero(code == ACCEPTED)
         bad = np.flatnonzero(code)
         chosen = {name: getattr(columns, name)[good] for name in columns.present}
@@ -129,47 +144,49 @@ class Cleaner:
     @property
     def seen(self) -> int:
         """Rows so far, good and bad."""
-        return int(self._ints[_SEEN])
+        return int(self._state.ints[_SEEN])
 
     @property
     def counts(self) -> dict[str, int]:
         """Rows so far by what became of them."""
-        return {reason: int(count) for reason, count in zip(REASONS, self._counts, strict=True)}
+        return {reason: int(count) for reason, count in zip(REASONS, self._state.counts, strict=True)}
 
     @property
     def stepped_back(self) -> int:
         """Accepted rows whose time was raised to the last one."""
-        return int(self._ints[_STEPPED])
+        return int(self._state.ints[_STEPPED])
 
     @property
     def holes_count(self) -> int:
-        return int(self._ints[_HOLES])
+        """Holes so far, also those that are not kept."""
+        return int(self._state.ints[_HOLES])
 
     @property
     def holes(self) -> list[tuple[int, int]]:
         """The first `MAX_HOLES` holes: ts in ns of the last row before and of the first after."""
-        return [(int(a), int(b)) for a, b in self._holes[: min(self.holes_count, MAX_HOLES)]]
+        return [(int(a), int(b)) for a, b in self._state.holes[: min(self.holes_count, MAX_HOLES)]]
 
     def state(self) -> dict[str, Floats | Ints]:
         """Copies of all that is remembered, by name."""
-        holes = self._holes[: min(self.holes_count, MAX_HOLES)]
+        kept = self._state
         return {
-            "ints": self._ints.copy(),
-            "floats": self._floats.copy(),
-            "refused.n": self._refused.n.copy(),
-            "refused.price": self._refused.price.copy(),
-            "counts": self._counts.copy(),
-            "holes": holes.copy(),
+            "ints": kept.ints.copy(),
+            "floats": kept.floats.copy(),
+            "refused.n": kept.refused.n.copy(),
+            "refused.price": kept.refused.price.copy(),
+            "counts": kept.counts.copy(),
+            "holes": kept.holes[: min(self.holes_count, MAX_HOLES)].copy(),
         }
 
     def restore(self, state: dict[str, Floats | Ints]) -> None:
         """Go on from what `state` returned."""
-        self._ints[:] = state["ints"]
-        self._floats[:] = state["floats"]
-        self._refused.n[:] = state["refused.n"]
-        self._refused.price[:] = state["refused.price"]
-        self._counts[:] = state["counts"]
-        self._holes[: len(state["holes"])] = state["holes"]
+        kept = self._state
+        kept.ints[:] = state["ints"]
+        kept.floats[:] = state["floats"]
+        kept.refused.n[:] = state["refused.n"]
+        kept.refused.price[:] = state["refused.price"]
+        kept.counts[:] = state["counts"]
+        kept.holes[: len(state["holes"])] = state["holes"]
 
 
 @kernel
@@ -177,23 +194,23 @@ def _positive(x: float) -> bool:
     return 0.0 < x < np.inf
 
 
-@kernel
-def _local(ts: Ints, values: Floats, there: Ints, i: int) -> int:
-    """Rule 1 on row i."""
-    if not _positive(values[_PRICE, i]):
+@inlined
+def _by_itself(batch: Batch, i: int) -> int:
+    """What is wrong with row i, whatever came before it: rule 1."""
+    values, there = batch.values, batch.there
+    price, bid, ask = values[_PRICE, i], values[_BID, i], values[_ASK, i]
+    if not _positive(price):
         return PRICE
-    if ts[i] <= 0:
+    if batch.ts[i] <= 0:
         return TIME
-    if (there[_BID] and not _positive(values[_BID, i])) or (there[_ASK] and not _positive(values[_ASK, i])):
+    if (there[_BID] and not _positive(bid)) or (there[_ASK] and not _positive(ask)):
         return QUOTE
-    if there[_BID] and there[_ASK] and values[_BID, i] > values[_ASK, i]:
+    if there[_BID] and there[_ASK] and bid > ask:
         return CROSSED
-    half, twice = 0.5 * values[_PRICE, i], 2.0 * values[_PRICE, i]
-    for k in (_BID, _ASK):
-        if there[k] and not half <= values[k, i] <= twice:
-            return FAR
+    if (there[_BID] and not rows.beside(price, bid)) or (there[_ASK] and not rows.beside(price, ask)):
+        return FAR
     for k in (_SIZE, _BID_SIZE, _ASK_SIZE, _BUY_SIZE):
-        if there[k] and not 0.0 <= values[k, i] <= MOST:
+        if there[k] and not rows.sized(values[k, i]):
             return SIZE
     return ACCEPTED
 
@@ -208,74 +225,76 @@ def _same(row: Floats, values: Floats, i: int) -> bool:
     return equal
 
 
-@kernel
-def _clean(
-    ts: Ints,
-    values: Floats,
-    there: Ints,
-    ids: Ints,
-    bars: bool,
-    stale_after: int,
-    max_jump: int,
-    s: Ints,
-    f: Floats,
-    refused: rows.Refused,
-    counts: Ints,
-    holes: Ints,
-    out_code: Ints,
-) -> None:
-    """Judge the rows, fill out_code and raise ts where time stepped back."""
-    for i in range(ts.size):
-        code = _local(ts, values, there, i)
-        now = ts[i]
-        if code == ACCEPTED:
-            same = _same(f[_PREV:], values, i)
-            repeated = same and s[_HAVE_PREV] == 1 and s[_PREV_TS] == now
-            s[_HAVE_PREV] = 1
-            s[_PREV_TS] = now
-            if bars:
-                repeated = repeated or (s[_HAVE] == 1 and now == s[_LAST_TS])
-            elif ids.size:
-                repeated = s[_HAVE_ID] == 1 and ids[i] <= s[_LAST_ID]
-                if not repeated:
-                    s[_HAVE_ID] = 1
-                    s[_LAST_ID] = ids[i]
-            if repeated:
-                code = DUPLICATE
-        if code == ACCEPTED and s[_HAVE] == 1:
-            ahead = now - s[_LAST_TS]
-            if ahead < 0 and (bars or -ahead > BACKSTEP):
-                code = BACK
-            elif ahead > max_jump:
-                step = now - s[_JUMP_TS]
-                follows = s[_JUMPS] > 0 and 0 <= step <= max_jump and not (bars and step == 0)
-                s[_JUMPS] = s[_JUMPS] + 1 if follows else 1
-                s[_JUMP_TS] = now
-                if s[_JUMPS] < 3:
-                    code = AHEAD
-            else:
-                s[_JUMPS] = 0
-        if code == ACCEPTED and s[_HAVE] == 1:
-            price, last = values[_PRICE, i], f[_LAST_PRICE]
-            if bars and refused.n[0] > 0 and now == refused.n[1] and not rows.same_level(price, last):
-                code = DUPLICATE
-            elif rows.judge(refused, now, price, last) == rows.REFUSED:
-                code = SPIKE
-        out_code[i] = code
-        counts[code] += 1
-        s[_SEEN] += 1
-        if code != ACCEPTED:
-            continue
-        if s[_HAVE] == 1:
-            if now < s[_LAST_TS]:
-                ts[i] = s[_LAST_TS]
-                s[_STEPPED] += 1
-            elif now - s[_LAST_TS] > stale_after:
-                if s[_HOLES] < MAX_HOLES:
-                    holes[s[_HOLES], 0] = s[_LAST_TS]
-                    holes[s[_HOLES], 1] = now
-                s[_HOLES] += 1
-        s[_HAVE] = 1
-        s[_LAST_TS] = ts[i]
-        f[_LAST_PRICE] = values[_PRICE, i]
+@inlined
+def _is_duplicate(batch: Batch, bars: bool, state: State, i: int) -> bool:
+    """Whether a row came before: rule 2. Remembers the row."""
+    s, now = state.ints, batch.ts[i]
+    equal = _same(state.floats[_PREV:], batch.values, i) and s[_HAVE_PREV] == 1 and s[_PREV_TS] == now
+    s[_HAVE_PREV], s[_PREV_TS] = 1, now
+    if bars:
+        return equal or (s[_HAVE] == 1 and now == s[_LAST_TS])
+    if batch.ids.size == 0:
+        return equal
+    if s[_HAVE_ID] == 1 and batch.ids[i] <= s[_LAST_ID]:
+        return True
+    s[_HAVE_ID], s[_LAST_ID] = 1, batch.ids[i]
+    return False
+
+
+@inlined
+def _in_time(s: Ints, rules: Rules, now: int) -> int:
+    """What is wrong with the time of a row after the last accepted one: rules 3 and 4."""
+    ahead = now - s[_LAST_TS]
+    if ahead < 0 and (rules.bars or -ahead > BACKSTEP):
+        return BACK
+    if ahead <= rules.max_jump:
         s[_JUMPS] = 0
+        return ACCEPTED
+    step = now - s[_JUMP_TS]
+    follows = s[_JUMPS] > 0 and 0 <= step <= rules.max_jump and not (rules.bars and step == 0)
+    s[_JUMPS] = s[_JUMPS] + 1 if follows else 1
+    s[_JUMP_TS] = now
+    return AHEAD if s[_JUMPS] < 3 else ACCEPTED
+
+
+@inlined
+def _on_level(refused: rows.Refused, bars: bool, now: int, price: float, last: float) -> int:
+    """What is wrong with the price of a row after the last accepted one: rule 5, and rule 2 for refused bars."""
+    if bars and refused.n[0] > 0 and now == refused.n[1] and not rows.same_level(price, last):
+        return DUPLICATE
+    return SPIKE if rows.judge(refused, now, price, last) == rows.REFUSED else ACCEPTED
+
+
+@inlined
+def _accept(batch: Batch, stale_after: int, state: State, i: int) -> None:
+    """Go on from row i: raise its time where that stepped back, and count the hole that it ends."""
+    s, now = state.ints, batch.ts[i]
+    if s[_HAVE] == 1:
+        if now < s[_LAST_TS]:
+            batch.ts[i] = s[_LAST_TS]
+            s[_STEPPED] += 1
+        elif now - s[_LAST_TS] > stale_after:
+            if s[_HOLES] < MAX_HOLES:
+                state.holes[s[_HOLES], 0], state.holes[s[_HOLES], 1] = s[_LAST_TS], now
+            s[_HOLES] += 1
+    s[_HAVE], s[_LAST_TS], s[_JUMPS] = 1, batch.ts[i], 0
+    state.floats[_LAST_PRICE] = batch.values[_PRICE, i]
+
+
+@kernel
+def _clean(batch: Batch, rules: Rules, state: State, out_code: Ints) -> None:
+    """Judge the rows: fill out_code (n,) with places in REASONS, and raise ts where time stepped back."""
+    s = state.ints
+    for i in range(batch.ts.size):
+        code, now, price = _by_itself(batch, i), batch.ts[i], batch.values[_PRICE, i]
+        if code == ACCEPTED and _is_duplicate(batch, rules.bars, state, i):
+            code = DUPLICATE
+        if code == ACCEPTED and s[_HAVE] == 1:
+            code = _in_time(s, rules, now)
+        if code == ACCEPTED and s[_HAVE] == 1:
+            code = _on_level(state.refused, rules.bars, now, price, state.floats[_LAST_PRICE])
+        out_code[i] = code
+        state.counts[code] += 1
+        s[_SEEN] += 1
+        if code == ACCEPTED:
+            _accept(batch, rules.stale_after, state, i)

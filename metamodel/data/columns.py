@@ -1,4 +1,4 @@
-"""Market rows as columns: what every feed, reader and simulator hands on."""
+"""Columns: market rows, as every feed, reader and simulator hands them on."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Columns:
         return tuple(name for name in OPTIONAL if getattr(self, name) is not None)
 
     def matrix(self) -> tuple[Ints, Floats, Ints, Ints]:
-        """What a kernel steps through, always of the same four types, so that it is compiled once.
+        """The columns as a kernel steps through them, always of the same four types, so that it is compiled once.
 
         ts: (n,); values: (7, n), in the order of `REAL`, absent columns 0; there: (8,), 1 where a column is
         there (the last one is the regime); regime: (n,).
@@ -72,13 +72,13 @@ class Columns:
         return np.array(self.ts), values, there, regime
 
     def take(self, rows: slice | Ints | np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Columns:
-        """The rows a slice, an index or a mask selects."""
+        """The rows that a slice, an index or a mask selects."""
         chosen = {name: getattr(self, name)[rows] for name in self.present}
         return Columns(self.ts[rows], self.price[rows], **chosen)
 
 
 def concat(parts: Sequence[Columns]) -> Columns:
-    """One after the other; all parts (at least one) have the same columns."""
+    """The rows of one part after those of the other; raises ValueError unless all parts have the same columns."""
     present = parts[0].present
     if any(part.present != present for part in parts):
         raise ValueError("batches with different columns cannot be joined")

@@ -1,4 +1,4 @@
-"""What the feature kernel remembers: one place a running value, fixed in size."""
+"""What the feature kernel remembers: arrays of fixed size, whose places have names."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,6 @@ from windvane.metamodel.base import rows
 RING = 512
 """Log prices and sums of u kept: a power of two, at least the longest look-back."""
 
-# One name an EWMA or running value: their places in Memory.e
 (
     U8,
     U32,
@@ -60,14 +59,22 @@ RING = 512
     I16,
     ULAST,
     CU,
-    SIZES,
+    LAST_PLACE,
 ) = range(49)
+"""Places of Memory.e: an EWMA or running value each."""
+
+GOOD, GOOD_TS, TIME, HOLE_TS = range(4)
+"""Places of Memory.seen: good rows so far; ts of the last one; highest ts that was not bad; ts that ended a hole, until
+the next row agrees with it, else 0. Times in ns."""
+
+PRICE, MID, BID, ASK, SIZE = range(5)
+"""Places of Memory.last: of the last good row."""
 
 
 class Memory(NamedTuple):
     """All that the kernel remembers."""
 
-    seen: Ints  # (4,) good rows, ts of the last, highest ts that was not bad, ts that ended a hole
+    seen: Ints  # (4,) counts and times
     e: Floats  # (49,) EWMAs and running values
     p: Floats  # (512,) ring of log mids
     cu: Floats  # (512,) ring of the running sum of u
@@ -75,15 +82,15 @@ class Memory(NamedTuple):
     dq_at: Ints  # (4, 512)
     dq_ends: Ints  # (4, 2) head and tail
     x: Floats  # (F,) last row of features
-    last: Floats  # (5,) last price, mid, bid, ask, size
-    refused: rows.Refused
+    last: Floats  # (5,) of the last good row
+    refused: rows.Refused  # prices that were refused since then
 
     @classmethod
     def new(cls, features: int) -> "Memory":
-        """Nothing seen yet."""
+        """A memory that has seen nothing, for so many features."""
         return cls(
             np.zeros(4, np.int64),
-            np.zeros(SIZES + 1),
+            np.zeros(LAST_PLACE + 1),
             np.zeros(RING),
             np.zeros(RING),
             np.zeros((4, RING)),

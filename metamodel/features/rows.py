@@ -1,7 +1,11 @@
 """Which rows the features believe: sound by themselves, in time, and on the level of price that was believed before."""
 
 import math
+from typing import NamedTuple
 
+import numpy as np
+
+from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel.base import rows
 from windvane.metamodel.features import memory as at
@@ -21,30 +25,63 @@ REASONS: tuple[str, ...] = (
 
 UNSOUND, BACK, AHEAD, OFF_LEVEL = range(1, len(REASONS))
 
+_NOBODY_ASKED = np.zeros(0, np.int64)
+
+
+class FeatureRows(NamedTuple):
+    """What is known of the market after each of n rows; a row that is not good repeats the last good values."""
+
+    x: Floats  # (n, 50) features, columns of `columns.Column`
+    ts: Ints  # (n,) ns, never going back
+    flags: (
+        Ints  # (n,) as they came, with what the features judged: BAD, GAP, WARMUP, LEVEL and STRAY of `rows`
+    )
+    price: Floats  # (n,)
+    mid: Floats  # (n,)
+    bid: Floats  # (n,) or (0,) where there are no quotes
+    ask: Floats  # (n,) or (0,)
+    size: Floats  # (n,) or (0,) where there are no sizes
+    reason: Ints = _NOBODY_ASKED  # (n,) why it was refused, places in REASONS; (0,) where nobody asked
+
 
 @inlined
-def when(m: Memory, ts: int, stale_after: int) -> int:
-    """The flag that a row's time earns: BAD if it goes back, GAP if it ends a hole, else 0.
+def when(seen: Ints, ts: int, stale_after: int) -> int:
+    """The flag that a row's time earns: BAD if it goes back, GAP if it ends a hole, else 0. seen: as in Memory.
 
     The time that ends a hole is believed when the next row agrees, so that one absurd time cannot make all that
     follows look late.
     """
-    if m.seen[0] == 0:
+    if seen[at.GOOD] == 0:
         return 0
-    if ts < m.seen[1]:
+    if ts < seen[at.GOOD_TS]:
         return rows.BAD
-    if ts - m.seen[1] <= stale_after:
+    if ts - seen[at.GOOD_TS] <= stale_after:
         return 0
-    if m.seen[3] > 0 and 0 <= ts - m.seen[3] <= stale_after:
+    if seen[at.HOLE_TS] > 0 and 0 <= ts - seen[at.HOLE_TS] <= stale_after:
         return 0
-    m.seen[3] = ts
+    seen[at.HOLE_TS] = ts
     return rows.GAP
+
+
+@inlined
+def level(refused: rows.Refused, ts: int, mid: float, last: float, vouched: bool) -> int:
+    """The flag that a level of price earns, where `last` is the last mid believed: 0, BAD, LEVEL or STRAY.
+
+    A row that is STRAY is to be rejoined.
+    """
+    if vouched or refused.n[0] == rows.VOUCHED:
+        refused.n[0] = 0
+        return 0 if rows.same_level(mid, last) else rows.LEVEL
+    judgement = rows.judge(refused, ts, mid, last)
+    if judgement == rows.AGAIN:
+        return rows.STRAY
+    return rows.BAD if judgement == rows.REFUSED else 0
 
 
 @kernel
 def _anew(m: Memory) -> None:
-    """Forget all but time: in the warm-up nothing was traded yet, so another level simply starts the series again."""
-    m.seen[0] = 0
+    """Forget all but time: in the warm-up nothing was traded yet, so that another level starts the series anew."""
+    m.seen[at.GOOD] = 0
     m.e[:] = 0.0
     m.p[:] = 0.0
     m.cu[:] = 0.0
@@ -55,28 +92,13 @@ def _anew(m: Memory) -> None:
 
 
 @kernel
-def _rejoin(m: Memory, mid: float) -> None:
-    """Go on as if all prices before had been on the level of `mid`, so that no window holds a return between."""
-    if m.seen[0] <= WARMUP:
+def rejoin(m: Memory, mid: float) -> None:
+    """Go on as if all prices before had been on the level of `mid`, so that no window contains a return between."""
+    if m.seen[at.GOOD] <= WARMUP:
         _anew(m)
         return
-    shift = math.log(mid / m.last[1])
+    shift = math.log(mid / m.last[at.MID])
     m.p[:] += shift
     m.dq_value[:] += shift
     for place in (at.P12, at.P26, at.P24, at.P96, at.P384):
         m.e[place] += shift
-
-
-@inlined
-def level(m: Memory, ts: int, mid: float, vouched: bool) -> int:
-    """The flag that a row's level of price earns: 0, BAD, LEVEL, or STRAY where the series is rejoined there."""
-    if m.seen[0] == 0:
-        return 0
-    if vouched or m.refused.n[0] == rows.VOUCHED:
-        m.refused.n[0] = 0
-        return 0 if rows.same_level(mid, m.last[1]) else rows.LEVEL
-    said = rows.judge(m.refused, ts, mid, m.last[1])
-    if said != rows.AGAIN:
-        return rows.BAD if said == rows.REFUSED else 0
-    _rejoin(m, mid)
-    return rows.STRAY

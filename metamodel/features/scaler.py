@@ -1,4 +1,4 @@
-"""How features are scaled before a model sees them: (x - centre) / spread, clipped at 5.
+"""FeatureScaler: scales features before a model reads them, as (x - centre) / spread, clipped at 5.
 
 The constants come from randomised simulated markets and are frozen: `windvane train scaler` makes them again.
 """
@@ -14,7 +14,7 @@ CLIP = 5.0
 
 
 class FeatureScaler:
-    """Centre and spread of every feature, both (50,)."""
+    """Centre and spread of every feature, both (50,); by default the shipped constants."""
 
     def __init__(self, centre: Floats | None = None, spread: Floats | None = None) -> None:
         self.centre = np.array([CENTRE[name] for name in NAMES]) if centre is None else centre
@@ -22,7 +22,7 @@ class FeatureScaler:
 
     @classmethod
     def fit(cls, x: Floats) -> "FeatureScaler":
-        """Mean and standard deviation of the columns of x (n, 50); a constant column keeps spread 1."""
+        """A scaler of the means and standard deviations of x (n, 50); the spread of a constant column is 1."""
         spread = x.std(axis=0)
         return cls(x.mean(axis=0), np.where(spread > 1e-9, spread, 1.0))
 
@@ -33,6 +33,6 @@ class FeatureScaler:
 
 @kernel
 def scale_row(x: Floats, centre: Floats, spread: Floats, z: Floats) -> None:
-    """Scaled features of one row x (F,) into z (F,)."""
+    """Write the scaled features of one row x (F,) into z (F,); centre and spread (F,)."""
     for i in range(x.shape[0]):
         z[i] = min(max((x[i] - centre[i]) / spread[i], -CLIP), CLIP)

@@ -1,4 +1,4 @@
-"""Which features the contextual member and the predictor read, by how many are asked for.
+"""Which features the contextual member and the predictor read, by how many they are set to read.
 
 1 to 50: the first so many of `windvane.metamodel.features.extractor.NAMES`, whose order is that of use (the first 21
 suffice).
@@ -11,6 +11,8 @@ from windvane.metamodel.features.extractor import NAMES
 
 ALL = len(NAMES)
 SLOW = 25
+"""So many features are there on a longer horizon, too."""
+
 MOST = ALL + SLOW
 
 _EVERY = 4  # good rows between two readings
@@ -18,7 +20,7 @@ _RATE = 2.0 / (512.0 / _EVERY + 1.0)
 
 
 def names(count: int) -> tuple[str, ...]:
-    """Names of the features in a set of `count`."""
+    """Names of the features that are read where `count` of them are."""
     return (*NAMES[:count], *(f"{name}_calm" for name in NAMES[: max(0, count - ALL)]))
 
 

@@ -44,7 +44,7 @@ class Rows(NamedTuple):
 
     @classmethod
     def of(cls, batch: Batch, regime: Floats | None, target: Floats) -> "Rows":
-        """A batch, what a classifier said of it (None: no classifier ran), and what the agents want."""
+        """A batch, the posterior (n, 7) of a classifier (None: no classifier runs) and the agents' targets (n, N)."""
         bid, ask = batch.bid, batch.ask
         if bid is None or ask is None:
             bid = ask = _NONE

@@ -18,7 +18,7 @@ CASH = 0.1
 
 @inlined
 def learn(score: Floats, square: Floats, prior: Floats, eta: float, alpha: float, weight: Floats) -> float:
-    """Move the members' weights (M,) by their normalised net scores (M,); gives the factor that the mixture grew by.
+    """Move the members' weights (M,) by their normalised net scores (M,); returns the factor that the mixture grew by.
 
     square: (M,) EWMA (half-life 4000) of squared scores, by whose root a score is divided; prior: (M,), sums to 1.
     """

@@ -126,8 +126,9 @@ def _predict(
         for i in range(a.shape[0]):
             total = sums[good % HISTORY, i] - sums[(good - contextual.HORIZON) % HISTORY, i]
             v[i] = total / contextual.HORIZON
-        contextual.learn(m.learned.contextual, m.scratch.contextual, past[ago], v, awake, contextual.FORGET)
-        pretrained.learn(m.learned.pretrained, m.memory.pretrained, m.scratch.pretrained, ago, v, awake)
+        contextual.learn(m.learned.contextual, m.scratch.x_gain, past[ago], v, awake, contextual.FORGET)
+        gain, factors = m.scratch.y_gain, m.scratch.factors
+        pretrained.learn(m.learned.pretrained, m.memory.pretrained, gain, factors, ago, v, awake)
     scale_row(features, rules.centre, rules.spread, z)
     selection.select(z, m.memory.calm, chosen)
     contextual.regress(chosen, z[_TREND], fast, slow, a, x)
@@ -135,7 +136,7 @@ def _predict(
     past[now, :] = x
     contextual.predict(m.learned.contextual, x)
     pretrained.predict(m.learned.pretrained, m.memory.pretrained, rules.fit, y, now)
-    regime.predict(m.learned.regime, m.scratch.regime, rules.simulated, p)
+    regime.predict(m.learned.regime, rules.simulated, p, m.scratch.means)
 
 
 @inlined

@@ -59,9 +59,8 @@ def rejoin(m: Moments, mid: float) -> None:
 def score(past: Floats, good: int, delay: int, r: float, s: float, cost: float, out: Floats) -> None:
     """Normalised scores (N,) of targets kept in the ring past (R, N) under good % R; R >= delay + 3."""
     ring = past.shape[0]
-    held = (good - 1 - delay) % ring
-    before = (good - 2 - delay) % ring
+    now, before = (good - 1 - delay) % ring, (good - 2 - delay) % ring
     for i in range(past.shape[1]):
-        a = past[held, i]
+        a = past[now, i]
         g = (a * r - abs(a - past[before, i]) * cost) / s
         out[i] = min(max(g, -CLIP), CLIP)

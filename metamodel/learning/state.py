@@ -62,20 +62,24 @@ class Memory(NamedTuple):
 class Scratch(NamedTuple):
     """Room that every row writes before it reads it; F features, G of them read."""
 
-    contextual: contextual.Scratch
-    pretrained: pretrained.Scratch
-    regime: regime.Scratch
     predictor: predictor.Scratch
     chosen: Floats  # (G,) the features that are read
     z: Floats  # (F,) scaled features
     x: Floats  # (D,) regressors of the contextual member
+    x_gain: Floats  # (D,) gain of its update
     y: Floats  # (E,) regressors of the pretrained member
+    y_gain: Floats  # (E,) gain of its update
+    factors: Floats  # (2, G) of the update of its strength
+    means: Floats  # (K, N) expected scores in every regime
     v: Floats  # (N,)
     box: Floats  # (3, N) of the simplex
 
 
 class Learner(NamedTuple):
-    """All of it."""
+    """The whole state of learning online, row by row.
+
+    A learner version, of which books and events speak, is something else: the weights of the slow predictor alone.
+    """
 
     learned: Learned
     memory: Memory
@@ -129,14 +133,15 @@ def _memory(agents: int, rules: Rules) -> Memory:
 def _scratch(agents: int, rules: Rules) -> Scratch:
     regressors = contextual.regressors(rules.features, agents)
     return Scratch(
-        contextual=contextual.Scratch.new(regressors),
-        pretrained=pretrained.Scratch.new(rules.fit),
-        regime=regime.Scratch.new(agents),
         predictor=predictor.Scratch.new(rules.features, agents),
         chosen=np.zeros(rules.features),
         z=np.zeros(len(rules.centre)),
         x=np.zeros(regressors),
+        x_gain=np.zeros(regressors),
         y=np.zeros(pretrained.regressors(agents)),
+        y_gain=np.zeros(pretrained.regressors(agents)),
+        factors=np.zeros((2, pretrained.PARTS)),
+        means=np.zeros((len(REGIMES), agents)),
         v=np.zeros(agents),
         box=np.zeros((3, agents)),
     )

@@ -1,6 +1,6 @@
 """What was learned, swapped while an ensemble runs: a predictor's weights alone, or all that a learner knows.
 
-What is given is verified first; what does not pass is a WeightsError, and the manager goes on with what it had.
+New weights are verified first: those that do not pass raise WeightsError, and the manager goes on with its own.
 """
 
 from typing import NamedTuple

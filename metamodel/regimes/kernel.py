@@ -7,6 +7,7 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import inlined, kernel
+from windvane.metamodel.base.rows import REPEATED
 from windvane.metamodel.features.extractor import WARMUP
 from windvane.metamodel.features.scaler import CLIP
 
@@ -137,7 +138,7 @@ def classify(net: Network, m: Memory, flags: Ints, x: Floats, posterior: Floats)
     a, b = np.empty(net.inward.shape[1]), np.empty(net.inward.shape[1])
     window = m.recent.shape[0]
     for t in range(flags.shape[0]):
-        if flags[t] & 7 == 0:
+        if flags[t] & REPEATED == 0:
             k = m.seen[GOOD]
             m.seen[GOOD] += 1
             if k >= WARMUP:

@@ -1,4 +1,4 @@
-"""How well labels tell the true regimes of a simulated market: accuracy, macro-F1, delay and restlessness."""
+"""How well labels fit the true regimes of a simulated market: accuracy, macro-F1, delay and restlessness."""
 
 import math
 from itertools import pairwise
@@ -82,7 +82,10 @@ class RegimeScores:
         return [2.0 * r / b if b else None for r, b in zip(right.tolist(), both.tolist(), strict=True)]
 
     def figures(self) -> dict[str, Any]:
-        """All of it as one dictionary; what cannot be said is None. switches_per_1000 are those of the label shown."""
+        """All figures by name; one that these rows do not determine is None.
+
+        switches_per_1000: of the label shown; median_delay: in rows.
+        """
         f1 = [value for value in self.f1 if value is not None]
         median = float(np.median(self.delays)) if self.delays else math.inf
         missed = sum(math.isinf(delay) for delay in self.delays)

@@ -130,8 +130,8 @@ class MetaLearningConfig(RiskSettings):
 
     def __init__(self, **values: Any) -> None:
         for f in fields(self):
-            made = f.default if f.default_factory is MISSING else f.default_factory()
-            object.__setattr__(self, f.name, made)
+            default = f.default if f.default_factory is MISSING else f.default_factory()
+            object.__setattr__(self, f.name, default)
         self.update(values)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -173,24 +173,24 @@ class MetaLearningConfig(RiskSettings):
 
     def weighing(self) -> WeighingConfig:
         """How agents are weighed."""
-        made = WeighingConfig(
+        weighing = WeighingConfig(
             retraining=self.meta_learning_enabled and self.performance_prediction_enabled,
             features=self.regime_features_dim,
             **{name: getattr(self, name) for name in _WEIGHING},
         )
         if self.meta_learning_enabled:
-            return made
+            return weighing
         return WeighingConfig(
             max_agent_weight=1.0, min_diversification_agents=0, no_trade_band=0.0, prior=_only_equal()
         )
 
     @classmethod
     def of(cls, config: TradingConfig) -> "MetaLearningConfig":
-        """What a book's settings are in these names; what has none, such as another prior, is left out."""
+        """The settings of a book under these names; what has no name here, such as another prior, is left out."""
         weighing, limits = config.weighing, config.limits
-        told = {name: getattr(weighing, name) for name in _WEIGHING}
-        told |= {name: getattr(limits, name) for name in RiskLimits.__struct_fields__}
-        told |= {
+        values = {name: getattr(weighing, name) for name in _WEIGHING}
+        values |= {name: getattr(limits, name) for name in RiskLimits.__struct_fields__}
+        values |= {
             "agents": config.agents,
             "meta_learning_enabled": _learned(weighing),
             "performance_prediction_enabled": weighing.retraining,
@@ -198,9 +198,9 @@ class MetaLearningConfig(RiskSettings):
             "kelly_criterion_enabled": limits.kelly_fraction is not None,
             "kelly_fraction": limits.kelly_fraction or cls().kelly_fraction,
         }
-        made = cls()
-        made.__dict__.update(told)  # unchecked: a book may hold what nobody would set here
-        return made
+        settings = cls()
+        settings.__dict__.update(values)  # unchecked: a book may hold what nobody would set here
+        return settings
 
     def within(self, config: TradingConfig) -> TradingConfig:
         """A book's settings with these in place of its own; what has no name here stays."""
@@ -211,8 +211,8 @@ class MetaLearningConfig(RiskSettings):
 
     def trading(self, **others: Any) -> TradingConfig:
         """All of it, frozen; others: fields of TradingConfig that are no matter of the meta-learner, costs say."""
-        told: dict[str, Any] = {"agents": self.agents, "weighing": self.weighing(), "limits": self.limits()}
-        return TradingConfig(**(told | others))
+        values: dict[str, Any] = {"agents": self.agents, "weighing": self.weighing(), "limits": self.limits()}
+        return TradingConfig(**(values | others))
 
 
 PARAMETERS: dict[str, Parameter] = {
@@ -235,7 +235,7 @@ def _only_equal() -> tuple[float, ...]:
 
 
 def _whole(name: str, value: Any) -> Any:
-    """What a type and a range do not tell."""
+    """A value checked by what a type and a range cannot say; raises ConfigError."""
     if name == "agents":
         try:
             create_agents(value)

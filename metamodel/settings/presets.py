@@ -77,17 +77,17 @@ def overrides(environ: Mapping[str, str]) -> dict[str, Any]:
     Variables of other purposes share the prefix, so only what nearly names a parameter is refused.
     """
     names = {name.upper(): name for name in PARAMETERS}
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for variable, text in environ.items():
         if not variable.startswith(PREFIX):
             continue
         rest = variable.removeprefix(PREFIX)
         if rest in names:
             try:
-                found[names[rest]] = parsed(names[rest], PARAMETERS[names[rest]], text)
+                values[names[rest]] = parsed(names[rest], PARAMETERS[names[rest]], text)
             except ConfigError as error:
                 raise ConfigError(f"variable {variable}: {error}") from error
         else:
             for near in difflib.get_close_matches(rest, names, n=1, cutoff=_NEAR):
                 raise ConfigError(f"unknown variable {variable}: did you mean {PREFIX}{near}?")
-    return found
+    return values

@@ -54,7 +54,7 @@ class RiskSettings:
 
     def limits(self) -> RiskLimits:
         """What no order may pass."""
-        told = {name: getattr(self, name) for name in RiskLimits.__struct_fields__}
+        values = {name: getattr(self, name) for name in RiskLimits.__struct_fields__}
         return RiskLimits(
-            **(told | {"kelly_fraction": self.kelly_fraction if self.kelly_criterion_enabled else None})
+            **(values | {"kelly_fraction": self.kelly_fraction if self.kelly_criterion_enabled else None})
         )

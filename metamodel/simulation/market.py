@@ -27,7 +27,7 @@ SHORTEST = 60
 
 
 class MarketKind(NamedTuple):
-    """What tells one named market from another."""
+    """How one named market differs from another."""
 
     edge: float  # multiplies all that can be predicted: drift, pull, lag-1, mean and aftermath of jumps
     fee_bp: float  # fee per unit traded

@@ -46,36 +46,36 @@ class TradeSimulator:
         for name in env_args:
             if name not in self.DEFAULTS:
                 raise unknown("argument of env_args", name, self.DEFAULTS)
-        told = {**self.DEFAULTS, **env_args}
-        name, wide = told["env_name"], 3 if told["if_discrete"] is True else 1
+        args = {**self.DEFAULTS, **env_args}
+        name, wide = args["env_name"], 3 if args["if_discrete"] is True else 1
         check(name == "TradeSimulator-v0", f"env_name is {name!r}: give 'TradeSimulator-v0'")
         check(
-            told["state_dim"] == len(NAMES),
-            f"state_dim is {told['state_dim']!r}: give {len(NAMES)}, as many as there are features",
+            args["state_dim"] == len(NAMES),
+            f"state_dim is {args['state_dim']!r}: give {len(NAMES)}, as many as there are features",
         )
-        check(isinstance(told["if_discrete"], bool), "if_discrete is no truth value: give True or False")
+        check(isinstance(args["if_discrete"], bool), "if_discrete is no truth value: give True or False")
         check(
-            told["action_dim"] == wide,
-            f"action_dim is {told['action_dim']!r}: give {wide}, since if_discrete is {told['if_discrete']}",
+            args["action_dim"] == wide,
+            f"action_dim is {args['action_dim']!r}: give {wide}, since if_discrete is {args['if_discrete']}",
         )
-        check(told["market"] in MARKETS, f"market is {told['market']!r}: give one of {', '.join(MARKETS)}")
+        check(args["market"] in MARKETS, f"market is {args['market']!r}: give one of {', '.join(MARKETS)}")
         for key, low in (("max_steps", 1), ("seed", 0)):
-            value = told[key]
+            value = args[key]
             fits = isinstance(value, int) and not isinstance(value, bool) and value >= low
             check(fits or (key == "seed" and value is None), f"{key} is {value!r}: give {low} or more")
-        self.args = told
-        self.if_discrete = bool(told["if_discrete"])
-        self.market, self.max_steps = str(told["market"]), int(told["max_steps"])
-        fee = MARKETS[self.market].fee_bp if told["fee_bp"] is None else told["fee_bp"]
+        self.args = args
+        self.if_discrete = bool(args["if_discrete"])
+        self.market, self.max_steps = str(args["market"]), int(args["max_steps"])
+        fee = MARKETS[self.market].fee_bp if args["fee_bp"] is None else args["fee_bp"]
         try:
-            self.costs = Costs(fee_bp=float(fee), delay=int(told["delay"]))
+            self.costs = Costs(fee_bp=float(fee), delay=int(args["delay"]))
         except (TypeError, ValueError) as error:
             raise (
                 error
                 if isinstance(error, ConfigError)
-                else ConfigError(f"fee_bp is {fee!r} and delay {told['delay']!r}: give numbers")
+                else ConfigError(f"fee_bp is {fee!r} and delay {args['delay']!r}: give numbers")
             ) from error
-        self._next_seed = int(told["seed"] or 0)
+        self._next_seed = int(args["seed"] or 0)
         self._episode: Episode | None = None
         self._at, self.position = 0, 0.0
 
@@ -96,7 +96,7 @@ class TradeSimulator:
         return Episode(rows, m.regime, self.costs)
 
     def reset(self, *, seed: int | None = None) -> tuple[Floats, dict[str, Any]]:
-        """Start an episode at its first warm row; gives the state (50,) and what else is known."""
+        """Start an episode at its first warm row; returns the state (50,) and what else is known."""
         used = self._next_seed if seed is None else seed
         self._next_seed = used + 1
         self._episode = self.episode(used)
@@ -107,7 +107,7 @@ class TradeSimulator:
         """Trade, pay for it, hold what comes of it over the next tick; the reward is in units of capital.
 
         action: 0 sell, 1 hold, 2 buy one times capital, as far as the position may go; where actions are continuous,
-        the position, -1 to 1. Gives state, reward, terminated, truncated and info.
+        the position, -1 to 1. Returns state, reward, terminated, truncated and info.
         """
         if self._episode is None or self._at + 1 >= len(self._episode.regime):
             raise ConfigError("the episode is over: call reset first")

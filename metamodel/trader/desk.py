@@ -1,6 +1,6 @@
-"""A desk: agents, regime classifier and records around the rounds of one ensemble, for who calls it row by row.
+"""A desk: agents, regime classifier and records around the engine, in one market that a caller plays row by row.
 
-The same extractor rows give the same decisions as the pipeline's stages: it is the same kernels in the same order.
+Decisions are those of the pipeline's stages, to the last bit: a desk calls the same kernels in the same order.
 """
 
 from collections import deque
@@ -22,11 +22,12 @@ from windvane.metamodel.learning.members.contextual import HORIZON
 from windvane.metamodel.regimes.classifier import MarketRegimeClassifier, shown_labels
 from windvane.metamodel.settings.meta_config import MetaLearningConfig
 from windvane.metamodel.trader.tracker import Decided, MetaLearningTracker
+from windvane.metamodel.trading.columns import Inputs
 from windvane.metamodel.trading.ensemble import Ensemble, Round
 
 
 class Played(NamedTuple):
-    """What n rows came to; N agents."""
+    """What was decided on n rows; N agents."""
 
     posterior: Floats  # (n, 7)
     label: Ints  # (n,) index in REGIMES
@@ -46,7 +47,7 @@ class TrainingData(NamedTuple):
 
 
 class Desk:
-    """One market; what `settings` says is told as it stands, and remembered once `follow` was called."""
+    """What stands around the engine in one market; changed settings are in effect once `follow` was called."""
 
     def __init__(self, ensemble: Ensemble, settings: MetaLearningConfig) -> None:
         self._ensemble, self.settings = ensemble, settings
@@ -83,54 +84,55 @@ class Desk:
             wrapper.history = deque(wrapper.history, settings.agent_history_features)
 
     def play(self, rows: FeatureRows) -> Played:
-        """n rows; what the extractor gave, or one row made by hand."""
+        """Decide n rows in order: those of an extractor, or one row at a time of a caller."""
         n, ensemble = len(rows.ts), self._ensemble
         posterior = self.classifier.step(rows.x, rows.flags)
         label = shown_labels(posterior, self.label, self.classifier.model)
         self.label = int(label[-1])
         agents = tuple(self.wrappers.values())
         proposals = propose(agents, self._prices, rows.flags, rows.x, rows.mid)
-        quoted, sized = rows.bid.size > 0, rows.size.size > 0
         seq = np.arange(self.seq, self.seq + n)
         self.seq += n
-        done = ensemble.step(
-            seq,
-            rows.ts,
-            rows.flags,
-            rows.x,
-            rows.mid,
-            proposals.target,
-            proposals.confidence,
-            bid=rows.bid if quoted else None,
-            ask=rows.ask if quoted else None,
-            size=rows.size if sized else None,
-            regime=posterior,
+        result = ensemble.step(
+            Inputs(
+                seq=seq,
+                ts=rows.ts,
+                flags=rows.flags,
+                x=rows.x,
+                mid=rows.mid,
+                target=proposals.target,
+                confidence=proposals.confidence,
+                bid=rows.bid,
+                ask=rows.ask,
+                size=rows.size,
+                regime=posterior,
+            )
         )
-        out = done.outputs
+        out = result.outputs
         qty = np.zeros(n)
-        qty[out.order_row[: done.orders]] = out.order[: done.orders, 0]
+        qty[out.order["row"][: result.orders]] = out.order["qty"][: result.orders]
         action = np.sign(qty).astype(np.int64)
         confidence = (out.weights * proposals.confidence).sum(axis=1)
-        played = Played(posterior, label, proposals.target, confidence, action, qty, done)
+        played = Played(posterior, label, proposals.target, confidence, action, qty, result)
         self._sample(rows, played)
-        self.tracker.follow(rows.ts, out.value[3])
+        self.tracker.follow(rows.ts, out.equity)
         self.tracker.remember(self._decided(seq, rows, played))
         return played
 
     def _decided(self, seq: Ints, rows: FeatureRows, played: Played) -> Iterator[Decided]:
-        value = played.round.outputs.value
+        out = played.round.outputs
         for t in range(max(0, len(seq) - self.settings.decision_history_size), len(seq)):
             yield Decided(
                 int(seq[t]),
                 int(rows.ts[t]),
                 action_code(int(played.action[t])),
-                float(value[0, t]),
-                float(value[1, t]),
-                float(value[2, t]),
-                float(value[3, t]),
+                float(out.wanted[t]),
+                float(out.target[t]),
+                float(out.position[t]),
+                float(out.equity[t]),
                 float(played.confidence[t]),
                 REGIMES[played.label[t]],
-                tuple(played.round.outputs.weights[t].tolist()),
+                tuple(out.weights[t].tolist()),
             )
 
     def _sample(self, rows: FeatureRows, played: Played) -> None:

@@ -15,6 +15,7 @@ from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.settings.meta_config import MetaLearningConfig
 from windvane.metamodel.trader.desk import Desk, Played
 from windvane.metamodel.trader.series import OFF_LEVEL, Series, unsound
+from windvane.metamodel.trading.columns import Inputs
 from windvane.metamodel.trading.ensemble import Ensemble, Round
 from windvane.metamodel.trading.risk import GATES
 
@@ -136,14 +137,14 @@ class MetaLearningRiskManagedEnsemble:
         confidence: Floats,
         **columns: Any,
     ) -> Round:
-        """n rounds of the engine, whose agents are asked elsewhere: `Ensemble.step` says what the columns are.
+        """n rounds of the engine, whose agents are asked elsewhere: `Inputs` says what the columns are.
 
         Raises ValueError where `get_trading_action` has moved this market on.
         """
         if self._desk is not None and self._desk.seq > 0:
             raise ValueError(_MIXED.format(before="get_trading_action", now="step"))
         self._stepped = True
-        return self._engine.step(seq, ts, flags, x, mid, target, confidence, **columns)
+        return self._engine.step(Inputs.of(seq, ts, flags, x, mid, target, confidence, **columns))
 
     def close(self) -> Round | None:
         """The statement of the unfinished day, or None where not one row was seen since the last."""
@@ -220,7 +221,7 @@ class MetaLearningRiskManagedEnsemble:
         }
 
     def _first_rejection(self, reason: str) -> tuple[int, dict[str, Any]]:
-        """On a copy that may be spoiled: what is known before the first row, as a row that warms up would tell it."""
+        """The answer before the first row, as to a row that warms up; called on a copy, since it moves the market."""
         when = self._series.next_ts(self.config)
         rows = self._series.row(self.config, np.zeros(len(NAMES)), when, 1.0, 0.0, None)
         self._answer = {**self._decision(rows, self.desk.play(rows))[1], "seq": -1}
@@ -234,7 +235,7 @@ class MetaLearningRiskManagedEnsemble:
         answer: dict[str, Any] = {
             "action": ACTIONS[action],
             "order_qty": float(played.qty[0]),
-            **dict(zip(("wanted", "target", "position", "equity"), out.value[:, 0].tolist(), strict=True)),
+            **{name: float(getattr(out, name)[0]) for name in ("wanted", "target", "position", "equity")},
             "confidence": float(played.confidence[0]),
             "agent_weights": self.manager.weights,
             "agent_targets": dict(zip(self.config.agents, played.target[0].tolist(), strict=True)),

@@ -1,63 +1,75 @@
-"""What changes whether an account may trade: a person's orders, a new day, and the end of a limit's halt."""
+"""What changes whether an account may trade: a person's control, a new day, and the end of a limit's halt."""
 
 from windvane.agents.kernel import inlined, kernel
-from windvane.metamodel.base import account
+from windvane.metamodel.base.account import Terms
+from windvane.metamodel.base.records import Records
 from windvane.metamodel.trading import risk
+from windvane.metamodel.trading.risk import Standing
 
 CONTROLS: tuple[str, ...] = ("halt", "reduce-only", "resume", "flatten", "roll-back", "swap")
-"""What a person may order; the kernel reads the place in this list, from 1.
+"""The actions of a control. A kernel reads the action's place in this tuple, from 1; 0 is no control.
 
-The last two are of what was learned, not of money or risk: back to before the last swap, and on with other weights."""
+The last two concern what was learned, not money or risk: they go back to what was known before the last swap, and go on
+with other weights. The stage carries them out before the kernel runs, which ignores them.
+"""
 
-HALT, CUT, RESUME, FLATTEN = range(1, 5)
+HALT, RESTRICT, RESUME, FLATTEN = range(1, 5)
+"""The codes of the actions that the kernel carries out."""
+
+STATES: tuple[str, ...] = ("active", "reduce-only", "halted")
+"""What an account may do, in words, by the number that `risk` and the column state of decisions have for it."""
 
 
 @kernel
-def order(st: risk.Standing, a: account.Accounts, terms: account.Terms, code: int) -> None:
-    """What a person ordered holds for every account, so that the comparison stays fair."""
-    for k in range(a.lots.shape[0]):
-        if code == CUT:
-            cut(st, k, risk.CUT_BY_PERSON)
+def apply(standings: Records, accounts: Records, terms: Terms, code: int) -> None:
+    """Carry out a person's control for every account (K,), so that the comparison with the baselines stays fair."""
+    for k in range(accounts.shape[0]):
+        st, a = standings[k], accounts[k]
+        if code == RESTRICT:
+            restrict(st, risk.RESTRICTED_BY_PERSON)
         elif code == RESUME:
-            st.cut[k] = 0
-            if st.state[k] != risk.ACTIVE:
-                resume(st, k, a.equity[k] - terms.capital)
+            st.restricted = 0
+            if st.state != risk.ACTIVE:
+                resume(st, a.equity - terms.capital)
         elif code in (HALT, FLATTEN):
-            st.halts[k] += 1 if st.state[k] != risk.HALTED else 0
-            st.state[k], st.halted_by[k] = risk.HALTED, risk.BY_PERSON
-            st.flatten[k] = 1 if code == FLATTEN else st.flatten[k]
+            st.halts += 1 if st.state != risk.HALTED else 0
+            st.state, st.halted_by = risk.HALTED, risk.BY_PERSON
+            st.flatten = 1 if code == FLATTEN else st.flatten
 
 
 @inlined
-def cut(st: risk.Standing, k: int, why: int) -> None:
-    """Let account k only reduce; what a person said is not replaced by what may lift by itself."""
-    if why == risk.CUT_BY_PERSON or st.cut[k] == 0:
-        st.cut[k] = why
-    if st.state[k] != risk.HALTED:
-        st.state[k] = risk.REDUCE_ONLY
+def restrict(st: Standing, why: int) -> None:
+    """Let an account only reduce; a restriction by level, which may lift by itself, never replaces a person's."""
+    if why == risk.RESTRICTED_BY_PERSON or st.restricted == 0:
+        st.restricted = why
+    if st.state != risk.HALTED:
+        st.state = risk.REDUCE_ONLY
 
 
 @inlined
-def uncut(st: risk.Standing, k: int) -> None:
-    """Lift what a level of price has cut."""
-    if st.cut[k] == risk.CUT_BY_LEVEL:
-        st.cut[k] = 0
-        if st.state[k] == risk.REDUCE_ONLY:
-            st.state[k] = risk.ACTIVE
+def release(st: Standing) -> None:
+    """Lift the restriction of an account where a level of price was its reason."""
+    if st.restricted == risk.RESTRICTED_BY_LEVEL:
+        st.restricted = 0
+        if st.state == risk.REDUCE_ONLY:
+            st.state = risk.ACTIVE
 
 
 @kernel
-def resume(st: risk.Standing, k: int, pnl: float) -> None:
-    st.state[k] = risk.REDUCE_ONLY if st.cut[k] else risk.ACTIVE
-    st.halted_by[k], st.flatten[k] = 0, 0
-    st.peak[k] = pnl
-    st.day_start[k] = pnl
+def resume(st: Standing, pnl: float) -> None:
+    """End the halt of an account; its losses count from its pnl now (currency), and a restriction stays."""
+    st.state = risk.REDUCE_ONLY if st.restricted else risk.ACTIVE
+    st.halted_by, st.flatten = 0, 0
+    st.peak = pnl
+    st.day_start = pnl
 
 
 @kernel
-def new_day(st: risk.Standing, a: account.Accounts, terms: account.Terms, next_day: bool) -> None:
-    for k in range(a.lots.shape[0]):
-        st.day_turnover[k] = 0.0
-        st.day_start[k] = a.equity[k] - terms.capital
-        if next_day and st.halted_by[k] == risk.BY_LIMIT:
-            resume(st, k, st.day_start[k])
+def new_day(standings: Records, accounts: Records, terms: Terms, resumes: bool) -> None:
+    """Begin a UTC day: turnover and daily loss count from 0, and where halts by a limit end with the day, they do."""
+    for k in range(accounts.shape[0]):
+        st = standings[k]
+        st.day_turnover = 0.0
+        st.day_start = accounts[k].equity - terms.capital
+        if resumes and st.halted_by == risk.BY_LIMIT:
+            resume(st, st.day_start)

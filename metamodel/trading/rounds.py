@@ -1,293 +1,334 @@
 """The round: one per row, in one kernel, in an order that never changes.
 
-(0) controls due; (1) fills due, mark to market; (2) score every agent and member on what just happened; (3) learn;
-(4) weights, netting, risk, order; (5) emit. The ensemble's account is number 0; the baselines are further accounts
-that meet the same prices, costs, delay and gates.
+- controls: the end of a day, and a person's control;
+- settle: fills that are due, and all accounts marked to the mid;
+- learn: every agent and member scored on what just happened, and weighed;
+- decide: netting, risk, orders;
+- emit: what the row leaves.
+
+The ensemble's account is number 0. The baselines are further accounts, which meet the same prices, costs, delay and
+gates. Each step is inlined into `rounds`. What is handed from step to step for every account are records and numbers,
+because a tuple of arrays counts a reference for each of them, inlined or not.
 """
 
 import math
 
-from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel.base import account, rows
-from windvane.metamodel.learning import learner, netting
+from windvane.metamodel.base.records import Records
+from windvane.metamodel.base.times import DAY
+from windvane.metamodel.learning import learner, netting, scores
 from windvane.metamodel.learning.rules import Rules
 from windvane.metamodel.learning.state import Learner
-from windvane.metamodel.trading import belief, control, risk
-from windvane.metamodel.trading.columns import AT_HOME, Clock, Inputs, Outputs, Resumption
+from windvane.metamodel.trading import belief, control, gates, risk
+from windvane.metamodel.trading.columns import AT_HOME, Book, Clock, Inputs, Outputs, Row, Settings, Wishes
 
-_DAY = 86_400_000_000_000
 _EDGE = 1.0 - 0.5 ** (1.0 / 4000.0)
+_SPACING = 0.01
+
 HEALTHY_AFTER = 3
 """Good rows after a hole until the book is healthy again."""
 
-BASELINES = 3
-"""Accounts before those of the agents: ensemble, equal weights, buy and hold."""
-
-
-@inlined
-def _holds(k: int, awake: Ints, count: int) -> bool:
-    """Whether nobody whom account k follows is awake."""
-    if k < 2:
-        return count == 0
-    return k >= BASELINES and awake[k - BASELINES] == 0
-
-
-@inlined
-def _want(
-    k: int, wanted: float, trust: float, target: Floats, confidence: Floats, awake: Ints, count: int
-) -> tuple[float, float]:
-    """Wanted target and confidence of account k, which does not hold."""
-    if k == 0:
-        return wanted, trust
-    if k == 1:
-        mean = 0.0
-        sure = 0.0
-        for i in range(target.shape[0]):
-            mean += awake[i] * target[i]
-            sure += awake[i] * confidence[i]
-        return mean / count, sure / count
-    if k == 2:
-        return 1.0, 1.0
-    return target[k - BASELINES], confidence[k - BASELINES]
-
-
-@inlined
-def _held(a: account.Accounts, terms: account.Terms, k: int, mid: float) -> float:
-    """Position of account k and all in flight, units of capital."""
-    return (a.lots[k] + a.flying[k]) / terms.per_unit * mid / terms.capital
+ENSEMBLE, EQUAL, BUY_AND_HOLD, BASELINES = range(4)
+"""The first accounts: of the ensemble, of equal weights, and of buy and hold; those of the agents follow."""
 
 
 @kernel
-def rounds(
-    clock: Clock,
-    m: Learner,
-    rules: Rules,
-    a: account.Accounts,
-    terms: account.Terms,
-    st: risk.Standing,
-    gates: risk.Gates,
-    resumption: Resumption,
-    inputs: Inputs,
-    out: Outputs,
-) -> None:
-    """Step through the rows."""
-    n, accounts = inputs.ts.shape[0], a.lots.shape[0]
-    quoted, sized = inputs.bid.size > 0, inputs.size.size > 0
-    ring = clock.wanted.shape[0]
-    agents, count = inputs.awake.shape[0], 0
-    for i in range(agents):
-        count += inputs.awake[i]
-    for t in range(n):
-        ts, mid, flag = inputs.ts[t], inputs.mid[t], inputs.flags[t]
-        good_row, warm = flag & rows.REPEATED == 0, flag & rows.WARMUP == 0
-        bid = inputs.bid[t] if quoted else math.nan
-        ask = inputs.ask[t] if quoted else math.nan
-        day = (ts - 1) // _DAY
-        if clock.n[1] > 0 and day > clock.n[0]:
-            state_account(out, clock, a, st, terms)
-            clock.n[1] = 0
-            control.new_day(st, a, terms, resumption.halt == 0)
-            if resumption.level == 0 and clock.away[1] > 0:
-                belief.lift(clock, st)
-        clock.n[0] = day if clock.n[1] == 0 else clock.n[0]
-        if good_row or clock.n[4] > 0:  # a bad first row has no day
-            clock.n[1] += 1
-        clock.n[2], clock.n[3] = inputs.seq[t], ts
-
-        if inputs.control[t] > 0:
-            control.order(st, a, terms, inputs.control[t])
-            if inputs.control[t] == control.RESUME:
-                belief.lift(clock, st)
+def rounds(m: Learner, rules: Rules, book: Book, settings: Settings, inputs: Inputs, out: Outputs) -> None:
+    """Step through the rows: change the learner and the book, write the outputs."""
+    clock, terms = book.clock[0], settings.terms
+    awake = 0
+    for i in range(inputs.awake.shape[0]):
+        awake += inputs.awake[i]
+    for t in range(inputs.ts.shape[0]):
+        row = _row(inputs, t, clock.good_rows, awake)
+        _controls(book, settings, inputs.control[t], row, out)
         out.verdict[t] = 0
-        said = belief.NOT_BELIEVED
-        if good_row:
-            said = belief.BELIEVED
-            if not belief.at_home(clock, mid):
-                said = belief.believe(clock, m.memory.market, st, resumption.level, mid, flag)
-            good_row = said != belief.NOT_BELIEVED
-        if good_row:
-            good = clock.n[4]
-            cost = account.cost_per_unit(terms, mid, bid, ask)
-            last_mid = clock.f[0] if good > 0 else mid
-            priced = abs(math.log(mid / last_mid)) <= gates.collar
-            if said != belief.BELIEVED:
-                last_mid = mid  # on another level, and no return lies between
-            for k in range(accounts):
-                lots, price, fee = account.settle(
-                    a, terms, k, good, mid, bid, ask, inputs.size[t] if sized else 0.0
-                )
-                if k == 0 and lots != 0:
-                    _emit_fill(
-                        out, t, a.pending_seq[good % a.pending.shape[1]], lots / terms.per_unit, price, fee
-                    )
-                pnl = account.mark(a, terms, k, mid)
-                if said == belief.CONFIRMED and st.state[k] != risk.HALTED:
-                    control.resume(st, k, pnl)  # what it is worth there is no loss or gain of the day
-                if priced:  # a price that is refused is no peak to fall from
-                    st.peak[k] = max(st.peak[k], pnl)
-                if (
-                    resumption.halt > 0
-                    and st.halted_by[k] == risk.BY_LIMIT
-                    and good - st.halted_at[k] >= resumption.halt
-                ):
-                    control.resume(st, k, pnl)
-            learner.learn(m, rules, mid, cost, warm, inputs.awake)
-            learner.weigh(m, rules, inputs.x[t], inputs.regime[t], inputs.target[t], warm, inputs.awake)
-            if good > 0:
-                clock.f[1] += max(0.01, 1.0 / good) * (ts - clock.n[5] - clock.f[1])
-            clock.n[4] += 1
-            clock.n[5] = ts
-            clock.n[6] += 1
-            clock.n[7] += 1 if warm else 0
-            clock.f[0] = mid
-            trust = netting.weighted(m.learned.weights, inputs.confidence[t])
-            trust /= max(1.0 - m.memory.cash[0], 1e-12)  # of those who are believed; cash has no opinion
-            wanted = _held(a, terms, 0, mid)
-            if count > 0:
-                wanted = netting.aim(m.learned.weights, inputs.target[t], rules.band, clock.f[2])
-            clock.f[2] = wanted
-            view = risk.View(
-                ts=ts,
-                good=good,
-                mid=mid,
-                priced=priced,
-                spread=(ask - bid) / mid if quoted else 2.0 * terms.half_spread,
-                healthy=clock.n[6] > HEALTHY_AFTER,
-                s=math.sqrt(max(m.memory.market.value[1], 1e-12)),
-                rows_a_day=_DAY / max(clock.f[1], 1.0),
-            )
-            if warm:
-                r = math.log(mid / last_mid)
-                for k in range(accounts):
-                    hold = count < agents and _holds(k, inputs.awake, count)
-                    if hold:
-                        want, sure = _held(a, terms, k, mid), 0.0
-                    else:
-                        want, sure = _want(
-                            k, wanted, trust, inputs.target[t], inputs.confidence[t], inputs.awake, count
-                        )
-                    earned = clock.wanted[(good - 1 - terms.delay) % ring, k] * r
-                    st.edge[k, 0] += _EDGE * (earned - st.edge[k, 0])
-                    st.edge[k, 1] += _EDGE * (earned * earned - st.edge[k, 1])
-                    clock.wanted[good % ring, k] = want
-                    verdict = _trade(a, terms, st, gates, view, k, want, sure, hold, inputs.seq[t], t, out)
-                    if k == 0:
-                        out.verdict[t] = verdict
-                        clock.f[3] = _held(a, terms, 0, mid)
-                        if terms.delay == 0:
-                            lots, price, fee = account.settle(
-                                a, terms, k, good, mid, bid, ask, inputs.size[t] if sized else 0.0
-                            )
-                            if lots != 0:
-                                _emit_fill(out, t, inputs.seq[t], lots / terms.per_unit, price, fee)
-                    elif terms.delay == 0:
-                        account.settle(a, terms, k, good, mid, bid, ask, inputs.size[t] if sized else 0.0)
-                    if terms.delay == 0:
-                        account.mark(a, terms, k, mid)
-                    a.exposure[k] += abs(a.lots[k] / terms.per_unit * mid) / terms.capital
-        elif clock.away[0] != AT_HOME and flag & rows.REPEATED == 0:
-            clock.n[6] = 0
-            out.verdict[t] = risk.COLLAR
-        else:
-            clock.n[6] = 0 if flag & rows.GAP else clock.n[6]
-        _emit(out, t, m, a, terms, st, clock)
+        answer = _belief(book.standing, clock, m.memory.market, settings.resumption.level, row)
+        if answer != belief.NOT_BELIEVED:
+            move = math.log(row.mid / clock.mid) if row.good > 0 else 0.0
+            priced = abs(move) <= settings.limits.collar
+            _settle(book, settings, row, priced, answer == belief.CONFIRMED, out)
+            cost = account.cost_per_unit(terms, row.mid, row.bid, row.ask)
+            learner.learn(m, rules, row.mid, cost, row.warm, inputs.awake)
+            learner.weigh(m, rules, inputs.x[t], inputs.regime[t], inputs.target[t], row.warm, inputs.awake)
+            _count(clock, row)
+            if awake > 0:
+                clock.wanted = netting.aim(m.learned.weights, inputs.target[t], rules.band, clock.wanted)
+            else:  # with nobody to follow the ensemble wants what it has
+                clock.wanted = _exposure(book.account[ENSEMBLE], terms, row.mid)
+            if row.warm:
+                trust = netting.weighted(m.learned.weights, inputs.confidence[t])
+                trust /= max(1.0 - m.memory.cash[0], 1e-12)  # of the agents alone: cash has no opinion
+                wishes = Wishes(clock.wanted, trust, inputs.target[t], inputs.confidence[t], inputs.awake)
+                view = _view(clock, settings, row, m.memory.market.value[1], priced)
+                earned = move if answer == belief.BELIEVED else 0.0  # no return lies between two levels
+                _decide(book, settings, wishes, row, view, earned, out)
+        elif row.flag & rows.REPEATED == 0:
+            clock.streak = 0
+            out.verdict[t] = 0 | risk.Gate.COLLAR
+        elif row.flag & rows.GAP:
+            clock.streak = 0
+        _emit(m, book, terms, t, out)
 
 
 @inlined
-def _trade(
-    a: account.Accounts,
-    terms: account.Terms,
-    st: risk.Standing,
-    gates: risk.Gates,
-    view: risk.View,
-    k: int,
-    wanted: float,
-    confidence: float,
-    hold: bool,
-    seq: int,
-    t: int,
-    out: Outputs,
-) -> int:
-    """Check account k's wanted target, and send what is left of it; gives the verdicts."""
-    held = a.lots[k] + a.flying[k]
-    if st.flatten[k] and a.lots[k] == 0 and a.flying[k] == 0:
-        st.flatten[k] = 0
-    flattening = st.state[k] == risk.HALTED and st.flatten[k] == 1
-    allowed, verdict = risk.check(
-        gates, st, k, view, wanted, confidence, held, a.equity[k] - terms.capital, hold
+def _row(inputs: Inputs, t: int, good: int, awake: int) -> Row:
+    """Row t of the inputs."""
+    quoted = inputs.bid.size > 0
+    return Row(
+        t=t,
+        seq=inputs.seq[t],
+        ts=inputs.ts[t],
+        flag=inputs.flags[t],
+        warm=inputs.flags[t] & rows.WARMUP == 0,
+        awake=awake,
+        good=good,
+        mid=inputs.mid[t],
+        bid=inputs.bid[t] if quoted else math.nan,
+        ask=inputs.ask[t] if quoted else math.nan,
+        size=inputs.size[t] if inputs.size.size > 0 else 0.0,
     )
-    if terms.participation > 0.0 and a.flying[k] != 0 and allowed != held:
-        verdict |= risk.IN_FLIGHT  # one order works at a time
-        allowed = held
-    lots = allowed - held
-    if lots != 0:
-        account.place(a, terms, k, view.good, seq, lots)
-        st.day_turnover[k] += abs(lots) / terms.per_unit * view.mid
-        st.sent[k, st.sent_at[k] % st.sent.shape[1]] = view.ts
-        st.sent_at[k] += 1
-    if k == 0 and lots != 0:
-        at = out.counts[0]
-        out.counts[0] += 1
-        reduces = (held > 0 and 0 <= allowed < held) or (held < 0 and held < allowed <= 0)
-        out.order_row[at] = t
-        out.order[at, 0] = lots / terms.per_unit
-        out.order[at, 1] = allowed / terms.per_unit * view.mid / terms.capital
-        out.order_kind[at, 0] = 1 if reduces else 0
-        forced = flattening or (st.state[k] == risk.HALTED and st.flatten[k] == 1)
-        out.order_kind[at, 1] = 3 if forced else (2 if allowed == 0 else (1 if reduces else 0))
-    return verdict
 
 
 @inlined
-def _emit_fill(out: Outputs, t: int, order_seq: int, qty: float, price: float, fee: float) -> None:
-    at = out.counts[1]
-    out.counts[1] += 1
-    out.fill_row[at] = t
-    out.fill_seq[at] = order_seq
-    out.fill[at, 0], out.fill[at, 1], out.fill[at, 2] = qty, price, fee
+def _controls(book: Book, settings: Settings, code: int, row: Row, out: Outputs) -> None:
+    """End the UTC day that the row leaves behind, then carry out the control that rules from the row on."""
+    clock, terms = book.clock[0], settings.terms
+    day = (row.ts - 1) // DAY
+    if clock.day_rows > 0 and day > clock.day:
+        write_statement(book, terms, out)
+        clock.day_rows = 0
+        control.new_day(book.standing, book.account, terms, settings.resumption.halt == 0)
+        if settings.resumption.level == 0 and clock.rows_away > 0:
+            belief.lift(clock, book.standing)
+    if clock.day_rows == 0:
+        clock.day = day
+    if row.flag & rows.REPEATED == 0 or row.good > 0:  # bad rows before the first good one have no day
+        clock.day_rows += 1
+    clock.seq, clock.ts = row.seq, row.ts
+    if code > 0:
+        control.apply(book.standing, book.account, terms, code)
+        if code == control.RESUME:
+            belief.lift(clock, book.standing)
 
 
 @inlined
-def _emit(
-    out: Outputs,
-    t: int,
-    m: Learner,
-    a: account.Accounts,
-    terms: account.Terms,
-    st: risk.Standing,
-    clock: Clock,
+def _belief(standings: Records, clock: Clock, market: scores.Moments, resume_after: int, row: Row) -> int:
+    """Whether the row is good and its mid believed: one of the answers of `belief.believe`."""
+    if row.flag & rows.REPEATED != 0:
+        return belief.NOT_BELIEVED
+    if belief.at_home(clock, row.mid):
+        return belief.BELIEVED
+    return belief.believe(clock, market, standings, resume_after, row.mid, row.flag)
+
+
+@inlined
+def _settle(book: Book, settings: Settings, row: Row, priced: bool, confirmed: bool, out: Outputs) -> None:
+    """Fill what is due and mark all accounts; end halts whose time is over.
+
+    priced: the mid is within the collar; confirmed: it begins a level that was confirmed just now.
+    """
+    wait, at = settings.resumption.halt, row.good % book.pending.shape[1]
+    for k in range(book.account.shape[0]):
+        a, st = book.account[k], book.standing[k]
+        if book.pending[k, at] != 0:
+            _fill(book, settings.terms, row, k, out)
+        pnl = account.mark(a, settings.terms, row.mid)
+        if confirmed and st.state != risk.HALTED:
+            control.resume(
+                st, pnl
+            )  # what the account is worth on the new level is no loss or gain of the day
+        if priced:  # a price that no order may be sent at is no peak to fall from
+            st.peak = max(st.peak, pnl)
+        if wait > 0 and st.halted_by == risk.BY_LIMIT and row.good - st.halted_at >= wait:
+            control.resume(st, pnl)
+
+
+@inlined
+def _fill(book: Book, terms: account.Terms, row: Row, k: int, out: Outputs) -> None:
+    """Fill what is due for account k, and write the ensemble's fill."""
+    lots, price, fee = account.settle(
+        book.account[k], book.pending[k], terms, row.good, row.mid, row.bid, row.ask, row.size
+    )
+    if k == ENSEMBLE and lots != 0:
+        fill = out.fill[out.counts[0].fills]
+        out.counts[0].fills += 1
+        fill.row, fill.order_seq = row.t, book.pending_seq[row.good % book.pending_seq.shape[0]]
+        fill.qty, fill.price, fill.fee = lots / terms.per_unit, price, fee
+
+
+@inlined
+def _count(clock: Clock, row: Row) -> None:
+    """Count a row that was learned from."""
+    if row.good > 0:
+        clock.spacing += max(_SPACING, 1.0 / row.good) * (row.ts - clock.good_ts - clock.spacing)
+    clock.good_rows += 1
+    clock.good_ts = row.ts
+    clock.streak += 1
+    clock.warm_rows += 1 if row.warm else 0
+    clock.mid = row.mid
+
+
+@inlined
+def _view(clock: Clock, settings: Settings, row: Row, variance: float, priced: bool) -> risk.View:
+    """What the gates know of the market at a row that was learned from; variance: of the return of a row."""
+    limits, half = settings.limits, settings.terms.half_spread
+    return risk.View(
+        ts=row.ts,
+        good=row.good,
+        mid=row.mid,
+        priced=priced,
+        spread=2.0 * half if math.isnan(row.bid) else (row.ask - row.bid) / row.mid,
+        healthy=clock.streak > HEALTHY_AFTER,
+        s=math.sqrt(max(variance, 1e-12)),
+        rows_a_day=DAY / max(clock.spacing, 1.0),
+        unit=limits.capital / row.mid / limits.lot,
+    )
+
+
+@inlined
+def _decide(
+    book: Book, settings: Settings, wishes: Wishes, row: Row, view: risk.View, earned: float, out: Outputs
 ) -> None:
+    """Send every account's wanted target through the gates, and order what they leave of it.
+
+    earned: return of the mid since the believed row before, 0 where the row begins another level.
+    """
+    terms, ring = settings.terms, book.aims.shape[0]
+    for k in range(book.account.shape[0]):
+        a, st = book.account[k], book.standing[k]
+        target, confidence, idle = _wish(wishes, row.awake, k)
+        if idle:
+            target = _exposure(a, terms, row.mid)
+        edge = book.aims[(row.good - 1 - terms.delay) % ring, k] * earned
+        st.edge_mean += _EDGE * (edge - st.edge_mean)
+        st.edge_square += _EDGE * (edge * edge - st.edge_square)
+        book.aims[row.good % ring, k] = target
+        if st.flatten and a.lots == 0 and a.flying == 0:
+            st.flatten = 0
+        ask = risk.Ask(
+            target=target,
+            confidence=confidence,
+            idle=idle,
+            exposure=a.lots + a.flying,
+            pnl=a.equity - terms.capital,
+            working=terms.participation > 0.0 and a.flying != 0,
+            oldest=book.sent[k, st.sent_at % book.sent.shape[1]],
+        )
+        flattened = _flattens(st)
+        allowed, verdict = gates.check(settings.limits, st, view, ask)
+        if allowed != ask.exposure:
+            _place(book, terms, row, k, allowed - ask.exposure)
+            if k == ENSEMBLE:
+                _order(terms, row, ask.exposure, allowed, flattened or _flattens(st), out)
+        if k == ENSEMBLE:
+            out.verdict[row.t] = verdict
+            book.clock[0].target = _exposure(a, terms, row.mid)
+        if terms.delay == 0:
+            _fill(book, terms, row, k, out)
+            account.mark(a, terms, row.mid)
+        a.exposed += abs(a.lots / terms.per_unit * row.mid) / terms.capital
+
+
+@inlined
+def _wish(wishes: Wishes, awake: int, k: int) -> tuple[float, float, bool]:
+    """Target and confidence of account k, and whether it is idle, since nobody whom it follows is awake.
+
+    awake: agents that are. An idle account keeps its exposure, whatever the target says.
+    """
+    if k == BUY_AND_HOLD:
+        return 1.0, 1.0, False
+    if k >= BASELINES:
+        i = k - BASELINES
+        if wishes.awake[i] == 0:
+            return 0.0, 0.0, True
+        return wishes.target[i], wishes.confidence[i], False
+    if awake == 0:
+        return 0.0, 0.0, True
+    if k == ENSEMBLE:
+        return wishes.wanted, wishes.trust, False
+    target, confidence = 0.0, 0.0
+    for i in range(wishes.awake.shape[0]):
+        target += wishes.awake[i] * wishes.target[i]
+        confidence += wishes.awake[i] * wishes.confidence[i]
+    return target / awake, confidence / awake, False
+
+
+@inlined
+def _exposure(a: account.Account, terms: account.Terms, mid: float) -> float:
+    """Position of an account and all in flight, units of capital."""
+    return (a.lots + a.flying) / terms.per_unit * mid / terms.capital
+
+
+@inlined
+def _flattens(st: risk.Standing) -> bool:
+    """Whether an account is halted and closing its position."""
+    return st.state == risk.HALTED and st.flatten == 1
+
+
+@inlined
+def _place(book: Book, terms: account.Terms, row: Row, k: int, lots: int) -> None:
+    """Put an order of account k in flight, and remember what the gates ask of orders."""
+    st = book.standing[k]
+    account.place(book.account[k], book.pending[k], terms, row.good, lots)
+    if k == ENSEMBLE:
+        book.pending_seq[(row.good + terms.delay) % book.pending_seq.shape[0]] = row.seq
+    st.day_turnover += abs(lots) / terms.per_unit * row.mid
+    book.sent[k, st.sent_at % book.sent.shape[1]] = row.ts
+    st.sent_at += 1
+
+
+@inlined
+def _order(terms: account.Terms, row: Row, exposure: int, allowed: int, flattens: bool, out: Outputs) -> None:
+    """Write the ensemble's order, from its exposure to the one that is allowed, in lots."""
+    reduces = gates.reduction(allowed, exposure) == allowed
+    order = out.order[out.counts[0].orders]
+    out.counts[0].orders += 1
+    order.row, order.qty = row.t, (allowed - exposure) / terms.per_unit
+    order.target_after = allowed / terms.per_unit * row.mid / terms.capital
+    order.reduce_only = 1 if reduces else 0
+    order.reason = account.REBALANCE
+    if flattens:
+        order.reason = account.FLATTEN
+    elif allowed == 0:
+        order.reason = account.CLOSE
+    elif reduces:
+        order.reason = account.REDUCE
+
+
+@inlined
+def _emit(m: Learner, book: Book, terms: account.Terms, t: int, out: Outputs) -> None:
+    """Write what row t leaves: of the weights, and of the accounts."""
+    clock, a = book.clock[0], book.account[ENSEMBLE]
     for i in range(m.learned.weights.shape[0]):
         out.weights[t, i] = m.learned.weights[i]
-    ring = m.memory.member_targets.shape[0]
+    last = max(m.memory.market.seen[0] - 1, 0) % m.memory.member_targets.shape[0]
     for j in range(m.learned.share.shape[0]):
         out.members[t, j] = m.learned.share[j]
-        out.member_targets[t, j] = m.memory.member_targets[max(m.memory.market.seen[0] - 1, 0) % ring, j]
-    out.value[0, t], out.value[1, t] = clock.f[2], clock.f[3]
-    out.value[2, t] = a.lots[0] / terms.per_unit * clock.f[0] / terms.capital
-    out.value[3, t] = a.equity[0]
-    for k in range(a.lots.shape[0]):
-        out.equities[t, k] = a.equity[k]
-    out.state[t] = st.state[0]
-    out.away[t] = 1 if clock.away[0] != AT_HOME else 0
+        out.member_targets[t, j] = m.memory.member_targets[last, j]
+    out.wanted[t], out.target[t] = clock.wanted, clock.target
+    out.position[t], out.equity[t] = _position(a, terms, clock), a.equity
+    for k in range(book.account.shape[0]):
+        out.equities[t, k] = book.account[k].equity
+    out.state[t] = book.standing[ENSEMBLE].state
+    out.away[t] = 1 if clock.level != AT_HOME else 0
+
+
+@inlined
+def _position(a: account.Account, terms: account.Terms, clock: Clock) -> float:
+    """Position of an account at the last believed mid, units of capital."""
+    return a.lots / terms.per_unit * clock.mid / terms.capital
 
 
 @kernel
-def state_account(
-    out: Outputs, clock: Clock, a: account.Accounts, st: risk.Standing, terms: account.Terms
-) -> None:
-    """Write the statement of the day that ended with the last row."""
-    at = out.counts[2]
-    out.counts[2] += 1
-    out.statement_at[at, 0], out.statement_at[at, 1], out.statement_at[at, 2] = (
-        clock.n[2],
-        clock.n[3],
-        clock.n[0],
-    )
-    for k in range(a.lots.shape[0]):
-        row = out.statement[at]
-        row[0, k] = a.equity[k] - terms.capital
-        row[1, k] = a.lots[k] / terms.per_unit * clock.f[0] / terms.capital
-        row[2, k], row[3, k], row[4, k], row[5, k] = a.turnover[k], a.fees[k], a.fills[k], a.exposure[k]
-        row[6, k], row[7, k], row[8, k] = clock.n[7], a.drawdown[k], st.halts[k]
+def write_statement(book: Book, terms: account.Terms, out: Outputs) -> None:
+    """Write the statement of the UTC day that ended with the last row."""
+    clock, at = book.clock[0], out.counts[0].statements
+    out.counts[0].statements += 1
+    out.day[at].seq, out.day[at].ts, out.day[at].day = clock.seq, clock.ts, clock.day
+    for k in range(book.account.shape[0]):
+        a, row = book.account[k], out.statement[at, k]
+        row.pnl, row.position = a.equity - terms.capital, _position(a, terms, clock)
+        row.turnover, row.fees, row.orders, row.exposure = a.turnover, a.fees, a.fills, a.exposed
+        row.rows, row.drawdown, row.halts = clock.warm_rows, a.drawdown, book.standing[k].halts

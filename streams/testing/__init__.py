@@ -1,1 +1,1 @@
-"""What only tests run: a scheduler of faults, and an independent replay of recorded choices."""
+"""What only tests run: a scheduler of faults."""

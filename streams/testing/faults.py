@@ -22,7 +22,6 @@ from windvane.streams.topology import TOPOLOGY
 from windvane.streams.worker import Record, StageWorker
 
 _LAYOUT = "faults"
-_TRANSACTIONAL = "ensemble"
 
 
 class _CrashError(Exception):
@@ -55,12 +54,12 @@ class Log:
 
     def read(self, topic: str, start: int, most: int) -> list[Stored]:
         """At most `most` committed records from offset `start` on."""
-        held = self._topics[topic]
-        low, high = 0, len(held)
+        records = self._topics[topic]
+        low, high = 0, len(records)
         while low < high:
             middle = (low + high) // 2
-            low, high = (middle + 1, high) if held[middle].offset < start else (low, middle)
-        return held[low : low + most]
+            low, high = (middle + 1, high) if records[middle].offset < start else (low, middle)
+        return records[low : low + most]
 
     def end(self, topic: str) -> int:
         """The offset that the next record gets."""
@@ -72,7 +71,7 @@ class Log:
         return self._epoch
 
     def commit(self, epoch: int, sent: Sequence[Record]) -> dict[str, int]:
-        """Write all records at once, or none, and give the ends; raises where somebody newer has fenced this writer."""
+        """Write all records at once, or none; returns the ends. Raises where somebody newer has fenced this writer."""
         if epoch != self._epoch:
             raise _FencedError
         for topic, _, raw in sent:
@@ -91,14 +90,14 @@ class Faults:
     """Chances a step. Everything is possible at once."""
 
     crash: float = 0.02  # at each point
-    lost_commit: float = 0.02  # committed, but the worker is not told
+    lost_commit: float = 0.02  # committed, but the worker does not learn it
     zombie: float = 0.02  # replaced while it sleeps; wakes later
     empty: float = 0.3  # of a restart: without stored state
     twice: float = 0.05  # a record is sent twice
     save: float = 0.2
     away: float = 0.0  # a worker of anything but rounds stands still for up to 60 of its steps
-    late: bool = False  # controls are read when they are met, and not before the rows that they rule
-    most: int = 60  # strikes; then it is quiet, so that every run ends
+    late: bool = False  # controls are read like any source, and not before the rows that they rule
+    most: int = 60  # number of strikes; after them none follows, so that every run ends
 
 
 @dataclass(slots=True)
@@ -117,7 +116,7 @@ class _Instance:
 
     def __init__(self, place: _Place, log: Log, stored: bytes | None) -> None:
         self.place = place
-        self.epoch = log.fence() if place.stage.name == _TRANSACTIONAL else 0
+        self.epoch = log.fence() if place.stage.transactional else 0
         self.worker = StageWorker(place.stage, _LAYOUT, stored)
         if self.epoch:
             for topic in place.stage.emits:
@@ -185,7 +184,7 @@ class FaultyRunner:
             empty = self._random.random() < self._faults.empty
             place.live = _Instance(place, self.log, None if empty else place.stored)
             return
-        if self._faults.away and place.stage.name != _TRANSACTIONAL and self._chance(self._faults.away):
+        if self._faults.away and not place.stage.transactional and self._chance(self._faults.away):
             place.away = int(self._random.integers(60))
             return
         if self._chance(self._faults.zombie):
@@ -227,14 +226,12 @@ class FaultyRunner:
             instance.place.stored = stored
 
     def _clock(self, instance: _Instance) -> None:
-        """Close the rounds of timed books that are due; in the next step."""
-        logic = instance.worker.logic
-        waiting = logic.waiting()
-        configs = {book: logic.opened_as(book).config for book in waiting}
-        if instance.timer.watch(waiting, configs, self._now):
-            instance.timer.ends_at(self.log.end(PROPOSALS.name))
-        for book, stop in instance.timer.due(instance.worker.next_offset(PROPOSALS)).items():
-            logic.close(book, stop)
+        """In the next step of a worker, close the rounds of timed books that are due."""
+        worker, timer = instance.worker, instance.timer
+        if timer.watch(worker.open_rounds(), self._now):
+            timer.ends_at(self.log.end(PROPOSALS.name))
+        for book, stop in timer.due(worker.next_offset(PROPOSALS)).items():
+            worker.close_rounds(book, stop)
 
     def _read(self, instance: _Instance) -> None:
         """A few records of one source; controls to their end first, as a lockstep book needs them."""

@@ -41,117 +41,109 @@ def same(one: Proposal, other: Proposal) -> bool:
     return all(a.tobytes() == b.tobytes() and a.dtype == b.dtype for a, b in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize("name", NAMES)
-@given(seed=seeds)
-@laws
-def test_bounds_and_warmup(name: str, seed: int) -> None:
-    price, good = path(seed), mask(seed)
-    target, action, confidence = run(name, price, good)
-    assert np.isfinite(target).all()
-    assert np.isfinite(confidence).all()
-    assert (np.abs(target) <= 1.0).all()
-    assert ((confidence >= 0.0) & (confidence <= 1.0)).all()
-    assert (action == np.sign(np.diff(target, prepend=0.0))).all()
-    cold = np.cumsum(good) <= AGENTS[name].warmup
-    assert (target[cold] == 0.0).all()
-    assert (confidence[cold] == 0.0).all()
+class TestLaws:
+    @pytest.mark.parametrize("name", NAMES)
+    @given(seed=seeds)
+    @laws
+    def test_bounds_and_warmup(self, name: str, seed: int) -> None:
+        price, good = path(seed), mask(seed)
+        target, action, confidence = run(name, price, good)
+        assert np.isfinite(target).all()
+        assert np.isfinite(confidence).all()
+        assert (np.abs(target) <= 1.0).all()
+        assert ((confidence >= 0.0) & (confidence <= 1.0)).all()
+        assert (action == np.sign(np.diff(target, prepend=0.0))).all()
+        cold = np.cumsum(good) <= AGENTS[name].warmup
+        assert (target[cold] == 0.0).all()
+        assert (confidence[cold] == 0.0).all()
 
+    @pytest.mark.parametrize("name", NAMES)
+    @given(seed=seeds, power=st.integers(-60, 60))
+    @laws
+    def test_prices_times_a_power_of_two_change_no_bit(self, name: str, seed: int, power: int) -> None:
+        price = path(seed)
+        assert same(run(name, price), run(name, price * 2.0**power))
 
-@pytest.mark.parametrize("name", NAMES)
-@given(seed=seeds, power=st.integers(-60, 60))
-@laws
-def test_prices_times_a_power_of_two_change_no_bit(name: str, seed: int, power: int) -> None:
-    price = path(seed)
-    assert same(run(name, price), run(name, price * 2.0**power))
+    @pytest.mark.parametrize("name", NAMES)
+    @given(seed=seeds, factor=st.floats(1e-6, 1e6))
+    @laws
+    def test_prices_times_a_constant_change_nothing(self, name: str, seed: int, factor: float) -> None:
+        price = path(seed)
+        one, other = run(name, price), run(name, price * factor)
+        np.testing.assert_allclose(one.target, other.target, rtol=0.0, atol=1e-9)
+        np.testing.assert_allclose(one.confidence, other.confidence, rtol=0.0, atol=1e-9)
 
+    @pytest.mark.parametrize("name", NAMES)
+    @given(seed=seeds, cuts=st.lists(st.integers(0, LONG), max_size=12))
+    @laws
+    def test_cuts_change_no_bit(self, name: str, seed: int, cuts: list[int]) -> None:
+        price, good = path(seed), mask(seed)
+        agent = create_agents([name])[0]
+        edges = [0, *sorted(cuts), LONG]
+        parts = []
+        for a, b in pairwise(edges):
+            parts.append(agent.propose(np.zeros((b - a, 50)), price[a:b], good[a:b]))
+        whole = Proposal(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        assert same(whole, run(name, price, good))
 
-@pytest.mark.parametrize("name", NAMES)
-@given(seed=seeds, factor=st.floats(1e-6, 1e6))
-@laws
-def test_prices_times_a_constant_change_nothing(name: str, seed: int, factor: float) -> None:
-    price = path(seed)
-    one, other = run(name, price), run(name, price * factor)
-    np.testing.assert_allclose(one.target, other.target, rtol=0.0, atol=1e-9)
-    np.testing.assert_allclose(one.confidence, other.confidence, rtol=0.0, atol=1e-9)
+    @pytest.mark.parametrize("name", NAMES)
+    def test_one_row_at_a_time_changes_no_bit(self, name: str) -> None:
+        price, good = path(5), mask(5)
+        agent = create_agents([name])[0]
+        rows = [agent.propose(np.zeros((1, 50)), price[i : i + 1], good[i : i + 1]) for i in range(LONG)]
+        whole = Proposal(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+        assert same(whole, run(name, price, good))
 
+    @pytest.mark.parametrize("name", NAMES)
+    @given(seed=seeds, cut=st.integers(1, LONG))
+    @laws
+    def test_later_prices_change_nothing_before(self, name: str, seed: int, cut: int) -> None:
+        price, good = path(seed), mask(seed)
+        changed = price.copy()
+        changed[cut:] *= 1.0 + 0.5 * np.random.default_rng(seed).random(LONG - cut)
+        one, other = run(name, price, good), run(name, changed, good)
+        assert same(Proposal(*(c[:cut] for c in one)), Proposal(*(c[:cut] for c in other)))
 
-@pytest.mark.parametrize("name", NAMES)
-@given(seed=seeds, cuts=st.lists(st.integers(0, LONG), max_size=12))
-@laws
-def test_cuts_change_no_bit(name: str, seed: int, cuts: list[int]) -> None:
-    price, good = path(seed), mask(seed)
-    agent = create_agents([name])[0]
-    edges = [0, *sorted(cuts), LONG]
-    parts = []
-    for a, b in pairwise(edges):
-        parts.append(agent.propose(np.zeros((b - a, 50)), price[a:b], good[a:b]))
-    whole = Proposal(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-    assert same(whole, run(name, price, good))
+    @pytest.mark.parametrize("name", NAMES)
+    @given(seed=seeds, cut=st.integers(0, LONG))
+    @laws
+    def test_restored_in_mid_stream(self, name: str, seed: int, cut: int) -> None:
+        price, good = path(seed), mask(seed)
+        old, new = create_agents([name])[0], create_agents([name])[0]
+        x = np.zeros((LONG, 50))
+        old.propose(x[:cut], price[:cut], good[:cut])
+        saved = old.state()
+        rest = old.propose(x[cut:], price[cut:], good[cut:])
+        new.restore(saved)
+        for column in saved.values():
+            column[:] = math.nan  # neither agent may look at what the caller holds
+        assert same(rest, new.propose(x[cut:], price[cut:], good[cut:]))
 
+    @pytest.mark.parametrize("name", NAMES)
+    @given(seed=seeds)
+    @laws
+    def test_bad_rows_move_nothing(self, name: str, seed: int) -> None:
+        price, good = path(seed), mask(seed)
+        spoiled = np.where(good == 1, price, math.nan)
+        target, action, confidence = run(name, spoiled, good)
+        kept = good == 1
+        assert same(Proposal(target[kept], action[kept], confidence[kept]), run(name, price[kept]))
+        assert (target[~kept] == np.concatenate([[0.0], target[:-1]])[~kept]).all()
+        assert (confidence[~kept] == 0.0).all()
+        assert (action[~kept] == 0).all()
 
-@pytest.mark.parametrize("name", NAMES)
-def test_one_row_at_a_time_changes_no_bit(name: str) -> None:
-    price, good = path(5), mask(5)
-    agent = create_agents([name])[0]
-    rows = [agent.propose(np.zeros((1, 50)), price[i : i + 1], good[i : i + 1]) for i in range(LONG)]
-    whole = Proposal(*(np.concatenate(column) for column in zip(*rows, strict=True)))
-    assert same(whole, run(name, price, good))
+    @pytest.mark.parametrize("name", NAMES)
+    def test_a_market_that_never_moved(self, name: str) -> None:
+        price = np.full(1000, 123.45)
+        target, _, confidence = run(name, price)
+        assert (target == (1.0 if name == "buy_and_hold" else 0.0)).all()
+        assert np.isfinite(confidence).all()
+        price[900:] *= 1.001
+        assert np.isfinite(run(name, price).target).all()
 
-
-@pytest.mark.parametrize("name", NAMES)
-@given(seed=seeds, cut=st.integers(1, LONG))
-@laws
-def test_later_prices_change_nothing_before(name: str, seed: int, cut: int) -> None:
-    price, good = path(seed), mask(seed)
-    changed = price.copy()
-    changed[cut:] *= 1.0 + 0.5 * np.random.default_rng(seed).random(LONG - cut)
-    one, other = run(name, price, good), run(name, changed, good)
-    assert same(Proposal(*(c[:cut] for c in one)), Proposal(*(c[:cut] for c in other)))
-
-
-@pytest.mark.parametrize("name", NAMES)
-@given(seed=seeds, cut=st.integers(0, LONG))
-@laws
-def test_restored_in_mid_stream(name: str, seed: int, cut: int) -> None:
-    price, good = path(seed), mask(seed)
-    old, new = create_agents([name])[0], create_agents([name])[0]
-    x = np.zeros((LONG, 50))
-    old.propose(x[:cut], price[:cut], good[:cut])
-    saved = old.state()
-    rest = old.propose(x[cut:], price[cut:], good[cut:])
-    new.restore(saved)
-    for column in saved.values():
-        column[:] = math.nan  # neither agent may look at what the caller holds
-    assert same(rest, new.propose(x[cut:], price[cut:], good[cut:]))
-
-
-@pytest.mark.parametrize("name", NAMES)
-@given(seed=seeds)
-@laws
-def test_bad_rows_move_nothing(name: str, seed: int) -> None:
-    price, good = path(seed), mask(seed)
-    spoiled = np.where(good == 1, price, math.nan)
-    target, action, confidence = run(name, spoiled, good)
-    kept = good == 1
-    assert same(Proposal(target[kept], action[kept], confidence[kept]), run(name, price[kept]))
-    assert (target[~kept] == np.concatenate([[0.0], target[:-1]])[~kept]).all()
-    assert (confidence[~kept] == 0.0).all()
-    assert (action[~kept] == 0).all()
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_market_that_never_moved(name: str) -> None:
-    price = np.full(1000, 123.45)
-    target, _, confidence = run(name, price)
-    assert (target == (1.0 if name == "buy_and_hold" else 0.0)).all()
-    assert np.isfinite(confidence).all()
-    price[900:] *= 1.001
-    assert np.isfinite(run(name, price).target).all()
-
-
-def test_a_state_of_the_wrong_shape_is_refused() -> None:
-    with pytest.raises(ValueError, match="the memory of ema_momentum has 6 numbers"):
-        create_agents(["ema_momentum"])[0].restore({"memory": np.zeros(3)})
+    def test_a_state_of_the_wrong_shape_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="the memory of ema_momentum has 6 numbers"):
+            create_agents(["ema_momentum"])[0].restore({"memory": np.zeros(3)})
 
 
 # The obvious loops: no shared code, no state carried but lists.
@@ -252,10 +244,11 @@ OBVIOUS: dict[str, Callable[[Floats], list[float]]] = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("seed", range(4))
-def test_against_the_obvious_loop(name: str, seed: int) -> None:
-    price = path(seed, 4000)
-    target = run(name, price).target
-    np.testing.assert_allclose(target, OBVIOUS[name](price), rtol=0.0, atol=1e-9)
-    assert np.abs(target).max() > 0.5
+class TestTargets:
+    @pytest.mark.parametrize("name", NAMES)
+    @pytest.mark.parametrize("seed", range(4))
+    def test_against_the_obvious_loop(self, name: str, seed: int) -> None:
+        price = path(seed, 4000)
+        target = run(name, price).target
+        np.testing.assert_allclose(target, OBVIOUS[name](price), rtol=0.0, atol=1e-9)
+        assert np.abs(target).max() > 0.5

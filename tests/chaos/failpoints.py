@@ -11,7 +11,7 @@ from chaos.compare import Verdict, compare, embedded, on_topics
 from chaos.markets import market
 from chaos.report import say
 from windvane.infra.kafka.worker.failpoints import POINTS
-from windvane.infra.kafka.worker.plan import TRANSACTIONAL
+from windvane.infra.kafka.worker.plan import stages
 from windvane.metamodel.simulation.market import BAR
 
 _TICKS_A_SECOND = 250
@@ -29,7 +29,7 @@ def places() -> Iterator[tuple[str, str]]:
     """Yield every stage with every point at which it can be killed."""
     for stage in STAGES:
         for point in POINTS:
-            if stage == TRANSACTIONAL or point not in _OF_TRANSACTIONS:
+            if stages()[stage].transactional or point not in _OF_TRANSACTIONS:
                 yield stage, point
 
 

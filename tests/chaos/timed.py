@@ -11,6 +11,7 @@ import numpy as np
 from aiokafka import TopicPartition
 from broker import Broker
 
+from as_recorded import as_recorded
 from chaos.cluster import Cluster
 from chaos.compare import Outputs, Verdict, compare, on_topics, outputs_in, records
 from chaos.markets import market
@@ -20,7 +21,6 @@ from windvane.metamodel.base.config import TradingConfig
 from windvane.metamodel.simulation.market import BAR
 from windvane.streams.codec import from_json
 from windvane.streams.events import BookOpened, Decisions, Event
-from windvane.streams.testing.recorded import as_recorded
 from windvane.streams.topics import CONTROL, FEATURES, LEARNER, PROPOSALS
 
 _TICKS_A_SECOND = 100

@@ -39,9 +39,9 @@ class RunnerContract:
     def opened(self, seen: Recorded) -> Runner:
         """A runner whose book is open and whose controls are there."""
         runner = self.make(lambda topic, event: seen.append((topic, event)))
-        events, orders = book()
+        events, controls = book()
         runner.feed(events[:1])
-        runner.control(orders)
+        runner.control(controls)
         return runner
 
     @pytest.mark.parametrize("rows", [1, 7, 4096])

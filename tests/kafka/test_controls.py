@@ -4,6 +4,7 @@ import asyncio
 import sys
 from asyncio import run
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import msgspec
@@ -94,6 +95,30 @@ def test_the_command_sends_what_workers_believe_and_says_loudly_that_nobody_obey
         (3, "flatten", 0, ""),
     ]
     assert all(verified(c, KEY, opened.prefix) for c in found)
+
+
+def test_a_control_walks_through_twelve_files_from_the_command_to_its_outcome(opened: KafkaSettings) -> None:
+    walked = set[str]()
+
+    def enter(frame: FrameType, event: str, argument: object) -> None:
+        module = str(frame.f_globals.get("__name__"))
+        if (
+            event == "call"
+            and module.startswith("windvane.")
+            and not frame.f_code.co_filename.startswith("<")
+        ):
+            walked.add(module)
+
+    words = ("halt", "--book", "b", "--wait", 0)
+    command(opened, *words)  # what it imports is no part of the walk
+    sys.setprofile(enter)
+    try:
+        command(opened, *words)
+    finally:
+        sys.setprofile(None)
+    tools = "windvane.infra.kafka.tools"
+    assert {"windvane.infra.cli.control", f"{tools}.controls", f"{tools}.outcomes"} <= walked
+    assert len(walked) <= 12, sorted(walked)
 
 
 def test_a_book_that_is_not_there_is_refused_at_once_with_those_that_are(opened: KafkaSettings) -> None:

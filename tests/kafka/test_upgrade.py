@@ -118,7 +118,7 @@ def test_a_stop_in_the_midst_of_work_is_clean(single: KafkaSettings, tmp_path: P
             for topic in plan.stage.emits:
                 for raw in await records(single, topic, 0):
                     worker.refuse_unclean(topic, raw)
-            known[plan.stage.name] = worker.logic.reached("book")
+            known[plan.stage.name] = worker.logic.progress("book").next_seq
         return known
 
     assert min(asyncio.run(run()).values()) > 600

@@ -7,16 +7,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from windvane.metamodel.base import account
 from windvane.metamodel.base.config import Costs, TradingConfig
 from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.base.rows import BAD, GAP, HEARTBEAT, LEVEL, REPEATED, WARMUP, level_flags
-from windvane.metamodel.trading.control import CUT, FLATTEN, HALT, RESUME
+from windvane.metamodel.trading.columns import STATEMENT, Inputs
+from windvane.metamodel.trading.control import FLATTEN, HALT, RESTRICT, RESUME
 from windvane.metamodel.trading.ensemble import Ensemble, Round
 from windvane.metamodel.trading.risk import ACTIVE, HALTED
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
-FORCED = 3
 STEPS = 400
 MANY = [10_000, pytest.param(1_000_000, marks=pytest.mark.slow)]
 
@@ -38,7 +39,9 @@ class Book(NamedTuple):
                 state, e = e.state(), Ensemble(self.config)
                 e.restore(state)
             got.append(
-                e.step(**{k: None if v is None else v[start:end].copy() for k, v in self.rows.items()})
+                e.step(
+                    Inputs.of(**{k: None if v is None else v[start:end].copy() for k, v in self.rows.items()})
+                )
             )
         return got, e.state()
 
@@ -92,8 +95,8 @@ def adversary(seed: int, n: int = STEPS) -> Book:
         limits=limits,
         **halting,
     )
-    flagged = (HEARTBEAT, HEARTBEAT, BAD, GAP, GAP | HEARTBEAT, GAP | BAD, GAP | WARMUP)
-    flags = np.where(rng.random(n) < 0.06, rng.choice(flagged, n), 0)
+    odd = [HEARTBEAT, HEARTBEAT, BAD, GAP, HEARTBEAT | GAP, BAD | GAP, GAP | WARMUP]
+    flags = np.where(rng.random(n) < 0.06, rng.choice(odd, n), 0)
     flags[: rng.integers(0, 6)] = WARMUP
     calm = rng.choice([0.0, 1e-4, 3e-3], n)
     moves = rng.normal(size=n) * calm + np.where(rng.random(n) < 0.02, rng.normal(0, 0.3, n), 0.0)
@@ -120,7 +123,9 @@ def adversary(seed: int, n: int = STEPS) -> Book:
         "bid": mid - half if quoted else None,
         "ask": mid + half if quoted else None,
         "size": np.where(rng.random(n) < 0.3, 0.0, rng.exponential(capital / price, n)) if sized else None,
-        "control": np.where(rng.random(n) < 0.02, rng.choice([HALT, CUT, RESUME, RESUME, FLATTEN], n), 0),
+        "control": np.where(
+            rng.random(n) < 0.02, rng.choice([HALT, RESTRICT, RESUME, RESUME, FLATTEN], n), 0
+        ),
     }
     return Book(config, rows, seed)
 
@@ -130,8 +135,8 @@ def obeys(book: Book) -> int:
     (got,), state = book.play()
     config, rows, o = book.config, book.rows, got.outputs
     limits, costs, capital, unit = config.limits, config.costs, config.capital, round(1 / config.lot)
-    orders = dict(zip(o.order_row[: got.orders].tolist(), range(got.orders), strict=True))
-    fills = dict(zip(o.fill_row[: got.fills].tolist(), range(got.fills), strict=True))
+    orders = {int(order["row"]): order for order in o.order[: got.orders]}
+    fills = {int(fill["row"]): fill for fill in o.fill[: got.fills]}
     assert len(orders) == got.orders  # at most one a row
     assert len(fills) == got.fills
     flying: dict[int, tuple[int, int]] = {}  # good row of the fill: seq and lots
@@ -146,9 +151,9 @@ def obeys(book: Book) -> int:
             assert due is None or costs.participation > 0
             return
         assert due is not None
-        qty, price, fee = o.fill[fills[t]].tolist()
+        qty, price, fee = (float(fills[t][name]) for name in ("qty", "price", "fee"))
         got_lots = round(qty * unit)
-        assert o.fill_seq[fills[t]] == due[0]
+        assert fills[t]["order_seq"] == due[0]
         assert 0 < got_lots / due[1] <= 1
         if costs.participation > 0:
             assert abs(qty) <= costs.participation * rows["size"][t] * (1 + 1e-12)
@@ -181,7 +186,7 @@ def obeys(book: Book) -> int:
             ordered = control not in (HALT, FLATTEN) and limits.flatten_on_halt
         ordered = now == HALTED and (ordered or control == FLATTEN)
         if t in orders:
-            qty, held = float(o.order[orders[t], 0]), lots + sum(order for _, order in flying.values())
+            qty, held = float(orders[t]["qty"]), lots + sum(order for _, order in flying.values())
             order = round(qty * unit)
             after = held + order
             less = 0 <= after < held or held < after <= 0
@@ -189,8 +194,8 @@ def obeys(book: Book) -> int:
             assert order != 0, where
             assert flag & ~LEVEL == 0, where
             assert qty * unit == pytest.approx(order, rel=1e-15, abs=1e-3), where
-            assert o.order[orders[t], 1] == pytest.approx(after / unit * mid / capital, rel=1e-9), where
-            assert o.order_kind[orders[t], 0] == less, where
+            assert orders[t]["target_after"] == pytest.approx(after / unit * mid / capital, rel=1e-9), where
+            assert orders[t]["reduce_only"] == less, where
             assert abs(math.log(mid / last_mid)) <= (limits.price_collar or math.inf), where
             assert abs(qty) <= (limits.max_order_qty or math.inf) * (1 + 1e-12), where
             largest = math.floor((limits.max_order_qty or 0.0) * unit + 1e-9)
@@ -202,7 +207,7 @@ def obeys(book: Book) -> int:
             if now == HALTED:
                 assert less, where
                 assert ordered, where
-                assert o.order_kind[orders[t], 1] == FORCED, where
+                assert orders[t]["reason"] == account.FLATTEN, where
             if not less:
                 assert now == ACTIVE, where
                 assert streak > 3, where
@@ -220,7 +225,7 @@ def obeys(book: Book) -> int:
                 fill(t)
         if not flag & REPEATED:
             good, last_mid = good + 1, mid
-            assert o.value[3, t] == pytest.approx(cash + lots / unit * mid, rel=1e-6, abs=1e-9 * scale), where
+            assert o.equity[t] == pytest.approx(cash + lots / unit * mid, rel=1e-6, abs=1e-9 * scale), where
         was = now
     assert state["account.lots"][0] == lots
     assert state["account.flying"][0] == sum(order for _, order in flying.values())
@@ -235,20 +240,21 @@ def balance(book: Book, got: Round, state: dict[str, np.ndarray], mid: float, un
     worth = state["account.cash"] + state["account.lots"] / unit * mid
     assert np.array_equal(o.equities[-1], state["account.equity"])
     assert o.equities[-1] == pytest.approx(worth, rel=1e-12)
-    assert np.array_equal(o.equities[:, 0], o.value[3])
+    assert np.array_equal(o.equities[:, 0], o.equity)
     if len(book.config.agents) == 1:
         assert np.array_equal(o.equities[:, 0], o.equities[:, 3])
     days = (book.rows["ts"] - 1) // DAY
     ends = np.flatnonzero(np.diff(days))
-    assert o.statement_at[: got.statements, 0].tolist() == ends.tolist()
-    assert o.statement_at[: got.statements, 2].tolist() == days[ends].tolist()
-    assert np.array_equal(o.statement[: got.statements, 0], o.equities[ends] - capital)
+    assert o.day["seq"][: got.statements].tolist() == ends.tolist()
+    assert o.day["day"][: got.statements].tolist() == days[ends].tolist()
+    assert np.array_equal(o.statement["pnl"][: got.statements], o.equities[ends] - capital)
     if book.config.costs.delay > 0 and n:
         pnl = o.equities - capital
         fall = (np.maximum.accumulate(np.maximum(pnl, 0.0)) - pnl).max(axis=0) / capital
         assert state["account.drawdown"] == pytest.approx(fall, rel=1e-9, abs=1e-12)
     assert (state["account.fees"] >= 0).all()
-    assert (np.diff(o.statement[: got.statements, 2:7], axis=0) >= 0).all()
+    for sum_so_far in STATEMENT[2:7]:
+        assert (np.diff(o.statement[sum_so_far][: got.statements], axis=0) >= 0).all(), sum_so_far
 
 
 @pytest.mark.parametrize("steps", MANY)
@@ -259,14 +265,14 @@ def test_no_order_passes_a_limit_and_accounts_balance(steps: int) -> None:
 
 def columns(got: list[Round], starts: tuple[int, ...]) -> dict[str, bytes]:
     """All that the rounds gave, one call after the other, without the room that a call did not use."""
-    used = {"order": "orders", "fill": "fills", "statement": "statements"}
+    used = {"order": "orders", "fill": "fills", "day": "statements", "statement": "statements"}
     parts: dict[str, list[np.ndarray]] = {}
     for r, start in zip(got, starts, strict=True):
         for name, values in r.outputs._asdict().items():
-            count = used.get(name.split("_")[0])
-            part = values if count is None else values[: getattr(r, count)]
-            part = part.T if name == "value" else part
-            parts.setdefault(name, []).append(part + start if name.endswith("_row") else part)
+            part = values.copy() if name not in used else values[: getattr(r, used[name])].copy()
+            if name in ("order", "fill"):
+                part["row"] += start
+            parts.setdefault(name, []).append(part)
     del parts["counts"]
     return {name: np.concatenate(part).tobytes() for name, part in parts.items()}
 

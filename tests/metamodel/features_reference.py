@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
+from windvane.metamodel.base.rows import BAD, GAP, REPEATED, WARMUP
 
 LEAST_VARIANCE = 1e-12
 DAY = 86_400 * 10**9
@@ -167,22 +168,22 @@ def flagged(ts: Ints, flags: Ints, valid: Sequence[bool], stale_after: int) -> t
     clock: int | None = None  # of the last good row
     told: int | None = None  # of the row that told a hole, until a good row comes
     for t in range(len(ts)):
-        flag = int(flags[t]) & ~8
+        flag = int(flags[t]) & ~WARMUP
         back = clock is not None and ts[t] < clock
-        if not flag & 7 and (not valid[t] or back):
-            flag |= 2
-        elif not flag & 7:
+        if not flag & REPEATED and (not valid[t] or back):
+            flag |= BAD
+        elif not flag & REPEATED:
             late = clock is not None and ts[t] - clock > stale_after
             agrees = told is not None and 0 <= ts[t] - told <= stale_after
             if late and not agrees:
-                flag |= 4
+                flag |= GAP
                 told = int(ts[t])
             else:
                 good.append(t)
                 clock, told = int(ts[t]), None
-        if not flag & 2:
+        if not flag & BAD:
             latest = max(latest, int(ts[t]))
-        out.append(flag | (8 if len(good) <= 512 else 0))
+        out.append(flag | (WARMUP if len(good) <= 512 else 0))
         stamps.append(latest)
         last.append(good[-1] if good else -1)
     return np.array(out), np.array(stamps), np.array(last)

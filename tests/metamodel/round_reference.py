@@ -5,8 +5,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from windvane.metamodel.base.config import TradingConfig
-from windvane.metamodel.base.rows import LEVEL
-from windvane.metamodel.trading.control import CUT, FLATTEN, HALT, RESUME
+from windvane.metamodel.base.rows import GAP, LEVEL, REPEATED, WARMUP
+from windvane.metamodel.trading.control import FLATTEN, HALT, RESTRICT, RESUME
 from windvane.metamodel.trading.risk import ACTIVE, HALTED, REDUCE_ONLY
 
 SECOND = 1_000_000_000
@@ -76,7 +76,7 @@ class Reference:
         self.streak, self.day, self.mean, self.square, self.variance, self.gap = 0, -1, 0.0, 0.0, 0.0, 0.0
         self.turnover = self.fees = self.high = self.drawdown = Fraction(0)
         self.fills, self.warm, self.exposure = 0, 0, 0.0
-        self.aim, self.cut = 0, ""  # why it only reduces: "person", or "level"
+        self.aim, self.restricted = 0, ""  # why it only reduces: "person", or "level"
         self.away, self.resumed, self.since = False, False, 0  # since: good rows since the price went away
         self.statements: list[list[float]] = []
         self.last: tuple[int, int] = (0, 0)
@@ -90,17 +90,17 @@ class Reference:
         return self.lots + sum(lots for _, lots, _ in self.flying)
 
     def row(self, row: Row) -> Seen:
-        if self.mids or not row.flag & 7:
+        if self.mids or not row.flag & REPEATED:
             self._calendar(row)
         self._control(row.control)
         said: set[str] = set()
         order, fill = 0, None
-        if row.flag & 7:
-            self.streak = 0 if row.flag & 4 else self.streak
+        if row.flag & REPEATED:
+            self.streak = 0 if row.flag & GAP else self.streak
         elif not self._believed(row):
             self.away, self.streak, said = True, 0, {"collar"}
             self.since = max(self.since, 1)
-            self._cut("level")
+            self._restrict("level")
         else:
             good = len(self.mids)
             before = self.mids[-1] if good else row.mid
@@ -121,7 +121,7 @@ class Reference:
                 self._resume()
             self._estimate(row, good, row.mid if level else before)
             self.streak += 1
-            if not row.flag & 8:
+            if not row.flag & WARMUP:
                 self.warm += 1
                 self._judge(row, good, row.mid if level else before)
                 order, said = self._decide(row, good, before)
@@ -160,10 +160,10 @@ class Reference:
         self.day, self.last = day, (row.seq, row.ts)
 
     def _control(self, code: int) -> None:
-        if code == CUT:
-            self._cut("person")
+        if code == RESTRICT:
+            self._restrict("person")
         elif code == RESUME:
-            self.cut = ""
+            self.restricted = ""
             self._lift()
             if self.state != ACTIVE:
                 self._resume()
@@ -180,19 +180,19 @@ class Reference:
         known = not self.mids or near(row.mid, self.mids[-1])
         return known or bool(row.flag & LEVEL) or self.resumed or not self.warm
 
-    def _cut(self, why: str) -> None:
-        self.cut = why if why == "person" or not self.cut else self.cut
+    def _restrict(self, why: str) -> None:
+        self.restricted = why if why == "person" or not self.restricted else self.restricted
         self.state = HALTED if self.state == HALTED else REDUCE_ONLY
 
     def _lift(self) -> None:
         """Resume after the price went to another level."""
         self.resumed, self.since = self.resumed or self.away, 0
-        if self.cut == "level":
-            self.cut = ""
+        if self.restricted == "level":
+            self.restricted = ""
             self.state = ACTIVE if self.state == REDUCE_ONLY else self.state
 
     def _resume(self) -> None:
-        self.state, self.halter, self.flatten = REDUCE_ONLY if self.cut else ACTIVE, "", False
+        self.state, self.halter, self.flatten = REDUCE_ONLY if self.restricted else ACTIVE, "", False
         self.peak = self.day_start = self.pnl
 
     def _collared(self, row: Row, before: float) -> bool:

@@ -7,12 +7,13 @@ import numpy as np
 from windvane.metamodel.base.config import Costs, TradingConfig
 from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.base.rows import BAD, GAP, HEARTBEAT, LEVEL, WARMUP
-from windvane.metamodel.trading.control import CUT, FLATTEN, HALT, RESUME
+from windvane.metamodel.trading.columns import Inputs
+from windvane.metamodel.trading.control import FLATTEN, HALT, RESTRICT, RESUME
 from windvane.metamodel.trading.ensemble import Ensemble
 from windvane.metamodel.trading.risk import ACTIVE, GATES, HALTED, REDUCE_ONLY
 
-__all__ = ["ACTIVE", "BAD", "CUT", "DAY", "FLATTEN", "GAP", "HALT", "HALTED", "HEARTBEAT", "LEVEL", "MIDNIGHT",
-           "REDUCE_ONLY", "RESUME", "SECOND", "WARMUP", "Trace", "ensemble", "names", "ready"]  # fmt: skip
+__all__ = ["ACTIVE", "BAD", "DAY", "FLATTEN", "GAP", "HALT", "HALTED", "HEARTBEAT", "LEVEL", "MIDNIGHT",
+           "REDUCE_ONLY", "RESTRICT", "RESUME", "SECOND", "WARMUP", "Trace", "ensemble", "names", "ready"]  # fmt: skip
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
@@ -41,28 +42,31 @@ class Trace:
         columns |= given
         shape = np.broadcast_shapes((1,), *(np.shape(v) for v in columns.values()))
         full = {k: np.array(np.broadcast_to(v, shape)) for k, v in columns.items()}
-        clock, n = e.state()["clock.n"], shape[0]
-        ts = full["ts"] if "ts" in full else max(int(clock[3]), MIDNIGHT) + np.cumsum(full["every"])
+        state, n = e.state(), shape[0]
+        last = max(int(state["clock.ts"][0]), MIDNIGHT)
+        ts = full["ts"] if "ts" in full else last + np.cumsum(full["every"])
         self.round = e.step(
-            np.arange(n) + int(clock[2]) + 1,
-            ts.astype(np.int64),
-            full["flags"].astype(np.int64),
-            np.zeros((n, 50)),
-            full["mid"].astype(float),
-            full["target"].astype(float)[:, None],
-            full["confidence"].astype(float)[:, None],
-            **{k: full[k].astype(float) for k in ("bid", "ask", "size") if k in full},
-            control=full["control"].astype(np.int64),
+            Inputs.of(
+                np.arange(n) + int(state["clock.seq"][0]) + 1,
+                ts.astype(np.int64),
+                full["flags"].astype(np.int64),
+                np.zeros((n, 50)),
+                full["mid"].astype(float),
+                full["target"].astype(float)[:, None],
+                full["confidence"].astype(float)[:, None],
+                **{k: full[k].astype(float) for k in ("bid", "ask", "size") if k in full},
+                control=full["control"].astype(np.int64),
+            )
         )
         o, orders, fills = self.round.outputs, self.round.orders, self.round.fills
         self.out = o
-        self.orders = dict(zip(o.order_row[:orders].tolist(), o.order[:orders, 0].tolist(), strict=True))
-        self.kinds = [tuple(kind) for kind in o.order_kind[:orders].tolist()]
-        self.fills = dict(zip(o.fill_row[:fills].tolist(), o.fill[:fills].tolist(), strict=True))
-        self.fill_seq = o.fill_seq[:fills].tolist()
+        self.orders = dict(o.order[["row", "qty"]][:orders].tolist())
+        self.kinds = o.order[["reduce_only", "reason"]][:orders].tolist()
+        self.fills = {row: [*values] for row, _, *values in o.fill[:fills].tolist()}
+        self.fill_seq = o.fill["order_seq"][:fills].tolist()
         self.verdicts = [names(bits) for bits in o.verdict.tolist()]
-        self.states, self.equity = o.state.tolist(), o.value[3].tolist()
-        self.position = o.value[2].tolist()
+        self.states, self.equity = o.state.tolist(), o.equity.tolist()
+        self.position = o.position.tolist()
         self.statements = o.statement[: self.round.statements]
 
 

@@ -48,7 +48,9 @@ def pytest(tree: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]
         **os.environ,
         "NUMBA_DISABLE_JIT": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": str(tree / "src"),
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, [str(tree / "src"), str(tree / "tests"), os.environ.get("PYTHONPATH")])
+        ),
         "WINDVANE_CACHE": str(tree / "kernels"),
     }
     command = [
@@ -59,9 +61,10 @@ def pytest(tree: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]
         "-q",
         "-p",
         "no:cacheprovider",
-        "--hypothesis-seed=0",
-        *tests,
+        "-p",
+        "mutants.python_kernels",
     ]
+    command += ["--hypothesis-seed=0", *tests]
     return subprocess.run(
         command, cwd=tree, env=environment, capture_output=True, text=True, check=False, timeout=LONGEST
     )
@@ -99,8 +102,10 @@ def verdict(mutation: Mutation, pristine: Path, sound: bool) -> tuple[bool, str,
         except subprocess.TimeoutExpired:
             return done(False, f"NOT ENDED after {LONGEST} s")
     if ran.returncode == 1:
-        failed = [line for line in ran.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-        return done(True, failed[0].split(" - ")[0] if failed else "a test failed")
+        failed = next((line for line in ran.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))), "")
+        if "NameError" in failed:
+            return done(False, f"NO PYTHON: {failed}")
+        return done(True, failed.split(" - ")[0].rpartition("::")[2] or "a test that failed")
     if ran.returncode == 0:
         return done(False, f"SURVIVES {', '.join(mutation.tests)}")
     return done(False, f"TESTS DID NOT RUN: {' '.join((ran.stdout + ran.stderr).split())[-300:]}")

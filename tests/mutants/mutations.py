@@ -6,43 +6,49 @@ which name is not found.
 
 from mutants.mutation import Mutation
 
-_BOOK = ("tests/streams/test_ensemble_book.py",)
+_BOOK = ("tests/streams/test_book_controls.py",)
 _PUBLISHED = ("tests/streams/test_published.py",)
 _CODES = ("tests/metamodel/trading/test_codes.py",)
 _NUMBERS = ("tests/infra/kafka/test_control_numbers.py",)
 _TIMER = ("tests/streams/test_round_timer.py",)
+_CLOSING = ("tests/infra/kafka/test_closing.py",)
+_SAVER = ("tests/infra/kafka/test_saver.py",)
 _SIGNING = ("tests/kafka/test_signing.py",)
 _FIELDS = ("tests/upgrades/test_fields.py",)
 _LEVELS = ("tests/streams/test_levels.py::test_a_level_that_nobody_vouches_for_moves_no_money",)
-_RISK = ("tests/metamodel/trading/test_risk.py", "tests/metamodel/trading/test_risk_halts.py")
+_RISK = (
+    *("tests/metamodel/trading/test_risk.py", "tests/metamodel/trading/test_risk_halts.py"),
+    "tests/metamodel/trading/test_in_flight.py",
+    "tests/metamodel/learning/test_sleepers.py::test_with_nobody_awake_limits_still_reduce_and_people_still_close",
+)
 
 CONTROLS = (
     Mutation(
         "controls: a halt waits behind a resume that is planned",
         "streams",
-        "EnsembleBook.next_time",
+        "BookControls.next_time",
         "",
         """
-        control = self.next_control()
-        return None if control is None else self.control_seq(control)
+        control = self.next_control(row)
+        return None if control is None else self.control_seq(control, row)
         """,
         _BOOK,
     ),
     Mutation(
         "controls: a book applies the lowest number, due or not",
         "streams",
-        "EnsembleBook.next_control",
+        "BookControls.next_control",
         "",
         """
-        numbers = sorted(n for n, c in self.controls.items() if self.ready(c))
-        return self.controls[numbers[0]] if numbers else None
+        numbers = sorted(n for n, c in self.known.items() if self.ready(c))
+        return self.known[numbers[0]] if numbers else None
         """,
         _BOOK,
     ),
     Mutation(
         "controls: a book applies a swap whose model is not there",
         "streams",
-        "EnsembleBook.ready",
+        "BookControls.ready",
         "",
         "return True",
         _BOOK,
@@ -50,15 +56,15 @@ CONTROLS = (
     Mutation(
         "controls: several rule one row",
         "streams",
-        "EnsembleBook.control_seq",
-        r", self\.control_row \+ 1\)",
+        "BookControls.control_seq",
+        r", self\.applied_at \+ 1\)",
         ")",
         _BOOK,
     ),
     Mutation(
         "controls: a sender counts on from the newest number, not from the highest",
         "infra/kafka/tools",
-        "_Seen.add",
+        "_Controls.add",
         r"max\(self\.highest, event\.number\)",
         "event.number",
         _NUMBERS,
@@ -128,10 +134,10 @@ WIRE = (
     Mutation(
         "wire: bits of verdicts change places",
         "metamodel/trading",
-        "GATES",
-        r'"state", "data"',
-        '"data", "state"',
-        _RISK,
+        "Gate.DATA",
+        r"1 << 1",
+        "1 << 18",
+        _CODES,
     ),
     Mutation(
         "signing: whatever is written is believed",
@@ -179,6 +185,66 @@ TIMED = (
     ),
 )
 
+WORKER = (
+    Mutation("worker: no round is closed", "infra/kafka/worker", "Closer.close_due", "", "return", _CLOSING),
+    Mutation(
+        "worker: rounds are closed before the proposals are read",
+        "infra/kafka/worker",
+        "Closer._end",
+        "",
+        "return 0",
+        _CLOSING,
+    ),
+    Mutation(
+        "worker: a round that is open shortens no wait",
+        "infra/kafka/worker",
+        "Closer.seconds_left",
+        "",
+        "return most",
+        _CLOSING,
+    ),
+    Mutation(
+        "worker: a state is stored while the one before is being stored",
+        "infra/kafka/worker",
+        "Saver.save",
+        r"if self\._task is not None:",
+        "if False:",
+        _SAVER,
+    ),
+    Mutation(
+        "worker: the last state is not waited for",
+        "infra/kafka/worker",
+        "Saver.save",
+        r"        if last:$",
+        "        if False:",
+        _SAVER,
+    ),
+    Mutation(
+        "worker: nobody waits for the state that is being stored",
+        "infra/kafka/worker",
+        "Saver.settle",
+        "",
+        "self._task = None",
+        _SAVER,
+    ),
+    Mutation(
+        "worker: a log with a gap is gone on from",
+        "infra/kafka/worker",
+        "refuse_gaps",
+        "",
+        "return",
+        ("tests/infra/kafka/test_recovery.py::TestRefuseGaps",),
+    ),
+    Mutation(
+        "worker: what another program published is not looked at",
+        "infra/kafka/worker",
+        "check_handover",
+        "",
+        "return",
+        ("tests/infra/kafka/test_recovery.py::TestCheckHandover",),
+    ),
+)
+
 UPGRADES = (
     Mutation(
         "upgrades: the first upcast is dropped",
@@ -206,79 +272,29 @@ UPGRADES = (
     ),
 )
 
-LIMITS = (
-    *(
-        "spread",
-        "collar",
-        "position",
-        "notional",
-        "order_qty",
-        "orders",
-        "turnover",
-        "daily_loss",
-        "drawdown",
+_PASSED = {
+    "return want, verdict": (
+        *("state", "data", "spread", "collar", "position", "notional", "order_qty", "order_rate", "turnover"),
+        *("min_order", "in_flight"),
     ),
-    *("var", "volatility", "kelly"),
-)
+    "return verdict": ("daily_loss", "drawdown"),
+    "return size, verdict": ("var", "volatility", "kelly", "confidence"),
+    "return lots_of(ask.target * view.unit), 0": ("no_agents",),
+}
+"""What a gate that lets everything pass would do."""
 
 GATES = (
     *(
-        Mutation(
-            f"gates: {limit} is not looked at",
-            "metamodel/trading/risk.py",
-            "new_gates",
-            rf"^ +{limit}=.*,$",
-            f"        {limit}=math.inf,",
-            _RISK,
-        )
-        for limit in LIMITS
-    ),
-    Mutation(
-        "gates: confidence is not looked at",
-        "metamodel/trading/risk.py",
-        "new_gates",
-        r"confidence=.*,$",
-        "confidence=False,",
-        _RISK,
-    ),
-    Mutation(
-        "gates: the least order is not looked at",
-        "metamodel/trading/risk.py",
-        "new_gates",
-        r"min_order=.*,$",
-        "min_order=0.0,",
-        _RISK,
+        Mutation(f"gates: {gate} lets everything pass", "metamodel/trading", f"gate_{gate}", "", body, _RISK)
+        for body, gates in _PASSED.items()
+        for gate in gates
     ),
     Mutation(
         "gates: a halt by a limit does not flatten",
-        "metamodel/trading/risk.py",
-        "new_gates",
+        "metamodel/trading",
+        "new_limits",
         r"flatten=.*,$",
         "flatten=False,",
-        _RISK,
-    ),
-    Mutation(
-        "gates: an account that is halted trades",
-        "metamodel/trading/risk.py",
-        "check",
-        r"if st\.state\[k\] == HALTED:$",
-        "if False:",
-        _RISK,
-    ),
-    Mutation(
-        "gates: an account that only reduces grows",
-        "metamodel/trading/risk.py",
-        "check",
-        r"elif st\.state\[k\] == REDUCE_ONLY and",
-        "elif False and",
-        _RISK,
-    ),
-    Mutation(
-        "gates: data that are stale are not looked at",
-        "metamodel/trading/risk.py",
-        "check",
-        r"if not view\.healthy and",
-        "if False and",
         _RISK,
     ),
     Mutation(
@@ -310,4 +326,4 @@ PACKAGE = (
     ),
 )
 
-MUTATIONS: tuple[Mutation, ...] = (*CONTROLS, *PUBLISHED, *WIRE, *TIMED, *UPGRADES, *GATES, *PACKAGE)
+MUTATIONS: tuple[Mutation, ...] = (*CONTROLS, *PUBLISHED, *WIRE, *TIMED, *WORKER, *UPGRADES, *GATES, *PACKAGE)

@@ -102,82 +102,6 @@ SINGLES = [
 ]  # fmt: skip
 
 
-@FORMATS
-@pytest.mark.parametrize("event", SINGLES, ids=lambda e: type(e).__name__)
-def test_single_events_come_back(event: ev.Event, write: Any, read: Any) -> None:
-    assert read(write(event)) == event
-
-
-def test_every_event_type_is_tried() -> None:
-    assert {type(e) for e in SINGLES} | set(BATCHES) == set(BY_NAME.values())
-
-
-@FORMATS
-@settings(max_examples=80, deadline=None)
-@given(event=any_batch())
-def test_batches_come_back_to_the_last_bit(write: Any, read: Any, event: ev.Batch) -> None:
-    again = read(write(event))
-    assert type(again) is type(event)
-    same(table([again]), table([event]))
-    for name in event.__struct_fields__:
-        column, before = getattr(again, name), getattr(event, name)
-        assert (column is None) == (before is None), name
-        if isinstance(column, np.ndarray):  # what kernels are compiled for
-            assert column.flags.c_contiguous, name
-            assert column.flags.writeable, name
-            assert column.dtype == before.dtype, name
-
-
-@pytest.mark.parametrize("kind", BATCHES, ids=lambda k: k.__name__)
-def test_nanoseconds_survive_and_absent_columns_are_absent(kind: type[ev.Batch]) -> None:
-    event = batch(kind, 2, 2, lambda dtype, shape: np.full(shape, 2**62 + 1, dtype), lambda name: False)
-    told = orjson.loads(to_json(event))
-    optional = {f.name for f in msgspec.structs.fields(kind) if not f.required} - {"model"}
-    assert not optional & set(told)
-    if "ts" in told:
-        assert told["ts"] == [2**62 + 1] * 2
-        again = from_json(to_json(event))
-        assert getattr(again, "ts").tolist() == [2**62 + 1] * 2  # noqa: B009
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("kind", [ev.Ticks, ev.Features, ev.Decisions], ids=lambda k: k.__name__)
-def test_what_is_not_a_number_is_neither_sent_nor_read(kind: type[ev.Batch], value: float) -> None:
-    for name in (f.name for f in msgspec.structs.fields(kind)):
-        event = random_batch(kind, 3, 2)
-        column = getattr(event, name)
-        if not isinstance(column, np.ndarray) or column.dtype != np.float64:
-            continue
-        raw = orjson.loads(to_json(event))
-        column.reshape(-1)[-1] = value
-        with pytest.raises(WireError, match=name):
-            to_json(event)
-        if name == "x":
-            raw[name]["f8"] = base64.b64encode(column.tobytes()).decode()
-            with pytest.raises(WireError, match=name):
-                from_json(orjson.dumps(raw))
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_scores_that_are_not_numbers_are_not_sent(value: float) -> None:
-    with pytest.raises(WireError):
-        to_json(msgspec.structs.replace(SINGLES[3], scores=(0.0, value)))
-
-
-@pytest.mark.parametrize("agents", [6, 64])
-@pytest.mark.parametrize("kind", BATCHES, ids=lambda k: k.__name__)
-def test_cuts_are_at_most_256_rows_and_512_kb(kind: type[ev.Batch], agents: int) -> None:
-    event = random_batch(kind, 600, agents)
-    parts = list(cuts(event))
-    assert all(isinstance(p, ev.Batch) and len(p) <= 256 for p in parts)
-    same(table(parts), table([event]))
-    assert max(len(to_json(p)) for p in parts) < LARGEST
-
-
-def test_a_single_event_is_not_cut() -> None:
-    assert list(cuts(SINGLES[0])) == [SINGLES[0]]
-
-
 def spoiled(**changes: Any) -> bytes:
     """Two ticks with some fields replaced; None leaves one out."""
     told = orjson.loads(to_json(random_batch(ev.Ticks, 2, 1)))
@@ -223,13 +147,6 @@ NOT_EVENTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("raw", NOT_EVENTS.values(), ids=NOT_EVENTS.keys())
-def test_what_is_not_an_event_is_refused_with_a_reason(raw: bytes) -> None:
-    with pytest.raises(WireError) as refused:
-        from_json(raw)
-    assert len(str(refused.value)) > 10
-
-
 def told(kind: type[ev.Batch], **changes: Any) -> bytes:
     return msgspec.json.encode(orjson.loads(to_json(random_batch(kind, 2, 2))) | changes)
 
@@ -243,41 +160,118 @@ MISSHAPEN = {
 }
 
 
-@pytest.mark.parametrize("raw", MISSHAPEN.values(), ids=MISSHAPEN.keys())
-def test_columns_of_a_wrong_shape_or_kind_never_reach_a_stage(raw: bytes) -> None:
-    with pytest.raises(WireError):
-        from_json(raw)
+class TestCodec:
+    """to_json, from_json, to_packed and from_packed."""
 
+    @FORMATS
+    @pytest.mark.parametrize("event", SINGLES, ids=lambda e: type(e).__name__)
+    def test_single_events_come_back(self, event: ev.Event, write: Any, read: Any) -> None:
+        assert read(write(event)) == event
 
-@FORMATS
-@settings(max_examples=150, deadline=None)
-@given(data=st.data())
-def test_torn_and_changed_bytes_are_an_event_or_a_reason(write: Any, read: Any, data: st.DataObject) -> None:
-    event = data.draw(st.sampled_from([*SINGLES, *(random_batch(k, 2, 1) for k in BATCHES)]))
-    raw = bytearray(write(event))
-    if data.draw(st.booleans()):
-        del raw[data.draw(st.integers(0, len(raw) - 1)) :]
+    def test_every_event_type_is_tried(self) -> None:
+        assert {type(e) for e in SINGLES} | set(BATCHES) == set(BY_NAME.values())
+
+    @FORMATS
+    @settings(max_examples=80, deadline=None)
+    @given(event=any_batch())
+    def test_batches_come_back_to_the_last_bit(self, write: Any, read: Any, event: ev.Batch) -> None:
+        again = read(write(event))
+        assert type(again) is type(event)
+        same(table([again]), table([event]))
+        for name in event.__struct_fields__:
+            column, before = getattr(again, name), getattr(event, name)
+            assert (column is None) == (before is None), name
+            if isinstance(column, np.ndarray):  # what kernels are compiled for
+                assert column.flags.c_contiguous, name
+                assert column.flags.writeable, name
+                assert column.dtype == before.dtype, name
+
+    @pytest.mark.parametrize("kind", BATCHES, ids=lambda k: k.__name__)
+    def test_nanoseconds_survive_and_absent_columns_are_absent(self, kind: type[ev.Batch]) -> None:
+        event = batch(kind, 2, 2, lambda dtype, shape: np.full(shape, 2**62 + 1, dtype), lambda name: False)
+        told = orjson.loads(to_json(event))
+        optional = {f.name for f in msgspec.structs.fields(kind) if not f.required} - {"model"}
+        assert not optional & set(told)
+        if "ts" in told:
+            assert told["ts"] == [2**62 + 1] * 2
+            again = from_json(to_json(event))
+            assert getattr(again, "ts").tolist() == [2**62 + 1] * 2  # noqa: B009
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+    @pytest.mark.parametrize("kind", [ev.Ticks, ev.Features, ev.Decisions], ids=lambda k: k.__name__)
+    def test_what_is_not_a_number_is_neither_sent_nor_read(self, kind: type[ev.Batch], value: float) -> None:
+        for name in (f.name for f in msgspec.structs.fields(kind)):
+            event = random_batch(kind, 3, 2)
+            column = getattr(event, name)
+            if not isinstance(column, np.ndarray) or column.dtype != np.float64:
+                continue
+            raw = orjson.loads(to_json(event))
+            column.reshape(-1)[-1] = value
+            with pytest.raises(WireError, match=name):
+                to_json(event)
+            if name == "x":
+                raw[name]["f8"] = base64.b64encode(column.tobytes()).decode()
+                with pytest.raises(WireError, match=name):
+                    from_json(orjson.dumps(raw))
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    def test_scores_that_are_not_numbers_are_not_sent(self, value: float) -> None:
         with pytest.raises(WireError):
-            read(bytes(raw))
-        return
-    for _ in range(data.draw(st.integers(1, 4))):
-        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
-    with contextlib.suppress(WireError):
-        assert type(read(bytes(raw))) in BY_NAME.values()
+            to_json(msgspec.structs.replace(SINGLES[3], scores=(0.0, value)))
 
+    @pytest.mark.parametrize("agents", [6, 64])
+    @pytest.mark.parametrize("kind", BATCHES, ids=lambda k: k.__name__)
+    def test_cuts_are_at_most_256_rows_and_512_kb(self, kind: type[ev.Batch], agents: int) -> None:
+        event = random_batch(kind, 600, agents)
+        parts = list(cuts(event))
+        assert all(isinstance(p, ev.Batch) and len(p) <= 256 for p in parts)
+        same(table(parts), table([event]))
+        assert max(len(to_json(p)) for p in parts) < LARGEST
 
-@pytest.mark.parametrize(
-    "head", [b"[]", b"1", b'{"type":[]}', b'{"a":{"$":["<f8",[99999999999999999999]]}}', b'{"a":{"$":["O",[1]]}}',
-             b'{"a":{"$":["<f8",[-1]]}}', b'{"a":{"$":["<f8",[1]]}}', b'{"a":{"$":[]}}', b'{"a":{"$":["nix",[1]]}}'],
-)  # fmt: skip
-def test_packed_heads_that_make_no_sense_are_refused(head: bytes) -> None:
-    raw = len(head).to_bytes(4, "little") + head
-    with pytest.raises(WireError):
-        from_packed(raw)
+    def test_a_single_event_is_not_cut(self) -> None:
+        assert list(cuts(SINGLES[0])) == [SINGLES[0]]
 
+    @pytest.mark.parametrize("raw", NOT_EVENTS.values(), ids=NOT_EVENTS.keys())
+    def test_what_is_not_an_event_is_refused_with_a_reason(self, raw: bytes) -> None:
+        with pytest.raises(WireError) as refused:
+            from_json(raw)
+        assert len(str(refused.value)) > 10
 
-@given(raw=st.binary(max_size=60))
-def test_any_bytes_are_refused(raw: bytes) -> None:
-    for read in (from_json, from_packed, unpack):
+    @pytest.mark.parametrize("raw", MISSHAPEN.values(), ids=MISSHAPEN.keys())
+    def test_columns_of_a_wrong_shape_or_kind_never_reach_a_stage(self, raw: bytes) -> None:
         with pytest.raises(WireError):
-            read(raw)
+            from_json(raw)
+
+    @FORMATS
+    @settings(max_examples=150, deadline=None)
+    @given(data=st.data())
+    def test_torn_and_changed_bytes_are_an_event_or_a_reason(
+        self, write: Any, read: Any, data: st.DataObject
+    ) -> None:
+        event = data.draw(st.sampled_from([*SINGLES, *(random_batch(k, 2, 1) for k in BATCHES)]))
+        raw = bytearray(write(event))
+        if data.draw(st.booleans()):
+            del raw[data.draw(st.integers(0, len(raw) - 1)) :]
+            with pytest.raises(WireError):
+                read(bytes(raw))
+            return
+        for _ in range(data.draw(st.integers(1, 4))):
+            raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+        with contextlib.suppress(WireError):
+            assert type(read(bytes(raw))) in BY_NAME.values()
+
+    @pytest.mark.parametrize(
+        "head", [b"[]", b"1", b'{"type":[]}', b'{"a":{"$":["<f8",[99999999999999999999]]}}', b'{"a":{"$":["O",[1]]}}',
+                 b'{"a":{"$":["<f8",[-1]]}}', b'{"a":{"$":["<f8",[1]]}}', b'{"a":{"$":[]}}',
+                 b'{"a":{"$":["nix",[1]]}}'],
+    )  # fmt: skip
+    def test_packed_heads_that_make_no_sense_are_refused(self, head: bytes) -> None:
+        raw = len(head).to_bytes(4, "little") + head
+        with pytest.raises(WireError):
+            from_packed(raw)
+
+    @given(raw=st.binary(max_size=60))
+    def test_any_bytes_are_refused(self, raw: bytes) -> None:
+        for read in (from_json, from_packed, unpack):
+            with pytest.raises(WireError):
+                read(raw)

@@ -22,6 +22,7 @@ from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.events import BookClosed, BookOpened, DeadLetter, Event, Features, Orders, Ticks
 from windvane.streams.records import order_lines
 from windvane.streams.round_timer import RoundTimer
+from windvane.streams.stage import OpenRounds
 
 ROWS = 1000
 PARTS = {"costs": Costs, "limits": RiskLimits, "weighing": WeighingConfig}
@@ -66,7 +67,7 @@ def waits(settings: TradingConfig) -> bool:
     stage = EnsembleStage(None)
     stage.step([opening(settings)])
     stage.step([features()])
-    return bool(stage.waiting())
+    return bool(stage.open_rounds())
 
 
 @cache
@@ -78,11 +79,10 @@ def features() -> Features:
 
 def late(settings: TradingConfig) -> tuple[bool, bool]:
     """Whether a round is late after half a second, and 300 rows behind."""
-    timer, configs = RoundTimer(), {"book": settings}
-    timer.watch({"book": (0, 1)}, configs, 0)
-    return timer.watch({"book": (0, 1)}, configs, 500_000_000), RoundTimer().watch(
-        {"book": (0, 301)}, configs, 0
-    )
+    timer, one = RoundTimer(), {"book": OpenRounds(0, 1, settings)}
+    timer.watch(one, 0)
+    many = {"book": OpenRounds(0, 301, settings)}
+    return timer.watch(one, 500_000_000), RoundTimer().watch(many, 0)
 
 
 def ahead(settings: TradingConfig) -> int:

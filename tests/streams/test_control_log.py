@@ -9,17 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from timed_book import LOCKSTEP, TIMED, Book, source
 
+from as_recorded import as_recorded
 from simulated_book import crossed
 from windvane.streams import control_log
+from windvane.streams.checks import Checks
 from windvane.streams.codec import from_json, to_json
 from windvane.streams.ensemble_book import upcast_v1_v2
 from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.events import BookClosed, Control, DeadLetter, Decisions, Event, join
 from windvane.streams.models import swap_to
-from windvane.streams.testing.recorded import as_recorded
 from windvane.streams.topics import CONTROL, FEATURES, MODELS
 from windvane.streams.topology import TOPOLOGY
-from windvane.streams.worker import Checks, StageWorker
+from windvane.streams.worker import StageWorker
 
 HALTED = 2
 NO_MORE = "and numbers only rise: order it again with `windvane control`, which takes the next number"
@@ -33,6 +34,12 @@ def letters(events: Iterable[Event]) -> list[str]:
     """What is told of controls; the price of these rows leaves its level, too."""
     told = [e.reason for e in events if isinstance(e, DeadLetter)]
     return [reason for reason in told if "another level" not in reason]
+
+
+def lacking(book: Book) -> tuple[int, str]:
+    """The next row, and the topic that is told of as the one that it lacks something from."""
+    seq, names = book.stage.waiting()["book"]
+    return seq, names[0]
 
 
 def upto(book: Book, row: int) -> Book:
@@ -79,7 +86,7 @@ def test_a_control_that_comes_too_late_is_told_of_once() -> None:
     assert letters(book.out) == [f"{said}, {NO_MORE}"]
     (letter,) = [e for e in book.out if isinstance(e, DeadLetter)]
     assert (letter.book, letter.source) == ("book", "Control of book book")
-    assert letter.payload == control_log.said_by(late)
+    assert letter.payload == control_log.payload_of(late)
     assert letter.payload == to_json(control(3, "halt", 0, "fat finger")).decode()  # with a broker or without
     assert upto(book, 60).decided.controls.max() == 5
 
@@ -163,9 +170,9 @@ def test_only_so_many_numbers_are_remembered(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_state_without_this_memory_goes_on() -> None:
     """As an older version stored it."""
     book = upto(Book().add(control(4), control(6, "resume", 700)), 50)
-    state = book.stage._states["book"]
+    state = book.stage._books["book"]
     saved = {k: v for k, v in state.save().items() if k not in ("heard", "obeyed", "lacking")}
-    state.load(upcast_v1_v2(saved, Book().stage._states["book"].save()))
+    state.load(upcast_v1_v2(saved, Book().stage._books["book"].save()))
     book.add(control(6, "resume", 700), control(5), control(2), control(4, "resume"))
     assert [letter[:10] for letter in letters(book.out)] == ["control 2 ", "control 4 "]
     assert "one with this number or a higher one was applied before it" in letters(book.out)[0]
@@ -208,7 +215,7 @@ class TestRecovery:
         follower.stage.follow(run.decided)
         upto(follower, 60)
         assert follower.rows == 30
-        assert follower.stage.stalled() == {"book": (30, CONTROL.name)}
+        assert lacking(follower) == (30, CONTROL.name)
         follower.add(control(1, "halt", 30))
         assert follower.rows == 60
         model, swap = swap_to(b"no weights", book="book", number=1, effective_from=30)
@@ -216,8 +223,8 @@ class TestRecovery:
         follower = Book()
         follower.stage.follow(run.decided)
         upto(follower, 60).add(swap)
-        assert follower.stage.stalled() == {"book": (30, MODELS.name)}
-        assert {CONTROL.name, MODELS.name} <= follower.stage.waits()
+        assert lacking(follower) == (30, MODELS.name)
+        assert {CONTROL.name, MODELS.name} <= follower.waits
 
     def worker(self, saved: bytes | None = None, signed: bool = True) -> StageWorker:
         return StageWorker(TOPOLOGY[3], "here", saved, Checks(signed=lambda said: signed))
@@ -244,7 +251,7 @@ class TestRecovery:
         third.receive(FEATURES, 1, to_json(msgspec.structs.replace(LOCKSTEP, book="soon")))
         third.step()
         assert isinstance(third.logic, EnsembleStage)
-        assert list(third.logic._states["soon"].controls) == [1]
+        assert list(third.logic._books["soon"].controls.known) == [1]
 
     def test_what_a_worker_without_the_key_refused_it_refuses_once(self) -> None:
         worker = self.worker(signed=False)

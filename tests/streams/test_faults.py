@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from simulated_book import config, opening, ordered, plain_run, spoil, table, ticks
+from simulated_book import config, controls_and_swaps, opening, plain_run, spoil, table, ticks
 from windvane.streams.codec import cuts, from_json, to_json
 from windvane.streams.events import Batch, BookClosed, DeadLetter, Event, Fills, Model, Orders, cut
 from windvane.streams.records import fill_lines, order_lines, seq_of_line
@@ -20,7 +20,9 @@ BOOKS = ("book", "other")
 
 def book(name: str, seed: int) -> tuple[list[Event], list[Event]]:
     rows = spoil(ticks(ROWS, seed, name))
-    return [opening(config(seed=seed), name), rows, BookClosed(book=name, last=ROWS - 1)], ordered(name)
+    return [opening(config(seed=seed), name), rows, BookClosed(book=name, last=ROWS - 1)], controls_and_swaps(
+        name
+    )
 
 
 def faulty(seed: int, faults: Faults) -> FaultyRunner:
@@ -93,21 +95,22 @@ def check(runner: FaultyRunner, plain: dict[str, list[Event]]) -> None:
                     assert left[column].tobytes() == right[column].tobytes(), f"{topic.name}, {column}"
 
 
-def test_without_faults_the_log_says_what_the_plain_run_says(plain: dict[str, list[Event]]) -> None:
-    quiet = Faults(crash=0, lost_commit=0, zombie=0, empty=0, twice=0)
-    check(faulty(0, quiet), plain)
+class TestFaultyRunner:
+    """The topology under the scheduler of faults."""
 
+    def test_without_faults_the_log_says_what_the_plain_run_says(self, plain: dict[str, list[Event]]) -> None:
+        quiet = Faults(crash=0, lost_commit=0, zombie=0, empty=0, twice=0)
+        check(faulty(0, quiet), plain)
 
-@pytest.mark.parametrize("seed", range(30))
-def test_no_row_is_lost_doubled_or_changed(seed: int, plain: dict[str, list[Event]]) -> None:
-    runner = faulty(seed, Faults(most=30))
-    assert runner.struck > 3
-    check(runner, plain)
+    @pytest.mark.parametrize("seed", range(30))
+    def test_no_row_is_lost_doubled_or_changed(self, seed: int, plain: dict[str, list[Event]]) -> None:
+        runner = faulty(seed, Faults(most=30))
+        assert runner.struck > 3
+        check(runner, plain)
 
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1000, 2000))
-def test_no_row_is_lost_doubled_or_changed_in_a_thousand_runs(
-    seed: int, plain: dict[str, list[Event]]
-) -> None:
-    check(faulty(seed, Faults(crash=0.01 + 0.04 * (seed % 4), zombie=0.01 * (seed % 5))), plain)
+    @pytest.mark.slow
+    @pytest.mark.parametrize("seed", range(1000, 2000))
+    def test_no_row_is_lost_doubled_or_changed_in_a_thousand_runs(
+        self, seed: int, plain: dict[str, list[Event]]
+    ) -> None:
+        check(faulty(seed, Faults(crash=0.01 + 0.04 * (seed % 4), zombie=0.01 * (seed % 5))), plain)

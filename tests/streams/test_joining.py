@@ -23,7 +23,7 @@ from windvane.streams.events import (
     Ticks,
     cut,
 )
-from windvane.streams.joining import HELD_ROWS
+from windvane.streams.joining import MOST_BEYOND
 from windvane.streams.proposals_stage import ProposalsStage, proposals_of
 from windvane.streams.stage import Logic, Stage
 from windvane.streams.topology import TOPOLOGY
@@ -128,95 +128,93 @@ def law(stage: Stage, sources: Sequence[list[Event]], seed: int, build: Callable
     return table(stepped(build(None), opened_in_time(mixed, rng), rng))
 
 
-def test_the_recorded_run_is_worth_disturbing() -> None:
-    seen = recorded()
-    updates = [e for _, e in seen if isinstance(e, LearnerUpdate)]
-    decisions = wanted(named("ensemble"))["book Decisions"]
-    assert isinstance(decisions, dict)
-    assert len(updates) > 10
-    assert decisions["learner"].max() == len(updates)
-    assert decisions["controls"].max() == len(inputs(named("ensemble"))[4])
-    assert set(decisions["state"].tolist()) == {0, 1, 2}
-    assert {0, 1, 2, 4, 8}.issubset(decisions["flags"].tolist())
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("stage", TOPOLOGY, ids=lambda stage: stage.name)
-def test_any_cut_order_and_repetition_gives_the_same_rows(stage: Stage, seed: int) -> None:
-    same(law(stage, inputs(stage), seed, stage.build), wanted(stage))
-
-
 def worked(agents: Sequence[str]) -> list[Event]:
     """Proposals of a worker that runs some agents only."""
     features = [e for t, e in recorded() if t.name == "features"]
     return proposals_of(agents)(None).step(features)
 
 
-@pytest.mark.parametrize("agents", [*WORKERS, OVERLAPPING[1]], ids=",".join)
-def test_a_worker_of_some_agents_proposes_what_a_worker_of_all_does(agents: tuple[str, ...]) -> None:
-    (name, whole), *_ = [item for item in wanted(named("proposals")).items() if "Proposals" in item[0]]
-    everyone = name.split(" ")[-1].split(",")
-    (part,) = (p for p in table(worked(agents)).values() if isinstance(p, dict))
-    assert isinstance(whole, dict)
-    some = [a for a in everyone if a in agents]
-    for column in ("target", "action", "confidence"):
-        picked = whole[column][:, [everyone.index(a) for a in some]]
-        assert np.ascontiguousarray(picked).tobytes() == part[column].tobytes(), column
+class TestJoint:
+    """Source and Joint, in the stages that use them."""
 
+    def test_the_recorded_run_is_worth_disturbing(self) -> None:
+        seen = recorded()
+        updates = [e for _, e in seen if isinstance(e, LearnerUpdate)]
+        decisions = wanted(named("ensemble"))["book Decisions"]
+        assert isinstance(decisions, dict)
+        assert len(updates) > 10
+        assert decisions["learner"].max() == len(updates)
+        assert decisions["controls"].max() == len(inputs(named("ensemble"))[4])
+        assert set(decisions["state"].tolist()) == {0, 1, 2}
+        assert {0, 1, 2, 4, 8}.issubset(decisions["flags"].tolist())
 
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("stage", ["feedback", "ensemble"])
-@pytest.mark.parametrize("workers", [WORKERS, OVERLAPPING], ids=["disjoint", "overlapping"])
-def test_agents_spread_over_workers_give_the_same_rows(
-    stage: str, workers: tuple[tuple[str, ...], ...], seed: int
-) -> None:
-    sources = inputs(named(stage))
-    sources[1:2] = [worked(agents) for agents in workers]
-    same(law(named(stage), sources, seed, named(stage).build), wanted(named(stage)))
+    @pytest.mark.parametrize("seed", SEEDS)
+    @pytest.mark.parametrize("stage", TOPOLOGY, ids=lambda stage: stage.name)
+    def test_any_cut_order_and_repetition_gives_the_same_rows(self, stage: Stage, seed: int) -> None:
+        same(law(stage, inputs(stage), seed, stage.build), wanted(stage))
 
+    @pytest.mark.parametrize("agents", [*WORKERS, OVERLAPPING[1]], ids=",".join)
+    def test_a_worker_of_some_agents_proposes_what_a_worker_of_all_does(
+        self, agents: tuple[str, ...]
+    ) -> None:
+        (name, whole), *_ = [item for item in wanted(named("proposals")).items() if "Proposals" in item[0]]
+        everyone = name.split(" ")[-1].split(",")
+        (part,) = (p for p in table(worked(agents)).values() if isinstance(p, dict))
+        assert isinstance(whole, dict)
+        some = [a for a in everyone if a in agents]
+        for column in ("target", "action", "confidence"):
+            picked = whole[column][:, [everyone.index(a) for a in some]]
+            assert np.ascontiguousarray(picked).tobytes() == part[column].tobytes(), column
 
-def test_a_second_worker_of_an_agent_that_was_behind_and_overtakes_does_not_stop_the_book() -> None:
-    names = ("ema_momentum", "buy_and_hold")
-    start = opening(config(agents=names, weighing=WeighingConfig()))
-    rows = next(e for _, e in recorded() if isinstance(e, Features))
-    (both,) = (e for e in proposals_of(names)(None).step([start, rows]) if isinstance(e, Proposals))
-    (one,) = (e for e in proposals_of(names[:1])(None).step([start, rows]) if isinstance(e, Proposals))
-    stage = named("ensemble").build(None)
-    out = stage.step([start, cut(rows, 0, 400), cut(one, 0, 50), cut(both, 0, 200)])
-    out += stage.step([cut(one, 50, 150), cut(one, 150, 400), cut(both, 200, 400)])
-    assert max(e.last for e in out if isinstance(e, Decisions)) == 399
+    @pytest.mark.parametrize("seed", SEEDS)
+    @pytest.mark.parametrize("stage", ["feedback", "ensemble"])
+    @pytest.mark.parametrize("workers", [WORKERS, OVERLAPPING], ids=["disjoint", "overlapping"])
+    def test_agents_spread_over_workers_give_the_same_rows(
+        self, stage: str, workers: tuple[tuple[str, ...], ...], seed: int
+    ) -> None:
+        sources = inputs(named(stage))
+        sources[1:2] = [worked(agents) for agents in workers]
+        same(law(named(stage), sources, seed, named(stage).build), wanted(named(stage)))
 
+    def test_a_second_worker_of_an_agent_that_was_behind_and_overtakes_does_not_stop_the_book(self) -> None:
+        names = ("ema_momentum", "buy_and_hold")
+        start = opening(config(agents=names, weighing=WeighingConfig()))
+        rows = next(e for _, e in recorded() if isinstance(e, Features))
+        (both,) = (e for e in proposals_of(names)(None).step([start, rows]) if isinstance(e, Proposals))
+        (one,) = (e for e in proposals_of(names[:1])(None).step([start, rows]) if isinstance(e, Proposals))
+        stage = named("ensemble").build(None)
+        out = stage.step([start, cut(rows, 0, 400), cut(one, 0, 50), cut(both, 0, 200)])
+        out += stage.step([cut(one, 50, 150), cut(one, 150, 400), cut(both, 200, 400)])
+        assert max(e.last for e in out if isinstance(e, Decisions)) == 399
 
-def test_repeated_early_records_do_not_count_as_more_rows_held() -> None:
-    stage = named("features")
-    source = inputs(stage)[0]
-    start, first = source[0], next(e for e in source if isinstance(e, Batch))
-    logic = stage.build(None)
-    n = len(first)
-    early, times = [cut(first, 1 + i, n - i) for i in range(5)], HELD_ROWS // (5 * (n - 10)) + 2
-    out = logic.step([start, *early * times])
-    assert [type(e) for e in out] == [BookOpened]
-    out += logic.step([cut(first, 0, 1)])
-    same(table(out[1:]), table(stage.build(None).step([start, first])[1:]))
+    def test_repeated_early_records_do_not_count_as_more_rows_held(self) -> None:
+        stage = named("features")
+        source = inputs(stage)[0]
+        start, first = source[0], next(e for e in source if isinstance(e, Batch))
+        logic = stage.build(None)
+        n = len(first)
+        early, times = [cut(first, 1 + i, n - i) for i in range(5)], MOST_BEYOND // (5 * (n - 10)) + 2
+        out = logic.step([start, *early * times])
+        assert [type(e) for e in out] == [BookOpened]
+        out += logic.step([cut(first, 0, 1)])
+        same(table(out[1:]), table(stage.build(None).step([start, first])[1:]))
 
+    def test_a_source_that_is_waited_for_is_not_passed(self) -> None:
+        stage = named("ensemble")
+        features, proposals, updates, *_ = inputs(stage)
+        logic = stage.build(None)
+        out = logic.step([*features[:-1], *proposals, *updates[1:]])
+        first = updates[0]
+        assert isinstance(first, LearnerUpdate)
+        last = max(e.last for e in out if isinstance(e, Batch))
+        assert last == first.effective_from - 1
+        out = logic.step([first])
+        assert min(e.first for e in out if isinstance(e, Batch)) == first.effective_from
 
-def test_a_source_that_is_waited_for_is_not_passed() -> None:
-    stage = named("ensemble")
-    features, proposals, updates, *_ = inputs(stage)
-    logic = stage.build(None)
-    out = logic.step([*features[:-1], *proposals, *updates[1:]])
-    first = updates[0]
-    assert isinstance(first, LearnerUpdate)
-    last = max(e.last for e in out if isinstance(e, Batch))
-    assert last == first.effective_from - 1
-    out = logic.step([first])
-    assert min(e.first for e in out if isinstance(e, Batch)) == first.effective_from
-
-
-def test_proposals_stage_of_no_agent_says_nothing_that_disturbs() -> None:
-    features = [e for t, e in recorded() if t.name == "features"]
-    out = ProposalsStage(None, ("nobody",)).step(features)
-    ensemble = named("ensemble")
-    sources = inputs(ensemble)
-    everything = [e for s in (*sources[3:], sources[0], out, *sources[1:3]) for e in s]
-    same(table(ensemble.build(None).step(everything)), wanted(ensemble))
+    def test_proposals_stage_of_no_agent_says_nothing_that_disturbs(self) -> None:
+        features = [e for t, e in recorded() if t.name == "features"]
+        out = ProposalsStage(None, ("nobody",)).step(features)
+        ensemble = named("ensemble")
+        sources = inputs(ensemble)
+        everything = [e for s in (*sources[3:], sources[0], out, *sources[1:3]) for e in s]
+        same(table(ensemble.build(None).step(everything)), wanted(ensemble))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from simulated_book import config, opening, ticks
 from windvane.metamodel.base.limits import RiskLimits
+from windvane.metamodel.base.rows import WARMUP
 from windvane.streams.codec import from_json, to_json
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import (
@@ -225,8 +226,8 @@ def test_in_a_timed_book_no_reader_vouches() -> None:
 
 def test_another_level_in_the_warm_up_starts_the_series_anew() -> None:
     run = Run(moved(ticks(1300), 300, 1300, 1e-3))
-    assert int(run.features.flags[813]) & 8  # 302 is the first of 512 rows on it
-    assert not int(run.features.flags[814]) & 8
+    assert int(run.features.flags[813]) & WARMUP  # 302 is the first of 512 rows on it
+    assert not int(run.features.flags[814]) & WARMUP
     assert (run.decisions.state == ACTIVE).all()
     assert min(run.ordered(0, 1300)) >= 814
     assert np.abs(run.decisions.position).max() <= 1.5

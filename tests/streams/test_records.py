@@ -36,24 +36,30 @@ def fills() -> Fills:
     )
 
 
-def test_time_keeps_every_nanosecond() -> None:
-    assert rfc3339(TS) == ["2023-12-31T23:59:59.999999999Z", "2024-01-01T00:00:00.000000001Z"]
+class TestRecords:
+    """Orders and fills as lines, and back."""
 
+    def test_time_keeps_every_nanosecond(self) -> None:
+        assert rfc3339(TS) == ["2023-12-31T23:59:59.999999999Z", "2024-01-01T00:00:00.000000001Z"]
 
-def test_an_order_as_one_line_of_json_with_its_fields_in_order() -> None:
-    first, second = each_order(orders(), "BTCUSD")
-    assert msgspec.json.encode(first) == (
-        b'{"id":"btc-1.7.order","book":"btc-1","seq":7,"ts":1704067199999999999,'
-        b'"time":"2023-12-31T23:59:59.999999999Z","symbol":"BTCUSD","side":"buy","qty":0.25,"price":42000.5,'
-        b'"reduce_only":false,"valid_until":1704067200000000009,"target_after":0.5,"reason":"rebalance"}'
-    )
-    assert (second.side, second.qty, second.reduce_only, second.reason) == ("sell", 1e-8, True, REASONS[2])
+    def test_an_order_as_one_line_of_json_with_its_fields_in_order(self) -> None:
+        first, second = each_order(orders(), "BTCUSD")
+        assert msgspec.json.encode(first) == (
+            b'{"id":"btc-1.7.order","book":"btc-1","seq":7,"ts":1704067199999999999,'
+            b'"time":"2023-12-31T23:59:59.999999999Z","symbol":"BTCUSD","side":"buy","qty":0.25,"price":42000.5,'
+            b'"reduce_only":false,"valid_until":1704067200000000009,"target_after":0.5,"reason":"rebalance"}'
+        )
+        assert (second.side, second.qty, second.reduce_only, second.reason) == (
+            "sell",
+            1e-8,
+            True,
+            REASONS[2],
+        )
 
-
-def test_a_fill_names_its_order_and_an_empty_one_is_skipped() -> None:
-    (fill,) = each_fill(fills(), "BTCUSD")
-    assert msgspec.json.encode(fill) == (
-        b'{"id":"btc-1.10.fill","book":"btc-1","order_id":"btc-1.9.order","seq":10,"ts":1704067200000000001,'
-        b'"time":"2024-01-01T00:00:00.000000001Z","symbol":"BTCUSD","side":"sell","qty":0.5,"price":41998.0,'
-        b'"fee":2.1}'
-    )
+    def test_a_fill_names_its_order_and_an_empty_one_is_skipped(self) -> None:
+        (fill,) = each_fill(fills(), "BTCUSD")
+        assert msgspec.json.encode(fill) == (
+            b'{"id":"btc-1.10.fill","book":"btc-1","order_id":"btc-1.9.order","seq":10,"ts":1704067200000000001,'
+            b'"time":"2024-01-01T00:00:00.000000001Z","symbol":"BTCUSD","side":"sell","qty":0.5,"price":41998.0,'
+            b'"fee":2.1}'
+        )

@@ -33,14 +33,14 @@ class TestFeedback:
         made = stage.step(inputs())
         (request,) = self.requests(made)
         assert request.version == 1
-        assert stage.reached("book") == MOST_WAITING * EVERY
+        assert stage.progress("book").next_seq == MOST_WAITING * EVERY
         assert not [e for e in made if isinstance(e, LearnerUpdate)]
         after = stage.step([FakeTrainer().train(request)])
         assert [(type(e).__name__, getattr(e, "version", 0)) for e in after] == [
             ("LearnerUpdate", 1),
             ("TrainRequest", 2),
         ]
-        assert stage.reached("book") == (MOST_WAITING + 1) * EVERY
+        assert stage.progress("book").next_seq == (MOST_WAITING + 1) * EVERY
 
     def test_a_crash_asks_again_for_the_very_same(self) -> None:
         stage = FeedbackStage(None)
@@ -93,11 +93,11 @@ class TestFeedback:
         made = stage.step([*inputs(), BookClosed(book="book", last=ROWS - 1)])
         told = []
         while request := next(iter(self.requests(made)), None):
-            assert not stage.used("book", ROWS)
+            assert not stage.progress("book").has_used(ROWS)
             made = stage.step([trainer.train(request)])
             told += [e.version for e in made if isinstance(e, LearnerUpdate)]
         assert told == list(range(1, VERSIONS + 1))
-        assert stage.used("book", ROWS)
+        assert stage.progress("book").has_used(ROWS)
 
 
 class TestWorker:

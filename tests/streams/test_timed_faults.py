@@ -7,8 +7,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from simulated_book import config, controls, opening, ordered, same, spoil, table, ticks
+from as_recorded import as_recorded
+from simulated_book import config, controls, controls_and_swaps, opening, same, spoil, table, ticks
 from windvane.agents.factory import AGENTS
+from windvane.metamodel.base.rows import REPEATED, WARMUP
 from windvane.streams.codec import cuts, from_json, to_json
 from windvane.streams.events import (
     BookClosed,
@@ -23,11 +25,9 @@ from windvane.streams.events import (
     cut,
     join,
 )
-from windvane.streams.proposals_stage import proposals_of
 from windvane.streams.records import fill_lines, order_lines
 from windvane.streams.stage import Stage
 from windvane.streams.testing.faults import Faults, FaultyRunner
-from windvane.streams.testing.recorded import as_recorded
 from windvane.streams.topics import (
     CONTROL,
     DEAD_LETTERS,
@@ -57,10 +57,7 @@ def topology() -> list[Stage]:
     for stage in TOPOLOGY:
         if stage.name == "proposals":
             halves = zip("ab", HALVES, strict=True)
-            stages += [
-                stage._replace(name=f"proposals-{half}", build=proposals_of(agents))
-                for half, agents in halves
-            ]
+            stages += [stage.run_by(agents)._replace(name=f"proposals-{half}") for half, agents in halves]
         else:
             stages.append(stage)
     return stages
@@ -84,7 +81,7 @@ def run(seed: int, faults: Faults) -> FaultyRunner:
     random = np.random.default_rng(seed)
     queues = [list(records(name, seed % 4)) for name in BOOKS]
     for name in BOOKS:
-        for order in ordered(name):
+        for order in controls_and_swaps(name):
             runner.send(MODELS if isinstance(order, Model) else CONTROL, [to_json(order)])
     now = 0
     while any(queues):
@@ -125,13 +122,13 @@ def check_positions(rows: Decisions, fills: list[bytes]) -> None:
     qty = np.zeros(ROWS)
     for fill in map(msgspec.json.decode, fills):
         qty[fill["seq"]] += fill["qty"] if fill["side"] == "buy" else -fill["qty"]
-    mid, last = np.empty(ROWS), float(rows.mid[int(np.argmax(rows.flags & 7 == 0))])
+    mid, last = np.empty(ROWS), float(rows.mid[int(np.argmax(rows.flags & REPEATED == 0))])
     for t in range(ROWS):
-        if rows.flags[t] & 7 == 0 and 0.5 <= rows.mid[t] / last <= 2.0:
+        if rows.flags[t] & REPEATED == 0 and 0.5 <= rows.mid[t] / last <= 2.0:
             last = float(rows.mid[t])
         mid[t] = last
     held = np.cumsum(qty) * mid / config().capital
-    warm = rows.flags & 8 == 0
+    warm = rows.flags & WARMUP == 0
     np.testing.assert_allclose(rows.position[warm], held[warm], atol=1e-9)
 
 
@@ -156,40 +153,46 @@ def check_as_recorded(runner: FaultyRunner, book: str, rows: Decisions) -> None:
     )
 
 
-@pytest.mark.parametrize("seed", range(30))
-def test_every_row_is_decided_once_and_follows_from_what_is_recorded(seed: int) -> None:
-    runner = run(seed, STRUCK)
-    assert runner.struck > 10
-    check(runner)
+class TestTimedFaults:
+    """Timed books under the scheduler of faults."""
 
-
-def test_the_faults_put_agents_to_sleep_and_let_them_catch_up() -> None:
-    """Else the runs above would show nothing."""
-    slept = woke = nobody = late = halves = 0
-    for seed in range(4):
+    @pytest.mark.parametrize("seed", range(30))
+    def test_every_row_is_decided_once_and_follows_from_what_is_recorded(self, seed: int) -> None:
         runner = run(seed, STRUCK)
-        for book in BOOKS:
-            rows = decided(runner, book)
-            assert rows.awake is not None
-            slept += int((np.diff(rows.awake, axis=0) < 0).any(axis=1).sum())
-            woke += int((np.diff(rows.awake, axis=0) > 0).any(axis=1).sum())
-            nobody += int((rows.awake.sum(axis=1) == 0).sum())
-            halves += int(((rows.awake.sum(axis=1) > 0) & (rows.awake.sum(axis=1) < len(AGENTS))).sum())
-            if book == "book":
-                first = [(int(np.argmax(rows.controls == order.number)), order) for order in controls(book)]
-                late += sum(at > order.effective_from for at, order in first)
-    assert min(nobody, halves, late) > 0
-    assert min(slept, woke) > 8
+        assert runner.struck > 10
+        check(runner)
 
+    def test_the_faults_put_agents_to_sleep_and_let_them_catch_up(self) -> None:
+        """Else the runs above would show nothing."""
+        slept = woke = nobody = late = halves = 0
+        for seed in range(4):
+            runner = run(seed, STRUCK)
+            for book in BOOKS:
+                rows = decided(runner, book)
+                assert rows.awake is not None
+                slept += int((np.diff(rows.awake, axis=0) < 0).any(axis=1).sum())
+                woke += int((np.diff(rows.awake, axis=0) > 0).any(axis=1).sum())
+                nobody += int((rows.awake.sum(axis=1) == 0).sum())
+                halves += int(((rows.awake.sum(axis=1) > 0) & (rows.awake.sum(axis=1) < len(AGENTS))).sum())
+                if book == "book":
+                    first = [
+                        (int(np.argmax(rows.controls == order.number)), order) for order in controls(book)
+                    ]
+                    late += sum(at > order.effective_from for at, order in first)
+        assert min(nobody, halves, late) > 0
+        assert min(slept, woke) > 8
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1000, 2000))
-def test_every_row_is_decided_once_in_a_thousand_runs(seed: int) -> None:
-    check(
-        run(
-            seed,
-            Faults(
-                crash=0.01 + 0.02 * (seed % 4), zombie=0.01 * (seed % 5), away=0.02 * (seed % 6), late=True
-            ),
+    @pytest.mark.slow
+    @pytest.mark.parametrize("seed", range(1000, 2000))
+    def test_every_row_is_decided_once_in_a_thousand_runs(self, seed: int) -> None:
+        check(
+            run(
+                seed,
+                Faults(
+                    crash=0.01 + 0.02 * (seed % 4),
+                    zombie=0.01 * (seed % 5),
+                    away=0.02 * (seed % 6),
+                    late=True,
+                ),
+            )
         )
-    )

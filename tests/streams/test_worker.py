@@ -18,7 +18,6 @@ from windvane.streams.events import (
     Ticks,
     cut,
 )
-from windvane.streams.proposals_stage import proposals_of
 from windvane.streams.records import order_lines, seq_of_line
 from windvane.streams.stage import Stage, StateError
 from windvane.streams.testing.faults import Log
@@ -48,7 +47,7 @@ def named(name: str) -> Stage:
 def split() -> list[Stage]:
     """The topology with two workers of agents; the second is the slow one."""
     proposals = named("proposals")
-    workers = [proposals._replace(build=proposals_of(agents)) for agents in SPLIT]
+    workers = [proposals.run_by(agents) for agents in SPLIT]
     return [named("features"), *workers, named("feedback"), named("ensemble")]
 
 
@@ -91,36 +90,11 @@ class Scheduler:
         for topic, _, raw in worker.step():
             self.log.append(topic.name, raw)
         worker.ahead()
-        place.most = max(place.most, len(worker._held.get(FEATURES.name, ())))
+        place.most = max(place.most, len(worker._unused.get(FEATURES.name, ())))
 
 
 def small(rows: Ticks, each: int) -> Iterator[bytes]:
     return (to_json(cut(rows, at, at + each)) for at in range(0, len(rows), each))
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_pausing_never_deadlocks_whoever_is_slow(seed: int) -> None:
-    """Three books of unlike length on one partition, few ticks a record, and one stage that hardly ever works."""
-    rarely = [1, 1, 1, 1, 1]
-    rarely[seed % 5] = 30
-    scheduler = Scheduler(seed, split(), rarely)
-    lengths = {"long": 800, "short": 30, "idle": 0}
-    rng = np.random.default_rng(seed)
-    queues = [
-        [to_json(opening(config(), b)), *small(ticks(max(n, 1), book=b), 1 + n // 400)][: n + 1]
-        for b, n in lengths.items()
-    ]
-    while any(queues):
-        queue = queues[int(rng.integers(len(queues)))]
-        scheduler.log.append(TICKS.name, queue.pop(0)) if queue else None
-    scheduler.run()
-    decided = {b: sorted(s for s in decided_rows(scheduler.log, b)) for b in lengths}
-    assert decided == {b: list(range(n)) for b, n in lengths.items()}
-    seen = plain_run([opening(config(), "long"), ticks(800, book="long")])
-    theirs = [line for _, e in seen if isinstance(e, Orders) for _, line in order_lines(e, config().symbol)]
-    mine = [raw for raw in scheduler.log.raws(ORDERS) if seq_of_line(raw)[0] == "long"]
-    assert mine == theirs
-    assert len(mine) > 0
 
 
 def decided_rows(log: Log, book: str) -> list[int]:
@@ -128,86 +102,10 @@ def decided_rows(log: Log, book: str) -> list[int]:
     return [int(s) for e in found if e.book == book for s in getattr(e, "seq", ())]
 
 
-def test_a_slow_worker_of_agents_bounds_what_is_held() -> None:
-    """One book: features wait in the log, not in the ensemble's memory."""
-    scheduler = Scheduler(3, split(), [1, 1, 60, 1, 1])
-    for raw in [to_json(opening(config())), *small(ticks(400), 1)]:
-        scheduler.log.append(TICKS.name, raw)
-    scheduler.run()
-    for place in scheduler.places:
-        assert len(place.worker.stage.reads) == 1 or place.most < 2 * AHEAD
-    assert decided_rows(scheduler.log, "book") == list(range(400))
-
-
-@pytest.mark.parametrize("name", [stage.name for stage in TOPOLOGY])
-def test_what_is_far_ahead_is_rejected_and_pins_nothing(name: str) -> None:
-    stage = named(name)
-    source = next(t for t in stage.reads if {Ticks, Features} & set(t.carries))
-    worker = StageWorker(stage, "here")
-    worker.receive(source, 0, to_json(opening(config())))
-    far = _batch_of(source, 10**12)
-    for offset in range(1, 3 * AHEAD):
-        worker.receive(source, offset, far)
-    letters = [r for r in worker.step() if r.topic is DEAD_LETTERS]
-    assert len(letters) == 3 * AHEAD - 1
-    assert worker.ahead() == set()
-    again = StageWorker(stage, "here", worker.save({}))
-    assert again.positions[source.name] == 3 * AHEAD
-
-
 def _batch_of(source: Topic, seq: int) -> bytes:
     seen = plain_run([opening(config()), ticks(3)])
     batch = next(e for t, e in seen if t.name == source.name and isinstance(e, Ticks | Features))
     return to_json(msgspec.structs.replace(batch, seq=np.arange(seq, seq + len(batch))))
-
-
-@pytest.mark.parametrize("each", [1, 2])
-def test_a_hole_in_small_records_never_stops_the_features(each: int) -> None:
-    """More records than AHEAD lie past a row that never came: it can come from this source alone."""
-    worker = StageWorker(named("features"), "here")
-    raws = [to_json(opening(config())), *list(small(ticks(4 * AHEAD), each))]
-    del raws[5]
-    for offset, raw in enumerate(raws):
-        assert worker.ahead() == set()
-        worker.receive(TICKS, offset, raw)
-        worker.step()
-    worker.receive(TICKS, len(raws), to_json(BookClosed(book="book", last=4 * AHEAD - 1)))
-    made = [from_json(r.raw) for r in worker.step()]
-    assert max(e.last for e in made if isinstance(e, Features)) == 4 * AHEAD - 1
-
-
-def test_a_book_that_is_opened_late_loses_nothing_and_one_that_never_is_is_told_of() -> None:
-    worker = StageWorker(named("features"), "here")
-    late, never = ticks(20, book="late"), ticks(20, book="never")
-    records = [*small(late, 5), *small(never, 5), to_json(BookClosed(book="never", last=19))]
-    for offset, raw in enumerate(records):
-        worker.receive(TICKS, offset, raw)
-    assert worker.step() == []
-    worker.give_up_early()
-    assert worker.step() == []  # the opening may be on its way
-    worker.receive(TICKS, len(records), to_json(opening(config(), "late")))
-    made = [from_json(r.raw) for r in worker.step()]
-    assert [seq for e in made if isinstance(e, Features) for seq in e.seq.tolist()] == list(range(20))
-    worker.give_up_early()
-    letters = [from_json(r.raw) for r in worker.step()]
-    assert [e.book for e in letters] == ["never"] * 5
-    assert all(isinstance(e, DeadLetter) and "was never opened" in e.reason for e in letters)
-    again = StageWorker(named("features"), "here", worker.save({}))
-    assert again.positions[TICKS.name] == len(records) + 1
-
-
-def test_controls_of_a_book_not_opened_yet_are_kept_and_too_many_are_told_of() -> None:
-    worker = StageWorker(named("ensemble"), "here")
-    for number in range(1, 101):
-        order = Control(book="soon", number=number, action="resume", effective_from=0)
-        worker.receive(CONTROL, number - 1, to_json(order))
-    worker.step()
-    worker.give_up_early()
-    worker.give_up_early()
-    letters = [from_json(r.raw) for r in worker.step()]
-    waits = [e for e in letters if isinstance(e, DeadLetter) and "waits: no book of that name" in e.reason]
-    assert (len(waits), len(letters)) == (64, 100)
-    assert StageWorker(named("ensemble"), "here", worker.save({})).positions[CONTROL.name] == 0
 
 
 class TestPositions:
@@ -303,3 +201,106 @@ class TestFollow:
         ]
         with pytest.raises(StateError, match=r"changed, so start a new book$"):
             recomputed(log, changed)
+
+
+class TestStageWorker:
+    """StageWorker on a log in memory."""
+
+    @pytest.mark.parametrize("seed", range(6))
+    def test_pausing_never_deadlocks_whoever_is_slow(self, seed: int) -> None:
+        """Three books of unlike length on one partition, few ticks a record, and one stage that hardly ever works."""
+        rarely = [1, 1, 1, 1, 1]
+        rarely[seed % 5] = 30
+        scheduler = Scheduler(seed, split(), rarely)
+        lengths = {"long": 800, "short": 30, "idle": 0}
+        rng = np.random.default_rng(seed)
+        queues = [
+            [to_json(opening(config(), b)), *small(ticks(max(n, 1), book=b), 1 + n // 400)][: n + 1]
+            for b, n in lengths.items()
+        ]
+        while any(queues):
+            queue = queues[int(rng.integers(len(queues)))]
+            scheduler.log.append(TICKS.name, queue.pop(0)) if queue else None
+        scheduler.run()
+        decided = {b: sorted(s for s in decided_rows(scheduler.log, b)) for b in lengths}
+        assert decided == {b: list(range(n)) for b, n in lengths.items()}
+        seen = plain_run([opening(config(), "long"), ticks(800, book="long")])
+        theirs = [
+            line for _, e in seen if isinstance(e, Orders) for _, line in order_lines(e, config().symbol)
+        ]
+        mine = [raw for raw in scheduler.log.raws(ORDERS) if seq_of_line(raw)[0] == "long"]
+        assert mine == theirs
+        assert len(mine) > 0
+
+    def test_a_slow_worker_of_agents_bounds_what_is_held(self) -> None:
+        """One book: features wait in the log, not in the ensemble's memory."""
+        scheduler = Scheduler(3, split(), [1, 1, 60, 1, 1])
+        for raw in [to_json(opening(config())), *small(ticks(400), 1)]:
+            scheduler.log.append(TICKS.name, raw)
+        scheduler.run()
+        for place in scheduler.places:
+            assert len(place.worker.stage.reads) == 1 or place.most < 2 * AHEAD
+        assert decided_rows(scheduler.log, "book") == list(range(400))
+
+    @pytest.mark.parametrize("name", [stage.name for stage in TOPOLOGY])
+    def test_what_is_far_ahead_is_rejected_and_pins_nothing(self, name: str) -> None:
+        stage = named(name)
+        source = next(t for t in stage.reads if {Ticks, Features} & set(t.carries))
+        worker = StageWorker(stage, "here")
+        worker.receive(source, 0, to_json(opening(config())))
+        far = _batch_of(source, 10**12)
+        for offset in range(1, 3 * AHEAD):
+            worker.receive(source, offset, far)
+        letters = [r for r in worker.step() if r.topic is DEAD_LETTERS]
+        assert len(letters) == 3 * AHEAD - 1
+        assert worker.ahead() == set()
+        again = StageWorker(stage, "here", worker.save({}))
+        assert again.positions[source.name] == 3 * AHEAD
+
+    @pytest.mark.parametrize("each", [1, 2])
+    def test_a_hole_in_small_records_never_stops_the_features(self, each: int) -> None:
+        """More records than AHEAD lie past a row that never came: it can come from this source alone."""
+        worker = StageWorker(named("features"), "here")
+        raws = [to_json(opening(config())), *list(small(ticks(4 * AHEAD), each))]
+        del raws[5]
+        for offset, raw in enumerate(raws):
+            assert worker.ahead() == set()
+            worker.receive(TICKS, offset, raw)
+            worker.step()
+        worker.receive(TICKS, len(raws), to_json(BookClosed(book="book", last=4 * AHEAD - 1)))
+        made = [from_json(r.raw) for r in worker.step()]
+        assert max(e.last for e in made if isinstance(e, Features)) == 4 * AHEAD - 1
+
+    def test_a_book_that_is_opened_late_loses_nothing_and_one_that_never_is_is_told_of(self) -> None:
+        worker = StageWorker(named("features"), "here")
+        late, never = ticks(20, book="late"), ticks(20, book="never")
+        records = [*small(late, 5), *small(never, 5), to_json(BookClosed(book="never", last=19))]
+        for offset, raw in enumerate(records):
+            worker.receive(TICKS, offset, raw)
+        assert worker.step() == []
+        worker.give_up_early()
+        assert worker.step() == []  # the opening may be on its way
+        worker.receive(TICKS, len(records), to_json(opening(config(), "late")))
+        made = [from_json(r.raw) for r in worker.step()]
+        assert [seq for e in made if isinstance(e, Features) for seq in e.seq.tolist()] == list(range(20))
+        worker.give_up_early()
+        letters = [from_json(r.raw) for r in worker.step()]
+        assert [e.book for e in letters] == ["never"] * 5
+        assert all(isinstance(e, DeadLetter) and "was never opened" in e.reason for e in letters)
+        again = StageWorker(named("features"), "here", worker.save({}))
+        assert again.positions[TICKS.name] == len(records) + 1
+
+    def test_controls_of_a_book_not_opened_yet_are_kept_and_too_many_are_told_of(self) -> None:
+        worker = StageWorker(named("ensemble"), "here")
+        for number in range(1, 101):
+            order = Control(book="soon", number=number, action="resume", effective_from=0)
+            worker.receive(CONTROL, number - 1, to_json(order))
+        worker.step()
+        worker.give_up_early()
+        worker.give_up_early()
+        letters = [from_json(r.raw) for r in worker.step()]
+        waits = [
+            e for e in letters if isinstance(e, DeadLetter) and "waits: no book of that name" in e.reason
+        ]
+        assert (len(waits), len(letters)) == (64, 100)
+        assert StageWorker(named("ensemble"), "here", worker.save({})).positions[CONTROL.name] == 0

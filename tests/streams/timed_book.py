@@ -58,12 +58,19 @@ class Book:
         return self.add(cut(source()[2], start, stop))
 
     def close(self, stop: int) -> "Book":
-        self.stage.close("book", stop)
+        self.stage.close_rounds("book", stop)
         return self.add()
 
     @property
     def waiting(self) -> tuple[int, int] | None:
-        return self.stage.waiting().get("book")
+        rounds = self.stage.open_rounds().get("book")
+        return None if rounds is None else (rounds.start, rounds.stop)
+
+    @property
+    def waits(self) -> set[str]:
+        """Topics that can bring what the next row lacks."""
+        lacking = self.stage.waiting().get("book")
+        return set() if lacking is None else {*lacking.topics}
 
     @property
     def decided(self) -> Decisions:

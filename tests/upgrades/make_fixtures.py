@@ -4,6 +4,9 @@ Run once, in a checkout of the release itself, before anything else is changed:
 
     PYTHONPATH=tests/upgrades .venv/bin/python tests/upgrades/make_fixtures.py tests/upgrades/v0_1_0
 
+For a release that changed no file but the states of stages, `--states` after the folder makes the small part that tests
+those: pipeline.tar.gz with no more of log.jsonl than the states have not read, and without earlier/.
+
 pipeline.tar.gz: of two books on one partition, as stages on topics run them,
     log.jsonl      all records up to the stop, {topic, offset, raw}, features and proposals from row EARLIER - 40 on
     earlier/STAGE  states stored at row EARLIER, as if the processes had been killed at the stop
@@ -60,8 +63,8 @@ def lines(things: list[object]) -> bytes:
     return b"".join(orjson.dumps(thing) + b"\n" for thing in things)
 
 
-def pipeline(out: Path) -> None:
-    """Stop two books, and go on with them."""
+def pipeline(out: Path, whole: bool) -> None:
+    """Stop two books, and go on with them; not whole: keep only what going on from the states needs."""
     settings = KafkaSettings(prefix="windvane")
 
     def make(stage: object, saved: bytes | None) -> StageWorker:
@@ -78,9 +81,14 @@ def pipeline(out: Path) -> None:
     earlier = running.states()
     running.send(inputs(EARLIER, STOP))
     states = running.states()
-    kept = []
+    kept, unread = [], dict(log.ends)
+    for worker in running.workers.values():
+        for topic in worker.stage.reads:
+            unread[topic.name] = min(unread[topic.name], worker.positions[topic.name])
     for name, records in log.records.items():
         for offset, raw in records:
+            if not whole and offset < unread[name]:
+                continue
             event = from_json(raw) if name in (FEATURES.name, PROPOSALS.name) else None
             if isinstance(event, Batch) and event.last < EARLIER - 40:
                 continue
@@ -99,7 +107,7 @@ def pipeline(out: Path) -> None:
         add(tar, "log.jsonl", lines(kept))
         add(tar, "ends.json", json.dumps(ends).encode())
         add(tar, "ticks.jsonl", lines(coming))
-        for folder, found in (("earlier", earlier), ("states", states)):
+        for folder, found in (("earlier", earlier if whole else {}), ("states", states)):
             for name, raw in found.items():
                 add(tar, f"{folder}/{name}", raw)
         for name in ("orders", "fills", "statements"):
@@ -199,10 +207,12 @@ def settings(out: Path) -> None:
 def main() -> None:
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
-    pipeline(out)
-    backtest(out)
-    trained(out)
-    settings(out)
+    whole = "--states" not in sys.argv[2:]
+    pipeline(out, whole)
+    if whole:
+        backtest(out)
+        trained(out)
+        settings(out)
     (out / "code.txt").write_text(code_digest() + "\n")
 
 

@@ -39,9 +39,9 @@ class Release:
         return Log({name: list(records) for name, records in self.records.items()}, dict(self.ends))
 
 
-def archive(name: str) -> dict[str, bytes]:
+def archive(name: str, home: Path = HOME) -> dict[str, bytes]:
     """Every file of an archive."""
-    with tarfile.open(HOME / f"{name}.tar.gz") as tar:
+    with tarfile.open(home / f"{name}.tar.gz") as tar:
         return {m.name: f.read() for m in tar if (f := tar.extractfile(m)) is not None}
 
 
@@ -54,9 +54,9 @@ def unpacked(name: str, folder: Path) -> Path:
 
 
 @cache
-def of_pipeline() -> Release:
-    """The two books on topics."""
-    files, topics = archive("pipeline"), {topic.name: topic for topic in TOPICS}
+def of_pipeline(version: str = HOME.name) -> Release:
+    """The two books on topics, as a release left them."""
+    files, topics = archive("pipeline", HOME.parent / version), {topic.name: topic for topic in TOPICS}
     records: dict[str, list[Stored]] = {name: [] for name in topics}
     for line in files["log.jsonl"].splitlines():
         told = json.loads(line)

@@ -13,7 +13,6 @@ from windvane.agents.kernel import this_program
 from windvane.agents.program import Program
 from windvane.streams.codec import from_json, to_json
 from windvane.streams.events import Batch, Decisions, cut, join
-from windvane.streams.proposals_stage import proposals_of
 from windvane.streams.stage import Stage, StateError
 from windvane.streams.stored import from_bytes
 from windvane.streams.topics import DEAD_LETTERS, DECISIONS, FILLS, ORDERS, STATEMENTS
@@ -34,8 +33,8 @@ def stages(**others: type) -> list[Stage]:
     """The topology as a worker plan builds it; others: classes to build some stages with."""
     found = []
     for stage in TOPOLOGY:
-        build = proposals_of(AGENTS) if stage.name == "proposals" else stage.build
-        found.append(stage._replace(build=others.get(stage.name, build)))
+        mine = stage if stage.build_for is None else stage.run_by(AGENTS)
+        found.append(mine._replace(build=others.get(stage.name, mine.build)))
     return found
 
 
@@ -77,8 +76,10 @@ def assert_as_the_release(release: Release, log: Log) -> None:
 
 
 class TestCleanStop:
-    def test_the_orders_are_those_that_the_release_gave(self, release: Release) -> None:
-        """States, topics and versions of 0.1.0: nothing is lost, doubled or different."""
+    @pytest.mark.parametrize("version", ["v0_1_0", "v0_2_0"])
+    def test_the_orders_are_those_that_the_release_gave(self, version: str) -> None:
+        """From its states and topics nothing is lost, doubled or different."""
+        release = of_pipeline(version)
         log = gone_on(release).log
         assert_as_the_release(release, log)
         assert len(release.wanted["orders"]) > 100
@@ -131,7 +132,7 @@ class TestUncleanStop:
         topic = worker.stage.emits[0]
         last = from_json(release.records[topic.name][-1].raw)
         assert isinstance(last, Batch)
-        done = worker.logic.reached(last.book)
+        done = worker.logic.progress(last.book).next_seq
         for row in (done - 1, done):
             one = msgspec.structs.replace(cut(last, 0, 1), seq=np.array([row]))
             with pytest.raises(StateError) if row == done else nullcontext():

@@ -1,4 +1,4 @@
-"""Records as the batches that a broker takes, a topic each."""
+"""Records packed into batches, the unit in which a broker takes records of one topic."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

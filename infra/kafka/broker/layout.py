@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from windvane.infra.kafka.broker.admin import Setup, TopicState
 from windvane.infra.kafka.broker.settings import KafkaSettings, SettingsError
 from windvane.streams import topics
-from windvane.streams.worker import MOST_MODEL_BYTES
+from windvane.streams.checks import MOST_MODEL_BYTES
 
 SNAPSHOTS = "snapshots"
 """The topic of stages' states: the key is the stage and its agents, the partition is the one that the state is of."""

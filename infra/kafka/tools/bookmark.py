@@ -46,15 +46,8 @@ class Bookmark:
         """
         self.place.next[partition] = offset + 1
         self.place.seen[book] = seq
-        if self._path is None:
-            return
-        raw = msgspec.json.encode(self.place) + b"\n"
-        if durably:
-            replace_file(self._path, raw)
-        else:
-            part = self._path.with_suffix(".part")
-            part.write_bytes(raw)
-            part.replace(self._path)
+        if self._path is not None:
+            replace_file(self._path, msgspec.json.encode(self.place) + b"\n", durably=durably)
 
 
 def _read(path: Path) -> Place:

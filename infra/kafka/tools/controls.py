@@ -14,11 +14,11 @@ from windvane.infra.kafka.broker.signing import guard, key_of, sign
 from windvane.infra.kafka.broker.tails import read_tails, spans
 from windvane.infra.kafka.tools.books import known_books
 from windvane.metamodel.trading.control import CONTROLS
+from windvane.streams.checks import MOST_MODEL_BYTES
 from windvane.streams.codec import WireError, from_json, to_json
 from windvane.streams.events import Control, Event
 from windvane.streams.models import swap_to
 from windvane.streams.topics import CONTROL, DEAD_LETTERS, DECISIONS, MODELS, STATEMENTS, TICKS, Topic
-from windvane.streams.worker import MOST_MODEL_BYTES
 
 _TRIES = 5
 

@@ -10,15 +10,16 @@ from aiokafka.errors import KafkaError
 from windvane.infra.kafka.broker.clients import ends_of, reading
 from windvane.infra.kafka.broker.settings import ANSWER_SECONDS, KafkaSettings, SettingsError
 from windvane.infra.kafka.tools.controls import Sent, decided_controls
-from windvane.infra.kafka.worker.plan import TRANSACTIONAL
 from windvane.streams.codec import WireError, from_json
-from windvane.streams.control_log import said_by
+from windvane.streams.control_log import payload_of
 from windvane.streams.events import DeadLetter
 from windvane.streams.topics import CONTROL, DECISIONS
+from windvane.streams.topology import TOPOLOGY
 
 WAIT_SECONDS = 30.0
 """So long a person waits for a book to obey where nothing else is asked for."""
 
+_APPLIES = next(stage.name for stage in TOPOLOGY if CONTROL in stage.reads)
 _READ_MS = 250
 _ASK_SECONDS = 0.5
 _REFUSAL_SECONDS = 2.0
@@ -64,7 +65,7 @@ class _Answers:
         self.row: int | None = None  # the first that the control rules
         self.refusal: str | None = None
         self._decisions = settings.topic(DECISIONS)
-        self._payload = said_by(control)
+        self._payload = payload_of(control)
         self._source = f"{CONTROL.name}, partition {self.place.partition}, offset {sent.offset}"
 
     @property
@@ -125,7 +126,7 @@ class _Workers:
 
     def __init__(self, settings: KafkaSettings, place: TopicPartition) -> None:
         self._admin = AIOKafkaAdminClient(**settings.client(), request_timeout_ms=int(ANSWER_SECONDS * 1000))
-        self._group = f"{settings.prefix}.{TRANSACTIONAL}"
+        self._group = f"{settings.prefix}.{_APPLIES}"
         self._place = place
         self._asked = float("-inf")
         self._read_since: float | None = None  # when the record was first seen to be read, monotonic seconds

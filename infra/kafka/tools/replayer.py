@@ -11,12 +11,12 @@ from windvane.infra.kafka.broker import layout
 from windvane.infra.kafka.broker.clients import MOST_BYTES, ends_of, new_producer, reading
 from windvane.infra.kafka.broker.settings import KafkaSettings, SettingsError, partition_of
 from windvane.infra.kafka.broker.signing import sign
-from windvane.infra.kafka.tools.books import free_name, known_books, last_seq, unlike
+from windvane.infra.kafka.tools.books import KnownBook, free_name, known_books, last_seq, unlike
 from windvane.metamodel.base.config import ConfigError
+from windvane.streams.checks import MOST_MODEL_BYTES
 from windvane.streams.codec import cuts, to_json
 from windvane.streams.events import BookClosed, BookOpened, Control, DeadLetter, Model, Ticks, cut
 from windvane.streams.topics import CONTROL, DEAD_LETTERS, DECISIONS, MODELS, TICKS
-from windvane.streams.worker import MOST_MODEL_BYTES
 
 _IN_FLIGHT = 64
 _QUIET_SECONDS = 60.0
@@ -64,19 +64,7 @@ async def send(
     """
     partitions = await layout.check(settings)
     opened, book = history.opened, history.opened.book
-    books = await known_books(settings, partitions)
-    others = {known.opened.config.closing for name, known in books.items() if name != book}
-    if others - {opened.config.closing}:
-        raise SettingsError(
-            f"prefix {settings.prefix} holds {others.pop()} books, and this one is {opened.config.closing}: "
-            "give it a --prefix of its own"
-        )
-    known = books.get(book)
-    if known is not None and known.opened.digest != opened.digest:
-        raise SettingsError(
-            f"book {book} was opened with other settings ({unlike(known.opened.config, opened.config)}): "
-            f"give --book {free_name(book, books)}, or the same settings"
-        )
+    known = _known(settings, opened, await known_books(settings, partitions))
     if history.controls and settings.control_key is None:
         raise SettingsError("this journal holds controls, which must be signed: set WINDVANE_CONTROL_KEY")
     done = 0 if known is None else known.rows
@@ -115,6 +103,25 @@ async def send(
     finally:
         await producer.stop()
     return done
+
+
+def _known(settings: KafkaSettings, opened: BookOpened, books: dict[str, KnownBook]) -> KnownBook | None:
+    """What the topic has of a book that is to be sent; raises SettingsError where it would contradict that."""
+    book, config = opened.book, opened.config
+    closings = {known.opened.config.closing for name, known in books.items() if name != book}
+    others = closings - {config.closing}
+    if others:
+        raise SettingsError(
+            f"prefix {settings.prefix} holds {others.pop()} books, and this one is {config.closing}: "
+            "give it a --prefix of its own"
+        )
+    known = books.get(book)
+    if known is not None and known.opened.digest != opened.digest:
+        raise SettingsError(
+            f"book {book} was opened with other settings ({unlike(known.opened.config, config)}): "
+            f"give --book {free_name(book, books)}, or the same settings"
+        )
+    return known
 
 
 async def decided(

@@ -14,8 +14,8 @@ from windvane.metamodel.base.config import check
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning import swapping
 from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
+from windvane.streams.checks import MOST_MODEL_BYTES
 from windvane.streams.events import Control
-from windvane.streams.worker import MOST_MODEL_BYTES
 
 _MOST_BYTES = (MOST_MODEL_BYTES - 10_000) // 4 * 3
 """Of the weights: base64 makes four bytes of three, and there is a little around them."""

@@ -41,16 +41,14 @@ class Closer:
         read: offset of the next record to be read of the proposals. It waits for the broker where an end of the
         proposals must be looked up, and raises KafkaError where that fails.
         """
-        logic = self._worker.logic
-        waiting = logic.waiting() if self._proposals is not None else {}
-        if not waiting and not self._shortest:
+        rounds = self._worker.open_rounds() if self._proposals is not None else {}
+        if not rounds and not self._shortest:
             return
-        configs = {book: logic.opened_as(book).config for book in waiting}
-        self._shortest = min((c.round_timeout / 4e9 for c in configs.values()), default=0.0)
-        if self._timer.watch(waiting, configs, self._clock()):
+        self._shortest = min((r.config.round_timeout / 4e9 for r in rounds.values()), default=0.0)
+        if self._timer.watch(rounds, self._clock()):
             self._timer.ends_at(await self._end())
         for book, stop in self._timer.due(read).items():
-            logic.close(book, stop)
+            self._worker.close_rounds(book, stop)
 
     async def _end(self) -> int:
         """The offset after the last record of the proposals; 0 where none is left, so that nobody waits for them."""

@@ -49,7 +49,7 @@ class _App(faust.App):
 def build(
     plan: WorkerPlan, metrics: WorkerMetrics, *, web_host: str, web_port: int | None, instance: str | None
 ) -> faust.App:
-    """An app that runs the plan's stage; web_port None: no web server."""
+    """A Faust app, not started, that runs the plan's stage; web_port: None serves no metrics."""
     app = _App(
         plan.group,
         broker=[f"kafka://{address}" for address in plan.settings.bootstrap.split(",")],

@@ -116,9 +116,9 @@ class PartitionHost:
     async def _live(self) -> None:
         """Recover and work until the host is stopped; raises what the broker answers instead of an acknowledgement."""
         plan, began = self.plan, time.monotonic()
-        identity = f"{plan.group}.{self.partition}" if plan.transactional else None
+        identity = f"{plan.group}.{self.partition}" if plan.stage.transactional else None
         producer = new_producer(plan.settings, identity)
-        reader = new_reader(plan.settings, patient=plan.patient)
+        reader = new_reader(plan.settings, patient=plan.stage.patient)
         try:
             await producer.start()  # of a transactional one: fences the last owner, aborts what it left open
             await reader.start()
@@ -135,7 +135,7 @@ class PartitionHost:
             written = self._written(worker)
             # The offsets are asked for at once: later on, an answer would wait behind fetches.
             first, ends = await ends_of(reader, (*written, *self._places.values()))
-            if plan.transactional:
+            if plan.stage.transactional:
                 await follow(reader, worker, written, first, ends, plan.strike)
                 self._ends = {topic.name: ends[place] for place, topic in written.items()}
             elif written:
@@ -155,8 +155,9 @@ class PartitionHost:
         A stage that writes in transactions must know what it had committed, and so must any stage whose state another
         program stored. A dead letter is the same whoever writes it, and matters in transactions only.
         """
-        emits = self.plan.stage.emits if self.plan.transactional or worker.handed_over is not None else ()
-        topics = [t for t in emits if self.plan.transactional or t is not DEAD_LETTERS]
+        stage = self.plan.stage
+        emits = stage.emits if stage.transactional or worker.handed_over is not None else ()
+        topics = [t for t in emits if stage.transactional or t is not DEAD_LETTERS]
         return {TopicPartition(self.plan.settings.topic(t), self.partition): t for t in topics}
 
     async def _read_control(
@@ -243,7 +244,7 @@ class PartitionHost:
     async def _send(self, producer: AIOKafkaProducer, records: Sequence[Record]) -> None:
         """Write the records of a step; returns when all are acknowledged, and a transaction is committed."""
         began = time.perf_counter()
-        if self.plan.transactional:
+        if self.plan.stage.transactional:
             await producer.begin_transaction()
         waiting: list[tuple[Topic, int, asyncio.Future[RecordMetadata]]] = []
         for topic, raws in by_topic(records).items():
@@ -257,7 +258,7 @@ class PartitionHost:
         for (topic, count, _), place in zip(waiting, written, strict=True):
             self._ends[topic.name] = place.offset + count
             self._metrics.sent(topic.name, count)
-        if self.plan.transactional:
+        if self.plan.stage.transactional:
             self.plan.strike("transaction")
             await producer.commit_transaction()
         self.plan.strike("commit")
@@ -268,14 +269,14 @@ class PartitionHost:
 
     async def _report(self, inlet: Inlet, worker: StageWorker) -> None:
         """Report to metrics and logs how far behind its sources the partition is, and which books wait for long."""
-        now, stalled = time.monotonic(), worker.logic.stalled()
+        now, stalled = time.monotonic(), worker.stalled()
         self._stalled = {
             book: (row, self._stalled[book][1] if self._stalled.get(book, (-1,))[0] == row else now)
             for book, (row, _) in stalled.items()
         }
         for book, (row, since) in self._stalled.items():
             if now - since > _LONG_SECONDS:
-                source = stalled[book][1]
+                source = stalled[book].topics[0]
                 self._metrics.waiting(self.partition, book, source, now - since)
                 self._log.warning("waiting", book=book, seq=row, topic=source, seconds=round(now - since))
         for topic, place in self._places.items():

@@ -1,7 +1,7 @@
 """What a worker is to run: one stage of the topology, its settings, where its states lie, and who trains for it."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,19 +13,9 @@ from windvane.infra.kafka.broker.signing import guard
 from windvane.infra.kafka.broker.snapshots import FolderStore, SnapshotStore, TopicStore
 from windvane.infra.kafka.worker.failpoints import Failpoint, failpoint
 from windvane.metamodel.base.config import ConfigError
-from windvane.streams.proposals_stage import proposals_of
+from windvane.streams.checks import Checks
 from windvane.streams.stage import Stage, Trainer
 from windvane.streams.topology import TOPOLOGY
-from windvane.streams.worker import Checks
-
-TRANSACTIONAL = "ensemble"
-"""The stage whose output must be on the topics once: it writes in transactions."""
-
-PATIENT = "feedback"
-"""The stage that no row waits for: what it gives is in effect many rows later."""
-
-TRAINS = "feedback"
-"""The stage that retrains books which ask for it."""
 
 SAVE_SECONDS = 5.0
 
@@ -49,16 +39,6 @@ class WorkerPlan(NamedTuple):
         return f"{self.settings.prefix}.{self.name}"
 
     @property
-    def transactional(self) -> bool:
-        """Whether every step is one transaction."""
-        return self.stage.name == TRANSACTIONAL
-
-    @property
-    def patient(self) -> bool:
-        """Whether records may gather before they are read."""
-        return self.stage.name == PATIENT
-
-    @property
     def layout(self) -> str:
         """What a stored state must agree on, since books move when the number of partitions changes."""
         return f"{self.group} of {self.partitions}"
@@ -78,12 +58,17 @@ def stages() -> Mapping[str, Stage]:
     return {stage.name: stage for stage in TOPOLOGY}
 
 
-def agents_of(text: str) -> tuple[str, ...]:
+def specs(agents: Sequence[str]) -> list[str]:
+    """The words that `windvane worker` runs each stage of the topology by, all agents in one worker."""
+    return [s.name if s.build_for is None else f"{s.name}:{','.join(agents)}" for s in TOPOLOGY]
+
+
+def agents_of(text: str, stage: str = "proposals") -> tuple[str, ...]:
     """Names of agents separated by commas, each once; raises WindvaneError where one is unknown or none is there."""
     names = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
     create_agents(names)
     if not names:
-        raise ConfigError("no agent is named: give proposals:AGENT,AGENT,...")
+        raise ConfigError(f"no agent is named: give {stage}:AGENT,AGENT,...")
     return names
 
 
@@ -101,15 +86,16 @@ def plan_of(
     """
     word, _, rest = spec.partition(":")
     known = stages()
-    if word not in known or (rest and word != "proposals"):
-        raise ConfigError(
-            f"the stage is {spec!r}: give {', '.join(known)}, the agents as proposals:AGENT,..."
+    if word not in known or (rest and known[word].build_for is None):
+        shared = ", ".join(
+            f"{name}:AGENT,..." for name, stage in known.items() if stage.build_for is not None
         )
+        raise ConfigError(f"the stage is {spec!r}: give {', '.join(known)}, the agents as {shared}")
     stage, name = known[word], word
-    if word == "proposals":
-        names = agents_of(rest)
+    if stage.build_for is not None:
+        names = agents_of(rest, word)
         digest = hashlib.sha256(",".join(sorted(names)).encode()).hexdigest()[:8]
-        name = f"proposals.{digest}"
-        stage = stage._replace(build=proposals_of(names))
+        name = f"{word}.{digest}"
+        stage = stage.run_by(names)
     store: SnapshotStore = TopicStore(settings) if states is None else FolderStore(states, settings.prefix)
     return WorkerPlan(name, stage, settings, partitions, store, failpoint(word), save_seconds)

@@ -11,7 +11,7 @@ from windvane.infra.kafka.broker import layout
 from windvane.infra.kafka.broker.settings import AwayError, KafkaSettings, SettingsError
 from windvane.infra.kafka.broker.states import check_none_left, folder_of
 from windvane.infra.kafka.worker.plain import run_plain
-from windvane.infra.kafka.worker.plan import TRAINS, WorkerPlan, plan_of
+from windvane.infra.kafka.worker.plan import WorkerPlan, plan_of
 from windvane.infra.runs.warmup import warm_up
 from windvane.infra.telemetry.logs import config, logger, route
 from windvane.infra.telemetry.metrics import WorkerMetrics
@@ -54,7 +54,7 @@ def run_worker(
     gc.freeze()  # the collector does not go through what was imported while rows wait
     metrics = WorkerMetrics(plan.stage.name)
     with closing(ChildTrainer()) as trainer:
-        if plan.stage.name == TRAINS and has_torch():
+        if plan.stage.trains and has_torch():
             trainer.start()  # loads torch now, so that no book waits for it
         plan = plan._replace(trainer=trainer)
         if binding == "faust":

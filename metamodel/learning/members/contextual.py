@@ -62,17 +62,6 @@ class Memory(NamedTuple):
         return cls(np.zeros((_SLOTS, regressors)))
 
 
-class Scratch(NamedTuple):
-    """What an update writes before it reads it."""
-
-    k: Floats  # (D,) gain
-
-    @classmethod
-    def new(cls, regressors: int) -> "Scratch":
-        """Room for the updates of D coefficients."""
-        return cls(np.zeros(regressors))
-
-
 def regressors(features: int, agents: int) -> int:
     """Length of the regressor vector."""
     return 1 + features + 4 * agents
@@ -97,13 +86,12 @@ def regress(z: Floats, drift: float, fast: Floats, slow: Floats, a: Floats, x: F
 
 
 @kernel
-def learn(m: Learned, scratch: Scratch, x: Floats, y: Floats, awake: Ints, keep: float) -> None:
+def learn(m: Learned, k: Floats, x: Floats, y: Floats, awake: Ints, keep: float) -> None:
     """One update: y (N,) is what came of the prediction made from x (D,); sleeping agents do not move.
 
-    keep: what the past counts for afterwards, FORGET for this member.
+    k: (D,) scratch for the gain; keep: what the past counts for afterwards, FORGET for this member.
     """
     d, n = m.B.shape
-    k = scratch.k
     for i in range(d):
         k[i] = 0.0
     for j in range(d):  # k = P x, by columns: P is symmetric, and this order runs on vector units

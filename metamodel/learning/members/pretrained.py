@@ -1,7 +1,7 @@
 """Contextual weights that were fitted before: least squares on randomised SIMULATED markets, then learned on.
 
-The recursive least squares of the contextual member, with the regime's posterior among the regressors, and what it
-says another thing in each regime: where price has come from, which agent's position goes with the drift that the
+The recursive least squares of the contextual member, with the regime's posterior among the regressors, and with what
+means another thing in each regime: where price has come from, which agent's position goes with the drift that the
 regime has, how large positions are in ranges and in trends.
 It starts from a ridge fit on the training seeds that counts as much as 500,000 rows: `windvane train members` makes
 that fit again. First it learns how strong each part of that fit is in the market it is in, then what is left. Of
@@ -34,7 +34,7 @@ BLOCKS = 5
 
 _POSTERIOR = 1 + FEATURES
 _CROSSED = _POSTERIOR + len(REGIMES)
-_PARTS = _POSTERIOR + 1 + 2 * len(CROSSED) + BLOCKS
+PARTS = _POSTERIOR + 1 + 2 * len(CROSSED) + BLOCKS
 COMMON = _CROSSED + len(CROSSED) * len(REGIMES)
 """Regressors that are no agent's."""
 
@@ -58,7 +58,7 @@ class Learned(NamedTuple):
     def new(cls, fit: Fit) -> "Learned":
         """Predicts what the fit predicts."""
         rest = contextual.Learned.at(fit.P, np.zeros_like(fit.B))
-        return cls(strength.Learned.new(_PARTS), rest, np.zeros(fit.B.shape[1]))
+        return cls(strength.Learned.new(PARTS), rest, np.zeros(fit.B.shape[1]))
 
 
 class Memory(NamedTuple):
@@ -72,19 +72,7 @@ class Memory(NamedTuple):
         """No prediction yet."""
         regressors, agents = fit.B.shape
         rest = contextual.Memory.new(regressors)
-        return cls(strength.Memory.new(_PARTS, agents, len(rest.past)), rest)
-
-
-class Scratch(NamedTuple):
-    """What an update writes before it reads it."""
-
-    strength: strength.Scratch
-    rest: contextual.Scratch
-
-    @classmethod
-    def new(cls, fit: Fit) -> "Scratch":
-        """Room for the updates of this fit."""
-        return cls(strength.Scratch.new(_PARTS), contextual.Scratch.new(len(fit.B)))
+        return cls(strength.Memory.new(PARTS, agents, len(rest.past)), rest)
 
 
 def regressors(agents: int) -> int:
@@ -97,7 +85,7 @@ def parts(agents: int) -> Ints:
     elsewhere = np.arange(len(CROSSED)) + _POSTERIOR + 1
     ranging = np.isin(np.arange(len(REGIMES)), (HIGH, LOW))
     crossed = elsewhere[:, None] + len(CROSSED) * ranging
-    blocks = np.arange(_PARTS - BLOCKS, _PARTS).repeat(agents)
+    blocks = np.arange(PARTS - BLOCKS, PARTS).repeat(agents)
     features, posterior = np.arange(_POSTERIOR), np.full(len(REGIMES), _POSTERIOR)
     return np.concatenate([features, posterior, crossed.ravel(), blocks])
 
@@ -131,8 +119,13 @@ def regress(z: Floats, p: Floats, fast: Floats, slow: Floats, a: Floats, x: Floa
 
 
 @inlined
-def learn(m: Learned, memory: Memory, scratch: Scratch, ago: int, y: Floats, awake: Ints) -> None:
-    """One update: y (N,) is what came of the prediction in slot `ago`; sleeping agents do not move."""
+def learn(
+    m: Learned, memory: Memory, gain: Floats, factors: Floats, ago: int, y: Floats, awake: Ints
+) -> None:
+    """One update: y (N,) is what came of the prediction in slot `ago`; sleeping agents do not move.
+
+    gain: (D,) scratch; factors: (2, G) scratch of the strength.
+    """
     x, parts, left = (
         memory.rest.past[ago],
         memory.strength.past[ago],
@@ -141,10 +134,10 @@ def learn(m: Learned, memory: Memory, scratch: Scratch, ago: int, y: Floats, awa
     contextual.predict(m.rest, x)
     for i in range(y.shape[0]):
         left[i] = y[i] - m.rest.mu[i]
-    strength.learn(m.strength, scratch.strength, parts, left, awake, FORGET)
+    strength.learn(m.strength, factors, parts, left, awake, FORGET)
     for i in range(y.shape[0]):
         left[i] = y[i] - strength.predicted(m.strength, parts[i])
-    contextual.learn(m.rest, scratch.rest, x, left, awake, FORGET)
+    contextual.learn(m.rest, gain, x, left, awake, FORGET)
 
 
 @inlined

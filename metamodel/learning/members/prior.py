@@ -54,13 +54,13 @@ def load_prior(raw: bytes) -> Prior:
             raise WeightsError(f"what members know needs a tensor {name} of shape {shape}")
         if not np.isfinite(tensors[name]).all():
             raise WeightsError(f"tensor {name} of what members know holds NaN or inf")
-    got = {name: np.ascontiguousarray(tensors[name], np.float64) for name in wanted}
+    parts = {name: np.ascontiguousarray(tensors[name], np.float64) for name in wanted}
     return Prior(
         f"members-{weights.digest(raw)[:12]}",
         agents,
-        got["normal"],
-        got["moment"],
-        Simulated(got["first"], got["second"]),
+        parts["normal"],
+        parts["moment"],
+        Simulated(parts["first"], parts["second"]),
         about,
     )
 
@@ -75,9 +75,9 @@ def simulated(prior: Prior, agents: Sequence[str]) -> Simulated:
     """Moments of these agents in every regime; mean 0, variance 1 and no covariance of those not known."""
     n = len(agents)
     first, second = np.zeros((len(REGIMES), n)), np.tile(np.eye(n), (len(REGIMES), 1, 1))
-    there, known = _known(prior, agents)
-    first[:, there] = prior.moments.first[:, known]
-    second[:, there[:, None], there] = prior.moments.second[:, known[:, None], known]
+    ours, known = _known(prior, agents)
+    first[:, ours] = prior.moments.first[:, known]
+    second[:, ours[:, None], ours] = prior.moments.second[:, known[:, None], known]
     return Simulated(first, second)
 
 
@@ -85,12 +85,12 @@ def fitted(prior: Prior, agents: Sequence[str]) -> pretrained.Fit:
     """What the pretrained member starts from with these agents."""
     n = len(agents)
     d = pretrained.regressors(n)
-    there, known = _known(prior, agents)
-    place, source = _columns(there, n), _columns(known, len(prior.agents))
+    ours, known = _known(prior, agents)
+    place, source = _columns(ours, n), _columns(known, len(prior.agents))
     normal, moment = np.zeros((d, d)), np.zeros((d, n))
     if len(known):  # what is common says nothing where no agent is known
         normal[place[:, None], place] = prior.normal[source[:, None], source]
-        moment[place[:, None], there] = prior.moment[source[:, None], known]
+        moment[place[:, None], ours] = prior.moment[source[:, None], known]
     count = COUNTS_FOR / EVERY
     P = inverse(count * normal + PRECISION * np.eye(d))
     return pretrained.Fit(P, product(P, count * moment), pretrained.parts(n))

@@ -38,12 +38,12 @@ def _rate(agents: int, squares: float) -> float:
 def learn(m: Learned, gn: Floats, awake: Ints, w: Floats) -> None:
     """Learn from the normalised scores gn (n,) that the weights w (n,) met; sleeping agents do not move."""
     n = gn.shape[0]
-    got = 0.0
+    mixed = 0.0
     for i in range(n):
-        got += w[i] * gn[i]
+        mixed += w[i] * gn[i]
     for i in range(n):
         if awake[i]:
-            regret = (gn[i] - got) / _RANGE
+            regret = (gn[i] - mixed) / _RANGE
             m.squares[i] += regret * regret
             new = _rate(n, m.squares[i])
             m.log_weight[i] = new / m.eta[i] * (m.log_weight[i] + math.log1p(m.eta[i] * regret))

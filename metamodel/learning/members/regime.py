@@ -42,17 +42,6 @@ class Learned(NamedTuple):
         return cls(np.zeros(square), np.zeros((k, n)), np.zeros(square), np.zeros(n), np.eye(n))
 
 
-class Scratch(NamedTuple):
-    """What a prediction writes before it reads it."""
-
-    mean: Floats  # (K, N) expected scores in every regime
-
-    @classmethod
-    def new(cls, agents: int) -> "Scratch":
-        """Room for the predictions of N agents."""
-        return cls(np.zeros((len(REGIMES), agents)))
-
-
 @inlined
 def learn(m: Learned, p: Floats, gn: Floats, awake: Ints) -> None:
     """Scores gn (N,) came of what was decided under posterior p (K,); sleeping agents do not move."""
@@ -69,9 +58,9 @@ def learn(m: Learned, p: Floats, gn: Floats, awake: Ints) -> None:
 
 
 @inlined
-def predict(m: Learned, scratch: Scratch, prior: Simulated, p: Floats) -> None:
-    """Fill m.mu and m.S under posterior p (K,)."""
-    n, mean = m.mu.shape[0], scratch.mean
+def predict(m: Learned, prior: Simulated, p: Floats, mean: Floats) -> None:
+    """Fill m.mu and m.S under posterior p (K,); mean: (K, N) scratch."""
+    n = m.mu.shape[0]
     m.mu[:] = 0.0
     m.S[:] = 0.0
     for k in range(p.shape[0]):

@@ -2,8 +2,8 @@
 
 What a fit predicts is a sum of parts. A mechanism that is weaker here than where it was fitted, or missing, or the
 other way round, is a factor on its part other than 1, and it is the same factor for all agents. So there are few of
-them, all agents' scores tell of each, and they are learned long before single coefficients could be. Bayesian linear
-regression (Bishop 2006, section 3.3) around factors of 1, with exponential forgetting.
+them, each is learned from the scores of all agents, and they are known long before single coefficients could be.
+Bayesian linear regression (Bishop 2006, section 3.3) around factors of 1, with exponential forgetting.
 """
 
 import math
@@ -41,18 +41,6 @@ class Memory(NamedTuple):
         return cls(np.zeros((predictions, agents, parts)))
 
 
-class Scratch(NamedTuple):
-    """What an update writes before it reads it."""
-
-    k: Floats  # (G,) gain
-    s: Floats  # (G,) what forgetting multiplies deviations by
-
-    @classmethod
-    def new(cls, parts: int) -> "Scratch":
-        """Room for the updates of G factors."""
-        return cls(np.zeros(parts), np.zeros(parts))
-
-
 @kernel
 def split(B: Floats, part: Ints, x: Floats, out: Floats) -> None:
     """Fill out (N, G): what coefficients B (D, N) make of regressors x (D,), by the part (D,) that each belongs to."""
@@ -72,13 +60,14 @@ def predicted(m: Learned, parts: Floats) -> float:
 
 
 @kernel
-def learn(m: Learned, scratch: Scratch, parts: Floats, y: Floats, awake: Ints, keep: float) -> None:
-    """One update: y (N,) is what the parts (N, G) should have come to; agents that sleep tell nothing.
+def learn(m: Learned, scratch: Floats, parts: Floats, y: Floats, awake: Ints, keep: float) -> None:
+    """One update: y (N,) is what the parts (N, G) should have come to; nothing is learned from agents that sleep.
 
-    keep: what the past counts for afterwards. No factor is ever forgotten beyond what was known at the start.
+    scratch: (2, G); keep: what the past counts for afterwards. No factor is ever forgotten beyond what was known at the
+    start.
     """
     n, parts_of = parts.shape
-    k, s = scratch.k, scratch.s
+    k, s = scratch[0], scratch[1]  # the gain; what forgetting multiplies deviations by
     for i in range(n):
         if not awake[i]:
             continue

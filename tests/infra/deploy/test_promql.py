@@ -70,46 +70,49 @@ def series() -> dict[str, set[str]]:
     return out
 
 
-def test_the_series_are_those_of_the_registry() -> None:
-    registry = CollectorRegistry()
-    WorkerMetrics("features", registry)
-    names = {
-        f"{family.name}_total" if family.type == "counter" else family.name for family in registry.collect()
-    }
-    assert names == set(METRICS)
+class TestExpressions:
+    def test_the_series_are_those_of_the_registry(self) -> None:
+        registry = CollectorRegistry()
+        WorkerMetrics("features", registry)
+        names = {
+            f"{family.name}_total" if family.type == "counter" else family.name
+            for family in registry.collect()
+        }
+        assert names == set(METRICS)
+
+    @pytest.mark.parametrize(("where", "expression"), list(expressions()))
+    def test_what_is_asked_for_is_exposed_with_these_labels(self, where: str, expression: str) -> None:
+        there = series()
+        asked = metrics_in(expression)
+        assert asked, where
+        for name, labels in asked.items():
+            if name in _NOT_OURS:
+                continue
+            assert name in there, f"{where} asks for {name}"
+            own = there[name] | {"job", "instance", "worker"}
+            assert labels <= own, f"{where} asks {name} for {labels - own}"
+
+    def test_the_page_shows_all_that_it_must(self) -> None:
+        shown = {name for _, e in expressions() for name in metrics_in(e)}
+        for part in (
+            "lag_records", "rows_total", "order_latency_seconds_bucket", "regime", "agent_weight", "equity",
+            "verdicts_total", "dead_letters_total", "restarts_total", "learner_version", "risk_state",
+        ):  # fmt: skip
+            assert f"windvane_{part}" in shown
+        ids = [panel["id"] for panel in DASHBOARD["panels"]]
+        assert len(ids) == len(set(ids))
 
 
-@pytest.mark.parametrize(("where", "expression"), list(expressions()))
-def test_what_is_asked_for_is_exposed_with_these_labels(where: str, expression: str) -> None:
-    there = series()
-    asked = metrics_in(expression)
-    assert asked, where
-    for name, labels in asked.items():
-        if name in _NOT_OURS:
-            continue
-        assert name in there, f"{where} asks for {name}"
-        own = there[name] | {"job", "instance", "worker"}
-        assert labels <= own, f"{where} asks {name} for {labels - own}"
-
-
-def test_the_page_shows_all_that_it_must() -> None:
-    shown = {name for _, e in expressions() for name in metrics_in(e)}
-    for part in (
-        "lag_records", "rows_total", "order_latency_seconds_bucket", "regime", "agent_weight", "equity",
-        "verdicts_total", "dead_letters_total", "restarts_total", "learner_version", "risk_state",
-    ):  # fmt: skip
-        assert f"windvane_{part}" in shown
-    ids = [panel["id"] for panel in DASHBOARD["panels"]]
-    assert len(ids) == len(set(ids))
-
-
-def test_alerts_say_what_to_do() -> None:
-    names = [rule["alert"] for rule in rules()]
-    assert len(names) == len(set(names))
-    needed = "LagGrowing TicksSilent DecisionsSilent DeadLetters Drawdown Halted Restarts Waiting RoundsLate"
-    assert set(needed.split()) <= set(names)
-    assert {f"{stage.name.title()}WorkerDown" for stage in TOPOLOGY} <= set(names)
-    for rule in rules():
-        assert rule["labels"]["severity"] in ("page", "look")
-        assert rule["annotations"]["summary"]
-        assert rule["annotations"]["action"]
+class TestAlerts:
+    def test_alerts_say_what_to_do(self) -> None:
+        names = [rule["alert"] for rule in rules()]
+        assert len(names) == len(set(names))
+        needed = (
+            "LagGrowing TicksSilent DecisionsSilent DeadLetters Drawdown Halted Restarts Waiting RoundsLate"
+        )
+        assert set(needed.split()) <= set(names)
+        assert {f"{stage.name.title()}WorkerDown" for stage in TOPOLOGY} <= set(names)
+        for rule in rules():
+            assert rule["labels"]["severity"] in ("page", "look")
+            assert rule["annotations"]["summary"]
+            assert rule["annotations"]["action"]

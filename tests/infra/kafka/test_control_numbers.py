@@ -3,11 +3,10 @@
 from itertools import permutations
 
 import pytest
-from windvane.infra.kafka.tools.standing import Standing
 
 from windvane.infra.kafka.broker.settings import KafkaSettings
 from windvane.infra.kafka.broker.signing import sign
-from windvane.infra.kafka.tools.controls import _FARTHEST_NUMBER, _passed, _Seen
+from windvane.infra.kafka.tools.controls import _FARTHEST_NUMBER, Reached, _Controls, _passed
 from windvane.streams.codec import to_json
 from windvane.streams.events import Control
 
@@ -19,46 +18,46 @@ def control(number: int, row: int = 0, key: bytes = KEY, book: str = "b") -> Con
     return sign(Control(book=book, number=number, action="halt", effective_from=row), key, "p")
 
 
-def seen(*controls: Control) -> _Seen:
-    topic = _Seen(SETTINGS, "b")
+def on_topic(*controls: Control) -> _Controls:
+    topic = _Controls(SETTINGS, "b")
     for each in controls:
         topic.add(to_json(each))
     return topic
 
 
-class TestSeen:
-    """The controls of a book on its topic."""
+class TestControls:
+    """The controls of a book that its topic holds."""
 
     @pytest.mark.parametrize("numbers", list(permutations([2, 7, 4])))
     def test_the_highest_number_counts_in_any_order(self, numbers: tuple[int, ...]) -> None:
-        assert seen(*map(control, numbers)).highest == 7
+        assert on_topic(*map(control, numbers)).highest == 7
 
     @pytest.mark.parametrize("keys", list(permutations([KEY, OTHER])))
     def test_numbers_of_another_key_count(self, keys: tuple[bytes, ...]) -> None:
-        topic = seen(*(control(n, key=key) for n, key in zip((5, 3), keys, strict=True)))
+        topic = on_topic(*(control(n, key=key) for n, key in zip((5, 3), keys, strict=True)))
         assert topic.highest == 5
-        assert len(topic.known) == 1
+        assert len(topic.signed) == 1
 
     def test_an_absurd_number_counts_only_with_the_key(self) -> None:
-        assert seen(control(3), control(_FARTHEST_NUMBER, key=OTHER)).highest == 3
-        assert seen(control(3), control(_FARTHEST_NUMBER)).highest == _FARTHEST_NUMBER
+        assert on_topic(control(3), control(_FARTHEST_NUMBER, key=OTHER)).highest == 3
+        assert on_topic(control(3), control(_FARTHEST_NUMBER)).highest == _FARTHEST_NUMBER
 
     def test_other_books_and_garbage_count_for_nothing(self) -> None:
-        topic = seen(control(2), control(9, book="other"))
+        topic = on_topic(control(2), control(9, book="other"))
         topic.add(b"halt!")
         topic.add(None)
         assert topic.highest == 2
 
     def test_the_first_of_a_number_owns_it(self) -> None:
         first, second = control(1, 10), control(1, 20)
-        assert seen(first, second).known == {1: first}
+        assert on_topic(first, second).signed == {1: first}
 
 
 class TestPassed:
     """Controls that a new one cancels: lower numbers for later rows that are not applied yet."""
 
     def test_numbers_and_rows_that_do_not_rise_together(self) -> None:
-        known = {c.number: c for c in (control(4, 900), control(2, 100), control(3, 500), control(6, 800))}
-        assert _passed(known, control(5, 200), Standing(rows=0, control=0)) == (3, 4)
-        assert _passed(known, control(5, 0), Standing(rows=600, control=3)) == (4,)
-        assert _passed(known, control(5, 0), Standing(rows=600, control=4)) == ()
+        known = [control(4, 900), control(2, 100), control(3, 500), control(6, 800)]
+        assert sorted(_passed(known, control(5, 200), Reached(rows=0, control=0))) == [3, 4]
+        assert sorted(_passed(known, control(5, 0), Reached(rows=600, control=3))) == [4]
+        assert sorted(_passed(known, control(5, 0), Reached(rows=600, control=4))) == []

@@ -29,18 +29,15 @@ class TestPlanOf:
 
     def test_the_ensemble_alone_writes_in_transactions_and_feedback_alone_is_patient(self) -> None:
         plans = [plan_of(word, SETTINGS, 4, None) for word in ("features", "ensemble", "feedback")]
-        assert [plan.transactional for plan in plans] == [False, True, False]
-        assert [plan.patient for plan in plans] == [False, False, True]
+        assert [plan.stage.transactional for plan in plans] == [False, True, False]
+        assert [plan.stage.patient for plan in plans] == [False, False, True]
 
     def test_states_go_to_the_folder_that_is_given_and_to_a_topic_without_one(self, tmp_path: Path) -> None:
         assert isinstance(plan_of("features", SETTINGS, 4, tmp_path).store, FolderStore)
         assert isinstance(plan_of("features", SETTINGS, 4, None).store, TopicStore)
 
-    @pytest.mark.parametrize("word", ["", "feature", "features:vol_trend", "ensemble:"])
+    @pytest.mark.parametrize("word", ["", "feature", "features:vol_trend"])
     def test_what_is_no_stage_is_refused_with_those_that_are(self, word: str) -> None:
-        if word == "ensemble:":  # an empty rest names no agents, and the ensemble takes none
-            assert plan_of(word, SETTINGS, 4, None).name == "ensemble"
-            return
         with pytest.raises(ConfigError, match="give features, proposals, feedback, ensemble, the agents as"):
             plan_of(word, SETTINGS, 4, None)
 

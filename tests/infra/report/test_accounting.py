@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from cli_harness import Files, backtest, simulated
 
+from windvane.metamodel.base.rows import GAP, REPEATED, WARMUP
+
 CAPITAL, FEE, SLIP, LOT = 1_000_000.0, 1e-4, 2e-4, 1e-8
 DAY = 86_400_000_000_000
 TICKS, WARM = 4_000, 512
@@ -62,7 +64,7 @@ def test_rows_are_those_of_the_file(run: Run) -> None:
     assert d.seq.tolist() == list(range(TICKS))
     assert d.ts.tolist() == run.market.ts.tolist()
     np.testing.assert_allclose(d.mid, run.mid, rtol=1e-15)
-    assert (d["flags"] & 8 > 0).tolist() == [row < WARM for row in range(TICKS)]
+    assert (d["flags"] & WARMUP > 0).tolist() == [row < WARM for row in range(TICKS)]
     assert (run.files.metrics["ticks"], run.files.metrics["rejected"]) == (TICKS, 0)
 
 
@@ -197,8 +199,8 @@ def test_a_hole_delays_fills_to_good_rows(tmp_path: Path) -> None:
     market.to_parquet(tmp_path / "hole.parquet", index=False)
     found = backtest(tmp_path / "hole.parquet", tmp_path / "out", *COSTS, "--delay", 3)
     d, fills = found.decisions, found.fills
-    assert np.flatnonzero(d["flags"] & 4).tolist() == [800]
-    good = np.flatnonzero((d["flags"] & 7) == 0)
+    assert np.flatnonzero(d["flags"] & GAP).tolist() == [800]
+    good = np.flatnonzero((d["flags"] & REPEATED) == 0)
     asked = fills.order_id.str.split(".").str[1].astype(int)
     assert (np.searchsorted(good, fills.seq) - np.searchsorted(good, asked) == 3).all()
     assert 800 not in set(fills.seq) | set(found.orders.seq)

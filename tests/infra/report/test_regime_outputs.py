@@ -59,43 +59,43 @@ def written(events: Iterator[ev.Event], out: Path) -> dict[str, Any]:
     return found
 
 
-def test_the_table_has_a_column_a_regime_and_the_label(known: tuple[Floats, Ints], tmp_path: Path) -> None:
-    posterior, truth = known
-    written(events(posterior, truth), tmp_path)
-    table = pq.read_table(tmp_path / "decisions.parquet")
-    assert table.column_names[-8:] == [*(f"p_{name}" for name in REGIMES), "regime"]
-    for k, name in enumerate(REGIMES):
-        np.testing.assert_array_equal(table[f"p_{name}"].to_numpy(), posterior[:, k])
-    assert table["regime"].to_pylist() == [REGIMES[k] for k in shown_labels(posterior)]
+class TestRegimeTally:
+    def test_the_table_has_a_column_a_regime_and_the_label(
+        self, known: tuple[Floats, Ints], tmp_path: Path
+    ) -> None:
+        posterior, truth = known
+        written(events(posterior, truth), tmp_path)
+        table = pq.read_table(tmp_path / "decisions.parquet")
+        assert table.column_names[-8:] == [*(f"p_{name}" for name in REGIMES), "regime"]
+        for k, name in enumerate(REGIMES):
+            np.testing.assert_array_equal(table[f"p_{name}"].to_numpy(), posterior[:, k])
+        assert table["regime"].to_pylist() == [REGIMES[k] for k in shown_labels(posterior)]
 
+    @pytest.mark.parametrize("cut", [1, 256, ROWS])
+    def test_scores_are_those_of_good_rows_past_the_warm_up(
+        self, known: tuple[Floats, Ints], tmp_path: Path, cut: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(blocks_module.Blocks.__init__, "__defaults__", (512,))
+        posterior, truth = known
+        made = rounds(ROWS, WARM)
+        good = ((made.flags & ev.REPEATED) == 0) & (np.arange(ROWS) >= WARM)
+        scores = RegimeScores()
+        scores.add(truth[good], shown_labels(posterior)[good])
+        assert written(events(posterior, truth, cut), tmp_path)["regime"] == scores.figures()
+        page = (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert "Against the true regimes of the simulator" in page
+        assert "id=regimes" in page
 
-@pytest.mark.parametrize("cut", [1, 256, ROWS])
-def test_scores_are_those_of_good_rows_past_the_warm_up(
-    known: tuple[Floats, Ints], tmp_path: Path, cut: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(blocks_module.Blocks.__init__, "__defaults__", (512,))
-    posterior, truth = known
-    made = rounds(ROWS, WARM)
-    good = ((made.flags & ev.REPEATED) == 0) & (np.arange(ROWS) >= WARM)
-    scores = RegimeScores()
-    scores.add(truth[good], shown_labels(posterior)[good])
-    assert written(events(posterior, truth, cut), tmp_path)["regime"] == scores.figures()
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "Against the true regimes of the simulator" in page
-    assert "id=regimes" in page
+    def test_without_the_truth_nothing_is_scored_and_the_page_says_so(
+        self, known: tuple[Floats, Ints], tmp_path: Path
+    ) -> None:
+        for name, truth in (("none", None), ("unknown", np.full(ROWS, -1))):
+            assert written(events(known[0], truth), tmp_path / name)["regime"] is None
+            page = (tmp_path / name / "report.html").read_text(encoding="utf-8")
+            assert "Nobody knows the true regimes" in page
 
-
-def test_without_the_truth_nothing_is_scored_and_the_page_says_so(
-    known: tuple[Floats, Ints], tmp_path: Path
-) -> None:
-    for name, truth in (("none", None), ("unknown", np.full(ROWS, -1))):
-        assert written(events(known[0], truth), tmp_path / name)["regime"] is None
-        page = (tmp_path / name / "report.html").read_text(encoding="utf-8")
-        assert "Nobody knows the true regimes" in page
-
-
-def test_a_run_without_a_classifier_has_no_such_columns(tmp_path: Path) -> None:
-    found = written(run(rounds(ROWS, WARM)), tmp_path)
-    assert found["regime"] is None
-    assert "regime" not in pq.read_table(tmp_path / "decisions.parquet").column_names
-    assert "The market's regime" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+    def test_a_run_without_a_classifier_has_no_such_columns(self, tmp_path: Path) -> None:
+        found = written(run(rounds(ROWS, WARM)), tmp_path)
+        assert found["regime"] is None
+        assert "regime" not in pq.read_table(tmp_path / "decisions.parquet").column_names
+        assert "The market's regime" not in (tmp_path / "report.html").read_text(encoding="utf-8")

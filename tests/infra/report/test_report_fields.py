@@ -44,37 +44,38 @@ def told(
     return dict(leaves({name: value for name, value in found.items() if name != "config"}))
 
 
-def test_every_field_of_the_metrics_moves(tmp_path: Path) -> None:
-    plain, full = (
-        config(agents=("buy_and_hold", "jump_contrarian")),
-        config(
-            limits=RiskLimits(daily_loss=1e-3, max_turnover=1.0),
-            weighing=WeighingConfig(meta_training_frequency=3, learner_lag=7, retraining=True),
-        ),
-    )
-    one = told(
-        tmp_path / "one",
-        plain,
-        [opening(plain), ticks(900), BookClosed(book="book", last=899)],
-        [],
-        {"file": "a", "kind": "simulated", "preset": "balanced"},
-    )
-    events, controls = full_book(6000)
-    other = told(
-        tmp_path / "other",
-        full,
-        [opening(full), *events[1:]],
-        controls,
-        {
-            "file": "b",
-            "kind": "real",
-            "preset": "conservative",
-            "bars": "1 min bars",
-            "rejected": {"duplicate": 3},
-            "notes": ["a note"],
-            "pipeline_seconds": 2.0,
-            "latency_us": {"p50": 1.0, "p99": 2.0},
-        },
-    )
-    still = {name for name, value in one.items() if name in other and other[name] == value}
-    assert still == set(SAME)
+class TestMetrics:
+    def test_every_field_of_the_metrics_moves(self, tmp_path: Path) -> None:
+        plain, full = (
+            config(agents=("buy_and_hold", "jump_contrarian")),
+            config(
+                limits=RiskLimits(daily_loss=1e-3, max_turnover=1.0),
+                weighing=WeighingConfig(meta_training_frequency=3, learner_lag=7, retraining=True),
+            ),
+        )
+        one = told(
+            tmp_path / "one",
+            plain,
+            [opening(plain), ticks(900), BookClosed(book="book", last=899)],
+            [],
+            {"file": "a", "kind": "simulated", "preset": "balanced"},
+        )
+        events, controls = full_book(6000)
+        other = told(
+            tmp_path / "other",
+            full,
+            [opening(full), *events[1:]],
+            controls,
+            {
+                "file": "b",
+                "kind": "real",
+                "preset": "conservative",
+                "bars": "1 min bars",
+                "rejected": {"duplicate": 3},
+                "notes": ["a note"],
+                "pipeline_seconds": 2.0,
+                "latency_us": {"p50": 1.0, "p99": 2.0},
+            },
+        )
+        still = {name for name, value in one.items() if name in other and other[name] == value}
+        assert still == set(SAME)

@@ -49,7 +49,7 @@ def live(records: list[tuple[Topic, Event]]) -> Iterator[tuple[Topic, Event]]:
             late = [cut(event, LATE.stop, ROWS)]
         elif isinstance(event, Proposals):
             yield from said(cut(event, 0, LATE.start))
-            logic.close("book", LATE.stop)
+            logic.close_rounds("book", LATE.stop)
             yield from said()
             yield from said(cut(event, LATE.start, ROWS))
             yield from said(*late)

@@ -51,68 +51,19 @@ def records(recorded: Recorded) -> Iterator[tuple[str, bytes]]:
             yield from (("Fill", raw) for _, raw in fill_lines(event, "BTCUSD"))
 
 
-def test_the_committed_documents_are_the_generated_ones() -> None:
-    made = files()
-    assert {f"schemas/{p.name}" for p in (DOCS / "schemas").iterdir()} == set(made) - {"asyncapi.json"}
-    for path, raw in made.items():
-        assert (DOCS / path).read_bytes() == raw, f"docs/{path} is old: run `windvane schemas --out docs`"
+class TestCommand:
+    def test_the_committed_documents_are_the_generated_ones(self) -> None:
+        made = files()
+        assert {f"schemas/{p.name}" for p in (DOCS / "schemas").iterdir()} == set(made) - {"asyncapi.json"}
+        for path, raw in made.items():
+            assert (DOCS / path).read_bytes() == raw, f"docs/{path} is old: run `windvane schemas --out docs`"
 
-
-def test_the_command_writes_them(tmp_path: Path) -> None:
-    ran = windvane("schemas", "--out", tmp_path / "new")
-    assert (ran.code, ran.out) == (0, "")
-    assert {str(p.relative_to(tmp_path / "new")) for p in (tmp_path / "new").rglob("*.json")} == set(files())
-
-
-@every_message
-def test_a_schema_is_valid_and_its_example_is_a_message(name: str) -> None:
-    Draft202012Validator.check_schema(SCHEMAS[name])
-    VALIDATORS[name].validate(example(name))
-
-
-@every_event
-def test_the_example_of_an_event_is_read_by_the_program(name: str) -> None:
-    event = from_json(json.dumps(example(name)).encode())
-    assert json.loads(to_json(event)) == example(name)
-
-
-def test_every_record_of_a_run_is_what_its_schema_says(recorded: Recorded) -> None:
-    seen: set[str] = set()
-    for name, raw in records(recorded):
-        problem = next(VALIDATORS[name].iter_errors(json.loads(raw)), None)
-        assert problem is None, f"{name}: {problem}"
-        seen.add(name)
-    singles = {"Control", "DeadLetter", "LearnerUpdate"}
-    assert seen >= set(MESSAGES) - singles
-    for event in (
-        Control(book="b", number=1, action="halt", effective_from=0),
-        DeadLetter(book="", source="ticks", reason="r", payload=""),
-        LearnerUpdate(
-            book="b",
-            version=1,
-            trained_at=1,
-            effective_from=2,
-            outcome="kept",
-            samples=3,
-            agents=("a",),
-            scores=(0.5,),
-        ),
-    ):
-        VALIDATORS[type(event).__name__].validate(json.loads(to_json(event)))
-
-
-@every_message
-def test_no_message_is_what_another_kinds_schema_says(name: str) -> None:
-    accepting = {other for other, validator in VALIDATORS.items() if validator.is_valid(example(name))}
-    assert accepting == {name}
-
-
-@every_message
-def test_what_lacks_a_field_is_refused(name: str) -> None:
-    for field in SCHEMAS[name]["required"]:
-        broken = example(name)
-        del broken[field]
-        assert not VALIDATORS[name].is_valid(broken), field
+    def test_the_command_writes_them(self, tmp_path: Path) -> None:
+        ran = windvane("schemas", "--out", tmp_path / "new")
+        assert (ran.code, ran.out) == (0, "")
+        assert {str(p.relative_to(tmp_path / "new")) for p in (tmp_path / "new").rglob("*.json")} == set(
+            files()
+        )
 
 
 def breakages(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -128,14 +79,6 @@ def breakages(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{field}: {value}", example(name) | {field: value}
 
 
-@every_event
-def test_broken_columns_are_refused_by_schema_and_program_alike(name: str) -> None:
-    for what, broken in breakages(name):
-        assert not VALIDATORS[name].is_valid(broken), what
-        with pytest.raises(WireError):
-            refuse_null(broken)
-
-
 def refuse_null(broken: dict[str, Any]) -> Event:
     """Read a broken event; null stands for an absent column, which only the schema forbids to send."""
     if None in broken.values():
@@ -143,74 +86,125 @@ def refuse_null(broken: dict[str, Any]) -> Event:
     return from_json(json.dumps(broken).encode())
 
 
-def test_bad_values_are_refused() -> None:
-    for name, change in (
-        ("Order", {"side": "hold"}),
-        ("Order", {"qty": 0.0}),
-        ("Order", {"time": "2024-02-01T00:00:00Z"}),
-        ("Order", {"reason": "whim"}),
-        ("Order", {"ts": 1.5}),
-        ("Control", {"action": "explode"}),
-        ("Ticks", {"seq": [-1]}),
-        ("Ticks", {"type": "Orders"}),
-        ("Features", {"regime": [[0.1] * 6]}),
-    ):
-        assert not VALIDATORS[name].is_valid(example(name) | change), (name, change)
-    config = example("BookOpened")
-    config["config"]["leverage"] = 100
-    assert not VALIDATORS["BookOpened"].is_valid(config), "a setting that nobody knows"
+class TestMessageSchemas:
+    @every_message
+    def test_a_schema_is_valid_and_its_example_is_a_message(self, name: str) -> None:
+        Draft202012Validator.check_schema(SCHEMAS[name])
+        VALIDATORS[name].validate(example(name))
+
+    @every_event
+    def test_the_example_of_an_event_is_read_by_the_program(self, name: str) -> None:
+        event = from_json(json.dumps(example(name)).encode())
+        assert json.loads(to_json(event)) == example(name)
+
+    def test_every_record_of_a_run_is_what_its_schema_says(self, recorded: Recorded) -> None:
+        seen: set[str] = set()
+        for name, raw in records(recorded):
+            problem = next(VALIDATORS[name].iter_errors(json.loads(raw)), None)
+            assert problem is None, f"{name}: {problem}"
+            seen.add(name)
+        singles = {"Control", "DeadLetter", "LearnerUpdate"}
+        assert seen >= set(MESSAGES) - singles
+        for event in (
+            Control(book="b", number=1, action="halt", effective_from=0),
+            DeadLetter(book="", source="ticks", reason="r", payload=""),
+            LearnerUpdate(
+                book="b",
+                version=1,
+                trained_at=1,
+                effective_from=2,
+                outcome="kept",
+                samples=3,
+                agents=("a",),
+                scores=(0.5,),
+            ),
+        ):
+            VALIDATORS[type(event).__name__].validate(json.loads(to_json(event)))
+
+    @every_message
+    def test_no_message_is_what_another_kinds_schema_says(self, name: str) -> None:
+        accepting = {other for other, validator in VALIDATORS.items() if validator.is_valid(example(name))}
+        assert accepting == {name}
+
+    @every_message
+    def test_what_lacks_a_field_is_refused(self, name: str) -> None:
+        for field in SCHEMAS[name]["required"]:
+            broken = example(name)
+            del broken[field]
+            assert not VALIDATORS[name].is_valid(broken), field
+
+    @every_event
+    def test_broken_columns_are_refused_by_schema_and_program_alike(self, name: str) -> None:
+        for what, broken in breakages(name):
+            assert not VALIDATORS[name].is_valid(broken), what
+            with pytest.raises(WireError):
+                refuse_null(broken)
+
+    def test_bad_values_are_refused(self) -> None:
+        for name, change in (
+            ("Order", {"side": "hold"}),
+            ("Order", {"qty": 0.0}),
+            ("Order", {"time": "2024-02-01T00:00:00Z"}),
+            ("Order", {"reason": "whim"}),
+            ("Order", {"ts": 1.5}),
+            ("Control", {"action": "explode"}),
+            ("Ticks", {"seq": [-1]}),
+            ("Ticks", {"type": "Orders"}),
+            ("Features", {"regime": [[0.1] * 6]}),
+        ):
+            assert not VALIDATORS[name].is_valid(example(name) | change), (name, change)
+        config = example("BookOpened")
+        config["config"]["leverage"] = 100
+        assert not VALIDATORS["BookOpened"].is_valid(config), "a setting that nobody knows"
+
+    def test_the_feature_matrix_travels_as_its_bytes(self, recorded: Recorded) -> None:
+        raw = next(raw for name, raw in records(recorded) if name == "Features")
+        x = json.loads(raw)["x"]
+        VALIDATORS["Features"].validate(json.loads(raw))
+        rows, width = x["shape"]
+        assert len(base64.b64decode(x["f8"])) == 8 * rows * width
+        assert SCHEMAS["Features"]["properties"]["x"]["properties"]["f8"]["contentEncoding"] == "base64"
+
+    @every_event
+    def test_every_column_says_its_shape(self, name: str) -> None:
+        kind = MESSAGES[name]
+        if not issubclass(kind, Batch):
+            return
+        for field, schema in SCHEMAS[name]["properties"].items():
+            if field in ("type", "book") or schema.get("type") == "string" or "x-shape" not in schema:
+                assert field in ("type", "book", "agents", "versions", "accounts", "model"), (
+                    f"{field} has no comment that begins with its shape, such as (n,)"
+                )
+            else:
+                assert len(schema["x-shape"]) == (2 if field in kind.matrices else 1), field
 
 
-def test_the_feature_matrix_travels_as_its_bytes(recorded: Recorded) -> None:
-    raw = next(raw for name, raw in records(recorded) if name == "Features")
-    x = json.loads(raw)["x"]
-    VALIDATORS["Features"].validate(json.loads(raw))
-    rows, width = x["shape"]
-    assert len(base64.b64decode(x["f8"])) == 8 * rows * width
-    assert SCHEMAS["Features"]["properties"]["x"]["properties"]["f8"]["contentEncoding"] == "base64"
+class TestAsyncApi:
+    def test_the_asyncapi_document_tells_all_topics(self) -> None:
+        told = document()
+        assert told["asyncapi"] == "3.0.0"
+        assert {c["address"] for c in told["channels"].values()} == {f"{{prefix}}.{t.name}" for t in TOPICS}
+        assert list(told["channels"]["orders"]["messages"]) == ["Order"]
+        sent = {op["channel"]["$ref"] for op in told["operations"].values() if op["action"] == "send"}
+        assert "#/channels/orders" in sent
+        assert "#/channels/control" not in sent, "people send controls, no stage does"
 
+    def test_every_reference_in_the_asyncapi_document_leads_somewhere(self) -> None:
+        told = document()
+        found = re.findall(r'"\$ref": ?"([^"]+)"', json.dumps(told))
+        assert len(found) > 40
+        for reference in set(found):
+            place: Any = told
+            for part in reference.removeprefix("#/").split("/"):
+                assert part in place, reference
+                place = place[part]
+        for operation in told["operations"].values():
+            at = operation["channel"]["$ref"].split("/")[-1]
+            for message in operation["messages"]:
+                assert message["$ref"].split("/")[2] == at, "an operation's messages are those of its channel"
 
-@every_event
-def test_every_column_says_its_shape(name: str) -> None:
-    kind = MESSAGES[name]
-    if not issubclass(kind, Batch):
-        return
-    for field, schema in SCHEMAS[name]["properties"].items():
-        if field in ("type", "book") or schema.get("type") == "string" or "x-shape" not in schema:
-            assert field in ("type", "book", "agents", "versions", "accounts", "model"), (
-                f"{field} has no comment that begins with its shape, such as (n,)"
-            )
-        else:
-            assert len(schema["x-shape"]) == (2 if field in kind.matrices else 1), field
-
-
-def test_the_asyncapi_document_tells_all_topics() -> None:
-    told = document()
-    assert told["asyncapi"] == "3.0.0"
-    assert {c["address"] for c in told["channels"].values()} == {f"{{prefix}}.{t.name}" for t in TOPICS}
-    assert list(told["channels"]["orders"]["messages"]) == ["Order"]
-    sent = {op["channel"]["$ref"] for op in told["operations"].values() if op["action"] == "send"}
-    assert "#/channels/orders" in sent
-    assert "#/channels/control" not in sent, "people send controls, no stage does"
-
-
-def test_every_reference_in_the_asyncapi_document_leads_somewhere() -> None:
-    told = document()
-    found = re.findall(r'"\$ref": ?"([^"]+)"', json.dumps(told))
-    assert len(found) > 40
-    for reference in set(found):
-        place: Any = told
-        for part in reference.removeprefix("#/").split("/"):
-            assert part in place, reference
-            place = place[part]
-    for operation in told["operations"].values():
-        at = operation["channel"]["$ref"].split("/")[-1]
-        for message in operation["messages"]:
-            assert message["$ref"].split("/")[2] == at, "an operation's messages are those of its channel"
-
-
-def test_the_examples_in_the_asyncapi_document_are_valid() -> None:
-    for name, message in document()["components"]["messages"].items():
-        assert re.fullmatch(r"[A-Za-z]+", name)
-        for one in message["examples"]:
-            VALIDATORS[name].validate(one["payload"])
+    def test_the_examples_in_the_asyncapi_document_are_valid(self) -> None:
+        for name, message in document()["components"]["messages"].items():
+            assert re.fullmatch(r"[A-Za-z]+", name)
+            for one in message["examples"]:
+                VALIDATORS[name].validate(one["payload"])

@@ -7,6 +7,7 @@ import numpy as np
 from windvane.agents.factory import AGENTS, create_agents
 from windvane.infra.training.members import TICKS, train_members
 from windvane.infra.training.samples import seen
+from windvane.metamodel.base.rows import WARMUP
 from windvane.metamodel.features.scaler import FeatureScaler
 from windvane.metamodel.learning.members import pretrained, prior
 from windvane.metamodel.regimes import classifier as regime
@@ -45,7 +46,7 @@ def test_sums_against_whole_arrays() -> None:
         variance += max(2.0 / 129.0, 1.0 / t) * (square - variance)
     held, paid = np.roll(a, 1, axis=0), np.roll(rows.cost, 1)[:, None]
     g = held * r[:, None] - np.abs(held - np.roll(a, 2, axis=0)) * paid
-    warm = rows.flags & 8 == 0
+    warm = rows.flags & WARMUP == 0
     gn = np.where(warm[:, None], np.clip(g / s[:, None], -4.0, 4.0), 0.0)
     before = np.roll(q, 1, axis=0) * warm[:, None]
     np.testing.assert_allclose(found.moments.first, before.T @ gn / before.sum(axis=0)[:, None], atol=1e-9)

@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from round_trace import HALTED, HEARTBEAT, WARMUP, Trace, ensemble, ready
+from round_trace import Trace, ensemble, ready
 
 from windvane.metamodel.base.config import ConfigError
+from windvane.metamodel.base.rows import HEARTBEAT, WARMUP
+from windvane.metamodel.trading.risk import HALTED
 
 
 @pytest.mark.parametrize("delay", [0, 1, 3, 7])
@@ -27,7 +29,7 @@ def test_orders_count_what_is_in_flight() -> None:
     played = Trace(ready(ensemble({"delay": 3})), [0.5, 0.5, 0.8, 0.8, 0.2, 0.2, 0.2, 0.2])
     assert played.orders == {0: 5.0, 2: 3.0, 4: -6.0}
     assert played.position == pytest.approx([0, 0, 0, 0.5, 0.5, 0.8, 0.8, 0.2])
-    assert played.out.value[1].tolist() == pytest.approx([0.5, 0.5, 0.8, 0.8, 0.2, 0.2, 0.2, 0.2])
+    assert played.out.target.tolist() == pytest.approx([0.5, 0.5, 0.8, 0.8, 0.2, 0.2, 0.2, 0.2])
 
 
 def test_flagged_rows_do_not_count_as_delay() -> None:

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from windvane.agents.base import Floats, Ints
+from windvane.metamodel.base.rows import BAD, BENCHED, GAP, HEARTBEAT, REPEATED
+from windvane.metamodel.base.rows import WARMUP as WARMING
 from windvane.metamodel.features.extractor import NAMES, WARMUP, FeatureRows, MarketFeatureExtractor
 
 laws = settings(deadline=None, max_examples=25)
@@ -88,11 +90,11 @@ def dirty(seed: int, n: int) -> tuple[Columns, Ints, Ints, list[bool]]:
     """Columns, ts, flags and which rows hold valid numbers: holes, heartbeats, nonsense and clocks going back."""
     rng = np.random.default_rng(seed)
     c, ts, flags = columns(seed, n), times(n), np.zeros(n, np.int64)
-    flags[rng.random(n) < 0.05] = 1
-    flags[rng.random(n) < 0.03] = 4
-    flags[rng.random(n) < 0.03] = 2
-    flags[rng.random(n) < 0.03] |= 16
-    flags[rng.random(n) < 0.1] |= 8
+    flags[rng.random(n) < 0.05] = HEARTBEAT
+    flags[rng.random(n) < 0.03] = GAP
+    flags[rng.random(n) < 0.03] = BAD
+    flags[rng.random(n) < 0.03] |= BENCHED
+    flags[rng.random(n) < 0.1] |= WARMING
     ts += np.cumsum((rng.random(n) < 0.02) * 2 * STALE)
     ts -= (rng.random(n) < 0.03) * 100 * STEP
     ts[1:] = np.where(rng.random(n - 1) < 0.05, ts[:-1], ts[1:])  # two rows of one time are fine
@@ -202,7 +204,7 @@ def test_dirty_rows_are_flagged_and_repeat_the_last_good_row(seed: int) -> None:
     flags, stamps, last = reference.flagged(ts, given_flags, valid, STALE)
     assert out.flags.tolist() == flags.tolist()
     assert out.ts.tolist() == stamps.tolist()
-    good = np.flatnonzero((flags & 7) == 0)
+    good = np.flatnonzero((flags & REPEATED) == 0)
     clean = step(
         {name: column[good] for name, column in c.items()},
         ts=ts[good],
@@ -221,7 +223,7 @@ def test_dirty_rows_are_flagged_and_repeat_the_last_good_row(seed: int) -> None:
 def test_time_never_goes_back(seed: int) -> None:
     rng = np.random.default_rng(seed)
     ts = START + rng.integers(-(10**12), 10**12, 300)
-    out = step(columns(seed, 300), ts=ts, flags=rng.choice([0, 0, 1, 2, 4], 300))
+    out = step(columns(seed, 300), ts=ts, flags=rng.choice([0, 0, HEARTBEAT, BAD, GAP], 300))
     assert (np.diff(out.ts) >= 0).all()
 
 
@@ -253,14 +255,14 @@ def test_missing_columns_give_neutral_values() -> None:
 def test_warming_up_lasts_512_good_rows() -> None:
     extractor = MarketFeatureExtractor(STALE)
     flags = np.zeros(1000, np.int64)
-    flags[:400:2] = 1  # 200 heartbeats put the end off
+    flags[:400:2] = HEARTBEAT  # 200 heartbeats put the end off
     ts = START + STEP * np.arange(1000, dtype=np.int64)
     out = step(columns(5, 1000), ts=ts, flags=flags, rows=slice(0, 712), extractor=extractor)
     assert WARMUP == 512
-    assert ((out.flags & 8) == 8).all()
+    assert ((out.flags & WARMING) == WARMING).all()
     assert not extractor.warm
     after = step(columns(5, 1000), ts=ts, flags=flags, rows=slice(712, None), extractor=extractor)
-    assert ((after.flags & 8) == 0).all()
+    assert ((after.flags & WARMING) == 0).all()
     assert extractor.warm
 
 
@@ -269,8 +271,8 @@ def test_a_hole_is_told_once(hole: int, gaps: int) -> None:
     ts = START + STEP * np.arange(100, dtype=np.int64)
     ts[60:] += hole - STEP
     out = step(columns(6, 100), ts=ts)
-    assert np.flatnonzero(out.flags & 4).tolist() == [60][:gaps]
-    assert not (out.flags & 2).any()
+    assert np.flatnonzero(out.flags & GAP).tolist() == [60][:gaps]
+    assert not (out.flags & BAD).any()
     assert (out.ts == ts).all()
 
 
@@ -291,6 +293,6 @@ def test_bad_rows_do_no_harm(name: str, value: float, at: int) -> None:
     others = np.arange(n) != at
     expected = step({name: column[others] for name, column in c.items()}, ts=times(n)[others])
     assert np.isfinite(out.x).all()
-    assert np.flatnonzero(out.flags & 2).tolist() == [at]
+    assert np.flatnonzero(out.flags & BAD).tolist() == [at]
     assert out.x[others].tobytes() == expected.x.tobytes()
     assert out.x[at].tobytes() == (expected.x[at - 1] if at else np.zeros(50)).tobytes()

@@ -96,14 +96,14 @@ def test_positions_shrink_once_and_confidence_is_that_of_the_agents() -> None:
                 )
                 .outputs
             )
-            found[weighing.cash_expert, scaling] = out.value.copy(), out.weights.copy()
-    (_, weights), (_, plain) = found[True, True], found[False, True]
+            found[weighing.cash_expert, scaling] = out.wanted.copy(), out.target.copy(), out.weights.copy()
+    weights, plain = found[True, True][-1], found[False, True][-1]
     invested = weights.sum(axis=1)
     assert invested[-1] < 0.9
     for scaling, factor in ((True, 0.5), (False, 1.0)):
-        value = found[True, scaling][0]
+        wanted, allowed, _ = found[True, scaling]
         aim = netting.follow(weights, target, WeighingConfig().no_trade_band)
         sent = warm.astype(bool) & (np.abs(aim) > 0.1)
-        np.testing.assert_allclose(value[0], aim, atol=1e-12)
-        np.testing.assert_allclose(value[1, sent], factor * aim[sent], atol=2e-3)
+        np.testing.assert_allclose(wanted, aim, atol=1e-12)
+        np.testing.assert_allclose(allowed[sent], factor * aim[sent], atol=2e-3)
     np.testing.assert_allclose(weights, plain * invested[:, None], atol=1e-12)

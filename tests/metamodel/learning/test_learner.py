@@ -17,6 +17,7 @@ from windvane.metamodel.learning import learner
 from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.learning.members import MEMBERS
 from windvane.metamodel.regimes.classifier import shipped
+from windvane.metamodel.trading.columns import Inputs
 from windvane.metamodel.trading.ensemble import Ensemble
 
 laws = settings(deadline=None, max_examples=20)
@@ -197,8 +198,8 @@ def test_a_bad_first_row_opens_no_day_of_1970() -> None:
     price[0] = np.nan
     f = MarketFeatureExtractor().step(ts, np.zeros(20, np.int64), price)
     ensemble = Ensemble(TradingConfig(agents=("one", "other")))
-    done = ensemble.step(np.arange(20), f.ts, f.flags, f.x, f.mid, still, still)
-    assert done.outputs.statement_at[: done.statements, 2].tolist() == []  # all rows are of one day
+    done = ensemble.step(Inputs.of(np.arange(20), f.ts, f.flags, f.x, f.mid, still, still))
+    assert done.statements == 0  # all rows are of one day
 
 
 def test_scaler() -> None:

@@ -138,9 +138,9 @@ def test_contextual_against_weighted_ridge(rows: int, d: int) -> None:
         [np.ones(rows), 2.0 * rng.standard_normal((rows, d - 1)).cumsum(axis=0) / np.sqrt(rows)]
     )
     ys = np.clip(xs @ rng.standard_normal((d, 3)) * 0.1 + rng.standard_normal((rows, 3)), -4.0, 4.0)
-    m, scratch, awake = contextual.Learned.new(d, 3), contextual.Scratch.new(d), np.ones(3, np.int64)
+    m, gain, awake = contextual.Learned.new(d, 3), np.empty(d), np.ones(3, np.int64)
     for x, y in zip(xs, ys, strict=True):
-        contextual.learn(m, scratch, x, y, awake, contextual.FORGET)
+        contextual.learn(m, gain, x, y, awake, contextual.FORGET)
         assert m.P.tobytes() == m.P.T.tobytes()
     P, B = ridge(xs, ys, 3e5, 1500.0)
     np.testing.assert_allclose(m.P, P, rtol=0.0, atol=1e-9 * np.abs(P).max())
@@ -152,11 +152,11 @@ def test_contextual_against_weighted_ridge(rows: int, d: int) -> None:
 def test_contextual_stays_positive_definite_and_symmetric() -> None:
     """Regressors that are nearly the same, and long stretches without news, for 20,000 updates."""
     rng, d = np.random.default_rng(4), 8
-    m, scratch, awake = contextual.Learned.new(d, 2), contextual.Scratch.new(d), np.ones(2, np.int64)
+    m, gain, awake = contextual.Learned.new(d, 2), np.empty(d), np.ones(2, np.int64)
     common = rng.standard_normal(d)
     for t in range(20_000):
         x = common + 1e-6 * rng.standard_normal(d) if t % 5000 < 4000 else np.zeros(d)
-        contextual.learn(m, scratch, x, np.array([0.1, -0.1]), awake, contextual.FORGET)
+        contextual.learn(m, gain, x, np.array([0.1, -0.1]), awake, contextual.FORGET)
     assert m.P.tobytes() == m.P.T.tobytes()
     assert np.linalg.eigvalsh(m.P).min() > 0.0
     assert np.isfinite(m.B).all()
@@ -168,11 +168,11 @@ def test_contextual_lets_sleepers_be() -> None:
         contextual.Learned.new(6, 3),
         contextual.Learned.new(6, 3),
     )
-    scratch = contextual.Scratch.new(6)
+    gain = np.empty(6)
     for _ in range(30):
         x, y = rng.standard_normal(6), rng.standard_normal(3)
-        contextual.learn(m, scratch, x, y, np.array([1, 0, 1]), contextual.FORGET)
-        contextual.learn(all_awake, scratch, x, y, np.ones(3, np.int64), contextual.FORGET)
+        contextual.learn(m, gain, x, y, np.array([1, 0, 1]), contextual.FORGET)
+        contextual.learn(all_awake, gain, x, y, np.ones(3, np.int64), contextual.FORGET)
     assert (m.B[:, 1] == 0.0).all()
     assert m.B[:, [0, 2]].tobytes() == all_awake.B[:, [0, 2]].tobytes()
 

@@ -7,6 +7,7 @@ import pytest
 
 from simulated_book import ticks
 from windvane.metamodel.base.config import Costs, WeighingConfig
+from windvane.metamodel.base.rows import BAD, REPEATED, WARMUP
 from windvane.metamodel.features.extractor import NAMES
 from windvane.metamodel.features.scaler import FeatureScaler
 from windvane.metamodel.learning.counterfactual import Counterfactual, Rows
@@ -16,8 +17,8 @@ ROWS, AGENTS, COLD = 1_500, 2, 70
 
 def columns() -> dict[str, np.ndarray]:
     market, rng = ticks(ROWS), np.random.default_rng(3)
-    flags = np.where(np.arange(ROWS) < COLD, 8, 0)
-    flags[[300, 301, 700]] = 2
+    flags = np.where(np.arange(ROWS) < COLD, WARMUP, 0)
+    flags[[300, 301, 700]] = BAD
     assert market.bid is not None
     assert market.ask is not None
     return {
@@ -69,8 +70,8 @@ def test_against_whole_arrays(features: int, history: int) -> None:
     fed(m, given, [0, ROWS])
     common, own, y = m.samples()
     gn = scores_of(given)
-    good = np.flatnonzero(given["flags"] & 7 == 0)
-    warm = given["flags"][good] & 8 == 0
+    good = np.flatnonzero(given["flags"] & REPEATED == 0)
+    warm = given["flags"][good] & WARMUP == 0
     taken = [k for k in range(len(good)) if (k + 1) % 32 == 0 and warm[k]]
     assert len(y) == len(taken) - 1
     fast = slow = np.zeros(AGENTS)

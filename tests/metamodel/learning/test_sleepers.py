@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from round_trace import FLATTEN, MIDNIGHT, SECOND, WARMUP, names
+from round_trace import MIDNIGHT, SECOND, names
 
 from windvane.agents.base import Floats, Ints
 from windvane.metamodel.base.config import Costs, TradingConfig, WeighingConfig
 from windvane.metamodel.base.limits import RiskLimits
+from windvane.metamodel.base.rows import WARMUP
 from windvane.metamodel.features.scaler import FeatureScaler
 from windvane.metamodel.learning import learner
 from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
+from windvane.metamodel.trading.columns import Inputs
+from windvane.metamodel.trading.control import FLATTEN
 from windvane.metamodel.trading.ensemble import (
     Ensemble,
     Round,
@@ -114,19 +117,21 @@ def play(
     control: int = 0,
     confidence: float = 1.0,
 ) -> Round:
-    n, clock = len(target), e.state()["clock.n"]
+    n, state = len(target), e.state()
     codes = np.zeros(n, np.int64)
     codes[0] = control
     return e.step(
-        np.arange(n) + int(clock[2]) + 1,
-        max(int(clock[3]), MIDNIGHT) + SECOND * np.arange(1, n + 1),
-        np.full(n, flags),
-        np.zeros((n, 50)),
-        np.broadcast_to(np.asarray(mid, float), n).copy(),
-        np.array(target, float),
-        np.full((n, 3), confidence),
-        control=codes,
-        awake=np.array(awake, np.int64),
+        Inputs.of(
+            np.arange(n) + int(state["clock.seq"][0]) + 1,
+            max(int(state["clock.ts"][0]), MIDNIGHT) + SECOND * np.arange(1, n + 1),
+            np.full(n, flags),
+            np.zeros((n, 50)),
+            np.broadcast_to(np.asarray(mid, float), n).copy(),
+            np.array(target, float),
+            np.full((n, 3), confidence),
+            control=codes,
+            awake=np.array(awake, np.int64),
+        )
     )
 
 
@@ -170,7 +175,7 @@ def test_with_nobody_awake_every_account_holds(limits: dict[str, Any], delay: in
     }
     assert got.orders == 0
     assert all("no_agents" in names(bits) for bits in got.outputs.verdict.tolist())
-    assert got.outputs.value[0].tolist() == got.outputs.value[2].tolist()
+    assert got.outputs.wanted.tolist() == got.outputs.position.tolist()
 
 
 def test_with_nobody_awake_limits_still_reduce_and_people_still_close() -> None:

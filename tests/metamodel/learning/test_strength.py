@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from windvane.agents.base import Floats
 from windvane.agents.factory import AGENTS
 from windvane.metamodel.learning.members import pretrained, prior, strength
-from windvane.metamodel.learning.members.strength import VARIANCE, Learned, Scratch
+from windvane.metamodel.learning.members.strength import VARIANCE, Learned
 
 AWAKE = np.ones(4, np.int64)
 laws = settings(deadline=None, max_examples=25)
@@ -27,7 +27,7 @@ def test_the_posterior_is_that_of_all_at_once(seed: int, updates: int, parts: in
     said, came = draws(seed, updates, parts, np.linspace(-2.0, 2.0, parts), 1.0)
     m = Learned.new(parts)
     for u, y in zip(said, came, strict=True):
-        strength.learn(m, Scratch.new(len(m.factor)), u, y, AWAKE, 1.0)
+        strength.learn(m, np.empty((2, len(m.factor))), u, y, AWAKE, 1.0)
     U, Y = said.reshape(-1, parts), came.ravel()
     P = np.linalg.inv(np.eye(parts) / VARIANCE + U.T @ U)
     np.testing.assert_allclose(m.P, P, atol=1e-9)
@@ -39,7 +39,7 @@ def test_a_mechanism_that_is_the_other_way_round_is_found_out() -> None:
     said, came = draws(7, 400, 3, np.array([-1.0, 0.0, 0.5]), 1.0)
     m = Learned.new(3)
     for u, y in zip(said, came, strict=True):
-        strength.learn(m, Scratch.new(len(m.factor)), u, y, AWAKE, pretrained.FORGET)
+        strength.learn(m, np.empty((2, len(m.factor))), u, y, AWAKE, pretrained.FORGET)
     np.testing.assert_allclose(m.factor, [-1.0, 0.0, 0.5], atol=5.0 / np.sqrt(1600))
 
 
@@ -48,7 +48,7 @@ def test_what_is_not_seen_any_more_is_forgotten_no_further_than_to_the_start() -
     said[200:, :, 1] = 0.0
     m, known = Learned.new(3), []
     for u, y in zip(said, came, strict=True):
-        strength.learn(m, Scratch.new(len(m.factor)), u, y, AWAKE, 0.98)
+        strength.learn(m, np.empty((2, len(m.factor))), u, y, AWAKE, 0.98)
         known.append(m.P[1, 1])
         assert np.linalg.eigvalsh(m.P).min() > 0.0
     assert known[199] < 0.1  # it was well known
@@ -61,9 +61,9 @@ def test_agents_that_sleep_tell_nothing() -> None:
     some = np.array([1, 0, 1, 0])
     m, alone = Learned.new(4), Learned.new(4)
     for u, y in zip(said, came, strict=True):
-        strength.learn(m, Scratch.new(len(m.factor)), u, y, some, 0.99)
+        strength.learn(m, np.empty((2, len(m.factor))), u, y, some, 0.99)
         strength.learn(
-            alone, Scratch.new(len(m.factor)), u[::2].copy(), y[::2].copy(), np.ones(2, np.int64), 0.99
+            alone, np.empty((2, len(m.factor))), u[::2].copy(), y[::2].copy(), np.ones(2, np.int64), 0.99
         )
     assert m.factor.tobytes() == alone.factor.tobytes()
     assert m.P.tobytes() == alone.P.tobytes()

@@ -13,6 +13,8 @@ from windvane.agents.base import Floats, Ints
 from windvane.infra.training.samples import Labelled, labelled
 from windvane.metamodel.base import weights
 from windvane.metamodel.base.regimes import REGIMES
+from windvane.metamodel.base.rows import BAD, GAP, HEARTBEAT, REPEATED
+from windvane.metamodel.base.rows import WARMUP as WARMING
 from windvane.metamodel.features.extractor import NAMES, WARMUP
 from windvane.metamodel.features.scaler import CLIP, FeatureScaler
 from windvane.metamodel.regimes.classifier import (
@@ -92,7 +94,7 @@ def test_posteriors_come_out_as_they_did(posterior: Floats) -> None:
 @laws
 @given(cuts=st.lists(st.integers(0, TICKS), max_size=6), bad=st.integers(0, 2**32 - 1))
 def test_the_cut_into_calls_changes_no_bit(rows: Labelled, cuts: list[int], bad: int) -> None:
-    flags = np.random.default_rng(bad).choice([0, 0, 0, 0, 1, 2, 4, 8], TICKS)
+    flags = np.random.default_rng(bad).choice([0, 0, 0, 0, HEARTBEAT, BAD, GAP, WARMING], TICKS)
     whole, parts = MarketRegimeClassifier(), MarketRegimeClassifier()
     wanted = whole.step(rows.x, flags)
     edges = sorted({0, TICKS, *cuts})
@@ -122,7 +124,7 @@ def test_a_snapshot_goes_on_to_the_last_bit(rows: Labelled, flags: Ints, posteri
     assert second.info() == first.info()
 
 
-@pytest.mark.parametrize("flag", [1, 2, 4, 3, 7])
+@pytest.mark.parametrize("flag", [HEARTBEAT, BAD, GAP, HEARTBEAT | BAD, REPEATED])
 def test_a_row_that_brings_nothing_repeats_the_last(rows: Labelled, posterior: Floats, flag: int) -> None:
     at, n = 1_500, 37
     x = np.insert(rows.x, [at] * n, 99.0, axis=0)

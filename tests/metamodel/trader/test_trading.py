@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from windvane.metamodel.base.arrays import arrays
 from windvane.metamodel.base.config import Costs, TradingConfig, default_stale_after, digest
 from windvane.metamodel.base.limits import RiskLimits
+from windvane.metamodel.base.rows import REPEATED
 from windvane.metamodel.base.rows import WARMUP as WARMING
 from windvane.metamodel.base.weights import WeightsError, from_bytes, to_bytes
 from windvane.metamodel.features.extractor import WARMUP
@@ -77,7 +78,7 @@ def test_row_by_row_gives_the_decisions_of_the_pipeline() -> None:
         assert (told["target"], told["equity"], told["order_qty"]) == (target[t], equity[t], ordered[t]), t
         assert action == 1 + np.sign(ordered[t])
         assert told["warming_up"] == (t < WARMUP)
-        assert told["rejected"] == bool(flags[t] & 7), t
+        assert told["rejected"] == bool(flags[t] & REPEATED), t
     assert sum(value != 0.0 for value in ordered.values()) > 50
 
 

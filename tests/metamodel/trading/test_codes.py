@@ -8,7 +8,7 @@ class TestControls:
     """The kernel reads a control as its place in CONTROLS, from 1."""
 
     def test_every_code_of_the_kernel_is_the_place_of_its_word(self) -> None:
-        codes = {"halt": control.HALT, "reduce-only": control.CUT, "resume": control.RESUME}
+        codes = {"halt": control.HALT, "reduce-only": control.RESTRICT, "resume": control.RESUME}
         codes["flatten"] = control.FLATTEN
         assert codes == {word: 1 + control.CONTROLS.index(word) for word in codes}
 
@@ -35,4 +35,15 @@ class TestState:
 
     def test_every_reason_keeps_its_number(self) -> None:
         assert (risk.BY_LIMIT, risk.BY_PERSON) == (1, 2)
-        assert (risk.CUT_BY_PERSON, risk.CUT_BY_LEVEL) == (1, 2)
+        assert (risk.RESTRICTED_BY_PERSON, risk.RESTRICTED_BY_LEVEL) == (1, 2)
+
+
+class TestGates:
+    """Bits of verdicts stand in decisions, and every journal is read with them."""
+
+    def test_every_bit_keeps_its_gate(self) -> None:
+        assert [(gate.name.lower(), int(gate)) for gate in risk.Gate] == [
+            (name, 1 << k) for k, name in enumerate(risk.GATES)
+        ]
+        assert risk.GATES[:3] == ("state", "data", "spread")
+        assert risk.GATES[-2:] == ("in_flight", "no_agents")

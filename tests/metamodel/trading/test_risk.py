@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from round_trace import BAD, DAY, GAP, HEARTBEAT, SECOND, WARMUP, Trace, ensemble, ready
+from round_trace import DAY, SECOND, Trace, ensemble, ready
 
+from windvane.metamodel.base.rows import BAD, GAP, HEARTBEAT, WARMUP
 from windvane.metamodel.trading.risk import GATES
 
 NOW = {"delay": 0}
@@ -228,7 +229,7 @@ def test_kelly_by_hand() -> None:
     bet = 0.01 * (weights @ earned) / (weights @ earned**2)
     assert 0 < bet < 1
     assert played.verdicts[-1] == {"kelly"}
-    assert played.out.value[1, -1] == pytest.approx(0.8 * bet, rel=1e-6)
+    assert played.out.target[-1] == pytest.approx(0.8 * bet, rel=1e-6)
 
 
 def test_kelly_of_a_losing_record_is_no_bet() -> None:

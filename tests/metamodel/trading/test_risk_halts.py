@@ -4,26 +4,21 @@ from typing import Any
 
 import pytest
 from round_trace import (
-    ACTIVE,
-    CUT,
     DAY,
-    FLATTEN,
-    GAP,
-    HALT,
-    HALTED,
-    HEARTBEAT,
-    REDUCE_ONLY,
-    RESUME,
     SECOND,
     Trace,
     ensemble,
     ready,
 )
 
+from windvane.metamodel.base.account import CLOSE, REDUCE
+from windvane.metamodel.base.account import FLATTEN as FORCED
+from windvane.metamodel.base.rows import GAP, HEARTBEAT
+from windvane.metamodel.trading.control import FLATTEN, HALT, RESTRICT, RESUME
 from windvane.metamodel.trading.ensemble import Ensemble
+from windvane.metamodel.trading.risk import ACTIVE, HALTED, REDUCE_ONLY
 
 NOW = {"delay": 0}
-REBALANCE, REDUCE, CLOSE, FORCED = range(4)
 
 
 def loser(costs: dict[str, Any] | None = None, **given: Any) -> Ensemble:
@@ -48,7 +43,7 @@ def test_a_daily_loss_halts_flattens_and_waits_for_the_next_day() -> None:
     late = Trace(e, 0.5, 96.0, ts=[11_601 * DAY, 11_601 * DAY + 1])  # midnight belongs to the day before
     assert late.states == [HALTED, ACTIVE]
     assert list(late.orders) == [1]
-    assert late.statements[0, 8, 0] == 1
+    assert late.statements["halts"][0, 0] == 1
 
 
 @pytest.mark.parametrize(("fall", "state"), [(95.99, HALTED), (96.0, HALTED), (96.01, ACTIVE)])
@@ -159,7 +154,7 @@ def test_no_flatten_where_none_is_wished() -> None:
 def test_reduce_only_clips_between_nothing_and_the_position() -> None:
     e = ready(ensemble(NOW))
     targets = [0.5, 0.8, 0.4, -0.4, -0.4]
-    played = Trace(e, targets, control=[0, CUT, 0, 0, 0])
+    played = Trace(e, targets, control=[0, RESTRICT, 0, 0, 0])
     assert played.orders == {0: 5.0, 2: -1.0, 3: -4.0}
     assert played.kinds[1:] == [(1, REDUCE), (1, CLOSE)]
     assert played.states == [ACTIVE] + [REDUCE_ONLY] * 4
@@ -169,12 +164,12 @@ def test_reduce_only_clips_between_nothing_and_the_position() -> None:
 
 def test_reduce_only_does_not_loosen_a_halt() -> None:
     e = ready(ensemble(NOW))
-    assert Trace(e, 0.5, control=[HALT, CUT]).states == [HALTED, HALTED]
+    assert Trace(e, 0.5, control=[HALT, RESTRICT]).states == [HALTED, HALTED]
 
 
 def test_a_persons_reduce_only_outlives_a_limits_halt() -> None:
     e = loser()
-    Trace(e, 0.5, [100.0, 100.0], control=[0, CUT])
+    Trace(e, 0.5, [100.0, 100.0], control=[0, RESTRICT])
     assert Trace(e, 0.5, 90.0).states == [HALTED]
     played = Trace(e, 0.5, 90.0, every=DAY)
     assert played.states == [REDUCE_ONLY]
@@ -184,7 +179,7 @@ def test_a_persons_reduce_only_outlives_a_limits_halt() -> None:
 def test_a_reduce_only_ordered_in_a_limits_halt_holds_after_it() -> None:
     e = loser()
     Trace(e, 0.5, [100.0, 90.0])
-    Trace(e, 0.5, 90.0, control=[CUT])
+    Trace(e, 0.5, 90.0, control=[RESTRICT])
     assert Trace(e, 0.5, 90.0, every=DAY).states == [REDUCE_ONLY]
 
 

@@ -8,24 +8,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from round_reference import Reference, Row, Seen
 from round_trace import (
-    BAD,
-    CUT,
     DAY,
-    FLATTEN,
-    GAP,
-    HALT,
-    HEARTBEAT,
-    LEVEL,
     MIDNIGHT,
-    RESUME,
     SECOND,
-    WARMUP,
     Trace,
     ensemble,
     names,
     ready,
 )
 
+from windvane.metamodel.base.rows import BAD, GAP, HEARTBEAT, LEVEL, WARMUP
+from windvane.metamodel.trading.columns import Inputs
+from windvane.metamodel.trading.control import FLATTEN, HALT, RESTRICT, RESUME
 from windvane.metamodel.trading.ensemble import Ensemble, Round
 
 NOISE = {"calm": 2e-4, "wild": 0.02, "steady": 0.0}
@@ -34,7 +28,7 @@ LEVELS = ("stray", "vouched")
 scene = some.tuples(
     some.sampled_from((*SCENES, *LEVELS)),
     some.integers(1, 12),
-    some.sampled_from([*[0] * 12, HALT, CUT, RESUME, RESUME, FLATTEN]),
+    some.sampled_from([*[0] * 12, HALT, RESTRICT, RESUME, RESUME, FLATTEN]),
 )
 
 
@@ -111,43 +105,44 @@ def play(e: Ensemble, rows: list[Row]) -> Round:
         return None if values[0] is None else np.array(values, kind)
 
     return e.step(
-        column("seq", np.int64),
-        column("ts", np.int64),
-        column("flag", np.int64),
-        np.zeros((len(rows), 50)),
-        column("mid"),
-        column("wanted")[:, None],
-        column("confidence")[:, None],
-        bid=column("bid"),
-        ask=column("ask"),
-        size=column("size"),
-        control=column("control", np.int64),
+        Inputs.of(
+            column("seq", np.int64),
+            column("ts", np.int64),
+            column("flag", np.int64),
+            np.zeros((len(rows), 50)),
+            column("mid"),
+            column("wanted")[:, None],
+            column("confidence")[:, None],
+            bid=column("bid"),
+            ask=column("ask"),
+            size=column("size"),
+            control=column("control", np.int64),
+        )
     )
 
 
 def compare(e: Ensemble, got: Round, rows: list[Row], seen: list[Seen]) -> None:
     o, capital, lot = got.outputs, e.config.capital, e.config.lot
-    orders = {int(r): i for i, r in enumerate(o.order_row[: got.orders])}
-    fills = {int(r): i for i, r in enumerate(o.fill_row[: got.fills])}
+    orders = {int(order["row"]): order for order in o.order[: got.orders]}
+    fills = {int(fill["row"]): fill for fill in o.fill[: got.fills]}
     for t, (row, want) in enumerate(zip(rows, seen, strict=True)):
         said = names(int(o.verdict[t]))
         assert (t, int(o.state[t]), said) == (t, want.state, set(want.verdict))
-        qty = o.order[orders[t], 0] if t in orders else 0.0
+        qty = orders[t]["qty"] if t in orders else 0.0
         assert (t, round(qty / lot)) == (t, want.order)
         assert (t in fills) == (want.fill is not None)
         if want.fill is not None:
             seq, lots, price, fee = want.fill
-            assert o.fill_seq[fills[t]] == seq
-            assert o.fill[fills[t]].tolist() == pytest.approx(
-                [lots * lot, float(price), float(fee)], rel=1e-11
+            assert fills[t].tolist() == pytest.approx(
+                (t, seq, lots * lot, float(price), float(fee)), rel=1e-11
             )
         if t in orders:
-            assert o.order[orders[t], 1] == pytest.approx(want.aim * lot * row.mid / capital, rel=1e-11)
+            assert orders[t]["target_after"] == pytest.approx(want.aim * lot * row.mid / capital, rel=1e-11)
             held = want.aim - want.order
             reduces = 0 <= want.aim < held or held < want.aim <= 0
-            assert o.order_kind[orders[t], 0] == reduces
-        assert o.value[2, t] == pytest.approx(want.lots * lot * want.mid / capital, rel=1e-11)
-        assert o.value[3, t] == pytest.approx(float(want.equity), rel=1e-11)
+            assert orders[t]["reduce_only"] == reduces
+        assert o.position[t] == pytest.approx(want.lots * lot * want.mid / capital, rel=1e-11)
+        assert o.equity[t] == pytest.approx(float(want.equity), rel=1e-11)
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
@@ -185,14 +180,14 @@ def test_rounds_equal_the_reference(
     closed = e.close()
     assert (closed is None) == (reference.day < 0)
     o = got.outputs
-    rows_of = [(o.statement_at[i], o.statement[i]) for i in range(got.statements)]
+    rows_of = [(o.day[i], o.statement[i]) for i in range(got.statements)]
     if closed is None:
         return
-    rows_of.append((closed.outputs.statement_at[0], closed.outputs.statement[0]))
+    rows_of.append((closed.outputs.day[0], closed.outputs.statement[0]))
     for (at, values), want in zip(rows_of, [*reference.statements, reference.statement()], strict=True):
-        assert at.tolist() == want[:3]
+        assert at.tolist() == tuple(want[:3])
         for account in (0, 3):  # the only agent has all the weight, so its account is the ensemble's twin
-            assert values[:, account].tolist() == pytest.approx(want[3:], rel=1e-9, abs=1e-9)
+            assert values[account].tolist() == pytest.approx(tuple(want[3:]), rel=1e-9, abs=1e-9)
 
 
 def test_statements_by_hand() -> None:
@@ -206,14 +201,14 @@ def test_statements_by_hand() -> None:
     assert day.equity[-1] == pytest.approx(1000 + pnl)
     late = Trace(e, [0.0], 120.0, every=[3 * DAY])  # two days without a row write nothing
     assert late.round.statements == 1
-    assert late.out.statement_at[0].tolist() == [6, MIDNIGHT + 3 * SECOND + 3, MIDNIGHT // DAY]
+    assert late.out.day[0].tolist() == (6, MIDNIGHT + 3 * SECOND + 3, MIDNIGHT // DAY)
     expected = [pnl, 0.0, turnover, fee, 3.0, 0.5 + 4.545 * 0.11, 3.0]
-    assert late.statements[0, :7, 0].tolist() == pytest.approx(expected)
-    assert late.statements[0, 8, 0] == 0.0
+    assert late.statements[0, 0].tolist()[:7] == pytest.approx(tuple(expected))
+    assert late.statements["halts"][0, 0] == 0.0
     closed = e.close()
     assert closed is not None
-    assert closed.outputs.statement_at[0, 2] == MIDNIGHT // DAY + 3
-    assert closed.outputs.statement[0, :7, 0].tolist() == pytest.approx([*expected[:6], 4.0])
+    assert closed.outputs.day["day"][0] == MIDNIGHT // DAY + 3
+    assert closed.outputs.statement[0, 0].tolist()[:7] == pytest.approx((*expected[:6], 4.0))
 
 
 def test_midnight_belongs_to_the_day_that_ends() -> None:

@@ -51,6 +51,7 @@ def check_book(book: str) -> None:
     from windvane.metamodel.base.config import check
 
     check(book not in ("", ".", "..") and "/" not in book, f"--book is {book!r}: give a name without slashes")
+    check(book.isprintable(), f"--book is {book!r}: give a name of letters that can be printed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,7 +145,12 @@ class Checks:
         values = numbers(column, self.commas.get(role))
         if not np.isnan(values).all():
             return values
-        if column.null_count == len(column) and role not in ("close", "price", "bid", "ask"):
+        needed = (
+            ("close", "bid", "ask")
+            if {"bid", "ask"} <= self.roles.keys()
+            else ("close", "price", "bid", "ask")
+        )
+        if column.null_count == len(column) and role not in needed:
             self.notes.append(f"column {self.called(role)} is empty: not used")
             return None
         raise InputError(

@@ -12,6 +12,8 @@ from windvane.infra.files.names import ROLE_OF, plain_name
 from windvane.infra.files.tables import Table, is_binary
 
 _DEEPEST = 5
+_BOOKS = ({"bids", "asks"}, {"bs", "as"}, {"U", "u", "b", "a"})
+"""Keys of an order book."""
 
 
 def json_table(name: str, data: bytes, notes: list[str]) -> Table:
@@ -92,7 +94,7 @@ def _unwrapped(name: str, value: Any, notes: list[str]) -> Any:
     level: list[tuple[str, Any]] = [("", value)]
     for _ in range(_DEEPEST):
         for _, one in level:
-            if isinstance(one, dict) and {"bids", "asks"} <= one.keys():
+            if isinstance(one, dict) and any(both <= one.keys() for both in _BOOKS):
                 from windvane.infra.files.layouts import book_sentence
 
                 raise InputError(book_sentence(name))

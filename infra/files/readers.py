@@ -18,7 +18,7 @@ from windvane.infra.files.ordering import in_order, repeated_bars, repeated_trad
 from windvane.infra.files.reading import AS_RECOGNISED, Reading
 from windvane.infra.files.shapes import recognise_headless, told_by_position
 from windvane.infra.files.stamps import bar_ends
-from windvane.infra.files.symbols import of_one_symbol, refuse_mixture
+from windvane.infra.files.symbols import of_one_symbol, refuse_apart, refuse_mixture
 from windvane.infra.files.tables import Table, read_table
 from windvane.infra.files.timestamps import parse_moment
 from windvane.metamodel.base.config import SECOND
@@ -97,8 +97,11 @@ def _read(path: Path, first: int | None, last: int | None, reading: Reading) -> 
     bars = layout.kind == "bars"
     rows, wrong = in_order(ts, ids, _sound(file, checks), checks.notes)
     checks.refuse_at(wrong, "time is far from all others and out of line")
-    if bars and not reading.symbol_column:
-        refuse_mixture(file, table, layout, ts, rows)
+    if not reading.symbol_column:
+        if bars:
+            refuse_mixture(file, table, layout, ts, rows)
+        elif "price" in values:
+            refuse_apart(file, table, layout, values["price"], rows)
     interval = 0
     if bars:
         ts, interval = bar_ends(file, ts, closes, rows, layout, reading, checks.notes)

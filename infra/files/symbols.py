@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from windvane.agents.base import Ints
+from windvane.agents.base import Floats, Ints
 from windvane.infra.files.errors import InputError
 from windvane.infra.files.layouts import Format
 from windvane.infra.files.names import plain_name
@@ -18,6 +18,11 @@ from windvane.infra.files.values import is_text, words_of
 _SHOWN = 8
 _MOST = 1000
 _OFTEN = 0.2
+_FEW = 20
+_SAMPLE = 5_000
+_APART = 0.2
+_LEAP = 0.005
+"""Share of the price that two rows of several instruments differ by; a bid and an ask are nearer."""
 
 
 def of_one_symbol(file: str, table: Table, layout: Format, reading: Reading) -> Table:
@@ -90,3 +95,29 @@ def _place(file: str, table: Table, name: str) -> int:
 def _same(word: str, symbol: str | None) -> bool:
     """Whether two names are one instrument: BTC/USD, btc-usd and BTCUSD are."""
     return symbol is not None and re.sub(r"[^a-z0-9]", "", word) == re.sub(r"[^a-z0-9]", "", symbol.lower())
+
+
+def refuse_apart(file: str, table: Table, layout: Format, price: Floats, rows: Ints) -> None:
+    """Raises InputError where a column of few words parts prices that go on within a word and leap between words.
+
+    price: (n,); rows: the sound ones in the order of time.
+    """
+    some = rows[:_SAMPLE]
+    leaps = np.abs(np.diff(price[some]))
+    if len(some) < _FEW or np.mean(leaps) < _LEAP * np.median(price[some]):
+        return
+    for k, column in enumerate(table.columns):
+        if k in layout.roles.values() or not is_text(plain_column(column.slice(0, 0)).type):
+            continue
+        words, index = words_of(plain_column(column.take(some)))
+        if not 2 <= len(np.unique(index)) <= _FEW:
+            continue
+        order = np.argsort(index, kind="stable")
+        within = np.abs(np.diff(price[some][order]))[np.diff(index[order]) == 0]
+        if len(within) and np.mean(within) < _APART * np.mean(leaps):
+            names = ", ".join(sorted({words[j] for j in np.unique(index).tolist()})[:_SHOWN])
+            called = table.names[k] if table.names else f"{k + 1}"
+            raise InputError(
+                f"{file} holds prices that leap between the words of column {called} ({names}) as those of several "
+                f"symbols do: name one of them with --symbol NAME --symbol-column {called}"
+            )

@@ -193,6 +193,24 @@ class TestSymbols:
             read(tmp_path, "x.csv", text)
 
 
+class TestSymbolsUnderAnotherName:
+    def test_trades_whose_prices_leap_between_words(self, tmp_path):
+        text = lines(
+            "ts,crypto,price,qty",
+            PRINTS,
+            lambda p: f"{p.t},{'AB'[p.bought]},{p.price * (1 if p.bought else 0.92)},{p.size}",
+        )
+        with pytest.raises(InputError, match=r"leap between the words of column crypto \(a, b\)"):
+            read(tmp_path, "x.csv", text)
+        found = read(tmp_path, "x.csv", text, symbol="B", symbol_column="crypto")
+        assert found.columns.price.tolist() == [p.price for p in PRINTS if p.bought]
+
+    def test_words_that_say_something_else(self, tmp_path):
+        tick = ["PlusTick", "MinusTick", "ZeroPlusTick"]
+        text = lines("ts,tick,price,qty", PRINTS, lambda p: f"{p.t},{tick[p.id % 3]},{p.price},{p.size}")
+        are_the_prints(read(tmp_path, "x.csv", text), sides=False)
+
+
 SIDES = {
     "words": (("buy", "sell"), True),
     "letters": (("B", "S"), True),

@@ -193,6 +193,17 @@ class TestJson:
 
 
 class TestRowsThatAreKept:
+    def test_quotes_beside_an_empty_column_of_prices(self, tmp_path):
+        text = lines(
+            "<DATE>\t<TIME>\t<BID>\t<ASK>\t<LAST>\t<VOLUME>\t<FLAGS>",
+            MARKET,
+            lambda b: f"{day(b, '%Y.%m.%d')}\t{day(b, '%H:%M:%S')}.250\t{b.close - 1}\t{b.close + 1}\t\t\t6",
+        )
+        found = read(tmp_path, "x.csv", text)
+        assert (found.kind, found.columns.present) == ("ticks", ("bid", "ask"))
+        assert found.columns.ts.tolist() == [b.t * S + S // 4 for b in MARKET]
+        assert found.columns.price.tolist() == pytest.approx([b.close for b in MARKET])
+
     def test_single_precision_beside_double(self, tmp_path):
         single = {name: FRAME[name].to_numpy(np.float32) for name in ("open", "high", "low")}
         highest = np.float32([bar.close for bar in MARKET])  # half of them are below the close

@@ -22,6 +22,7 @@ from windvane.infra.files.symbols import of_one_symbol, refuse_apart, refuse_mix
 from windvane.infra.files.tables import Table, read_table
 from windvane.infra.files.timestamps import parse_moment
 from windvane.metamodel.base.config import SECOND
+from windvane.metamodel.data.cleaning import AHEAD, BACK, REASONS
 from windvane.metamodel.data.columns import OPTIONAL_FLOATS, Columns
 from windvane.metamodel.data.sampler import format_interval
 
@@ -96,7 +97,9 @@ def _read(path: Path, first: int | None, last: int | None, reading: Reading) -> 
     regime, ids = checks.regime(), checks.ids()
     bars = layout.kind == "bars"
     rows, wrong = in_order(ts, ids, _sound(file, checks), checks.notes)
-    checks.refuse_at(wrong, "time is far from all others and out of line")
+    early = ts[wrong] < ts[rows[:1]]
+    checks.refuse_at(wrong[early], REASONS[BACK])
+    checks.refuse_at(wrong[~early], REASONS[AHEAD])
     if not reading.symbol_column:
         if bars:
             refuse_mixture(file, table, layout, ts, rows)

@@ -86,8 +86,10 @@ def plan_for(
     from windvane.agents.factory import create_agents
     from windvane.infra.runs.backtest import Plan
     from windvane.infra.runs.configuration import create_meta_learning_config
-    from windvane.metamodel.base.config import ConfigError
+    from windvane.metamodel.base.config import ConfigError, check
 
+    symbol = options.symbol
+    check(symbol.isprintable(), f"--symbol is {symbol!r}: give a name of letters that can be printed")
     preset, named, retraining = (
         create_meta_learning_config(options.preset),
         options.agents,

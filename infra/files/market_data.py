@@ -9,7 +9,8 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.infra.files.errors import HARMLESS, InputError
-from windvane.infra.files.readers import MarketFile, printable, read_market_file
+from windvane.infra.files.paths import printable
+from windvane.infra.files.readers import MarketFile, read_market_file
 from windvane.infra.files.reading import AS_RECOGNISED, Reading
 from windvane.metamodel.base.config import default_stale_after
 from windvane.metamodel.base.rows import level_flags

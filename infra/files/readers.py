@@ -15,6 +15,7 @@ from windvane.infra.files.checks import Checks
 from windvane.infra.files.errors import DUPLICATE, DeadLetters, InputError
 from windvane.infra.files.layouts import Format, Kind, recognise
 from windvane.infra.files.ordering import in_order, repeated_bars, repeated_trades
+from windvane.infra.files.paths import printable
 from windvane.infra.files.reading import AS_RECOGNISED, Reading
 from windvane.infra.files.shapes import recognise_headless, told_by_position
 from windvane.infra.files.stamps import bar_ends
@@ -148,11 +149,6 @@ def _read(path: Path, first: int | None, last: int | None, reading: Reading) -> 
             if k not in {place for role, place in layout.roles.items() if role in parts}
         ),
     )
-
-
-def printable(name: str) -> str:
-    """The name of a file as text: a byte that is no UTF-8 becomes a question mark in a diamond."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _layout(file: str, table: Table, reading: Reading) -> Format:

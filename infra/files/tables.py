@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from windvane.agents.base import Ints
 from windvane.infra.files.errors import InputError
+from windvane.infra.files.paths import for_arrow
 
 SUFFIXES = (".csv", ".csv.gz", ".zip", ".parquet", ".feather", ".json", ".json.gz", ".jsonl", ".jsonl.gz")
 _ALSO = (".ndjson", ".ndjson.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
@@ -159,11 +160,11 @@ def _arrow(path: Path, suffix: str) -> Table:
         if suffix == ".parquet":
             import pyarrow.parquet as pq
 
-            table = pq.ParquetFile(path).read()
+            table = pq.ParquetFile(for_arrow(path, "rb")).read()
         else:
             import pyarrow.feather as feather
 
-            table = feather.read_table(path)
+            table = feather.read_table(for_arrow(path, "rb"))
     except (pa.ArrowException, OSError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")
         raise InputError(

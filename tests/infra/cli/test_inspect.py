@@ -164,11 +164,19 @@ def test_a_replay_through_kafka_takes_them_too(market: Path) -> None:
     assert refusal(windvane("replay", "file", market, *words)) == "--stamp is 'end': give open or close"
 
 
+@pytest.mark.parametrize("option", ["--book", "--symbol"])
+def test_names_that_no_file_can_hold(market: Path, option: str) -> None:
+    sentence = refusal(windvane("backtest", market, option, "b\udce9", "--out", market.parent / "out"))
+    assert sentence.endswith("give a name of letters that can be printed")
+
+
 def test_names_that_no_terminal_can_print(market: Path, tmp_path: Path) -> None:
     for name in ("BTC [bold] [binance].csv", "btc\udce9.csv"):
         file = market.rename(tmp_path / name)
         facts = inspected(file)
         assert facts["file"] == name.replace("\udce9", "\ufffd")
-        assert windvane("backtest", file, "--out", tmp_path / "out[/b]").code == 0
-        assert files(tmp_path / "out[/b]").metrics["data"]["file"] == facts["file"]
+        for out in ("out[/b]", "out\udce9"):
+            assert windvane("backtest", file, "--out", tmp_path / out).code == 0
+            plain = (tmp_path / out).rename(tmp_path / f"{len(out)}{len(name)}")
+            assert files(plain).metrics["data"]["file"] == facts["file"]
         market = file

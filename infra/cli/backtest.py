@@ -1,11 +1,15 @@
 """windvane backtest: the whole pipeline over a file of market data."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from windvane.infra.cli import options
+from windvane.infra.cli.reading import takes_reading
+
+if TYPE_CHECKING:
+    from windvane.infra.files.reading import Reading
 
 EXAMPLES = """
 Examples:\n
@@ -15,8 +19,10 @@ Examples:\n
 """
 
 
+@takes_reading
 def backtest(
     file: Annotated[Path, typer.Argument(help="CSV, CSV.gz, zip or Parquet of bars, trades or ticks.")],
+    reading: "Reading",
     book: options.Book = "main",
     symbol: options.Symbol = "BTCUSD",
     bars: options.Bars = None,
@@ -45,6 +51,7 @@ def backtest(
     """Backtest the whole pipeline on a FILE of Bitcoin bars, trades or ticks, and write a report."""
     from windvane.infra.files.market_data import load_market
     from windvane.infra.runs.backtest import claimed, run
+    from windvane.infra.runs.files import naming
     from windvane.infra.runs.latency import measure
     from windvane.infra.runs.progress import bar, interruptible, say
     from windvane.infra.runs.summary import finish, prepare
@@ -54,7 +61,7 @@ def backtest(
     check(batch >= 1, f"--batch is {batch}: give 1 or more rows")
     check(journal in (None, "inputs", "full"), f"--journal is {journal!r}: give inputs or full")
     options.check_book(book)
-    market = load_market(file, bars=bars, start=start, end=end)
+    market = load_market(file, bars=bars, start=start, end=end, reading=reading)
     chosen = options.BookOptions(
         book=book,
         costs=Costs(
@@ -79,7 +86,8 @@ def backtest(
     with claimed(target), trainer_for(plan.config) as trainer:
         with interruptible() as stopping, bar(f"{book}", len(market.columns)) as progress:
             prepare()
-            result = run(plan, market, target, trainer=trainer, progress=progress, stopping=stopping)
+            with naming(target):
+                result = run(plan, market, target, trainer=trainer, progress=progress, stopping=stopping)
         if result.resumed:
             by = "" if result.before is None else f", which {result.before} had computed up to there"
             say(f"went on from row {result.resumed:,} of an unfinished run in {target}{by}")

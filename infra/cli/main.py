@@ -3,6 +3,7 @@
 0 done; 1 a replay that differs, or something missing; 2 bad options or input; 130 stopped by Ctrl-C.
 """
 
+import io
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from windvane.infra.cli import (
     control,
     doctor,
     evaluate,
+    inspect,
     journal,
     orders,
     replay,
@@ -41,6 +43,7 @@ _USAGE: type[Exception] = typer.BadParameter.__mro__[1]
 """The class that all errors of usage derive from, wherever typer keeps its copy of click."""
 
 app.command(name="backtest")(backtest.backtest)
+app.command(name="inspect")(inspect.inspect)
 app.command(name="simulate")(simulate.simulate)
 app.command(name="journal")(journal.journal)
 app.command(name="evaluate")(evaluate.evaluate)
@@ -59,6 +62,7 @@ app.add_typer(train.app, name="train")
 def main() -> None:
     """Run the command line and exit; what a user can mend is one sentence on stderr, never a traceback."""
     signal.signal(signal.SIGINT, _stop)
+    _replace_what_cannot_be_written()
     try:
         _check_environment()
         code = app(_joined(sys.argv[1:]), standalone_mode=False)
@@ -85,6 +89,13 @@ def _check_environment() -> None:
         value = os.environ.get(name, "")
         if value and value.lower() not in known:
             raise WindvaneError(f"variable {name} is {value!r}: give one of {', '.join(known)}")
+
+
+def _replace_what_cannot_be_written() -> None:
+    """Let letters that a terminal does not know become question marks, so that no finished run ends in a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _joined(words: list[str]) -> list[str]:

@@ -51,6 +51,7 @@ def check_book(book: str) -> None:
     from windvane.metamodel.base.config import check
 
     check(book not in ("", ".", "..") and "/" not in book, f"--book is {book!r}: give a name without slashes")
+    check(book.isprintable(), f"--book is {book!r}: give a name of letters that can be printed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +86,10 @@ def plan_for(
     from windvane.agents.factory import create_agents
     from windvane.infra.runs.backtest import Plan
     from windvane.infra.runs.configuration import create_meta_learning_config
-    from windvane.metamodel.base.config import ConfigError
+    from windvane.metamodel.base.config import ConfigError, check
 
+    symbol = options.symbol
+    check(symbol.isprintable(), f"--symbol is {symbol!r}: give a name of letters that can be printed")
     preset, named, retraining = (
         create_meta_learning_config(options.preset),
         options.agents,

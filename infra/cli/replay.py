@@ -7,11 +7,13 @@ import typer
 
 from windvane.infra.cli import options
 from windvane.infra.cli.idle import refuse_idle
+from windvane.infra.cli.reading import takes_reading
 from windvane.infra.cli.replay_words import ReplayGroup
 from windvane.infra.cli.sending import Sending, send_history
 
 if TYPE_CHECKING:
     from windvane.agents.program import Program
+    from windvane.infra.files.reading import Reading
     from windvane.infra.kafka.broker.settings import KafkaSettings
 
 HELP = """Replay a run, a market file, or what lies on the topics.
@@ -84,8 +86,10 @@ def journal(
 
 
 @app.command()
+@takes_reading
 def file(
     source: Annotated[Path, typer.Argument(help="A market file, as a backtest reads it.")],
+    reading: "Reading",
     bootstrap: options.Bootstrap = None,
     prefix: options.Prefix = None,
     book: options.Book = "main",
@@ -120,7 +124,7 @@ def file(
     from windvane.infra.kafka.tools import history as histories
 
     asyncio.run(layout.check(sending.settings))  # before a large file is read for nothing
-    market = load_market(source, bars=bars, start=start, end=end)
+    market = load_market(source, bars=bars, start=start, end=end, reading=reading)
     chosen = options.BookOptions(
         book=book,
         costs=Costs(

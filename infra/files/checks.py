@@ -8,29 +8,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from windvane.agents.base import Floats, Ints
-from windvane.infra.files.errors import DeadLetters, InputError
-from windvane.infra.files.formats import Format
+from windvane.infra.files.errors import EMPTY, DeadLetters, InputError
+from windvane.infra.files.layouts import Format
+from windvane.infra.files.reading import Reading
+from windvane.infra.files.sides import bought_size, refuse_book, signed
 from windvane.infra.files.tables import Table
-from windvane.infra.files.timestamps import AFTER, BEFORE, FINE, NOT_A_TIME, parse_times
-from windvane.infra.files.values import bought, identities, labels, numbers
-from windvane.metamodel.base.config import SECOND
+from windvane.infra.files.timestamps import (
+    AFTER,
+    BEFORE,
+    FINE,
+    NOT_A_TIME,
+    Times,
+    add_clock,
+    parse_times,
+    plain_column,
+)
+from windvane.infra.files.values import (
+    Comma,
+    comma_of,
+    identities,
+    labels,
+    missing,
+    numbers,
+)
 from windvane.metamodel.base.rows import MOST_SIZE
 
-_PRICES = (
-    "open",
-    "high",
-    "low",
-    "close",
-    "price",
-    "bid",
-    "ask",
-    "bid_high",
-    "bid_low",
-    "ask_high",
-    "ask_low",
-)
+_PRICES = ("close", "price", "bid", "ask")
+"""Parts that are used as prices: what is wrong there costs the row."""
 _SIZES = ("size", "bid_size", "ask_size", "buy_size")
 _FIELDS = 4
+_SLACK = 1e-6
+"""Share of a price that its bar may be off by: high and low in single precision differ by 6e-8 from the close."""
 _GIVE_TIMES = "give UNIX seconds, ms, us or ns, or ISO 8601 text"
 
 
@@ -41,10 +49,11 @@ class Checks:
     notes: sentences about what was recognised.
     """
 
-    def __init__(self, file: str, table: Table, layout: Format) -> None:
+    def __init__(self, file: str, table: Table, layout: Format, reading: Reading) -> None:
         self.file = file
         self.table = table
         self.layout = layout
+        self.reading = reading
         self.roles = layout.roles
         self.notes = [f"format: {layout.name}", *table.notes]
         self.reasons = [
@@ -56,22 +65,48 @@ class Checks:
         ]
         self.code = np.zeros(len(table), np.int64)
         self.timed = np.zeros(len(table), bool)
+        self.commas = self._commas()
 
     def values(self) -> dict[str, Floats]:
-        """All columns of numbers, checked, by the part that they play; (n,) each."""
-        values = {
-            role: column
-            for role in (*_PRICES, *_SIZES)
-            if role in self.roles and (column := self.numbers(role)) is not None
-        }
-        self.check_prices(values)
+        """The columns of numbers that are used, checked, by the part that they play; (n,) each."""
+        parts = [role for role in (*_PRICES, *_SIZES) if role in self.roles]
+        values = {role: column for role in parts if (column := self.numbers(role)) is not None}
+        if self.layout.kind == "bars" and "size" in values and not values["size"].any():
+            self.notes.append(f"column {self.called('size')} is 0 in every row: not used")
+            del values["size"]
+        if self.layout.kind != "bars" and "size" in values:
+            self.sides(values)
         for role in _SIZES:
             if role in values:
-                sound = (values[role] >= 0) & (values[role] < np.inf)
-                self.refuse(~sound, f"{role} is negative or not a number")
-                self.refuse(values[role] > MOST_SIZE, f"{role} is above 1e18, more than any market has")
-        self.sides(values)
+                self.check_sizes(role, values)
+        self.check_prices(values)
         return values
+
+    def sides(self, values: dict[str, Floats]) -> None:
+        """buy_size of trades from who was the aggressor; a side that is not known costs no row."""
+        size, sold = values["size"], None
+        role = "maker" if "maker" in self.roles else "side"
+        if signed(size):
+            sold, values["size"] = size < 0, np.abs(size)
+        if "buy_size" in values:
+            return
+        if role not in self.roles:
+            if sold is not None:
+                values["buy_size"] = np.where(sold, 0.0, values["size"])
+                self.notes.append("negative sizes are sales: buy_size read from the sign of the size")
+            return
+        column, name, codes = self.column(role), self.called(role), self.reading.side_codes
+        if role == "side" and not self.layout.told and "price" in values:
+            refuse_book(self.file, column, values["price"], size)
+        if self.layout.side == "unsure" and codes is None:
+            self.notes.append(
+                f"column {name} may be the side of the maker or of the taker: not used; if of the taker, give "
+                "--side-codes buy=buy,sell=sell, and if of the maker, --side-codes buy=sell,sell=buy"
+            )
+            return
+        found = bought_size(column, values["size"], name, role == "maker", codes, self.notes)
+        if found is not None:
+            values["buy_size"] = found
 
     def refuse(self, rows: NDArray[np.bool_], reason: str) -> None:
         """Reject rows, (n,) bool, for a reason; a row that is rejected already keeps its first one."""
@@ -79,6 +114,13 @@ class Checks:
             if reason not in self.reasons:
                 self.reasons.append(reason)
             self.code[rows & (self.code == 0)] = self.reasons.index(reason)
+
+    def refuse_at(self, rows: Ints, reason: str) -> None:
+        """Reject the rows at these positions."""
+        if len(rows):
+            mask = np.zeros(len(self.table), bool)
+            mask[rows] = True
+            self.refuse(mask, reason)
 
     def dead_letters(self, inside: NDArray[np.bool_]) -> DeadLetters:
         """The rejected rows, without those that lie outside the period asked for; inside: (n,) bool."""
@@ -90,12 +132,7 @@ class Checks:
 
     def column(self, role: str) -> Any:
         """The column that plays a part, as it was read."""
-        import pyarrow as pa
-
-        column = self.table.columns[self.roles[role]]
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
+        return plain_column(self.table.columns[self.roles[role]])
 
     def called(self, role: str) -> str:
         """The column that plays a part, as a message names it."""
@@ -105,10 +142,15 @@ class Checks:
     def numbers(self, role: str) -> Floats | None:
         """A column as numbers; None, with a note, where an optional one is empty. Raises InputError for no numbers."""
         column = self.column(role)
-        values = numbers(column)
+        values = numbers(column, self.commas.get(role))
         if not np.isnan(values).all():
             return values
-        if column.null_count == len(column) and role not in ("close", "price", "bid", "ask"):
+        needed = (
+            ("close", "bid", "ask")
+            if {"bid", "ask"} <= self.roles.keys()
+            else ("close", "price", "bid", "ask")
+        )
+        if column.null_count == len(column) and role not in needed:
             self.notes.append(f"column {self.called(role)} is empty: not used")
             return None
         raise InputError(
@@ -126,33 +168,81 @@ class Checks:
         except (ValueError, OverflowError):  # of a kind or a size that Python does not have
             return f"a {value.type}"[:40]
 
+    def _commas(self) -> dict[str, Comma]:
+        """What commas part in the numbers of each part; InputError where they may be either."""
+        parts = [role for role in (*_PRICES, *_SIZES, "high", "low") if role in self.roles]
+        kinds = {role: kind for role in parts if (kind := comma_of(self.column(role))) is not None}
+        if self.reading.decimal is not None:
+            return dict.fromkeys(parts, "decimal" if self.reading.decimal == "," else "thousands")
+        sure = set(kinds.values()) - {"unsure"}
+        if not kinds:
+            return {}
+        if len(sure) != 1:
+            role = next(iter(kinds))
+            raise InputError(
+                f"column {self.called(role)} of {self.file} holds numbers such as {self.sample(role)}, whose comma may "
+                "part thousands or decimals: say which with --decimal . or --decimal ,"
+            )
+        kind = sure.pop()
+        self.notes.append(f"commas in numbers part {kind}" + (" from the whole" if kind == "decimal" else ""))
+        return dict.fromkeys(parts if kind == "decimal" else kinds, kind)
+
+    def check_sizes(self, role: str, values: dict[str, Floats]) -> None:
+        """A size that cannot be used costs no row: it counts as none."""
+        size = values[role]
+        bad = ~((size >= 0) & (size <= MOST_SIZE))
+        number = int(np.count_nonzero(bad))
+        if not number:
+            return
+        values[role] = np.where(bad, 0.0, size)
+        empty = self.empty(values)
+        if number := int(np.count_nonzero(bad & ~empty)):
+            self.notes.append(f"{number} rows have no {role} that can be used: taken as 0 there")
+
+    def empty(self, values: dict[str, Floats]) -> NDArray[np.bool_]:
+        """(n,) which bars hold nothing: every price is missing or 0, and nothing was traded."""
+        empty = np.zeros(len(self.table), bool)
+        if self.layout.kind != "bars":
+            return empty
+        empty[:] = True
+        if "size" in values:
+            empty &= values["size"] == 0  # what cannot be used counts as 0 already
+        for role in ("open", "high", "low", *_PRICES):
+            if role in self.roles and empty.any():
+                column = self.column(role)
+                empty &= missing(column) | (numbers(column, self.commas.get(role)) == 0)
+        return empty
+
     def check_prices(self, values: dict[str, Floats]) -> None:
         """Reject rows whose prices are no prices, or contradict each other."""
-        for role in _PRICES:
-            if role in values:
-                p = values[role]
-                self.refuse(np.isnan(p), f"{role} is not a number")
-                self.refuse(~((p > 0) & (p < np.inf)), f"{role} is not a positive number")
-        for low, high in (("low", "high"), ("bid_low", "bid_high"), ("ask_low", "ask_high")):
-            if low in values and high in values:
-                self.refuse(values[high] < values[low], "high is below low")
-        if "low" in values and "high" in values:
-            for role in ("open", "close"):
-                if role in values:
-                    # Bars that were joined from others may be rounded, so a billionth is allowed.
-                    p = values[role]
-                    outside = (p * (1 - 1e-9) > values["high"]) | (p * (1 + 1e-9) < values["low"])
-                    self.refuse(outside, f"{role} is outside low to high")
+        prices = [role for role in _PRICES if role in values]
+        bad = np.zeros(len(self.table), bool)
+        for role in prices:
+            bad |= ~((values[role] > 0) & (values[role] < np.inf))
+        if bad.any():
+            self.refuse(bad & self.empty(values), EMPTY)
+            for role in prices:
+                self.refuse(np.isnan(values[role]), f"{role} is not a number")
+                self.refuse(
+                    ~((values[role] > 0) & (values[role] < np.inf)), f"{role} is not a positive number"
+                )
+        if "close" in values and {"low", "high"} <= self.roles.keys():
+            low, high = (numbers(self.column(role), self.commas.get(role)) for role in ("low", "high"))
+            p = values["close"]
+            outside = (p * (1 - _SLACK) > np.maximum(low, high)) | (p * (1 + _SLACK) < np.minimum(low, high))
+            self.refuse(outside, "close is outside low to high")
         if "bid" in values and "ask" in values:
             self.refuse(values["bid"] > values["ask"], "crossed book: bid above ask")
 
-    def times(self) -> tuple[Ints, int]:
-        """(n,) times, ns, as the file has them, and ns of a bar where it has both ends of each, else 0.
+    def times(self) -> tuple[Ints, Ints | None]:
+        """(n,) times, ns, as the file has them, and (n,) the ends of bars where it has both ends of each.
 
         Raises InputError where no time can be read.
         """
         role = "ts" if "ts" in self.roles else "close_ts"
         times = parse_times(self.column(role))
+        if "clock" in self.roles:
+            times = add_clock(times, self.column("clock"))
         self.timed = times.fault == FINE
         if (times.fault == NOT_A_TIME).all():
             raise InputError(
@@ -167,31 +257,11 @@ class Checks:
         self.notes.append(times.note)
         for fault in (NOT_A_TIME, BEFORE, AFTER):
             self.refuse(times.fault == fault, self.reasons[fault])
-        if self.layout.kind != "bars":
-            return times.ts, 0
-        # Closing times are often the last unit inside the bar: 59.999 for 60.
-        if role == "close_ts":
-            return np.where(times.ts % SECOND >= 999_000_000, -(-times.ts // SECOND) * SECOND, times.ts), 0
-        if "close_ts" in self.roles:
-            closes = parse_times(self.column("close_ts"))
-            both = self.timed & (closes.fault == FINE)
-            if both.any():
-                span = int(np.median(closes.ts[both] - times.ts[both]))
-                return times.ts, max(0, -(-span // SECOND) * SECOND)
-        return times.ts, 0
-
-    def sides(self, values: dict[str, Floats]) -> None:
-        """Add the buy_size of trades, where the file says which side was the aggressor."""
-        if not {"side", "maker"} & self.roles.keys() or "size" not in values or "buy_size" in values:
-            return
-        role = "maker" if "maker" in self.roles else "side"
-        buys = bought(self.column(role), maker=role == "maker")
-        if (buys == -1).all():
-            self.notes.append(f"column {self.called(role)} holds neither buy nor sell: not used")
-            return
-        self.refuse(buys == -1, "side is neither buy nor sell")
-        values["buy_size"] = np.where(buys == 1, values["size"], 0.0)
-        self.notes.append(f"buy_size read from {self.called(role)}, the side of the aggressor")
+        if self.layout.kind == "bars" and {"ts", "close_ts"} <= self.roles.keys():
+            closes: Times = parse_times(self.column("close_ts"))
+            if (self.timed & (closes.fault == FINE)).any():
+                return times.ts, np.where(closes.fault == FINE, closes.ts, 0)
+        return times.ts, None
 
     def regime(self) -> Ints | None:
         """(n,) regime labels, -1 where unknown; they serve scoring alone, so no row is rejected for one."""
@@ -210,6 +280,4 @@ class Checks:
         ids = identities(self.column("id"))
         if ids is None:
             self.notes.append(f"column {self.called('id')} holds no whole numbers: not used")
-            return None
-        self.refuse(ids == np.iinfo(np.int64).min, "trade id is not a whole number")
         return ids

@@ -10,6 +10,11 @@ import numpy as np
 from windvane.agents.base import Ints
 from windvane.agents.errors import WindvaneError
 
+EMPTY = "empty: the row holds no price"
+DUPLICATE = "duplicate"
+HARMLESS = (EMPTY, DUPLICATE)
+"""Reasons of rows that are left out without a doubt that the file is read rightly."""
+
 
 class InputError(WindvaneError):
     """A file that cannot be used: the message is one sentence that says why, and what to do."""

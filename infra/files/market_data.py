@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
-from windvane.infra.files.errors import InputError
-from windvane.infra.files.readers import read_market_file
+from windvane.infra.files.errors import HARMLESS, InputError
+from windvane.infra.files.paths import printable
+from windvane.infra.files.readers import MarketFile, read_market_file
+from windvane.infra.files.reading import AS_RECOGNISED, Reading
 from windvane.metamodel.base.config import default_stale_after
 from windvane.metamodel.base.rows import level_flags
 from windvane.metamodel.base.times import DAY
@@ -40,6 +42,7 @@ class MarketData:
     rejected: dict[str, int]  # reason -> rows
     letters: tuple[tuple[int, str], ...]  # (row of the file, reason) of the first thousand
     notes: tuple[str, ...]  # what was recognised and done, one sentence each
+    rows: int = 0  # sound rows of the file, before they were sampled to bars
 
     def __post_init__(self) -> None:
         for name in ("ts", "price", *self.columns.present):
@@ -83,13 +86,42 @@ class MarketData:
 
 
 def load_market(
-    path: Path, *, bars: str | None = None, start: str | None = None, end: str | None = None
+    path: Path,
+    *,
+    bars: str | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    reading: Reading = AS_RECOGNISED,
 ) -> MarketData:
     """Read a file and make it ready to trade on; raises InputError where that cannot be.
 
-    bars: resample to bars of 30s, 15m, 1h, 1d ...; start and end: of the period, a date or a time in ISO 8601, UTC.
+    bars: resample to bars of 30s, 15m, 1h, 1d ...; start and end: of the period, a date or a time in ISO 8601, UTC;
+    reading: what a person says of the file.
     """
-    source = read_market_file(path, start=start, end=end)
+    source = read_market_file(path, start=start, end=end, reading=reading)
+    market = prepared(source, bars)
+    refuse_many_rejected(market, reading.max_rejected)
+    return market
+
+
+def refuse_many_rejected(market: MarketData, most: float) -> None:
+    """Raises InputError where more than `most` percent of the rows are rejected: such a file is read wrongly.
+
+    Bars without a price and rows that stand in the file twice do not count.
+    """
+    faults = {reason: number for reason, number in market.rejected.items() if reason not in HARMLESS}
+    bad, rows = sum(faults.values()), sum(market.rejected.values()) + market.rows
+    if bad * 100 > most * rows:
+        reason = max(faults, key=faults.__getitem__)
+        raise InputError(
+            f"{market.file}: {bad:,} of {rows:,} rows ({bad / rows:.0%}) would be rejected, {faults[reason]:,} of "
+            f"them because {reason}: `windvane inspect` shows how the file is read, --columns and its like say it "
+            f"otherwise, and --max-rejected allows more than {most:g} %"
+        )
+
+
+def prepared(source: MarketFile, bars: str | None = None) -> MarketData:
+    """The rows of a file, cleaned and sampled to bars; raises InputError where none is left."""
     notes = list(source.notes)
     usual = source.interval or _spacing(source.columns)
     cleaner = Cleaner(bar_interval=source.interval, max_jump=max(100 * usual, DAY))
@@ -99,6 +131,7 @@ def load_market(
         notes.append("trades have no ids, so equal ones in a row are kept: they may well be two trades")
     cleaned = cleaner.clean(source.columns, ids)
     columns, interval = cleaned.columns, source.interval
+    rows = len(columns)
     if cleaner.stepped_back:
         notes.append(f"{cleaner.stepped_back} rows whose clock stepped back by up to 5 s were raised")
     what = f"{format_interval(interval)} bars" if interval else source.kind
@@ -106,7 +139,9 @@ def load_market(
         columns, interval = _bars(columns, bars, interval, usual, notes)
         what = f"{bars} bars"
     if not len(columns):
-        raise InputError(f"{path.name} has no row left to trade: widen --from and --to, or check the file")
+        raise InputError(
+            f"{printable(source.path.name)} has no row left to trade: widen --from and --to, or check the file"
+        )
     spacing = interval or _spacing(columns)
     stale_after = default_stale_after(spacing)
     holes = int((np.diff(columns.ts) > stale_after).sum())
@@ -128,7 +163,7 @@ def load_market(
         letters.append((int(source.numbers[index]), reason))
     letters.sort()
     return MarketData(
-        file=path.name,
+        file=printable(source.path.name),
         kind="simulated" if source.simulated else "real",
         bars=what,
         columns=columns,
@@ -137,6 +172,7 @@ def load_market(
         rejected=rejected,
         letters=tuple(letters[:_MOST_LETTERS]),
         notes=tuple(notes),
+        rows=rows,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -11,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from windvane.agents.base import Ints
 from windvane.infra.files.errors import InputError
+from windvane.infra.files.paths import for_arrow
 
-SUFFIXES = (".csv", ".csv.gz", ".zip", ".parquet", ".feather", ".json", ".json.gz")
+SUFFIXES = (".csv", ".csv.gz", ".zip", ".parquet", ".feather", ".json", ".json.gz", ".jsonl", ".jsonl.gz")
+_ALSO = (".ndjson", ".ndjson.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 SIMULATED = b"windvane.simulated"
 """Key in the metadata of a file that marks a simulated market."""
 
@@ -34,11 +38,23 @@ class Table:
     def __len__(self) -> int:
         return len(self.number)
 
+    def where(self, rows: NDArray[np.bool_]) -> Table:
+        """The rows that a mask selects, under the numbers that they have in the file; no row is broken there."""
+        import pyarrow as pa
 
-def read_table(path: Path) -> Table:
-    """Read a file by its extension; raises InputError, which says in one sentence what is wrong with it."""
+        mask = pa.array(rows)
+        columns = [column.filter(mask) for column in self.columns]
+        return Table(self.names, columns, self.number[rows], self.broken[:0], self.notes, self.simulated)
+
+
+def read_table(path: Path, *, encoding: str | None = None, decimal: str | None = None) -> Table:
+    """Read a file by its extension; InputError says in one sentence what is wrong with it.
+
+    encoding and decimal: of text files, None where they are to be recognised.
+    """
     name = path.name
-    suffix = next((s for s in sorted(SUFFIXES, key=len, reverse=True) if name.lower().endswith(s)), None)
+    known = (*SUFFIXES, *_ALSO)
+    suffix = next((s for s in sorted(known, key=len, reverse=True) if name.lower().endswith(s)), None)
     if not path.exists():
         raise InputError(f"{path} does not exist: check the path")
     if not path.is_file():
@@ -62,7 +78,12 @@ def read_table(path: Path) -> Table:
         data = _gunzip(name, data)
     if not data.strip():
         raise InputError(f"{name} is empty inside: get the file again")
-    return _json(name, data) if suffix.startswith(".json") else _csv(name, data)
+    data, notes = as_utf8(name, data, encoding)
+    if "json" in suffix:
+        from windvane.infra.files.json_tables import json_table
+
+        return json_table(name, data, notes)
+    return _csv(name, data, notes, decimal)
 
 
 def _gunzip(name: str, data: bytes) -> bytes:
@@ -91,6 +112,47 @@ def _unzip(name: str, data: bytes) -> bytes:
         raise InputError(f"{name} is encrypted or packed in an unknown way: unpack it to csv first") from None
 
 
+def as_utf8(name: str, data: bytes, encoding: str | None) -> tuple[bytes, list[str]]:
+    """Text as UTF-8, and what was done to it; the encoding is recognised unless one is named."""
+    if encoding is None:
+        head = data[:4096]
+        half = max(len(head) // 2, 1)
+        if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+            encoding = "utf-32"
+        elif data.startswith((b"\xff\xfe", b"\xfe\xff")):
+            encoding = "utf-16"
+        elif head[1::2].count(0) > 0.9 * half and 0 not in head[::2]:
+            encoding = "utf-16-le"
+        elif head[::2].count(0) > 0.9 * half and 0 not in head[1::2]:
+            encoding = "utf-16-be"
+        elif data.isascii() or _is_utf8(data):
+            return data, []
+        elif not is_binary(head):
+            return data.decode("cp1252", "replace").encode(), ["text is not UTF-8, and was read as cp1252"]
+        else:
+            return data, []
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{name} is no text in {encoding} ({error.reason}): name another --encoding"
+        ) from None
+    return text.removeprefix("\ufeff").encode(), [f"text read as {encoding}"]
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def is_binary(head: bytes) -> bool:
+    """Whether these bytes are no text."""
+    return b"\0" in head or sum(byte < 9 or 13 < byte < 32 for byte in head) * 50 > len(head)
+
+
 def _arrow(path: Path, suffix: str) -> Table:
     import pyarrow as pa
 
@@ -98,11 +160,11 @@ def _arrow(path: Path, suffix: str) -> Table:
         if suffix == ".parquet":
             import pyarrow.parquet as pq
 
-            table = pq.ParquetFile(path).read()
+            table = pq.ParquetFile(for_arrow(path, "rb")).read()
         else:
             import pyarrow.feather as feather
 
-            table = feather.read_table(path)
+            table = feather.read_table(for_arrow(path, "rb"))
     except (pa.ArrowException, OSError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")
         raise InputError(
@@ -113,61 +175,43 @@ def _arrow(path: Path, suffix: str) -> Table:
     return Table(list(table.column_names), table.columns, number, np.empty(0, np.int64), [], simulated)
 
 
-def _json(name: str, data: bytes) -> Table:
-    import orjson
-    import pyarrow as pa
-
-    try:
-        rows = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise InputError(f"{name} is not sound JSON ({error}): get the file again") from None
-    if isinstance(rows, list) and rows and all(isinstance(row, list) for row in rows):
-        width = max(len(row) for row in rows)
-        whole = np.array([len(row) == width for row in rows])
-        names = None
-        lists = list(zip(*(row for row in rows if len(row) == width), strict=True))
-    elif isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
-        names = list(dict.fromkeys(key for row in rows for key in row))
-        whole = np.ones(len(rows), bool)
-        lists = [tuple(row.get(key) for row in rows) for key in names]
-    else:
-        raise InputError(f"{name} holds no list of rows: give a JSON list of lists or of objects")
-    columns: list[Any] = []
-    for values in lists:
-        try:
-            columns.append(pa.array(values))
-        except (pa.ArrowException, OverflowError):  # numbers and text mixed
-            columns.append(pa.array([None if value is None else str(value) for value in values]))
-    number = np.arange(1, len(rows) + 1)
-    return Table(names, [pa.chunked_array([c]) for c in columns], number[whole], number[~whole], [])
+_HIDDEN = b"\x1f"
+_QUOTED = re.compile(rb'"[^"\r\n]*"')
+_VALUE = re.compile(rb"^[+-]?\.?\d[\d.,:/\\T Z+'eE-]*$")
 
 
-def _csv(name: str, data: bytes) -> Table:
+def _csv(name: str, data: bytes, notes: list[str], decimal: str | None) -> Table:
     import pyarrow as pa
     import pyarrow.csv as csv
 
     head = data[:65_536]
-    if b"\0" in head or sum(byte < 9 or 13 < byte < 32 for byte in head) * 50 > len(head):
+    if is_binary(head):
         raise InputError(f"{name} is binary, not a csv file: check the extension")
-    lines = [line for line in head.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip()][:3]
+    lines = [line for line in head.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip()]
     if not lines:
         raise InputError(f"{name} is empty inside: get the file again")
-    delimiter = max(",;\t|", key=lambda mark: lines[min(1, len(lines) - 1)].count(mark.encode()))
-    notes: list[str] = []
-    if len(lines) > 1 and delimiter.encode() not in lines[0] and delimiter.encode() in lines[1]:
+    if lines[0].lower().startswith(b"sep=") and len(lines) > 1:  # what Excel writes
+        data = data[data.index(lines[0]) + len(lines[0]) :]
+        lines = lines[1:]
+    lines = lines[:10]
+    delimiter = _delimiter(lines)
+    if len(lines) > 1 and delimiter not in lines[0] and delimiter in lines[1]:
         data = data[data.index(lines[0]) + len(lines[0]) :]
         lines = lines[1:]
         notes.append("first line skipped: it holds no columns")
-    fields = [field.strip(b" \"'") for field in lines[0].split(delimiter.encode())]
-    headed = not any(_is_number(field) for field in fields)
+    fields = [field.strip(b" \"'") for field in _bare(lines[0], delimiter).split(delimiter)]
+    headed = not any(_is_value(field) for field in fields)
     broken: list[int] = []
 
     def leave_out(row: Any) -> str:
         broken.append(row.number - headed)
         return "skip"
 
-    # No field of a market file needs its quotes, and to a parser a stray one swallows all that follows.
-    if any(b'"' in line for line in lines) and all(line.count(b'"') % 2 == 0 for line in lines):
+    # A delimiter inside quotes is hidden, and no parser sees a quote: to it, a stray one swallows all that follows.
+    hidden = any(_needs_quotes(line, delimiter, len(fields)) for line in lines)
+    if hidden:
+        data = _bare(data, delimiter)
+    if any(b'"' in line for line in lines[:3]) and all(line.count(b'"') % 2 == 0 for line in lines[:3]):
         data = data.replace(b'"', b"")
     for handler in (None, leave_out):
         try:
@@ -178,8 +222,9 @@ def _csv(name: str, data: bytes) -> Table:
                     use_threads=handler is None, autogenerate_column_names=not headed
                 ),
                 parse_options=csv.ParseOptions(
-                    delimiter=delimiter, quote_char=False, invalid_row_handler=handler
+                    delimiter=delimiter.decode(), quote_char=False, invalid_row_handler=handler
                 ),
+                convert_options=csv.ConvertOptions(decimal_point=decimal or "."),
             )
             names = [column.strip(" \"'") for column in table.column_names] if headed else None
             break
@@ -191,12 +236,46 @@ def _csv(name: str, data: bytes) -> Table:
         raise InputError(f"{name} has a header and no rows: get the file again")
     number = np.arange(1, table.num_rows + len(broken) + 1)
     out = np.array(broken, np.int64)
-    return Table(names, table.columns, np.setdiff1d(number, out, assume_unique=True), out, notes)
+    columns = [_shown(column, delimiter) for column in table.columns] if hidden else table.columns
+    return Table(names, columns, np.setdiff1d(number, out, assume_unique=True), out, notes)
 
 
-def _is_number(field: bytes) -> bool:
+def _shown(column: Any, delimiter: bytes) -> Any:
+    """A column with the delimiters that were hidden in it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_string(column.type):
+        return column
+    return pc.replace_substring(column, _HIDDEN.decode(), delimiter.decode())
+
+
+def _delimiter(lines: list[bytes]) -> bytes:
+    """The mark that parts the fields; beside another, a comma may belong to the numbers."""
+    first = lines[: 1 + (len(lines) > 1)][-1]
+    bare = [_QUOTED.sub(b"", line) for line in lines[:3]]
+    for mark in (b";", b"\t", b"|"):
+        counts = {line.count(mark) for line in bare[-2:]}
+        if len(counts) == 1 and counts.pop() > 0:
+            return mark
+    first = _QUOTED.sub(b"", first)
+    return max((b",", b";", b"\t", b"|"), key=first.count)
+
+
+def _bare(text: bytes, delimiter: bytes) -> bytes:
+    """A text whose quoted fields hold another mark for the delimiter."""
+    return _QUOTED.sub(lambda field: field.group().replace(delimiter, _HIDDEN), text)
+
+
+def _needs_quotes(line: bytes, delimiter: bytes, fields: int) -> bool:
+    """Whether a line has the right number of fields only where quoted delimiters part none."""
+    return line.count(delimiter) + 1 > fields == _bare(line, delimiter).count(delimiter) + 1
+
+
+def _is_value(field: bytes) -> bool:
+    """Whether a field is a number, a date or a time, and so no name of a column."""
     try:
         float(field)
     except ValueError:
-        return False
+        return _VALUE.match(field) is not None
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
+from windvane.infra.files.dates import as_iso, clock_seconds, of_digits
 from windvane.infra.files.errors import InputError
 from windvane.infra.files.values import is_number, is_text
 from windvane.metamodel.base.config import SECOND
@@ -23,7 +25,7 @@ UNITS = {"seconds": SECOND, "milliseconds": 1_000_000, "microseconds": 1_000, "n
 FINE, NOT_A_TIME, BEFORE, AFTER = range(4)
 
 _ARROW_UNITS = {"s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
-_USUAL = (86_400, 14_400, 3_600, 1_800, 900, 300, 180, 60, 30, 15, 10, 5, 1)  # s
+USUAL = (86_400, 14_400, 3_600, 1_800, 900, 300, 180, 60, 30, 15, 10, 5, 1)  # s
 _NAT = np.iinfo(np.int64).min
 
 
@@ -91,7 +93,7 @@ def common_step(ts: Ints) -> int:
     if not len(steps):
         return 0
     usual = int(steps[np.argmax(number)])
-    for step in (usual, *(second * SECOND for second in _USUAL)):
+    for step in (usual, *(second * SECOND for second in USUAL)):
         if step <= usual and number[steps % step == 0].sum() >= 0.99 * number.sum():
             return step
     return usual
@@ -134,6 +136,11 @@ def _by_magnitude(values: Ints | Floats) -> Times:
     usual = UNITS[max(rows, key=rows.__getitem__)] if rows else 1
     fault[(ts == 0) & (values < GENESIS / usual)] = BEFORE
     fault[~np.isfinite(values) | (values == _NAT)] = NOT_A_TIME
+    if (fault != FINE).any():
+        dates, moments = of_digits(values)
+        ts[dates], fault[dates] = moments, FINE
+        if len(dates) and not rows:
+            return Times(ts, fault, "times read as digits of a date, UTC")
     if len(rows) == 1:
         note = f"timestamps read as {next(iter(rows))}"
     else:
@@ -143,8 +150,77 @@ def _by_magnitude(values: Ints | Floats) -> Times:
     return Times(ts, fault, note if rows else "no times")
 
 
+_CLOCK = re.compile(r"^\s*\d{1,2}:\d\d(:\d\d(\.\d+)?)?\s*$")
+_MOST_OF = 0.9
+_SAMPLE = 1000
+
+
+def are_times(column: Any) -> bool:
+    """Whether nearly all of the first values of a column are times."""
+    sample = column.slice(0, _SAMPLE)
+    number = len(sample) - sample.null_count
+    if not number or are_clocks(column):
+        return False
+    return bool(np.count_nonzero(parse_times(plain_column(sample)).fault == FINE) >= _MOST_OF * number)
+
+
+def are_clocks(column: Any) -> bool:
+    """Whether a column holds times of a day without a date."""
+    import pyarrow as pa
+
+    sample = plain_column(column.slice(0, _SAMPLE))
+    if pa.types.is_time(sample.type):
+        return True
+    if pa.types.is_integer(sample.type) and sample.null_count < len(sample):
+        values = sample.drop_null().cast(pa.int64()).to_numpy()
+        # HHMMSS; a column of HHMM passes as well.
+        return bool(clock_seconds(values)[1].all() and values.max() > 0)
+    if not is_text(sample.type):
+        return False
+    words = sample.drop_null().to_pylist()
+    return bool(words) and sum(_CLOCK.match(word) is not None for word in words) >= _MOST_OF * len(words)
+
+
+def plain_column(column: Any) -> Any:
+    """A column without dictionary or view, as the rest of the readers know them."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
+
+
+def add_clock(dates: Times, column: Any) -> Times:
+    """Dates, and the time of the day that stands in a column of its own."""
+    import pandas as pd
+    import pyarrow as pa
+
+    if pa.types.is_time(column.type):
+        factor = _ARROW_UNITS[column.type.unit]
+        whole = pa.int32() if pa.types.is_time32(column.type) else pa.int64()
+        values = _ints(column.cast(whole).cast(pa.int64()))
+        sound = values != _NAT
+        clock = np.where(sound, values, 0) * factor
+    elif pa.types.is_integer(column.type):
+        values = _ints(column.cast(pa.int64()))
+        if values.max(initial=0) <= 2_359:  # hours and minutes alone
+            values = np.where(values == _NAT, _NAT, values * 100)
+        seconds, sound = clock_seconds(values)
+        clock = np.where(sound, seconds, 0) * SECOND
+    else:
+        text = pd.Series(column.to_pandas(), dtype=object).fillna("").astype(str).str.strip()
+        short = text.str.count(":") == 1
+        spans = pd.to_timedelta(text.where(~short, text + ":00"), errors="coerce")
+        sound = spans.notna().to_numpy()
+        clock = np.where(sound, spans.to_numpy().astype("timedelta64[ns]").astype(np.int64), 0)
+    fault = np.where((dates.fault == FINE) & ~sound, NOT_A_TIME, dates.fault)
+    return Times(
+        np.where(fault == FINE, dates.ts + clock, 0), fault, "times read from a date and a time of day, UTC"
+    )
+
+
 def _text(column: Any) -> Times:
-    """Times of texts: numbers where a text is one, else ISO 8601."""
+    """Numbers where the text is one, else ISO 8601, else a date as some vendors write it."""
     import pandas as pd
 
     text = pd.Series(column.to_pandas(), dtype=object)
@@ -154,9 +230,15 @@ def _text(column: Any) -> Times:
     if not dates.any():
         return times
     moments = pd.DatetimeIndex(pd.to_datetime(text[dates], utc=True, format="ISO8601", errors="coerce"))
+    note = "ISO 8601"
+    if np.mean(moments.isna()) > 1 - _MOST_OF:
+        rewritten, form = as_iso(text[dates].astype(str))
+        if form:
+            moments = pd.DatetimeIndex(pd.to_datetime(rewritten, utc=True, format="ISO8601", errors="coerce"))
+            note = form
     ts, fault = _scaled(np.asarray(moments.asi8), _ARROW_UNITS[moments.unit])
     times.ts[dates], times.fault[dates] = ts, fault
     some = bool((fault != NOT_A_TIME).any())
-    if some and np.isnan(numbers).all():
-        return Times(times.ts, times.fault, "times read as ISO 8601, UTC where no zone is given")
-    return Times(times.ts, times.fault, times.note + (", others as ISO 8601" if some else ""))
+    if some and (np.isnan(numbers).all() or not (times.fault[~dates] == FINE).any()):
+        return Times(times.ts, times.fault, f"times read as {note}, UTC where no zone is given")
+    return Times(times.ts, times.fault, times.note + (f", others as {note}" if some else ""))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,18 @@ from windvane.metamodel.base.regimes import REGIMES
 
 _TRUE = ("true", "t", "1", "1.0")
 _FALSE = ("false", "f", "0", "0.0")
-_BUY = ("buy", "b", "bid", "buyer", "1", "1.0")
-_SELL = ("sell", "s", "ask", "seller", "-1", "-1.0")
+_SIDES = (
+    {"buy": 1, "b": 1, "buyer": 1, "sell": 0, "s": 0, "seller": 0},
+    {"1": 1, "1.0": 1, "+1": 1, "-1": 0, "-1.0": 0},
+)
+"""Words of the side of the aggressor, 1 for bought; the words of a column must be of one of these kinds."""
+_UNKNOWN = ("none", "nan", "", "unknown", "undefined", "n", "na", "n/a", "null", "-")
+_NO_NUMBER = ("", "nan", "null", "none", "na", "n/a", "-")
+QUOTE_SIDES = frozenset(("bid", "ask", "bids", "asks", "a", "offer"))
+"""Words of the side of a book: of a trade they may be the side that was taken, or the side that took."""
+SIDE_WORDS = frozenset(word for kind in _SIDES for word in kind) | QUOTE_SIDES | {"0", "2", "0.0", "2.0"}
+"""Words and codes that are found in a column of sides."""
+Comma = Literal["thousands", "decimal", "unsure"]
 
 
 def is_text(kind: Any) -> bool:
@@ -30,8 +41,8 @@ def is_number(kind: Any) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
-def numbers(column: Any) -> Floats:
-    """(n,) float64, NaN where the column holds no number."""
+def numbers(column: Any, comma: Comma | None = None) -> Floats:
+    """(n,) float64, NaN where the column holds no number; comma: what commas in its numbers part."""
     import pyarrow as pa
 
     kind = column.type
@@ -39,11 +50,72 @@ def numbers(column: Any) -> Floats:
         import pandas as pd
 
         text = pd.Series(column.to_pandas(), dtype=object)
-        return pd.to_numeric(text, errors="coerce").to_numpy(np.float64)
+        plain = np.array(pd.to_numeric(text, errors="coerce").to_numpy(np.float64))
+        rest = np.isnan(plain) & text.notna().to_numpy()
+        if comma == "decimal":  # 62.035 is sixty-two thousand there
+            rest = text.notna().to_numpy()
+        if rest.any():
+            plain[rest] = _dressed(text[rest].astype(str), comma)
+        return plain
     if not is_number(kind):
         return np.full(len(column), np.nan)
     plain = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return np.array(plain, np.float64)
+
+
+_GROUPS = re.compile(r"^[+-]?\d{1,3}(,\d{3})+$")
+_THOUSANDS = re.compile(r"^[+-]?\d{1,3}(,\d{3})*(\.\d+)?$")
+_DECIMAL = re.compile(r"^[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?$")
+_CURRENCIES = r"^\s*[$\u20ac\u00a3]?\s*|\s*[$\u20ac\u00a3]?\s*$"
+_SPACED = r"(?<=\d)[ \u00a0\u202f'\u2019](?=\d{3}(?!\d))"
+_SUFFIXES = {"K": 1e3, "M": 1e6, "B": 1e9}
+_SAMPLE = 1000
+
+
+def comma_of(column: Any) -> Comma | None:
+    """What commas in the numbers of a text column part; None where it has no such numbers."""
+    if not is_text(column.type):
+        return None
+    words = (str(word) for word in column.slice(0, _SAMPLE).drop_null().to_pylist() if "," in str(word))
+    kinds: set[Comma] = set()
+    for word in words:
+        plain = re.sub(_SPACED, "", re.sub(_CURRENCIES, "", word)).rstrip("KMB%")
+        if _GROUPS.match(plain):
+            kinds.add("thousands" if plain.count(",") > 1 else "unsure")
+        elif _THOUSANDS.match(plain):
+            kinds.add("thousands")
+        elif _DECIMAL.match(plain):
+            kinds.add("decimal")
+    sure = kinds - {"unsure"}
+    if len(sure) == 1:
+        return sure.pop()
+    return "unsure" if kinds else None
+
+
+def _dressed(text: Any, comma: Comma | None) -> Floats:
+    """Numbers with marks that people read: parted thousands, signs of currencies, K, M and B."""
+    import pandas as pd
+
+    text = text.str.replace(_CURRENCIES, "", regex=True).str.replace(_SPACED, "", regex=True)
+    factor = text.str[-1:].map(_SUFFIXES).fillna(1.0).to_numpy(np.float64)
+    text = text.where(factor == 1.0, text.str[:-1])
+    if comma == "thousands":
+        text = text.where(~text.str.match(_THOUSANDS), text.str.replace(",", ""))
+    elif comma == "decimal":
+        text = text.where(
+            ~text.str.match(_DECIMAL),
+            text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False),
+        )
+    return np.asarray(pd.to_numeric(text, errors="coerce").to_numpy(np.float64) * factor)
+
+
+def missing(column: Any) -> NDArray[np.bool_]:
+    """(n,) where a column says that it holds no number: nothing at all, or NaN in words."""
+    absent = np.asarray(column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False), bool)
+    if is_text(column.type):
+        words, place = _words(column)
+        absent = absent | np.isin(place, [k for k, word in enumerate(words) if word in _NO_NUMBER])
+    return absent
 
 
 def identities(column: Any) -> Ints | None:
@@ -59,15 +131,24 @@ def identities(column: Any) -> Ints | None:
     return np.where(whole, values, np.iinfo(np.int64).min).astype(np.int64)
 
 
-def bought(column: Any, *, maker: bool) -> Ints:
-    """(n,) 1 where the aggressor bought, 0 where it sold, -1 where the column does not say.
+def bought(column: Any, *, maker: bool, codes: dict[str, int] | None = None) -> tuple[Ints, list[str]]:
+    """(n,) 1 where the aggressor bought, 0 where it sold, -1 unknown; and the words that are not understood.
 
-    maker: the column says whether the buyer was passive, instead of the aggressor's side.
+    maker: the column says that the buyer was passive. codes: what a person says that the words mean.
     """
-    one, zero = (_FALSE, _TRUE) if maker else (_BUY, _SELL)
     words, place = _words(column)
-    meaning = np.array([1 if word in one else 0 if word in zero else -1 for word in words], np.int64)
-    return meaning[place]
+    if maker:
+        codes = {**dict.fromkeys(_FALSE, 1), **dict.fromkeys(_TRUE, 0)}
+    elif codes is None:
+        spoken = {word for word in words if word not in _UNKNOWN}
+        codes = max(_SIDES, key=lambda kind: len(spoken & kind.keys()))
+        other = spoken - codes.keys()
+        # Of 0 and 1 either may be the buyer; beside -1 and 1, 0 is neither.
+        if other & QUOTE_SIDES or ("1" in codes and "-1" not in spoken and "-1.0" not in spoken):
+            codes = {}
+    meaning = np.array([codes.get(word, -1) for word in words], np.int64)
+    strange = [word for word in words if word not in codes and word not in _UNKNOWN]
+    return meaning[place], strange
 
 
 def labels(column: Any) -> Ints:
@@ -76,6 +157,11 @@ def labels(column: Any) -> Ints:
     known = {name: k for k, name in enumerate(REGIMES)}
     known |= {text: k for k in range(len(REGIMES)) for text in (str(k), f"{k}.0")}
     return np.array([known.get(word, -1) for word in words], np.int64)[place]
+
+
+def words_of(column: Any) -> tuple[list[str], NDArray[np.int64]]:
+    """The different values of a column as lower-case text, and each row's place among them."""
+    return _words(column)
 
 
 def _words(column: Any) -> tuple[list[str], NDArray[np.int64]]:

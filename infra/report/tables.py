@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from windvane.agents.base import Ints
+from windvane.infra.files.paths import for_arrow
 from windvane.infra.report.tally import gates_of
 from windvane.metamodel.base.regimes import REGIMES
 from windvane.streams.events import Decisions
@@ -51,8 +52,9 @@ class DecisionsTable:
             ]
         )
         # Dictionaries of float columns would cost time and save no bytes; differences of times are small numbers.
+        self._file = for_arrow(path, "wb")
         self._writer = pq.ParquetWriter(
-            path,
+            self._file,
             self._schema,
             compression="zstd",
             compression_level=1,
@@ -103,3 +105,5 @@ class DecisionsTable:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._writer.close()
+        if not isinstance(self._file, Path):
+            self._file.close()

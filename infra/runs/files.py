@@ -1,6 +1,9 @@
 """Files that are whole or absent, whatever crashes."""
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -20,3 +23,14 @@ def replace_file(path: Path, raw: bytes, *, durably: bool = True) -> None:
         folder = os.open(path.parent, os.O_RDONLY)  # the new name is on disk only when its folder is
         os.fsync(folder)
         os.close(folder)
+
+
+@contextmanager
+def naming(folder: Path) -> Iterator[None]:
+    """Name the folder in the OSError of a full disk, which names no file where a write into an open one fails."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+            raise OSError(error.errno, os.strerror(error.errno), str(folder)) from error
+        raise

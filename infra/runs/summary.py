@@ -6,6 +6,7 @@ from typing import Any
 
 from windvane.infra.report import Facts, write_outputs
 from windvane.infra.runs.backtest import events, run_info
+from windvane.infra.runs.files import naming
 from windvane.infra.runs.progress import bar, say
 from windvane.metamodel.base.config import TradingConfig
 from windvane.metamodel.learning.members import MEMBERS
@@ -46,7 +47,7 @@ def finish(
         latency_us=latency,
         bars=info["bars"],
     )
-    with bar("report", 1):
+    with bar("report", 1), naming(out):
         metrics = write_outputs(events(out / "journal"), out, facts)
     if as_json:
         sys.stdout.write((out / "metrics.json").read_text())
@@ -56,12 +57,13 @@ def finish(
 
 def _print_summary(metrics: dict[str, Any], out: Path) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
     costs = metrics["config"]["costs"]
     console.print(
-        f"[bold]{metrics['data']['kind'].upper()}[/bold] data, {metrics['data']['file']}, "
+        f"[bold]{metrics['data']['kind'].upper()}[/bold] data, {escape(metrics['data']['file'])}, "
         f"{metrics['ticks']:,} ticks ({metrics['rejected']:,} rejected), "
         f"fee {costs.get('fee_bp', 1.0):g} bp, filled {costs.get('delay', 1)} tick(s) late, "
         f"{metrics['ticks_per_second']:,.0f} ticks/s"
@@ -86,7 +88,7 @@ def _print_summary(metrics: dict[str, Any], out: Path) -> None:
         console.print(
             f"Sharpe gain over equal weights {gain['sharpe']:+.2f}, 95 % interval {low:.2f} to {high:.2f}{verdict}"
         )
-    console.print(f"report: {out / 'report.html'}")
+    console.print(f"report: {out / 'report.html'}", markup=False)
 
 
 def _number(value: float | None, form: str) -> str:

@@ -15,6 +15,18 @@ from windvane.infra.cli.main import app
 from windvane.infra.evaluation.rows import from_file
 from windvane.metamodel.base.config import Costs
 
+READING = (
+    "--columns",
+    "--stamp",
+    "--symbol-column",
+    "--side-codes",
+    "--decimal",
+    "--encoding",
+    "--layout",
+    "--max-rejected",
+)
+"""The options that say how a file is read, the same for each command that reads one."""
+
 TESTS = Path(__file__).resolve().parents[2]
 
 BACKTEST: dict[str, tuple[Any, list[str], Any]] = {
@@ -44,7 +56,11 @@ SHOWN: dict[str, dict[str, str]] = {
         "--wire": "infra/cli/test_cli.py",
         "--out": "infra/cli/test_cli.py",
         "--json": "infra/cli/test_cli.py",
+        **dict.fromkeys(READING, "infra/cli/test_inspect.py"),
     },
+    "inspect": dict.fromkeys(
+        ("--symbol", "--bars", "--from", "--to", "--json", *READING), "infra/cli/test_inspect.py"
+    ),
     "evaluate": dict.fromkeys(
         ("--market", "--seeds", "--ticks", "--delay", "--file", "--retraining", "--jobs", "--out"),
         "infra/evaluation/test_evaluation.py",

@@ -7,7 +7,7 @@ import pytest
 from cli_harness import refusal, windvane
 
 BARS = "ts,open,high,low,close,volume\n" + "".join(
-    f"{1_709_251_200 + 60 * k},100,101,99,{100 + k % 3},5\n" for k in range(50)
+    f"{1_709_251_200 + 60 * k},100,102,99,{100 + k % 3},5\n" for k in range(50)
 )
 
 

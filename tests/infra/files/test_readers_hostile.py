@@ -34,15 +34,7 @@ def read(folder, text, name="x.csv"):
         ("10,12,9,nan,5", "close is not a number"),
         ("10,12,9,inf,5", "close is not a positive number"),
         ("10,12,9,-inf,5", "close is not a positive number"),
-        ("0,12,9,11,5", "open is not a positive number"),
-        ("10,12,-9,11,5", "low is not a positive number"),
-        ("10,9,12,11,5", "high is below low"),
         ("10,12,9,13,5", "close is outside low to high"),
-        ("8,12,9,11,5", "open is outside low to high"),
-        ("10,12,9,11,-5", "size is negative or not a number"),
-        ("10,12,9,11,lots", "size is negative or not a number"),
-        ("10,12,9,11,inf", "size is negative or not a number"),
-        ("10,12,9,11,1e19", "size is above 1e18, more than any market has"),
         ("10,12,9,11", "too many or too few fields"),
         ("10,12,9,11,5,6", "too many or too few fields"),
         ('10,12,9,"11,5', "close is not a number"),
@@ -54,6 +46,33 @@ def test_a_bad_row_is_a_dead_letter(tmp_path, row, reason):
     assert (found.rows_read, len(found.rejected)) == (4, 1)
     assert list(found.rejected) == [DeadLetter(3, reason)]
     assert found.rejected.counts() == {reason: 1}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "0,12,9,11,5",
+        ",12,9,11,5",
+        "8,12,9,11,5",
+        "10,12,-9,11,5",
+        "10,9,12,11,5",
+        "10,nan,9,11,5",
+        "10,12,x,11,5",
+    ],
+)
+def test_a_column_that_nothing_reads_costs_no_row(tmp_path, row):
+    found = read(tmp_path, HEADER + bar(0) + bar(1) + bar(2, row) + bar(3))
+    assert found.columns.price.tolist() == [11, 11, 11, 11]
+    assert found.columns.size.tolist() == [5, 5, 5, 5]
+    assert len(found.rejected) == 0
+
+
+@pytest.mark.parametrize("size", ["", "-5", "lots", "inf", "1e19", "nan"])
+def test_a_size_that_cannot_be_used_counts_as_none(tmp_path, size):
+    found = read(tmp_path, HEADER + bar(0) + bar(1, f"10,12,9,11,{size}") + bar(2))
+    assert found.columns.size.tolist() == [5, 0, 5]
+    assert len(found.rejected) == 0
+    assert "1 rows have no size that can be used: taken as 0 there" in found.notes
 
 
 @pytest.mark.parametrize(
@@ -78,7 +97,7 @@ def test_a_bad_time_is_a_dead_letter(tmp_path, time, reason):
     assert list(found.rejected) == [(3, reason)]
 
 
-def test_bad_quotes_and_sides_are_dead_letters_but_labels_are_not(tmp_path):
+def test_bad_quotes_are_dead_letters_but_sides_ids_and_labels_are_not(tmp_path):
     text = "ts,price,size,bid,ask,side,id,regime\n"
     rows = [
         "10,1,9,11,buy,1,crisis",
@@ -91,13 +110,14 @@ def test_bad_quotes_and_sides_are_dead_letters_but_labels_are_not(tmp_path):
     assert [letter.reason for letter in found.rejected] == [
         "crossed book: bid above ask",
         "bid is not a positive number",
-        "side is neither buy nor sell",
-        "trade id is not a whole number",
     ]
-    assert found.ids.tolist() == [1, 6, 7]
-    assert found.columns.regime.tolist() == [6, -1, 0]
+    assert found.columns.regime.tolist() == [6, 6, 6, -1, 0]
+    assert found.columns.buy_size.tolist() == [1, 0.5, 0, 1, 1]
     assert found.simulated
     assert "1 rows hold no known regime: kept, their label is unknown" in found.notes
+    assert (
+        "1 rows have a side that is neither buy nor sell: half of their size counts as bought" in found.notes
+    )
 
 
 def test_a_middle_of_hostile_quotes(tmp_path):

@@ -103,7 +103,7 @@ def test_dates(tmp_path, kind):
     ids=lambda error: type(error).__name__,
 )
 def test_what_nobody_foresaw_is_a_sentence_too(tmp_path, monkeypatch, error):
-    def broken(path):
+    def broken(path, **options):
         raise error
 
     monkeypatch.setattr(readers, "read_table", broken)

@@ -71,16 +71,10 @@ def test_every_kind_of_bad_row_leaves_the_rest_alone(
         ({"ask": inf}, "ask is not a positive number"),
         ({"bid": -1.0}, "bid is not a positive number"),
         ({"bid": ask, "ask": bid}, "crossed book: bid above ask"),
-        ({"size": -1.0}, "size is negative or not a number"),
-        ({"size": nan}, "size is negative or not a number"),
-        ({"bid_size": inf}, "bid_size is negative or not a number"),
-        ({"ask_size": -1.0}, "ask_size is negative or not a number"),
-        ({"buy_size": nan}, "buy_size is negative or not a number"),
         ({"ts": 0}, "time before Bitcoin existed"),
         ({"ts": -5}, "time before Bitcoin existed"),
         ({"ts": 86_400 * SECOND}, "time before Bitcoin existed"),
         ({"ts": 2**62}, "time after 2100"),
-        ({"ts": ts - 3_600 * SECOND}, "time went back"),
         ({"ts": ts - 300 * DAY}, "time went back"),
         ({"ts": ts + 4_000 * DAY}, "time jumped far ahead"),
         (
@@ -124,12 +118,13 @@ def test_quotes_that_jump_never_move_the_account(
     same(found, clean)
 
 
-@pytest.mark.parametrize("size", [1e15, 1e100, 1e300, 1.7e308])
+@pytest.mark.parametrize("size", [1e15, 1e100, 1e300, 1.7e308, -1.0, float("nan"), float("inf")])
 @pytest.mark.parametrize("columns", [("size",), ("bid_size", "ask_size"), ("size", "buy_size"), SIZES])
 def test_sizes_that_no_market_has_spoil_no_number(
     market: pd.DataFrame, tmp_path: Path, columns: tuple[str, ...], size: float
 ) -> None:
     found = sent(with_bad(market, dict.fromkeys(columns, size)), tmp_path)
+    assert found.metrics["rejected"] == 0
     after = found.decisions[found.decisions.ts > market.ts[AT]]
     assert after.target.nunique() > 100
 
@@ -148,14 +143,17 @@ def test_duplicates_go_and_the_first_stays(market: pd.DataFrame, clean: Files, t
     same(found, clean)
 
 
-def test_a_clock_a_little_back_is_raised(market: pd.DataFrame, clean: Files, tmp_path: Path) -> None:
-    table = with_bad(market, {"ts": market.ts[AT] - 2 * SECOND})
-    found = sent(table, tmp_path)
+def test_rows_of_a_file_are_put_in_the_order_of_time(
+    market: pd.DataFrame, clean: Files, tmp_path: Path
+) -> None:
+    shuffled = market.sample(frac=1.0, random_state=3)
+    found = sent(shuffled, tmp_path)
     assert found.metrics["rejected"] == 0
-    assert found.decisions.ts[AT + 1] == market.ts[AT]
-    assert any("stepped back" in note for note in found.metrics["notes"])
-    shuffled = pd.concat([market.iloc[:AT], market.iloc[[AT + 1, AT]], market.iloc[AT + 2 :]])
-    assert sent(shuffled, tmp_path).metrics["rejected_by_reason"] == {"time went back": 1}
+    assert any("rows sorted by time" in note for note in found.metrics["notes"])
+    same(found, clean)
+    found = sent(with_bad(market, {"ts": market.ts[AT] - 2 * SECOND}), tmp_path)
+    assert found.metrics["rejected"] == 0
+    assert found.decisions.ts[AT] == market.ts[AT] - 2 * SECOND
 
 
 def test_every_row_that_was_not_rejected_is_a_tick(market: pd.DataFrame, tmp_path: Path) -> None:

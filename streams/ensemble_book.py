@@ -175,22 +175,17 @@ class EnsembleBook(Book):
             codes[0] = CONTROLS.index(control.action) + 1
             out += self._apply(control, rows.first)
         before = self.ensemble.away
+        optional: dict[str, Any] = {
+            "bid": rows.bid,
+            "ask": rows.ask,
+            "size": rows.size,
+            "regime": rows.regime,
+            "control": codes,
+            "awake": step.awake,
+        }
+        columns = {name: column for name, column in optional.items() if column is not None}
         result = self.ensemble.step(
-            Inputs.of(
-                rows.seq,
-                rows.ts,
-                rows.flags,
-                rows.x,
-                rows.mid,
-                step.target,
-                step.confidence,
-                bid=rows.bid,
-                ask=rows.ask,
-                size=rows.size,
-                regime=rows.regime,
-                control=codes,
-                awake=step.awake,
-            )
+            Inputs(rows.seq, rows.ts, rows.flags, rows.x, rows.mid, step.target, step.confidence, **columns)
         )
         if result.outputs.away.any():
             out += results.strays(self.opened, rows, before, result.outputs.away)

@@ -21,10 +21,11 @@ def names(kind: type) -> tuple[str, ...]:
 
 
 @cache
-def _dtype(kind: type) -> np.dtype[np.void]:
+def dtype(kind: type) -> np.dtype[np.void]:
+    """The numpy dtype of a kind of record: int64 or float64 for every field."""
     return np.dtype([(name, _STORED[field]) for name, field in get_type_hints(kind).items()])
 
 
 def new(kind: type, *shape: int) -> Records:
     """An array of this shape of records of this kind, all fields 0."""
-    return np.zeros(shape, _dtype(kind))
+    return np.zeros(shape, dtype(kind))

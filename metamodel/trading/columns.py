@@ -167,28 +167,6 @@ class Outputs(NamedTuple):
     statement: Records  # (n + 1, K) of Statement
 
 
-def new_outputs(rows: int, agents: int, members: int, accounts: int) -> Outputs:
-    """Room for what so many rounds write."""
-    return Outputs(
-        weights=np.empty((rows, agents)),
-        members=np.empty((rows, members)),
-        member_targets=np.empty((rows, members)),
-        equities=np.empty((rows, accounts)),
-        wanted=np.empty(rows),
-        target=np.empty(rows),
-        position=np.empty(rows),
-        equity=np.empty(rows),
-        verdict=np.empty(rows, np.int64),
-        state=np.empty(rows, np.int64),
-        away=np.empty(rows, np.int64),
-        counts=records.new(Counts, 1),
-        order=records.new(Order, rows),
-        fill=records.new(Fill, rows),
-        day=records.new(Day, rows + 1),
-        statement=records.new(Statement, rows + 1, accounts),
-    )
-
-
 class Row(NamedTuple):
     """One row while its round runs."""
 

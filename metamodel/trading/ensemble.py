@@ -20,12 +20,18 @@ from windvane.metamodel.trading.columns import (
     AT_HOME,
     Book,
     Clock,
+    Counts,
+    Day,
+    Fill,
     Inputs,
+    Order,
     Outputs,
     Resumption,
     Settings,
-    new_outputs,
+    Statement,
 )
+
+_COUNTS, _ORDER, _FILL, _DAY, _STATEMENT = map(records.dtype, (Counts, Order, Fill, Day, Statement))
 
 _FIXED: dict[str, Callable[[TradingConfig], Any]] = {
     "agents": lambda c: c.agents,
@@ -141,7 +147,26 @@ class Ensemble:
         return int(self._book.account["fills"][0])
 
     def _outputs(self, n: int) -> Outputs:
-        return new_outputs(n, len(self.config.agents), len(MEMBERS), len(self.accounts))
+        """Room for what n rounds write."""
+        agents, members, accounts = len(self.config.agents), len(MEMBERS), len(self.accounts)
+        return Outputs(
+            weights=np.empty((n, agents)),
+            members=np.empty((n, members)),
+            member_targets=np.empty((n, members)),
+            equities=np.empty((n, accounts)),
+            wanted=np.empty(n),
+            target=np.empty(n),
+            position=np.empty(n),
+            equity=np.empty(n),
+            verdict=np.empty(n, np.int64),
+            state=np.empty(n, np.int64),
+            away=np.empty(n, np.int64),
+            counts=np.zeros(1, _COUNTS),
+            order=np.zeros(n, _ORDER),
+            fill=np.zeros(n, _FILL),
+            day=np.zeros(n + 1, _DAY),
+            statement=np.zeros((n + 1, accounts), _STATEMENT),
+        )
 
     def state(self) -> dict[str, np.ndarray]:
         """Copies of all that the rounds remember, by name; nothing that is scratch."""

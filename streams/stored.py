@@ -9,12 +9,23 @@ from windvane.streams.events import Batch, DeadLetter, Event, LearnerUpdate, Pro
 from windvane.streams.stage import Progress, Stage
 
 
+class Known(NamedTuple):
+    """Records of a source whose controls and models are in a stored state, or done with.
+
+    A worker that starts from a state reads on from before its end, since the records of books that are not open yet
+    are in no state. Until it is there again, what the state knows is true of the books of the state alone.
+    """
+
+    below: int  # offset before which they lie
+    books: Sequence[str] | None = None  # of these books, None: of all that the state has
+
+
 class Stored(NamedTuple):
     """The parts, by the names of `StageWorker`.
 
     layout: what all workers must agree on; positions, outputs: offsets by topic; received: for every source the offset
     before which records were received, and their dead letters published; letters: digests of dead letters that were
-    published and not met again.
+    published and not met again; known: of which records the state has the controls and models.
     """
 
     layout: str
@@ -24,6 +35,7 @@ class Stored(NamedTuple):
     received: Mapping[str, int]
     letters: Sequence[str]
     state: bytes
+    known: "Mapping[str, Known]"
 
     def to_bytes(self) -> bytes:
         """What a store keeps."""
@@ -34,6 +46,7 @@ class Stored(NamedTuple):
                 "positions": dict(self.positions),
                 "outputs": dict(self.outputs),
                 "told": dict(self.received),
+                "known": {source: list(known) for source, known in self.known.items()},
                 "letters": list(self.letters),
             }
         )
@@ -47,7 +60,17 @@ def from_bytes(raw: bytes) -> Stored:
     positions, outputs, received = (
         {n: int(at) for n, at in head.get(key, {}).items()} for key in ("positions", "outputs", "told")
     )
-    return Stored(*_written_by(head), positions, outputs, received, head.get("letters", ()), raw[4 + size :])
+    # Up to 0.2.0 a state was taken to know all that was received.
+    known = head.get("known", {source: (offset, None) for source, offset in received.items()})
+    return Stored(
+        *_written_by(head),
+        positions,
+        outputs,
+        received,
+        head.get("letters", ()),
+        raw[4 + size :],
+        {source: Known(int(below), books) for source, (below, books) in known.items()},
+    )
 
 
 def _written_by(head: Mapping[str, Any]) -> tuple[str, Program]:

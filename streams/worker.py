@@ -33,7 +33,7 @@ from windvane.streams.events import (
 )
 from windvane.streams.published import Published, published
 from windvane.streams.stage import OpenRounds, Stage, StateError, Timed, Waiting
-from windvane.streams.topics import DEAD_LETTERS, FEATURES, Topic
+from windvane.streams.topics import CONTROL, DEAD_LETTERS, FEATURES, MODELS, Topic
 
 AHEAD = 64
 """Unused records of a source above which it is paused, where what is waited for comes from another."""
@@ -83,6 +83,9 @@ class StageWorker:
         self._received: dict[
             str, int
         ] = {}  # by source: records below were received before the state was stored
+        self._known: dict[
+            str, stored.Known
+        ] = {}  # by source: what the stored state has of controls and models
         self._outputs: dict[str, int] = {}
         self._inbox: list[Event] = []
         self._letters: list[DeadLetter] = []
@@ -104,7 +107,7 @@ class StageWorker:
             )
         self._next |= {name: at for name, at in saved.positions.items() if name in self._next}
         self._outputs = dict(saved.outputs)
-        self._received = dict(saved.received)
+        self._received, self._known = dict(saved.received), dict(saved.known)
         self._published = Published(saved.letters)
         self.handed_over = None if saved.program.code == self._program.code else saved.program
         return saved.state
@@ -144,10 +147,17 @@ class StageWorker:
         reason = self._gatekeeper.refusal(topic, event, self.logic.progress(event.book).next_seq)
         if reason and not again:
             self._reject(event.book[:LONGEST_NAME], source, reason, raw)
-        if reason or (again and isinstance(event, Control | Model) and event.book in self._stored_books):
-            return  # the stored state has the control, or is done with it
+        if reason or (isinstance(event, Control | Model) and self._knows(topic, offset, event.book)):
+            return
         self._unused[topic.name].append(_Unused(offset, event.book, _until(event)))
         self._inbox.append(event)
+
+    def _knows(self, topic: Topic, offset: int, book: str) -> bool:
+        """Whether the stored state has the control or model of a record, or is done with it."""
+        known = self._known.get(topic.name)
+        if known is None or offset >= known.below:
+            return False
+        return book in (self._stored_books if known.books is None else known.books)
 
     def _reject(self, book: str, source: str, reason: str, raw: bytes) -> None:
         payload = raw[:1000].decode(errors="replace")
@@ -300,8 +310,20 @@ class StageWorker:
             received,
             self._published.letters,
             self.logic.snapshot(),
+            {
+                source: self._known_now(source)
+                for source in (CONTROL.name, MODELS.name)
+                if source in self._next
+            },
         )
         return state.to_bytes()
+
+    def _known_now(self, source: str) -> stored.Known:
+        """What a state that is stored now has of a source's controls and models."""
+        known, read = self._known.get(source), self._next[source]
+        if known is None or read >= known.below:
+            return stored.Known(read)
+        return known._replace(books=sorted(self._stored_books if known.books is None else known.books))
 
 
 def _until(event: Event) -> int:

@@ -16,10 +16,10 @@ from windvane.metamodel.settings.meta_config import MetaLearningConfig
 from windvane.metamodel.trader.desk import Desk, Played
 from windvane.metamodel.trader.series import OFF_LEVEL, Series, unsound
 from windvane.metamodel.trading.columns import Inputs
+from windvane.metamodel.trading.control import STATES
 from windvane.metamodel.trading.ensemble import Ensemble, Round
 from windvane.metamodel.trading.risk import GATES
 
-STATES = ("active", "reduce-only", "halted")
 _HOLE = "it ends a hole in time: its values are used once the next row agrees"
 _ANEW = "the price is on another level than before: the series starts anew, and warms up again"
 _MIXED = (

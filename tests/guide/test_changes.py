@@ -55,7 +55,8 @@ def rows(start: int, stop: int) -> FeatureRows:
 def play(whole: MetaLearningRiskManagedEnsemble, start: int, stop: int) -> np.ndarray:
     """Trade the rows from `start` to `stop`, and return what was wanted, the targets, positions and equities."""
     whole.follow_settings()
-    return whole.desk.play(rows(start, stop)).round.outputs.value
+    out = whole.desk.play(rows(start, stop)).round.outputs
+    return np.stack((out.wanted, out.target, out.position, out.equity))
 
 
 def reported(whole: MetaLearningRiskManagedEnsemble) -> tuple[Any, ...]:

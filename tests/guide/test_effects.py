@@ -81,7 +81,8 @@ def played(**values: Any) -> MetaLearningRiskManagedEnsemble:
 def decided(**values: Any) -> bytes:
     config = made(custom_params=values)
     whole = ensemble(config, environment(config))
-    return whole.desk.play(episode().rows).round.outputs.value.tobytes()
+    out = whole.desk.play(episode().rows).round.outputs
+    return np.stack((out.wanted, out.target, out.position, out.equity)).tobytes()
 
 
 @cache

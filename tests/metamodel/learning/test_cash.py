@@ -10,6 +10,7 @@ from windvane.metamodel.base.config import TradingConfig, WeighingConfig
 from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.learning import fixed_share, learned, netting
 from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
+from windvane.metamodel.trading.columns import Inputs
 from windvane.metamodel.trading.ensemble import Ensemble
 
 ON = WeighingConfig(cash_expert=True)
@@ -85,14 +86,16 @@ def test_positions_shrink_once_and_confidence_is_that_of_the_agents() -> None:
             out = (
                 Ensemble(config)
                 .step(
-                    np.arange(n),
-                    np.arange(n) * 900_000_000_000 + 10**18,
-                    np.where(warm != 0, 0, 8),
-                    x,
-                    mid,
-                    target,
-                    np.full_like(target, 0.5),
-                    regime=posterior,
+                    Inputs.of(
+                        np.arange(n),
+                        np.arange(n) * 900_000_000_000 + 10**18,
+                        np.where(warm != 0, 0, 8),
+                        x,
+                        mid,
+                        target,
+                        np.full_like(target, 0.5),
+                        regime=posterior,
+                    )
                 )
                 .outputs
             )

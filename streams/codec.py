@@ -45,7 +45,7 @@ _BASE64 = {"x"}
 
 
 class WireError(WindvaneError):
-    """Bytes that are not an event; the message says why."""
+    """Bytes are not an event; the message says why."""
 
 
 def _array(kind: Any, value: Any) -> Any:
@@ -101,7 +101,7 @@ def _fields(event: ev.Event) -> Iterator[tuple[str, Any]]:
 
 
 def to_json(event: ev.Event) -> bytes:
-    """One record of a topic. Raises WireError where a column holds NaN or inf."""
+    """Return an event as JSON, one record of a topic; raises WireError where a column holds NaN or inf."""
     out: dict[str, Any] = {"type": type(event).__name__}
     for name, value in _fields(event):
         if isinstance(value, np.ndarray):
@@ -124,9 +124,9 @@ def to_json(event: ev.Event) -> bytes:
 
 
 def from_json(raw: bytes, received: int | None = None) -> ev.Event:
-    """The event of a record, checked; raises WireError with the reason.
+    """Return the event in a record, after checking it; raises WireError with the reason where it is none.
 
-    received: the broker's time of the record, UNIX ns; ticks get it in place of what their sender says.
+    received: the broker's time of the record, UNIX ns, which ticks get instead of what their sender says.
     """
     try:
         event = _decoder.decode(raw)
@@ -185,7 +185,7 @@ def _row_bytes(batch: ev.Batch) -> int:
 
 
 def cuts(event: ev.Event, rows: int = MAX_ROWS) -> Iterator[ev.Event]:
-    """The event in pieces of at most `rows` rows and half a megabyte."""
+    """Yield an event in pieces of at most `rows` rows and half a megabyte."""
     if not isinstance(event, ev.Batch):
         yield event
         return
@@ -195,7 +195,7 @@ def cuts(event: ev.Event, rows: int = MAX_ROWS) -> Iterator[ev.Event]:
 
 
 def pack(values: Mapping[str, Any]) -> bytes:
-    """A mapping of arrays and JSON values as bytes; the order of names is kept."""
+    """Return a mapping of arrays and JSON values as bytes, in the order of its names."""
     head: dict[str, Any] = {}
     parts: list[bytes] = []
     for name, value in values.items():
@@ -236,7 +236,7 @@ def unpack(raw: bytes) -> dict[str, Any]:
 
 
 def to_packed(event: ev.Event) -> bytes:
-    """One record of a journal."""
+    """Return an event as the bytes of one record of a journal."""
     return pack({"type": type(event).__name__, **dict(_fields(event))})
 
 
@@ -248,7 +248,7 @@ def _fields_of(kind: type[ev.Event]) -> dict[str, Any]:
 
 
 def from_packed(raw: bytes) -> ev.Event:
-    """The event of a journal's record; raises WireError with the reason."""
+    """Return the event in a record of a journal; raises WireError with the reason where it is none."""
     values = unpack(raw)
     name = values.pop("type", "")
     if not isinstance(name, str) or name not in BY_NAME:

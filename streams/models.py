@@ -12,7 +12,10 @@ from windvane.streams.events import Control, Model
 def swap_to(
     raw: bytes, *, book: str, number: int, effective_from: int = 0, reason: str = ""
 ) -> tuple[Model, Control]:
-    """What swaps a book to these safetensors, in the order in which to send it; number: as of any control."""
+    """Return the events that swap a book to these safetensors, in the order in which they must be sent.
+
+    number: that of the control, above all earlier ones of the book; effective_from: the first row, 0 for at once.
+    """
     sha256 = digest(raw)
     return (
         Model(book=book, number=number, sha256=sha256, weights=base64.b64encode(raw).decode()),
@@ -28,7 +31,7 @@ def swap_to(
 
 
 def bytes_of(model: Model) -> bytes:
-    """The safetensors of a model; raises WeightsError where they are not those that it names."""
+    """Return the safetensors in a Model event; raises WeightsError where they do not have the sha256 that it names."""
     try:
         raw = base64.b64decode(model.weights, validate=True)
     except ValueError as error:

@@ -84,7 +84,7 @@ class Published:
         return sorted({digest for digest in self._letters.elements() if digest.startswith(_OF_CONTROL)})
 
     def fresh_lines(self, topic: Topic, batch: Orders | Fills, symbol: str) -> Iterator[bytes]:
-        """The records of orders or fills that are not published yet."""
+        """Return the records of orders or fills that are not published yet."""
         decided = self._decided.get(batch.book, -1)
         known = self._lines.get((topic.name, batch.book), {})
         lines = order_lines(batch, symbol) if isinstance(batch, Orders) else fill_lines(batch, symbol)

@@ -17,7 +17,7 @@ from windvane.streams.events import Fills, Orders
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """One order of a book."""
+    """One order of a book, as it is on the topic orders and in orders.jsonl."""
 
     id: Annotated[str, Meta(description="BOOK.SEQ.order")]
     book: str
@@ -53,13 +53,13 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rfc3339(ts: Ints) -> list[str]:
-    """ts: (n,) UNIX ns -> n texts such as 2024-01-31T23:59:59.000000001Z."""
+    """Return times (n,) in UNIX ns as n texts such as 2024-01-31T23:59:59.000000001Z."""
     text: list[str] = np.datetime_as_string(ts.astype("datetime64[ns]"), unit="ns").tolist()
     return [f"{t}Z" for t in text]
 
 
 def each_order(orders: Orders, symbol: str) -> Iterator[Order]:
-    """The rows of a batch, one by one."""
+    """Yield the rows of a batch as single orders."""
     book = orders.book
     columns = zip(
         orders.seq.tolist(),
@@ -131,17 +131,17 @@ class _Place(msgspec.Struct):
 
 
 def order_lines(orders: Orders, symbol: str) -> Iterator[tuple[int, bytes]]:
-    """(seq, JSON) of every order: the record of a topic, and the line of a file."""
+    """Yield seq and JSON of every order: the record of a topic, and the line of a file."""
     return ((order.seq, _encoder.encode(order)) for order in each_order(orders, symbol))
 
 
 def fill_lines(fills: Fills, symbol: str) -> Iterator[tuple[int, bytes]]:
-    """(seq, JSON) of every fill."""
+    """Yield seq and JSON of every fill."""
     return ((fill.seq, _encoder.encode(fill)) for fill in each_fill(fills, symbol))
 
 
 def seq_of_line(raw: bytes) -> tuple[str, int]:
-    """Book and seq of an order's or a fill's JSON."""
+    """Return book and seq of an order or fill in JSON."""
     place = msgspec.json.decode(raw, type=_Place)
     return place.book, place.seq
 

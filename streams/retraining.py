@@ -1,7 +1,7 @@
-"""The slow learning of one book: which versions wait for their training, and which weights are in use.
+"""The training of one book's predictor: which versions wait for their training, and which weights are in use.
 
-Requests are handed out one at a time, since the training of a version starts from the weights that the version before
-came to. A version that the log has already is not trained again: the first in the log wins.
+Requests are passed on one at a time, since the training of a version starts from the weights of the version before. A
+version that the log has already is not trained again: the first one in the log counts.
 """
 
 import base64
@@ -46,7 +46,7 @@ class Retraining:
         return not self._drafts
 
     def verify(self, raw: bytes) -> None:
-        """Raises WeightsError where the predictor cannot use these weights."""
+        """Raise WeightsError where the predictor cannot use these weights."""
         predictor.load(raw, self.config.weighing.features, len(self.config.agents))
 
     def add_draft(self, draft: LearnerUpdate, sampled: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
@@ -115,7 +115,7 @@ class Retraining:
         return msgspec.structs.replace(draft, outcome="swapped", weights=base64.b64encode(raw).decode())
 
     def save(self) -> dict[str, Any]:
-        """Its state as arrays and JSON values."""
+        """Return the state as arrays and JSON values."""
         return {
             "settled": self.settled,
             "weights": _bytes(self._weights),
@@ -138,7 +138,7 @@ def _bytes(raw: bytes) -> np.ndarray:
 
 
 def weights_of(update: LearnerUpdate) -> bytes:
-    """The safetensors of an update; raises WeightsError where they are not base64."""
+    """Return the safetensors in an update; raises WeightsError where they are not base64."""
     try:
         return base64.b64decode(update.weights, validate=True)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The topics, as one table: what lies on each and who writes it."""
+"""The topics as one table: which events each carries, and who writes them."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""windvane backtest: the whole pipeline over a file of market data."""
+"""windvane backtest: runs the whole pipeline over a file of market data."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

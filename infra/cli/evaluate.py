@@ -1,4 +1,4 @@
-"""windvane evaluate: every way to weigh agents beside references, on seeds of a simulated market or on a file."""
+"""windvane evaluate: compares all ways to weigh agents, on seeds of a simulated market or on a file."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""windvane simulate: a market whose true regimes are known, as a file of ticks."""
+"""windvane simulate: writes a market whose true regimes are known to a file of ticks."""
 
 from pathlib import Path
 from typing import Annotated

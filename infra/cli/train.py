@@ -1,4 +1,4 @@
-"""windvane train: makes the constants and weights that ship with the package again."""
+"""windvane train: computes the constants and weights that ship with the package again, from seeds."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""windvane up: the whole pipeline on one machine, a process a stage."""
+"""windvane up: runs the whole pipeline on one machine, with one process for each stage."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""windvane worker: one stage as a process of its group."""
+"""windvane worker: runs one stage as a process of its consumer group."""
 
 from typing import Annotated
 

@@ -1,1 +1,1 @@
-"""Market files: recognised, checked, and read into columns."""
+"""Reads market files: recognises their format, checks their rows, and returns columns."""

@@ -1,4 +1,4 @@
-"""Which rows of a table are sound, column by column."""
+"""Decides which rows of a table are sound, column by column."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class Checks:
         return DeadLetters(row, code, self.reasons)
 
     def column(self, role: str) -> Any:
-        """The column that plays a part, as it was read."""
+        """Return the column that has a role, as it was read."""
         return plain_column(self.table.columns[self.roles[role]])
 
     def called(self, role: str) -> str:
@@ -159,7 +159,7 @@ class Checks:
         )
 
     def sample(self, role: str) -> str:
-        """The first value of a column, for a message."""
+        """Return the first value of the column of a role, for an error message."""
         value = next((value for value in self.column(role) if value.is_valid), None)
         if value is None:
             return "None"

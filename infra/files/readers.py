@@ -1,4 +1,4 @@
-"""A file of bars, trades or ticks to checked columns."""
+"""Reads a file of bars, trades or ticks into checked columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same topology on Kafka: settings, topics, signed controls, and what binds a stage to them."""
+"""Runs the stages of the topology on Kafka: settings, topics, signed controls, and workers."""
 
 import logging
 

@@ -1,1 +1,1 @@
-"""A run of the embedded pipeline: journal, snapshots, replay, summary."""
+"""Runs of the embedded pipeline: backtests, their journals and snapshots, replays, and summaries."""

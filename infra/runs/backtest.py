@@ -269,5 +269,5 @@ def opened_as(folder: Path) -> TradingConfig:
 
 
 def events(folder: Path) -> Iterator[Event]:
-    """All events of a journal in order."""
+    """Yield all events of a journal in their order."""
     return (event for _, event in journal.read(folder))

@@ -30,7 +30,7 @@ def create_meta_learning_config(
 
 
 class MetaLearningConfigManager:
-    """Configurations as files, JSON or TOML by their suffix."""
+    """Writes configs to files and reads them, as JSON or TOML by the suffix of the file."""
 
     @staticmethod
     def save_config_to_file(config: MetaLearningConfig, path: str | os.PathLike[str]) -> None:

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, whatever crashes."""
+"""Writes files so that they are whole or absent, whenever the process crashes."""
 
 import errno
 import os

@@ -134,6 +134,6 @@ def place(a: Account, pending: Ints, terms: Terms, good: int, lots: int) -> None
 
 @inlined
 def cost_per_unit(terms: Terms, mid: float, bid: float, ask: float) -> float:
-    """Fee, half spread and slippage of one unit traded, as a share of price."""
+    """Return the cost of one unit traded, as a share of price: fee, half spread and slippage."""
     half = (ask - bid) / (2.0 * mid) if ask > 0.0 and not math.isnan(bid) else terms.half_spread
     return terms.fee + half + terms.slippage

@@ -33,7 +33,7 @@ class Joined:
         self.last = last  # mid of the last row, 0 before the first
 
     def step(self, flags: Ints, mid: Floats) -> Floats:
-        """(n,) mids, in units of the level that the first rows had."""
+        """Return mids (n,) in units of the level that the first rows had."""
         last, self.last = self.last, float(mid[-1])
         if not int(np.bitwise_or.reduce(flags)) & STRAY:
             return mid if self.scale == 1.0 else mid * self.scale

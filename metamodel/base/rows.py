@@ -43,14 +43,14 @@ VOUCHED = -1
 
 
 class Refused(NamedTuple):
-    """The prices on another level that were refused since the last good one."""
+    """The prices on another level that were refused since the last good one, in a row."""
 
     n: Ints  # (2,) how many, or VOUCHED; event time of the newest in ns
     price: Floats  # (2,) the newest two, the newest last
 
 
 def nothing_refused() -> Refused:
-    """No price was refused since the last good one."""
+    """Return the record of refused prices before any was refused."""
     return Refused(np.zeros(2, np.int64), np.zeros(2))
 
 
@@ -80,7 +80,7 @@ def sound(price: float, bid: float, ask: float, size: float) -> bool:
 
 @inlined
 def same_level(price: float, last: float) -> bool:
-    """Whether a price lies within FACTOR of the last one believed."""
+    """Whether a price lies within a factor of FACTOR of the last one that was believed."""
     return not (price > FACTOR * last or FACTOR * price < last)
 
 

@@ -1,1 +1,1 @@
-"""Columns of a market as they were read: cleaned, and sampled into bars."""
+"""Columns of market rows, the rules by which bad rows are rejected, and the sampling of ticks into bars."""

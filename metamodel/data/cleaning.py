@@ -87,7 +87,7 @@ class Cleaned:
 
     @property
     def reasons(self) -> list[str]:
-        """One sentence for every rejected row."""
+        """Return one sentence for every rejected row, in the order of `index`."""
         return [REASONS[code] for code in self.code]
 
 
@@ -143,17 +143,17 @@ class Cleaner:
 
     @property
     def seen(self) -> int:
-        """Rows so far, good and bad."""
+        """Number of rows so far, accepted and rejected."""
         return int(self._state.ints[_SEEN])
 
     @property
     def counts(self) -> dict[str, int]:
-        """Rows so far by what became of them."""
+        """Return the number of rows so far, by what became of them: accepted, or rejected for a reason."""
         return {reason: int(count) for reason, count in zip(REASONS, self._state.counts, strict=True)}
 
     @property
     def stepped_back(self) -> int:
-        """Accepted rows whose time was raised to the last one."""
+        """Number of accepted rows whose time was raised to that of the row before."""
         return int(self._state.ints[_STEPPED])
 
     @property
@@ -163,11 +163,11 @@ class Cleaner:
 
     @property
     def holes(self) -> list[tuple[int, int]]:
-        """The first `MAX_HOLES` holes: ts in ns of the last row before and of the first after."""
+        """The first `MAX_HOLES` holes, each as the ts in ns of the last row before it and of the first one after it."""
         return [(int(a), int(b)) for a, b in self._state.holes[: min(self.holes_count, MAX_HOLES)]]
 
     def state(self) -> dict[str, Floats | Ints]:
-        """Copies of all that is remembered, by name."""
+        """Return copies of everything that `clean` remembers between calls, by name."""
         kept = self._state
         return {
             "ints": kept.ints.copy(),
@@ -179,7 +179,7 @@ class Cleaner:
         }
 
     def restore(self, state: dict[str, Floats | Ints]) -> None:
-        """Go on from what `state` returned."""
+        """Replace what is remembered by what `state` of another Cleaner with the same settings returned."""
         kept = self._state
         kept.ints[:] = state["ints"]
         kept.floats[:] = state["floats"]

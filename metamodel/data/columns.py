@@ -51,7 +51,7 @@ class Columns:
 
     @property
     def present(self) -> tuple[str, ...]:
-        """Names of the optional columns that are there."""
+        """Names of the optional columns that are not None."""
         return tuple(name for name in OPTIONAL if getattr(self, name) is not None)
 
     def matrix(self) -> tuple[Ints, Floats, Ints, Ints]:

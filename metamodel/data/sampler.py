@@ -60,7 +60,7 @@ def parse_interval(text: str) -> int:
 
 
 def format_interval(interval: int) -> str:
-    """The shortest text that `parse_interval` reads as `interval` ns."""
+    """Return the shortest text that `parse_interval` reads as `interval` ns."""
     for unit in ("d", "h", "m", "s", "ms"):
         if interval % _UNITS[unit] == 0:
             return f"{interval // _UNITS[unit]}{unit}"
@@ -140,7 +140,7 @@ class BarSampler:
 
     @property
     def late(self) -> int:
-        """Rows that came after a heartbeat had closed their bar."""
+        """Number of rows that came after a heartbeat had closed their bar."""
         return int(self._state.ints[_LATE])
 
     @property
@@ -149,7 +149,7 @@ class BarSampler:
         return int(self._state.ints[_DROPPED])
 
     def state(self) -> dict[str, Floats | Ints]:
-        """Copies of all that is remembered, by name."""
+        """Return copies of everything that is remembered between calls, by name."""
         present = [-1] if self._present is None else [int(name in self._present) for name in OPTIONAL]
         return {
             "ints": self._state.ints.copy(),
@@ -158,7 +158,7 @@ class BarSampler:
         }
 
     def restore(self, state: dict[str, Floats | Ints]) -> None:
-        """Go on from what `state` returned."""
+        """Replace what is remembered by what `state` of another sampler with the same interval returned."""
         self._state.ints[:] = state["ints"]
         self._state.floats[:] = state["floats"]
         present = state["present"]

@@ -1,1 +1,1 @@
-"""From ticks to the features that agents, classifier and learner see."""
+"""Computes the features of a market from its ticks, for agents, the regime classifier and the learner."""

@@ -1,5 +1,7 @@
 """MarketFeatureExtractor: fifty scale-free features of a market, one pass, one kernel; `columns` lists them."""
 
+from typing import TypedDict, Unpack
+
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
@@ -17,6 +19,21 @@ _NONE = np.zeros(0, np.int64)
 _MOST_AHEAD = 60_000_000_000
 
 
+class OptionalColumns(TypedDict, total=False):
+    """Columns (n,) that a source may lack; None is as good as absent. Quotes count in pairs, and so do their sizes."""
+
+    size: Floats | None  # volume, base currency
+    bid: Floats | None
+    ask: Floats | None
+    bid_size: Floats | None
+    ask_size: Floats | None
+    buy_size: Floats | None  # the part of size whose aggressor bought
+    received: Ints | None  # when the rows were recorded, UNIX ns
+
+
+_OPTIONAL = OptionalColumns.__annotations__.keys()
+
+
 class MarketFeatureExtractor:
     """Steps through ticks and returns the features of each; O(1) a tick, and the same bits for any cut into calls.
 
@@ -29,27 +46,19 @@ class MarketFeatureExtractor:
         self.most_ahead = most_ahead
         self._memory = Memory.new(len(NAMES))
 
-    def step(
-        self,
-        ts: Ints,
-        flags: Ints,
-        price: Floats,
-        *,
-        size: Floats | None = None,
-        bid: Floats | None = None,
-        ask: Floats | None = None,
-        bid_size: Floats | None = None,
-        ask_size: Floats | None = None,
-        buy_size: Floats | None = None,
-        received: Ints | None = None,
-    ) -> FeatureRows:
+    def step(self, ts: Ints, flags: Ints, price: Floats, **columns: Unpack[OptionalColumns]) -> FeatureRows:
         """Features of n ticks; every column (n,), ts and received in UNIX ns, sizes in base currency.
 
-        flags: bits of `windvane.metamodel.base.rows`; buy_size: the part of size whose aggressor bought; received: when
-        the rows were recorded. None for what the source does not have. Quotes count in pairs, and so do their sizes. A
-        row that cannot be, such as one whose price is not above 0, raises nothing: it is flagged BAD, with a reason.
+        flags: bits of `windvane.metamodel.base.rows`; columns: what else the source has, as `OptionalColumns` names it
+        (size, bid, ask, bid_size, ask_size, buy_size, received). A row that cannot be, such as one whose price is not
+        above 0, raises nothing: it is flagged BAD, with a reason. Raises TypeError for a column of another name.
         """
-        n = len(ts)
+        odd = columns.keys() - _OPTIONAL
+        if odd:
+            raise TypeError(f"there is no column {min(odd)!r}: give some of {', '.join(sorted(_OPTIONAL))}")
+        n, size, buy_size = len(ts), columns.get("size"), columns.get("buy_size")
+        bid, ask, received = columns.get("bid"), columns.get("ask"), columns.get("received")
+        bid_size, ask_size = columns.get("bid_size"), columns.get("ask_size")
         quoted = bid is not None and ask is not None
         deep = bid_size is not None and ask_size is not None
         out = FeatureRows(
@@ -80,18 +89,18 @@ class MarketFeatureExtractor:
 
     @property
     def warm(self) -> bool:
-        """Whether all windows have been filled."""
+        """Whether the warm-up is over, so that the windows of all features are filled."""
         return int(self._memory.seen[at.GOOD]) > WARMUP
 
     def state(self) -> dict[str, np.ndarray]:
-        """Copies of all that `step` remembers, by name."""
+        """Return copies of everything that `step` remembers between calls, by name."""
         whole = self._memory._asdict()
         refused: rows.Refused = whole.pop("refused")
         whole |= {f"refused.{name}": value for name, value in refused._asdict().items()}
         return {name: value.copy() for name, value in whole.items()}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from what `state` returned."""
+        """Replace what is remembered by what `state` of another extractor with the same settings returned."""
         refused = rows.Refused(*(state[f"refused.{name}"].copy() for name in rows.Refused._fields))
         plain = {name: state[name].copy() for name in Memory._fields if name != "refused"}
         self._memory = Memory(**plain, refused=refused)

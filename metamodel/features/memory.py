@@ -72,7 +72,7 @@ PRICE, MID, BID, ASK, SIZE = range(5)
 
 
 class Memory(NamedTuple):
-    """All that the kernel remembers."""
+    """Everything that the feature kernel remembers between rows."""
 
     seen: Ints  # (4,) counts and times
     e: Floats  # (49,) EWMAs and running values

@@ -1,4 +1,4 @@
-"""Which rows the features believe: sound by themselves, in time, and on the level of price that was believed before."""
+"""Decides which rows the features believe: those that are sound, in time, and on a believed level of price."""
 
 import math
 from typing import NamedTuple

@@ -27,7 +27,7 @@ class FeatureScaler:
         return cls(x.mean(axis=0), np.where(spread > 1e-9, spread, 1.0))
 
     def scale(self, x: Floats) -> Floats:
-        """Scaled copies of rows x (n, 50)."""
+        """Return rows x (n, 50) scaled and clipped at 5, as a new array."""
         return np.clip((x - self.centre) / self.spread, -CLIP, CLIP)
 
 

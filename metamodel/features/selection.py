@@ -26,7 +26,7 @@ def names(count: int) -> tuple[str, ...]:
 
 @inlined
 def select(z: Floats, calm: Floats, chosen: Floats) -> None:
-    """Fill `chosen` (F,) from scaled features z (50,), and move the averages calm (25,) that it reads."""
+    """Fill `chosen` (F,) from scaled features z (50,), and update the slow averages calm (25,) that it may read."""
     all_of_them = z.shape[0]
     for i in range(chosen.shape[0]):
         if i < all_of_them:

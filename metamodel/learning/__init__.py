@@ -1,1 +1,1 @@
-"""How agents are scored and weighed: the learner, its members, and what it has learned as bytes."""
+"""Scores agents and learns to weigh them: the learner, its members, and its weights as bytes."""

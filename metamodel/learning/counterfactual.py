@@ -1,4 +1,4 @@
-"""What every agent's own proposals would have earned, summed up and sampled for slow learning."""
+"""Scores what every agent's own proposals would have earned, as means and as training samples for the predictor."""
 
 from typing import NamedTuple, Protocol
 
@@ -62,9 +62,9 @@ class Memory(NamedTuple):
 
 
 class Counterfactual:
-    """Mean normalised score of N agents since the last harvest; `scores` says how a score is made.
+    """Mean normalised scores of N agents since the last harvest; see `scores` for the formula.
 
-    weighing: says which samples are kept for training; None: none.
+    weighing: says which training samples are kept; None keeps none.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Counterfactual:
         _score_rows(self._memory, self._terms, self._reading, rows, start, stop, self._gn)
 
     def harvest(self) -> tuple[int, Floats]:
-        """Rows scored since the last harvest, and the mean score (N,) over them."""
+        """Return how many rows were scored since the last harvest, and the mean score (N,) over them."""
         sums = self._memory.sums
         scored = int(sums[-1])
         means = sums[:-1] / max(scored, 1)

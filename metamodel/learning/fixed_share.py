@@ -1,6 +1,7 @@
-"""Fixed-Share: follows the best member, and lets the best one change.
+"""Fixed-Share: weights that follow the best member and let the best one change.
 
-Herbster and Warmuth 1998, section 3: exponential weights, then a share alpha of all weight goes back to the prior.
+Herbster and Warmuth 1998, section 3: exponential weights, of which a share alpha goes back to the prior after every
+row.
 """
 
 import math
@@ -36,5 +37,8 @@ def learn(score: Floats, square: Floats, prior: Floats, eta: float, alpha: float
 
 @inlined
 def idle(growth: float, prior: float, alpha: float, cash: float) -> float:
-    """Weight of cash, which scores 0, beside a mixture that grew by the factor `growth`; prior 0: none."""
+    """Return the weight of cash, which always scores 0, beside a mixture that grew by the factor `growth`.
+
+    prior: of cash, 0 where it takes no part; cash: its weight before.
+    """
     return (1.0 - alpha) * cash / (cash + (1.0 - cash) * growth) + alpha * prior

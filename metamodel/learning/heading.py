@@ -1,8 +1,8 @@
-"""Where a member that predicts is heading: mean-variance weights, as averse to variance as pays in the long run.
+"""The weights towards which a predicting member moves: mean-variance weights with the aversion that pays most.
 
-The aversion at which mean-variance weights have the greatest Sharpe ratio is the mean over the variance of what they
-earn (Merton 1972). Here both are what the member itself expects of where it heads, averaged over about 8,000 rows: in
-a market that gives little, a fixed aversion would ask for less variance than is worth having.
+Mean-variance weights have the greatest Sharpe ratio at an aversion equal to the mean over the variance of what they
+earn (Merton 1972). Here both are what the member itself expects, averaged over about 8,000 rows: in a market with
+little to earn, a fixed aversion would ask for less variance than is worth having.
 """
 
 import math
@@ -24,7 +24,7 @@ _MOST_VOLATILE = 2.0  # of that logarithm
 
 @inlined
 def volatility(features: Floats) -> float:
-    """Volatility over its slow average. Scores are in units of volatility; what counts in the end are returns."""
+    """Return the volatility over its slow average, which turns scores, in units of volatility, into returns."""
     return math.exp(min(_MOST_VOLATILE, max(-_MOST_VOLATILE, features[_VOLATILITY])))
 
 

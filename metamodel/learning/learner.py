@@ -35,7 +35,11 @@ class Rows(NamedTuple):
 
 @inlined
 def learn(m: Learner, rules: Rules, mid: float, cost: float, warm: bool, awake: Ints) -> None:
-    """Score the last decisions on a good row, then learn from the scores."""
+    """Score the last decisions by the price of this good row, and learn from the scores.
+
+    mid: the price; cost: of a unit traded, as a share of price; warm: whether the warm-up is over; awake: (N,) 0 for
+    an agent that takes no part.
+    """
     good = m.memory.market.seen[0]
     r, s, past_cost = scores.observe(m.memory.market, mid, cost, warm)
     if not warm:
@@ -70,7 +74,11 @@ def learn(m: Learner, rules: Rules, mid: float, cost: float, warm: bool, awake: 
 
 @inlined
 def weigh(m: Learner, rules: Rules, features: Floats, p: Floats, a: Floats, warm: bool, awake: Ints) -> None:
-    """Weights for this good row from features (F,), regimes' posterior p (K,) and the agents' targets a (N,)."""
+    """Return the weights (N,) for this good row, which sum to 1, or to what is not in cash.
+
+    features: (F,) raw; p: (K,) posterior of the regimes; a: (N,) the agents' targets; warm: whether the warm-up is
+    over; awake: (N,) 0 for an agent that takes no part.
+    """
     simplex = Simplex(awake, rules.cap, rules.minimum, m.scratch.box)
     w, best, share, weights, v = m.learned.w, m.learned.best, m.learned.share, m.learned.weights, m.scratch.v
     good = m.memory.market.seen[0] - 1  # of the row that `learn` took in

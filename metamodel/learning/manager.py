@@ -16,10 +16,10 @@ from windvane.metamodel.regimes.classifier import unclassified
 
 
 class MetaLearningEnsembleManager:
-    """Weights over agents, learned while they act.
+    """Weighs agents, and learns from every row how to.
 
-    A mixture of ways to weigh, the members, joined by Fixed-Share. `delay` is the execution delay in good rows, so
-    that agents are scored on what could really be had.
+    Several ways to weigh them, the members, are mixed by Fixed-Share. agents: their names; config: the settings;
+    delay: execution delay in good rows, so that agents are scored on prices that they could really have had.
     """
 
     def __init__(
@@ -55,9 +55,10 @@ class MetaLearningEnsembleManager:
         return weights
 
     def swap_predictor(self, raw: bytes) -> None:
-        """Predict with these safetensors weights from the next row on; raises WeightsError and keeps the old ones.
+        """Use these safetensors weights in the predictor from the next row on.
 
-        They are verified first: shapes, finite, finite outputs on canary states.
+        They are verified first: shapes, finite values, finite outputs. Raises WeightsError where they do not pass,
+        and keeps the old ones.
         """
         predictor.swap(self.learner.learned.predictor, self.check_predictor(raw))
 
@@ -73,22 +74,22 @@ class MetaLearningEnsembleManager:
 
     @property
     def weights(self) -> dict[str, float]:
-        """Weight of every agent now."""
+        """The present weight of every agent, by name."""
         return dict(zip(self.agents, self.learner.learned.weights.tolist(), strict=True))
 
     @property
     def member_weights(self) -> dict[str, float]:
-        """Fixed-Share weight of every member now."""
+        """The present weight of every member of the mixture, by name."""
         return dict(zip(self.members, self.learner.learned.share.tolist(), strict=True))
 
     @property
     def cash(self) -> float:
-        """What is not invested: weight of cash now, 0 where it takes no part."""
+        """The present weight of cash, which is not invested; 0 where cash takes no part."""
         return float(self.learner.memory.cash[0])
 
     @property
     def mean_scores(self) -> dict[str, float]:
-        """Mean normalised score of every agent and member since the first warm row."""
+        """Mean normalised score of every agent and member since the end of the warm-up."""
         rows = max(int(self.learner.memory.market.seen[1]), 1)
         return dict(
             zip((*self.agents, *self.members), (self.learner.memory.totals / rows).tolist(), strict=True)

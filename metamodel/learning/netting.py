@@ -1,8 +1,8 @@
-"""From weights to one target: the weighted sum of the agents' targets, followed only where it has moved enough.
+"""From weights to one target: the weighted sum of the agents' targets, followed only when it has moved enough.
 
-With costs in proportion to what is traded, the best is not to trade inside a region around what is wanted, and
-outside of it to trade to its edge (Davis and Norman 1990). How wide it is goes with how much the agents disagree: where
-all of them want the same it is what is wanted.
+With costs in proportion to what is traded, it is best not to trade while the position is inside a region around the
+wanted one, and otherwise to trade to the edge of that region (Davis and Norman 1990). Its width grows with the
+disagreement of the agents: where all want the same, there is no region.
 """
 
 import math
@@ -15,7 +15,7 @@ from windvane.agents.kernel import inlined, kernel
 
 @inlined
 def weighted(w: Floats, a: Floats) -> float:
-    """The weighted sum of targets a (N,)."""
+    """Return the sum of the agents' targets a (N,), weighted by w (N,)."""
     total = 0.0
     for i in range(w.shape[0]):
         total += w[i] * a[i]
@@ -24,9 +24,9 @@ def weighted(w: Floats, a: Floats) -> float:
 
 @inlined
 def aim(w: Floats, a: Floats, band: float, last: float) -> float:
-    """The target that is wanted: `last`, or as near to it as lies within `band` standard deviations of the sum.
+    """Return the wanted target: `last`, or the nearest to it within `band` standard deviations of the weighted sum.
 
-    Both are of the agents' targets a (N,) under the weights w (N,).
+    w: (N,) weights, under which the standard deviation is taken; a: (N,) the agents' targets.
     """
     mass = 0.0
     for i in range(w.shape[0]):
@@ -44,7 +44,7 @@ def aim(w: Floats, a: Floats, band: float, last: float) -> float:
 
 @kernel
 def follow(weights: Floats, targets: Floats, band: float) -> Floats:
-    """(n,) targets of n rows: weights (n, N), targets (n, N) of the agents, starting flat."""
+    """Return the targets of n rows, (n,), for weights (n, N) and the agents' targets (n, N), from no position on."""
     out = np.empty(len(weights))
     last = 0.0
     for t in range(len(weights)):

@@ -1,6 +1,6 @@
-"""What the predictor is trained on: every 32 good rows the regressors, and the mean scores of the 32 that followed.
+"""Training samples of the predictor: the regressors of every 32nd good row, and the mean scores of the next 32.
 
-A sample is complete, and can be trained on, only once those 32 are known.
+A sample is complete, and can be trained on, once those 32 rows are known.
 """
 
 from typing import NamedTuple
@@ -76,9 +76,10 @@ def new(agents: int, weighing: WeighingConfig) -> Samples:
 
 @inlined
 def take(m: Samples, by: Reading, good: int, gn: Floats, x: Floats, p: Floats, a: Floats) -> None:
-    """One warm good row, the `good`-th from 1: its scores gn (N,), features x (F,), posterior p (7,), targets a (N,).
+    """Take in a good row after the warm-up, the `good`-th from 1.
 
-    The sample that waited becomes complete and the next is taken where `good` is a multiple of 32.
+    gn: (N,) its scores; x: (F,) features; p: (7,) posterior; a: (N,) targets. Where `good` is a multiple of 32, the
+    open sample becomes complete and the next one begins.
     """
     n = gn.shape[0]
     for i in range(n):
@@ -103,7 +104,7 @@ def take(m: Samples, by: Reading, good: int, gn: Floats, x: Floats, p: Floats, a
 
 
 def newest(m: Samples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Copies of all that are kept, the oldest first: (n, G + 7), (n, N, 5), (n, N)."""
+    """Return copies of all complete samples, oldest first: regressors (n, G + 7) and (n, N, 5), scores (n, N)."""
     total, room = int(m.taken[0]), len(m.y)
     order = np.arange(max(0, total - room), total) % max(room, 1)
     return m.common[order], m.own[order], m.y[order]

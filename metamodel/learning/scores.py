@@ -50,14 +50,18 @@ def observe(m: Moments, mid: float, cost: float, warm: bool) -> tuple[float, flo
 
 @inlined
 def rejoin(m: Moments, mid: float) -> None:
-    """Go on from another level of price: the next good row's return is taken from `mid`."""
+    """Continue from another level of price: the return of the next good row is computed from `mid`."""
     if m.seen[0] > 0:
         m.value[0] = math.log(mid)
 
 
 @inlined
 def score(past: Floats, good: int, delay: int, r: float, s: float, cost: float, out: Floats) -> None:
-    """Normalised scores (N,) of targets kept in the ring past (R, N) under good % R; R >= delay + 3."""
+    """Write the normalised scores (N,) of a good row into `out`.
+
+    past: (R, N) ring of the agents' targets by good row, R >= delay + 3; good: number of this row; r: its return; s:
+    the volatility before it; cost: of a unit traded at the row before.
+    """
     ring = past.shape[0]
     now, before = (good - 1 - delay) % ring, (good - 2 - delay) % ring
     for i in range(past.shape[1]):

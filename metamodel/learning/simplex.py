@@ -148,6 +148,6 @@ def allocate(mu: Floats, S: Floats, gamma: float, steps: int, simplex: Simplex, 
 
 
 def equal(awake: Ints) -> Floats:
-    """Equal weights over those awake; (n,)."""
+    """Return equal weights (n,) over the agents that are awake."""
     count = int(awake.sum())
     return np.where(awake != 0, 1.0 / count, 0.0) if count else np.zeros(len(awake))

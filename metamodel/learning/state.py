@@ -87,7 +87,7 @@ class Learner(NamedTuple):
 
 
 def new_learner(names: Sequence[str], rules: Rules) -> Learner:
-    """A learner that has seen nothing of these agents but what ships: equal weights, and the prior over members."""
+    """Return a learner that has seen no row: it knows what ships with the package, and weighs members by the prior."""
     return Learner(_learned(len(names), rules), _memory(len(names), rules), _scratch(len(names), rules))
 
 

@@ -12,14 +12,17 @@ from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 
 
 class Swapped(NamedTuple):
-    """about: what the weights say of themselves; before: for `take_back`, until the next swap."""
+    """The result of a swap.
+
+    about: the texts stored with the new weights; before: the old weights, for `take_back` until the next swap.
+    """
 
     about: dict[str, str]
     before: bytes
 
 
 def swap(manager: MetaLearningEnsembleManager, raw: bytes) -> Swapped:
-    """Go on with these safetensors from the next row on."""
+    """Use these safetensors from the next row on; raises WeightsError where they do not pass the checks."""
     tensors, about = weights.from_bytes(raw)
     if about.get("model") != "learner":
         if "w1" not in tensors:

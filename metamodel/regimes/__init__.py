@@ -1,1 +1,1 @@
-"""Which regime the market is in: the classifier, and how well it does."""
+"""Classifies the regime of a market, and scores such labels against true ones."""

@@ -29,7 +29,10 @@ WINDOW = 100
 
 
 class RegimeModel(NamedTuple):
-    """A trained network. prior: (7,) share of every regime in training; version: names the bytes it came from."""
+    """A trained classifier: its network, the features that it reads, and its version.
+
+    prior: (7,) share of every regime in training; version: names the bytes that it was read from.
+    """
 
     version: str
     network: rk.Network
@@ -39,7 +42,7 @@ class RegimeModel(NamedTuple):
 
 
 def load_model(raw: bytes) -> RegimeModel:
-    """The model in safetensors bytes; raises WeightsError where it is not one of seven regimes and known features."""
+    """Read a model from safetensors; raises WeightsError where it is not one of seven regimes and known features."""
     tensors, about = weights.from_bytes(raw)
     features = tuple(about.get("features", "").split(","))
     absent = about.get("absent", "").split(",")
@@ -90,19 +93,20 @@ def load_model(raw: bytes) -> RegimeModel:
 
 @cache
 def shipped() -> RegimeModel:
-    """The model that comes with the package."""
+    """Return the model that comes with the package; it is read once."""
     return load_model(resources.files(__package__).joinpath(SHIPPED).read_bytes())
 
 
 def first_label(model: RegimeModel) -> int:
-    """The label shown before anything is known."""
+    """Return the index of the label that is shown before the first good row, that of the most frequent regime."""
     return int((model.prior * model.network.tilt).argmax())
 
 
 def shown_labels(posterior: Floats, before: int | None = None, model: RegimeModel | None = None) -> Ints:
-    """(n,) index in REGIMES of the label shown at every row of posterior (n, 7), for rows that follow `before`.
+    """Return the index in REGIMES of the label shown at every row of posterior (n, 7): (n,).
 
-    argmax of p / prior^.1, unless what was shown before comes within a tenth of it. None: the first rows of a book.
+    The label is the argmax of p / prior^0.1, unless the one shown before comes within a tenth of it, so that labels
+    do not flicker. before: the label shown before the first of these rows, None at the beginning of a book.
     """
     model = model or shipped()
     out = np.empty(len(posterior), np.int64)
@@ -151,7 +155,7 @@ class MarketRegimeClassifier:
 
     @property
     def posterior(self) -> dict[str, float]:
-        """Probability of every regime now."""
+        """The present probability of every regime, (7,)."""
         return dict(zip(REGIMES, self._memory.posterior.tolist(), strict=True))
 
     @property
@@ -192,7 +196,7 @@ class MarketRegimeClassifier:
         return self._memory.moves.copy()
 
     def info(self) -> dict[str, Any]:
-        """All of this as one dictionary."""
+        """Return label, posterior, confidence, stability and the changes so far as one dictionary."""
         return {
             "current_regime": self.regime,
             "regime_confidence": self.confidence,
@@ -203,11 +207,11 @@ class MarketRegimeClassifier:
         }
 
     def state(self) -> dict[str, np.ndarray]:
-        """Copies of all that `step` remembers, by name."""
+        """Return copies of everything that `step` remembers between calls, by name."""
         return {f"regime.{name}": value.copy() for name, value in self._memory._asdict().items()}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from what `state` returned under the same model."""
+        """Replace what is remembered by what `state` of a classifier with the same model returned."""
         saved = {name: state[f"regime.{name}"].copy() for name in rk.Memory._fields}
         if saved["hidden"].shape != self._memory.hidden.shape:
             raise ValueError(f"the state is of another regime model than {self.model.version}: start anew")

@@ -44,7 +44,7 @@ class Network(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What the classifier remembers; W is the window of its stability."""
+    """Everything that the classifier remembers between rows; W is the window of its stability."""
 
     seen: Ints  # (3,)
     hidden: Floats  # (H,)
@@ -56,7 +56,7 @@ class Memory(NamedTuple):
 
 
 def new_memory(hidden: int, prior: Floats, label: int, window: int) -> Memory:
-    """Nothing seen yet: the posterior is the prior, and `label` is shown."""
+    """Return the state before the first row: the posterior is the prior, and `label` is shown."""
     regimes = len(prior)
     return Memory(
         np.array([0, label, 0]),
@@ -121,7 +121,10 @@ def _softmax(net: Network, m: Memory) -> None:
 
 @inlined
 def shown(tilt: Floats, p: Floats, before: int) -> int:
-    """Index of the label to show for a posterior p (K,) after label `before`."""
+    """Return the index of the label to show for a posterior p (K,), where `before` was shown before.
+
+    tilt: (K,) factors by which a posterior is multiplied before its largest entry is taken.
+    """
     best = 0
     for k in range(1, p.shape[0]):
         if p[k] * tilt[k] > p[best] * tilt[best]:
@@ -169,7 +172,7 @@ def _show(net: Network, m: Memory, k: int) -> None:
 
 @kernel
 def labels(tilt: Floats, posterior: Floats, before: int, out: Ints) -> None:
-    """The label to show for every row of posterior (n, K) after label `before`, into out (n,)."""
+    """Write the label to show at every row of posterior (n, K) into out (n,), where `before` was shown before."""
     for t in range(out.shape[0]):
         before = shown(tilt, posterior[t], before)
         out[t] = before

@@ -62,7 +62,7 @@ class RegimeScores:
             self._since = -1
 
     def merge(self, other: "RegimeScores") -> None:
-        """Count another market's rows too; the market it was counting is over."""
+        """Add the counts of another market; the market that was being counted here has ended."""
         self.confusion += other.confusion
         self.rows += other.rows
         self.changes += other.changes
@@ -72,12 +72,12 @@ class RegimeScores:
 
     @property
     def scored(self) -> int:
-        """Rows whose true regime is known."""
+        """Number of rows whose true regime is known."""
         return int(self.confusion.sum())
 
     @property
     def f1(self) -> list[float | None]:
-        """F1 of every regime; None of one that neither was nor was shown."""
+        """F1 score of every regime; None for one that neither occurred nor was shown."""
         right, both = np.diag(self.confusion), self.confusion.sum(axis=0) + self.confusion.sum(axis=1)
         return [2.0 * r / b if b else None for r, b in zip(right.tolist(), both.tolist(), strict=True)]
 

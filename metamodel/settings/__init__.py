@@ -1,1 +1,1 @@
-"""What people set: one table of names, types and ranges, presets, and the sentences that refuse."""
+"""The settings of the meta-learner as people set them: names, types and ranges in one table, and presets."""

@@ -160,7 +160,7 @@ class MetaLearningConfig(RiskSettings):
             self.agents = (*self.agents, kind.name)
 
     def update(self, values: Mapping[str, Any]) -> None:
-        """Assign several; raises ConfigError at the first that does not fit, and then changes none."""
+        """Assign several parameters; raises ConfigError at the first that does not fit, and then changes none."""
         trial = object.__new__(MetaLearningConfig)
         trial.__dict__.update(self.__dict__)
         for name, value in values.items():
@@ -168,11 +168,11 @@ class MetaLearningConfig(RiskSettings):
         self.__dict__.update(trial.__dict__)
 
     def values(self) -> dict[str, Any]:
-        """Every parameter by name."""
+        """Return the value of every parameter, by name."""
         return {name: getattr(self, name) for name in PARAMETERS}
 
     def weighing(self) -> WeighingConfig:
-        """How agents are weighed."""
+        """Return the frozen settings of how agents are weighed."""
         weighing = WeighingConfig(
             retraining=self.meta_learning_enabled and self.performance_prediction_enabled,
             features=self.regime_features_dim,
@@ -203,14 +203,17 @@ class MetaLearningConfig(RiskSettings):
         return settings
 
     def within(self, config: TradingConfig) -> TradingConfig:
-        """A book's settings with these in place of its own; what has no name here stays."""
+        """Return a book's settings with the values of this config; settings that have no name here stay as they are."""
         weighing = self.weighing()
         if self.meta_learning_enabled and _learned(config.weighing):
             weighing = msgspec.structs.replace(weighing, prior=config.weighing.prior)
         return msgspec.structs.replace(config, agents=self.agents, weighing=weighing, limits=self.limits())
 
     def trading(self, **others: Any) -> TradingConfig:
-        """All of it, frozen; others: fields of TradingConfig that are no matter of the meta-learner, costs say."""
+        """Return the frozen settings of a whole pipeline.
+
+        others: fields of TradingConfig that are no concern of the meta-learner, such as costs.
+        """
         values: dict[str, Any] = {"agents": self.agents, "weighing": self.weighing(), "limits": self.limits()}
         return TradingConfig(**(values | others))
 

@@ -1,4 +1,4 @@
-"""Presets: what each sets, in one table. What a table leaves out is the default of MetaLearningConfig."""
+"""The presets in one table of the parameters that each sets; all others stay at the defaults of MetaLearningConfig."""
 
 import difflib
 from collections.abc import Mapping
@@ -56,9 +56,10 @@ def made(
     custom_params: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> MetaLearningConfig:
-    """A preset, what `custom_params` change of it, and what variables WINDVANE_PARAMETER override last.
+    """Return the config of a preset, changed by `custom_params` and then by variables WINDVANE_PARAMETER.
 
-    env_args: arguments of the environment that differ from its defaults. Raises ConfigError, in one sentence.
+    env_args: arguments of the environment that differ from its defaults; environ: the variables, None for those of
+    this process. Raises ConfigError for an unknown name or a value out of range.
     """
     if preset not in PRESETS:
         raise ConfigError(f"{unknown('preset', preset, PRESETS)} Presets are {', '.join(PRESETS)}")
@@ -72,9 +73,10 @@ def made(
 
 
 def overrides(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Parameters that variables WINDVANE_PARAMETER set.
+    """Return the parameters that variables WINDVANE_PARAMETER set.
 
-    Variables of other purposes share the prefix, so only what nearly names a parameter is refused.
+    Variables for other purposes have the same prefix, so an unknown name is ignored unless it nearly names a
+    parameter; then ConfigError is raised.
     """
     names = {name.upper(): name for name in PARAMETERS}
     values: dict[str, Any] = {}

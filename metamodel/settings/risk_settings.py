@@ -1,4 +1,4 @@
-"""The part of MetaLearningConfig that sets limits."""
+"""The part of MetaLearningConfig that sets risk limits."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ def _limit(name: str, what: str, **more: Any) -> Any:
 
 @dataclass(init=False)
 class RiskSettings:
-    """Limits by name; `limits` converts them to what the gates read."""
+    """Risk limits under the names that people set; `limits` converts them."""
 
     kelly_criterion_enabled: bool = parameter(
         False, "whether a position is at most a share of the Kelly bet on it"
@@ -53,7 +53,7 @@ class RiskSettings:
     )
 
     def limits(self) -> RiskLimits:
-        """What no order may pass."""
+        """Return the limits in the form that the risk gates read."""
         values = {name: getattr(self, name) for name in RiskLimits.__struct_fields__}
         return RiskLimits(
             **(values | {"kelly_fraction": self.kelly_fraction if self.kelly_criterion_enabled else None})

@@ -44,7 +44,7 @@ MARKETS = {
 
 
 class Mechanism(NamedTuple):
-    """One regime, at the centre of what the seeds draw around."""
+    """The dynamics of prices in one regime; each seed draws its own values around these."""
 
     drift: float  # sigma a tick, towards the regime's side
     vol: float  # sigma

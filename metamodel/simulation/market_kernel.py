@@ -1,4 +1,4 @@
-"""The simulated market, tick by tick, over numbers drawn beforehand."""
+"""Computes a simulated market tick by tick from random numbers that were drawn before."""
 
 import math
 
@@ -40,11 +40,10 @@ def walk(
     parameters: Floats,
     out: Floats,
 ) -> None:
-    """Fill out (7, n): price, size, bid, ask, bid_size, ask_size and buy_size.
+    """Fill out (7, n) with price, size, bid, ask, bid_size, ask_size and buy_size.
 
-    t5: (n,) Student-t(5) draws; normal: (n, 7); uniform: (n, 3) in [0, 1); regime: (n,) and side: (n,) +-1,
-    the sign of its drift; parameters: (9, 7), drifts in returns a tick, volatilities as returns, half spreads
-    as shares.
+    t5: (n,) Student-t(5) draws; normal: (n, 7); uniform: (n, 3) in [0, 1); regime: (n,); side: (n,) +-1, the sign of
+    its drift; parameters: (9, 7), drifts in returns a tick, volatilities as returns, half spreads as shares.
     """
     unit = math.sqrt(3.0 / 5.0)  # Student-t(5) has variance 5/3
     state_step = STATE_SD * math.sqrt(1.0 - STATE_MEMORY * STATE_MEMORY)

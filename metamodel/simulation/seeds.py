@@ -1,6 +1,7 @@
-"""Which seeds of the simulated market are for what. No two of these ever share one.
+"""The seeds of simulated markets by their purpose; no two purposes share a seed.
 
-A seed draws the same noise in every named market, so a seed that was trained on is lost for testing in all of them.
+A seed draws the same noise in every named market, so a seed that was trained on cannot be used for tests in any of
+them.
 """
 
 TRAINING = range(240)

@@ -15,7 +15,7 @@ from windvane.metamodel.simulation.market import BAR, MARKETS, simulate
 
 
 class Episode(NamedTuple):
-    """Rows of one market. regime: (n,) true label, -1 where nobody knows it."""
+    """The rows of one simulated market; regime: (n,) true label, -1 where it is unknown."""
 
     rows: FeatureRows
     regime: Ints
@@ -23,10 +23,11 @@ class Episode(NamedTuple):
 
 
 class TradeSimulator:
-    """One account whose position is -1, 0 or 1 times capital, or any between where actions are continuous.
+    """A gymnasium-like environment: one account whose position is -1, 0 or 1 times capital.
 
-    market: one of MARKETS; max_steps: ticks of an episode, 15 minutes each; fee_bp: None takes the market's own;
-    delay: ticks from decision to fill of a trainer's ensemble; seed: of the first episode, None as the caller has it.
+    Where actions are continuous, the position may be anything in between. market: a name in MARKETS; max_steps: ticks
+    of an episode, 15 minutes each; fee_bp: None for the market's own; delay: ticks from decision to fill of an
+    ensemble that is trained here; seed: of the first episode, None for a different one each time.
     """
 
     DEFAULTS: ClassVar[dict[str, Any]] = {
@@ -80,7 +81,7 @@ class TradeSimulator:
         self._at, self.position = 0, 0.0
 
     def episode(self, seed: int, max_steps: int | None = None) -> Episode:
-        """All rows of the market of a seed, warm-up first; the same seed gives the same bytes."""
+        """Return all rows of the market of a seed, the warm-up first; the same seed returns the same bytes."""
         m = simulate(self.market, WARMUP + (max_steps or self.max_steps), seed)
         rows = MarketFeatureExtractor(stale_after=10 * BAR).step(
             m.ts,

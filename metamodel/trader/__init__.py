@@ -1,1 +1,1 @@
-"""One ensemble asked row by row, with its agents, classifier and records around it."""
+"""Trading with an ensemble row by row, with its agents, regime classifier and records."""

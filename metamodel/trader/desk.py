@@ -39,7 +39,7 @@ class Played(NamedTuple):
 
 
 class TrainingData(NamedTuple):
-    """Newest samples, one every 32 good rows past the warm-up."""
+    """The newest samples, one for every 32 good rows after the warm-up."""
 
     market_features: deque[Floats]  # (50,) raw, at the first of them
     regimes: deque[Floats]  # (7,) posterior there
@@ -75,7 +75,10 @@ class Desk:
         self._open: tuple[Floats, Floats] | None = None  # features and posterior of the sample under way
 
     def follow(self, settings: MetaLearningConfig) -> None:
-        """Remember as much as these settings say; a market's samples for training stay as many as it began with."""
+        """Change how much is remembered to what the settings say.
+
+        The number of training samples changes only with the next market.
+        """
         self.settings = settings
         self.classifier.look_back(settings.regime_history_window)
         self.tracker.decisions = deque(self.tracker.decisions, settings.decision_history_size)

@@ -1,4 +1,4 @@
-"""MetaLearningTracker: the newest decisions and the days they made."""
+"""MetaLearningTracker: remembers the newest decisions and the returns of the last days."""
 
 import math
 from collections import deque
@@ -16,7 +16,7 @@ RECENT = 30
 
 
 class Decided(NamedTuple):
-    """One decision. Positions in units of capital, equity in currency."""
+    """One decision; positions are in units of capital, equity in currency."""
 
     seq: int
     ts: int  # UNIX ns
@@ -31,7 +31,7 @@ class Decided(NamedTuple):
 
 
 def yearly_sharpe(returns: Floats) -> float:
-    """Sharpe ratio of a year of (D,) daily returns; 0 where nothing moves or D < 2."""
+    """Return the annualised Sharpe ratio of daily returns (D,); 0 where all are equal or D < 2."""
     if len(returns) < 2 or not returns.max() > returns.min():
         return 0.0
     return float(returns.mean() / returns.std(ddof=1) * math.sqrt(365.0))
@@ -50,7 +50,7 @@ class MetaLearningTracker:
         self.drawdown = 0.0
 
     def follow(self, ts: Ints, equity: Floats) -> None:
-        """Take in n rows; ts (n,) in ns, equity (n,) in currency."""
+        """Take in the equity of n rows; ts: (n,) UNIX ns; equity: (n,) currency."""
         self.seen += len(ts)
         high = np.maximum(np.maximum.accumulate(equity), self._high)
         self.drawdown = max(self.drawdown, float((high - equity).max()) / self._capital)
@@ -65,11 +65,11 @@ class MetaLearningTracker:
             self.daily[-1] = (value - self._base) / self._capital
 
     def remember(self, decisions: Iterator[Decided]) -> None:
-        """Keep these decisions, and forget as many of the oldest as there is no room for."""
+        """Keep these decisions, and drop the oldest ones beyond `decision_history_size`."""
         self.decisions.extend(decisions)
 
     def summary(self) -> dict[str, Any]:
-        """Figures of the days and decisions that are remembered."""
+        """Return figures of the days and decisions that are remembered."""
         kept = list(self.decisions)
         actions = np.bincount([d.action for d in kept], minlength=len(ACTIONS))
         return {

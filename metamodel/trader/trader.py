@@ -69,7 +69,7 @@ class MetaLearningRiskManagedEnsemble:
 
     @property
     def away(self) -> bool:
-        """Whether the price was last seen on another level than the accounts are marked at."""
+        """Whether the price was last seen on another level than the one at which accounts are valued."""
         return self._engine.away
 
     @property
@@ -100,7 +100,10 @@ class MetaLearningRiskManagedEnsemble:
             self._followed = dict(settings.__dict__)
 
     def reconfigure(self, config: TradingConfig) -> None:
-        """Decide with other settings from the next row on; raises ConfigError where one of them is fixed by now."""
+        """Use other settings from the next row on.
+
+        Raises ConfigError where one differs that is fixed once an ensemble exists.
+        """
         self._engine.reconfigure(config)
 
     @property
@@ -147,7 +150,7 @@ class MetaLearningRiskManagedEnsemble:
         return self._engine.step(Inputs.of(seq, ts, flags, x, mid, target, confidence, **columns))
 
     def close(self) -> Round | None:
-        """The statement of the unfinished day, or None where not one row was seen since the last."""
+        """Return the statement of the unfinished day, or None where no row came since the last statement."""
         return self._engine.close()
 
     def state(self) -> dict[str, Floats]:

@@ -1,1 +1,1 @@
-"""The round: weights become a target, the risk gates check it, and an account trades it."""
+"""The round of a row: weights become a target, risk gates check it, and an account trades it."""

@@ -51,7 +51,7 @@ class Book(NamedTuple):
 
 
 class Resumption(NamedTuple):
-    """When trading resumes by itself: -1 never, 0 at the next UTC day, else after so many good rows."""
+    """When trading resumes by itself after a halt: -1 never, 0 at the next UTC day, else after so many good rows."""
 
     halt: int  # after a halt by a limit
     level: int  # after the price left its level; the level it then is on is believed

@@ -33,14 +33,14 @@ class _FencedError(Exception):
 
 
 class Stored(NamedTuple):
-    """A record of the log."""
+    """A record of the in-memory log, with its offset."""
 
     offset: int
     raw: bytes
 
 
 class Log:
-    """One partition of every topic; offsets have holes where a transaction ended, as in Kafka."""
+    """One partition of every topic in memory; offsets have gaps where a transaction ended, as in Kafka."""
 
     def __init__(self) -> None:
         self._topics: dict[str, list[Stored]] = {topic.name: [] for topic in TOPICS}
@@ -48,12 +48,12 @@ class Log:
         self._epoch = 0
 
     def append(self, topic: str, raw: bytes) -> None:
-        """Write one record."""
+        """Append one committed record to a topic."""
         self._topics[topic].append(Stored(self._end[topic], raw))
         self._end[topic] += 1
 
     def read(self, topic: str, start: int, most: int) -> list[Stored]:
-        """At most `most` committed records from offset `start` on."""
+        """Return at most `most` committed records from offset `start` on."""
         records = self._topics[topic]
         low, high = 0, len(records)
         while low < high:
@@ -62,11 +62,11 @@ class Log:
         return records[low : low + most]
 
     def end(self, topic: str) -> int:
-        """The offset that the next record gets."""
+        """Return the offset that the next record will get."""
         return self._end[topic]
 
     def fence(self) -> int:
-        """Become the one who may write transactions; what others left open is aborted."""
+        """Become the only writer of transactions, and abort open ones of earlier writers; returns the new epoch."""
         self._epoch += 1
         return self._epoch
 
@@ -81,13 +81,13 @@ class Log:
         return {topic.name: self._end[topic.name] for topic, _, _ in sent}
 
     def raws(self, topic: Topic) -> Iterator[bytes]:
-        """Everything committed, in order."""
+        """Return all committed records of a topic, in order."""
         return (record.raw for record in self._topics[topic.name])
 
 
 @dataclass(slots=True)
 class Faults:
-    """Chances a step. Everything is possible at once."""
+    """The probability of each fault at a step; all of them may happen in one run."""
 
     crash: float = 0.02  # at each point
     lost_commit: float = 0.02  # committed, but the worker does not learn it
@@ -134,7 +134,7 @@ class _Instance:
 
 
 class FaultyRunner:
-    """Runs the topology over a log until nothing is left to do, while `faults` strike."""
+    """Runs the topology over a log in memory until nothing is left to do, while `faults` happen."""
 
     def __init__(self, seed: int, faults: Faults, topology: Sequence[Stage] = TOPOLOGY) -> None:
         self.log = Log()
@@ -146,7 +146,7 @@ class FaultyRunner:
         self._coming: deque[tuple[int, str, bytes]] = deque()
 
     def send(self, topic: Topic, raws: Sequence[bytes]) -> None:
-        """Put records on an input topic; controls before the rows that they rule."""
+        """Put records on an input topic; send controls before the rows that they rule."""
         for raw in raws:
             self.log.append(topic.name, raw)
 
@@ -155,7 +155,7 @@ class FaultyRunner:
         self._coming.append((at, topic.name, raw))
 
     def run(self, most: int = 20_000) -> None:
-        """Step until all is read by live workers; raises RuntimeError where that does not happen."""
+        """Step until live workers have read everything; raises RuntimeError after `most` steps."""
         for _ in range(most):
             self._now += int(self._random.integers(20_000_000))
             while self._coming and self._coming[0][0] <= self._now:

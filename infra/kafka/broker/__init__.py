@@ -1,1 +1,1 @@
-"""A connection to a broker: settings, clients, the layout of topics, signatures, stored states."""
+"""Access to a broker: settings, clients, the layout of topics, signatures, and stored states."""

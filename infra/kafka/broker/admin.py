@@ -89,7 +89,7 @@ class Setup:
                 _raise_for(error[1], error[2] if len(error) > 2 else "", f"topic {name} cannot be made")
 
     async def widen(self, name: str, partitions: int) -> None:
-        """Give a topic more partitions."""
+        """Raise the number of partitions of a topic."""
         await self._admin.create_partitions({name: NewPartitions(partitions)})
 
     async def set(

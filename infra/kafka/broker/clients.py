@@ -46,9 +46,9 @@ async def reading(settings: KafkaSettings) -> AsyncIterator[AIOKafkaConsumer]:
 
 
 async def close(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
-    """Stop a client.
+    """Stop a client, and wait until it has stopped.
 
-    A consumer of aiokafka 0.14 that has just been assigned something else loses the request to stop (its fetcher
+    A consumer of aiokafka 0.14 that has just been assigned other partitions loses the request to stop (its fetcher
     swallows the cancellation while it waits for its own tasks), so it is asked again.
     """
     with contextlib.suppress(TimeoutError):

@@ -15,7 +15,7 @@ _CLIENT_ID = re.compile(r"windvane-(.+)-([0-9a-f]{16})")
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """The workers that share the partitions of one stage."""
+    """The workers that share the partitions of one stage: their number, their programs, and their lag in records."""
 
     name: str
     stage: str

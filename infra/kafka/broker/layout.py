@@ -30,7 +30,7 @@ _FOREVER = -1
 
 
 class LayoutError(SettingsError):
-    """Topics that are missing or wrong: one sentence with the command that mends it."""
+    """Topics are missing or wrong; the message is one sentence with the command that corrects them."""
 
 
 class TopicLayout(NamedTuple):
@@ -134,7 +134,7 @@ async def create(settings: KafkaSettings, partitions: int = 4, replication: int 
 
 
 async def check(settings: KafkaSettings) -> int:
-    """The number of partitions of the topics of the books; raises LayoutError with the command that mends them."""
+    """Return the number of partitions of the books' topics; raises LayoutError with the command that corrects them."""
     async with Setup(settings) as setup:
         existing = await setup.topics(_names(settings))
     for sentence in _faults(settings, existing):

@@ -45,7 +45,7 @@ _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,\[\]/]+):([0-9]{1,5})")
 
 
 class SettingsError(WindvaneError):
-    """Settings that cannot reach a broker: one sentence that says which, and what to do."""
+    """Settings do not lead to a broker; the message is one sentence that says which, and what to do."""
 
 
 class AwayError(SettingsError):
@@ -157,7 +157,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return KafkaSettings(**values)
 
     def client(self) -> dict[str, Any]:
-        """Arguments that every aiokafka client takes."""
+        """Return the arguments that every aiokafka client takes."""
         sasl = self.security_protocol.startswith("SASL")
         return {
             "bootstrap_servers": self.bootstrap,

@@ -33,7 +33,7 @@ def verified(event: Control | Model, key: bytes, prefix: str) -> bool:
 
 
 def key_of(settings: KafkaSettings) -> bytes:
-    """The key to sign with; raises SettingsError where there is none."""
+    """Return the key to sign with, from the environment; raises SettingsError where there is none."""
     if settings.control_key is None:
         raise SettingsError(
             "controls are signed, and there is no key: set WINDVANE_CONTROL_KEY or WINDVANE_CONTROL_KEY_FILE "

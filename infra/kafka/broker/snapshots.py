@@ -50,18 +50,18 @@ class FolderStore:
         return self._folder / name / f"{partition}.wvs"
 
     async def load(self, name: str, partition: int) -> bytes | None:
-        """Raises StateError where the file is damaged."""
+        """Return the state in the file, None without one; raises StateError where the file is damaged."""
         path = self._path(name, partition)
         return _checked(path.read_bytes(), str(path)) if path.is_file() else None
 
     async def save(self, name: str, partition: int, state: bytes) -> None:
-        """Write, fsync, rename: a crash leaves the old state or the new one."""
+        """Write the state in one step, and to disk: a crash leaves either the old state or the new one."""
         path = self._path(name, partition)
         path.parent.mkdir(parents=True, exist_ok=True)
         await asyncio.to_thread(replace_file, path, _sealed(state))
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, since no file is kept open."""
 
 
 class TopicStore:
@@ -74,7 +74,7 @@ class TopicStore:
         self._starting = asyncio.Lock()
 
     async def load(self, name: str, partition: int) -> bytes | None:
-        """Raises StateError where the newest record is damaged."""
+        """Return the newest state on the topic, None without one; raises StateError where it is damaged."""
         place = TopicPartition(self._topic, partition)
         reader = AIOKafkaConsumer(
             **self._settings.client(),
@@ -98,7 +98,7 @@ class TopicStore:
         return None if newest is None else _checked(_inflated(newest, where), where)
 
     async def save(self, name: str, partition: int, state: bytes) -> None:
-        """Raises StateError where a state is larger than a record may be."""
+        """Write the state and wait for the acknowledgement; raises StateError where it is too large for a record."""
         raw = await asyncio.to_thread(zlib.compress, _sealed(state), 1)
         if len(raw) > _MOST:
             raise StateError(
@@ -126,7 +126,7 @@ class TopicStore:
             return self._producer
 
     async def close(self) -> None:
-        """Close the connection; a later save opens another."""
+        """Close the connection; a later save opens a new one."""
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.stop()

@@ -20,14 +20,14 @@ _READ_MS = 300
 
 
 class Tail(NamedTuple):
-    """A record near the end of a topic."""
+    """A record near the end of a topic, with the time at which the broker received it."""
 
     raw: bytes
     written: float  # when the broker got it, UNIX s
 
 
 class Span(NamedTuple):
-    """Offsets that a partition holds: first <= offset < stop."""
+    """The offsets that a partition holds: first <= offset < stop."""
 
     first: int
     stop: int

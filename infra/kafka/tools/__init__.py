@@ -1,1 +1,1 @@
-"""What people do with the topics: controls, replays, exports, subscriptions."""
+"""What people do with the topics: send controls, replay, export, subscribe to orders."""

@@ -31,7 +31,7 @@ class ControlError(SettingsError):
 
 
 class UnknownBookError(ControlError):
-    """No topic knows a book of that name."""
+    """No topic has a book of that name."""
 
 
 class Reached(NamedTuple):

@@ -27,7 +27,7 @@ _REFUSAL_SECONDS = 2.0
 
 
 class NotObeyedError(SettingsError):
-    """A control that is on its topic, and not in effect; the message says what is known."""
+    """A control was sent but is not in effect; the message says what is known of it."""
 
 
 class Outcome(NamedTuple):

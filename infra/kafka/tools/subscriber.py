@@ -33,7 +33,7 @@ class SubscriberError(SettingsError):
 
 
 class Received(NamedTuple):
-    """An order, the bytes that it came as, and where they lie."""
+    """An order with the bytes of its record, and its partition and offset."""
 
     order: Order
     raw: bytes

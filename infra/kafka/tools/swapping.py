@@ -1,4 +1,4 @@
-"""Other weights for a book that runs: checked here, sent to its topics, verified again by the worker that uses them."""
+"""Swaps the weights of a running book: checks them, sends them to its topics, and waits until its worker uses them."""
 
 import asyncio
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""One stage as a process on the partitions of its topics."""
+"""Runs one stage as a process on partitions of its topics."""

@@ -21,7 +21,7 @@ SAVE_SECONDS = 5.0
 
 
 class WorkerPlan(NamedTuple):
-    """One stage on as many partitions as the group gives it."""
+    """One stage, to be run on as many partitions as the group assigns."""
 
     name: str  # of the stage's states, and of its group after the prefix
     stage: Stage
@@ -54,7 +54,7 @@ class WorkerPlan(NamedTuple):
 
 
 def stages() -> Mapping[str, Stage]:
-    """The stages of the topology by name."""
+    """Return the stages of the topology by name."""
     return {stage.name: stage for stage in TOPOLOGY}
 
 

@@ -63,7 +63,7 @@ class Memory(NamedTuple):
 
 
 def regressors(features: int, agents: int) -> int:
-    """Length of the regressor vector."""
+    """Return the length D of the regressor vector."""
     return 1 + features + 4 * agents
 
 
@@ -117,7 +117,7 @@ def learn(m: Learned, k: Floats, x: Floats, y: Floats, awake: Ints, keep: float)
 
 @kernel
 def predict(m: Learned, x: Floats) -> None:
-    """Fill m.mu from regressors x (D,)."""
+    """Fill m.mu (N,) with the scores predicted from regressors x (D,)."""
     d, n = m.B.shape
     for c in range(n):
         m.mu[c] = 0.0
@@ -128,5 +128,5 @@ def predict(m: Learned, x: Floats) -> None:
 
 @kernel
 def slot(good: int) -> int:
-    """Where the regressors of good row `good` lie in `past`."""
+    """Return the place in `past` at which the regressors of good row `good` are stored."""
     return good // EVERY % _SLOTS

@@ -1,4 +1,4 @@
-"""The sums that the members' prior is made of: one market after another, each row as the members would see it."""
+"""Collects the sums from which the members' prior is computed, over many markets, row by row as members see them."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from windvane.metamodel.learning.members.contextual import EVERY, FAST, HORIZON,
 
 
 class Sums(NamedTuple):
-    """Over all markets so far; A agents, D regressors, K regimes."""
+    """Sums over all markets so far; A agents, D regressors, K regimes."""
 
     rows: Floats  # (1,) of the two that follow
     normal: Floats  # (D, D) products of regressors
@@ -25,14 +25,14 @@ class Sums(NamedTuple):
 
     @classmethod
     def new(cls, agents: int) -> "Sums":
-        """Nothing seen yet."""
+        """Return sums over no market."""
         d, k = pretrained.regressors(agents), len(REGIMES)
         shapes = ((1,), (d, d), (d, agents), (k,), (k, agents), (k, agents, agents))
         return cls(*(np.zeros(shape) for shape in shapes))
 
 
 class Scaling(NamedTuple):
-    """What features are scaled by."""
+    """Centre and spread by which features are scaled."""
 
     centre: Floats  # (F,)
     spread: Floats  # (F,)
@@ -42,7 +42,12 @@ class Scaling(NamedTuple):
 def collect(
     sums: Sums, by: Scaling, x: Floats, p: Floats, mid: Floats, a: Floats, cost: Floats, warm: Ints
 ) -> None:
-    """Add a market of n good rows: features x (n, F), posteriors p (n, K), targets a (n, A), filled at once."""
+    """Add a market of n good rows to the sums.
+
+    by: how features are scaled; x: (n, F) features; p: (n, K) posteriors; mid: (n,) prices; a: (n, A) the agents'
+    targets, which are filled without delay; cost: (n,) of a unit traded, a share of price; warm: (n,) 0 in the warm-
+    up.
+    """
     n, agents = a.shape
     d = sums.normal.shape[0]
     market = scores.Moments(np.zeros(2, np.int64), np.zeros(4))

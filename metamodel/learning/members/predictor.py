@@ -37,7 +37,7 @@ PARTS = ("w1", "b1", "w2", "b2", "w3", "b3")
 
 
 class Layers(NamedTuple):
-    """N networks, one an agent; D regressors. All float32."""
+    """The weights of N networks, one for each agent, with D regressors; all float32."""
 
     w1: np.ndarray  # (N, D, 128)
     b1: np.ndarray  # (N, 128)
@@ -84,7 +84,7 @@ class Scratch(NamedTuple):
 
 
 def shapes(features: int, agents: int) -> dict[str, tuple[int, ...]]:
-    """Shapes of the layers for F features and N agents."""
+    """Return the shapes of the layers for F features and N agents."""
     first, second = HIDDEN
     return {
         "w1": (agents, features + REGIMES + OWN, first),
@@ -119,7 +119,7 @@ UPCASTS: tuple[Upcast, ...] = ()
 
 
 def load(raw: bytes, features: int, agents: int) -> Layers:
-    """Layers from safetensors; raises WeightsError where they are not N networks of F features, or not finite."""
+    """Read layers from safetensors; raises WeightsError where they are not N networks of F features, or not finite."""
     tensors = weights.as_now(weights.from_bytes(raw), {}, UPCASTS, "a predictor")
     for name, shape in shapes(features, agents).items():
         if name not in tensors or tensors[name].shape != shape:
@@ -158,7 +158,7 @@ def _bounded(layers: Layers) -> bool:
 
 
 def swap(m: Learned, layers: Layers) -> None:
-    """Use these weights from now on, and remember those before."""
+    """Use these weights from now on, and keep those before for `roll_back`."""
     for old, current, fresh in zip(m.before, m.layers, layers, strict=True):
         old[...] = current
         current[...] = fresh
@@ -177,7 +177,7 @@ def roll_back(m: Learned) -> bool:
 
 @inlined
 def remember(m: Memory, rates: Floats, gn: Floats, awake: Ints) -> None:
-    """Take in the scores gn (N,) of those awake."""
+    """Update the EWMAs fast and slow (N,) by the scores gn (N,) of the agents that are awake."""
     for i in range(gn.shape[0]):
         if awake[i]:
             m.fast[i] += rates[0] * (gn[i] - m.fast[i])
@@ -195,7 +195,11 @@ def regress(
     common: np.ndarray,
     own: np.ndarray,
 ) -> None:
-    """Fill the regressors: z (F,) scaled features that are read, p (7,) posterior, fast, slow, a: (N,)."""
+    """Fill the regressors common (F + 7,) and own (N, 5).
+
+    z: (F,) scaled features; p: (7,) posterior; drift: the scaled 128-tick trend; fast, slow: (N,) EWMAs of scores; a:
+    (N,) targets.
+    """
     f = z.shape[0]
     for i in range(f):
         common[i] = FEATURE_SCALE * z[i]

@@ -76,12 +76,15 @@ class Memory(NamedTuple):
 
 
 def regressors(agents: int) -> int:
-    """Length of the regressor vector."""
+    """Return the length D of the regressor vector."""
     return COMMON + BLOCKS * agents
 
 
 def parts(agents: int) -> Ints:
-    """(D,) parts of a prediction: a feature; the posterior; a crossed feature in ranges, and elsewhere; a block."""
+    """Return the part (D,) of a prediction to which each regressor belongs.
+
+    Parts are a feature, the posterior, a crossed feature in ranges or elsewhere, and a block of agents' records.
+    """
     elsewhere = np.arange(len(CROSSED)) + _POSTERIOR + 1
     ranging = np.isin(np.arange(len(REGIMES)), (HIGH, LOW))
     crossed = elsewhere[:, None] + len(CROSSED) * ranging
@@ -142,7 +145,7 @@ def learn(
 
 @inlined
 def predict(m: Learned, memory: Memory, fit: Fit, x: Floats, now: int) -> None:
-    """Fill m.mu from regressors x (D,), and keep them in slot `now`."""
+    """Fill m.mu (N,) with the scores predicted from regressors x (D,), and keep x in slot `now`."""
     memory.rest.past[now, :] = x
     strength.split(fit.B, fit.part, x, memory.strength.past[now])
     contextual.predict(m.rest, x)

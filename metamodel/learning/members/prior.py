@@ -1,8 +1,8 @@
-"""What the members know before they have seen a row: moments of the six rule agents on randomised SIMULATED markets.
+"""What the members know before their first row: moments of the six rule agents on randomised SIMULATED markets.
 
-Kept by the names of the agents. A book with some of these agents starts from what is known of those, solved for again
-as if the others had not been there; a book with other agents starts knowing nothing of them. `windvane train members`
-makes the file again.
+They are kept by the names of the agents. A book with some of these agents starts from what is known of those, solved
+for again as if the others had not existed; a book with other agents starts knowing nothing of them. `windvane train
+members` makes the file again.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ COUNTS_FOR = 5e5
 
 
 class Prior(NamedTuple):
-    """A agents, D regressors of the pretrained member for them; version: names the bytes it came from."""
+    """Moments of A agents, with D regressors of the pretrained member; version: names the bytes they were read from."""
 
     version: str
     agents: tuple[str, ...]
@@ -39,7 +39,7 @@ class Prior(NamedTuple):
 
 
 def load_prior(raw: bytes) -> Prior:
-    """The prior in safetensors bytes; raises WeightsError where it is not one of these members and regimes."""
+    """Read a prior from safetensors; raises WeightsError where it is not one of these members and regimes."""
     tensors, about = weights.from_bytes(raw)
     if about.get("model") != "members" or about.get("regimes") != ",".join(REGIMES):
         raise WeightsError(f"not what members know of the regimes {', '.join(REGIMES)}")
@@ -67,7 +67,7 @@ def load_prior(raw: bytes) -> Prior:
 
 @cache
 def shipped() -> Prior:
-    """The one that comes with the package."""
+    """Return the prior that comes with the package; it is read once."""
     return load_prior(resources.files(__package__).joinpath(SHIPPED).read_bytes())
 
 
@@ -82,7 +82,7 @@ def simulated(prior: Prior, agents: Sequence[str]) -> Simulated:
 
 
 def fitted(prior: Prior, agents: Sequence[str]) -> pretrained.Fit:
-    """What the pretrained member starts from with these agents."""
+    """Return the fit from which the pretrained member starts with these agents."""
     n = len(agents)
     d = pretrained.regressors(n)
     ours, known = _known(prior, agents)
@@ -110,7 +110,7 @@ def _columns(places: np.ndarray, agents: int) -> np.ndarray:
 
 @kernel
 def product(P: Floats, Y: Floats) -> Floats:
-    """P Y, summed in a fixed order."""
+    """Return the matrix product P Y, summed in a fixed order."""
     out = np.zeros((P.shape[0], Y.shape[1]))
     for i in range(P.shape[0]):
         for j in range(P.shape[1]):
@@ -121,9 +121,9 @@ def product(P: Floats, Y: Floats) -> Floats:
 
 @kernel
 def inverse(A: Floats) -> Floats:
-    """Inverse of a symmetric positive definite A (D, D), exactly symmetric, by Cholesky's factors.
+    """Return the inverse of a symmetric positive definite A (D, D), exactly symmetric, by its Cholesky factors.
 
-    Written out, so that the same bits come of it wherever a book is opened.
+    It is written out, so that it has the same bits on every machine.
     """
     d = A.shape[0]
     L = np.zeros((d, d))

@@ -36,7 +36,10 @@ def _rate(agents: int, squares: float) -> float:
 
 @inlined
 def learn(m: Learned, gn: Floats, awake: Ints, w: Floats) -> None:
-    """Learn from the normalised scores gn (n,) that the weights w (n,) met; sleeping agents do not move."""
+    """Update by the agents' normalised scores gn (n,) of a row at which the member's weights were w (n,).
+
+    awake: (n,) an agent with 0 does not change.
+    """
     n = gn.shape[0]
     mixed = 0.0
     for i in range(n):
@@ -52,7 +55,7 @@ def learn(m: Learned, gn: Floats, awake: Ints, w: Floats) -> None:
 
 @inlined
 def weigh(m: Learned, awake: Ints, v: Floats) -> None:
-    """Weights eta x weight, normalised over those awake, before the cap; written to v (n,)."""
+    """Write the weights before the cap into v (n,): eta times weight, normalised over the agents that are awake."""
     n = v.shape[0]
     top = -math.inf
     for i in range(n):

@@ -44,7 +44,7 @@ class Learned(NamedTuple):
 
 @inlined
 def learn(m: Learned, p: Floats, gn: Floats, awake: Ints) -> None:
-    """Scores gn (N,) came of what was decided under posterior p (K,); sleeping agents do not move."""
+    """Update by scores gn (N,) of positions that were decided under posterior p (K,); agents asleep do not change."""
     n = gn.shape[0]
     for k in range(p.shape[0]):
         for i in range(n):

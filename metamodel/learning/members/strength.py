@@ -43,7 +43,10 @@ class Memory(NamedTuple):
 
 @kernel
 def split(B: Floats, part: Ints, x: Floats, out: Floats) -> None:
-    """Fill out (N, G): what coefficients B (D, N) make of regressors x (D,), by the part (D,) that each belongs to."""
+    """Fill out (N, G): the parts of the predictions of coefficients B (D, N) from regressors x (D,).
+
+    part: (D,) the part to which each regressor belongs.
+    """
     out[:, :] = 0.0
     for d in range(x.shape[0]):
         for i in range(out.shape[0]):

@@ -31,7 +31,7 @@ def in_order(ts: Ints, ids: Ints | None, rows: Ints, notes: list[str]) -> tuple[
         steps = -steps[::-1]
         notes.append("newest rows come first: order reversed")
     if not len(steps) or steps.min() >= 0:
-        return rows, rows[:0]
+        return _by_ids(ts, ids, rows), rows[:0]
     if ids is not None and steps.min() >= -BACKSTEP and (np.diff(ids[rows]) > 0).all():
         return rows, rows[:0]
     moments = ts[rows]
@@ -43,6 +43,14 @@ def in_order(ts: Ints, ids: Ints | None, rows: Ints, notes: list[str]) -> tuple[
     back = int(np.count_nonzero(steps < 0))
     notes.append(f"time steps back {back} times in the file: rows sorted by time")
     return rows[order[~wrong]], rows[order[wrong]]
+
+
+def _by_ids(ts: Ints, ids: Ints | None, rows: Ints) -> Ints:
+    """Rows that are in the order of time, those of one time by their ids where ids then rise throughout."""
+    if ids is None or (np.diff(ids[rows]) > 0).all():
+        return rows
+    order = np.lexsort((ids[rows], ts[rows]))
+    return rows[order] if (np.diff(ids[rows[order]]) > 0).all() else rows
 
 
 def _alone(moments: Ints, order: Ints) -> NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO
 
 
 def printable(name: str) -> str:
@@ -11,10 +11,10 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def for_arrow(path: Path, mode: Literal["rb", "wb"]) -> Path | IO[Any]:
-    """A path as pyarrow takes it, which knows UTF-8 alone: a file under any other name is opened here."""
+def for_arrow(path: Path) -> Path | IO[bytes]:
+    """A path as pyarrow reads it, which knows UTF-8 alone: a file under any other name is opened here."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        return path.open(mode)
+        return path.open("rb")
     return path

@@ -22,6 +22,7 @@ from windvane.infra.files.stamps import bar_ends
 from windvane.infra.files.symbols import of_one_symbol, refuse_apart, refuse_mixture
 from windvane.infra.files.tables import Table, read_table
 from windvane.infra.files.timestamps import parse_moment
+from windvane.infra.files.volumes import coin_volume
 from windvane.metamodel.base.config import SECOND
 from windvane.metamodel.data.cleaning import AHEAD, BACK, REASONS
 from windvane.metamodel.data.columns import OPTIONAL_FLOATS, Columns
@@ -92,6 +93,9 @@ def _read(path: Path, first: int | None, last: int | None, reading: Reading) -> 
     layout = _layout(file, table, reading)
     names = table.names or [f"number {k + 1}" for k in range(len(table.columns))]
     table = of_one_symbol(file, table, layout, reading)
+    if not layout.told and (coin := coin_volume(table, layout.roles)) is not None:
+        turnover, layout.roles["size"] = layout.roles["size"], coin
+        table.notes.append(f"column {names[turnover]} is turnover: the volume is read from {names[coin]}")
     checks = Checks(file, table, layout, reading)
     values = checks.values()
     ts, closes = checks.times()

@@ -160,11 +160,11 @@ def _arrow(path: Path, suffix: str) -> Table:
         if suffix == ".parquet":
             import pyarrow.parquet as pq
 
-            table = pq.ParquetFile(for_arrow(path, "rb")).read()
+            table = pq.ParquetFile(for_arrow(path)).read()
         else:
             import pyarrow.feather as feather
 
-            table = feather.read_table(for_arrow(path, "rb"))
+            table = feather.read_table(for_arrow(path))
     except (pa.ArrowException, OSError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")
         raise InputError(

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from windvane.agents.base import Ints
-from windvane.infra.files.paths import for_arrow
 from windvane.infra.report.tally import gates_of
 from windvane.metamodel.base.regimes import REGIMES
 from windvane.streams.events import Decisions
@@ -52,9 +51,10 @@ class DecisionsTable:
             ]
         )
         # Dictionaries of float columns would cost time and save no bytes; differences of times are small numbers.
-        self._file = for_arrow(path, "wb")
+        # pyarrow opens names in UTF-8 alone, so a file of any other name is opened here.
+        self._file = path.open("wb") if str(path).encode(errors="ignore").decode() != str(path) else None
         self._writer = pq.ParquetWriter(
-            self._file,
+            self._file or path,
             self._schema,
             compression="zstd",
             compression_level=1,
@@ -105,5 +105,5 @@ class DecisionsTable:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._writer.close()
-        if not isinstance(self._file, Path):
+        if self._file is not None:
             self._file.close()

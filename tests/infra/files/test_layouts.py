@@ -171,3 +171,16 @@ def test_a_book_in_json_is_no_table_of_trades(tmp_path):
     book = {"lastUpdateId": 1, "bids": [["1", "2"]], "asks": [["2", "3"]]}
     with pytest.raises(InputError, match=r"order-book messages"):
         read(tmp_path, "x.json", json.dumps(book))
+
+
+@pytest.mark.parametrize(
+    ("head", "form"),
+    [
+        ("ts,close,volume,base_volume", lambda b: f"{b.t},{b.close},{b.turnover},{b.volume}"),
+        ("ts,close,amount,vol", lambda b: f"{b.t},{b.close},{b.turnover},{b.volume}"),
+        ("ts,close,vol,amount", lambda b: f"{b.t},{b.close},{b.turnover},{b.volume}"),
+        ("ts,close,volume,turnover", lambda b: f"{b.t},{b.close},{b.volume},{b.turnover}"),
+    ],
+)
+def test_turnover_is_no_volume(tmp_path, head, form):
+    is_the_market(read(tmp_path, "x.csv", lines(head, MARKET, form)))

@@ -65,6 +65,12 @@ class TestTrades:
         text = lines(IDS, ORDERS[order], lambda p: trade(p._replace(t=p.t // 10_000 * 10)))
         assert read(tmp_path, "x.csv", text).columns.price.tolist() == [p.price for p in PRINTS]
 
+    def test_ids_order_those_of_one_second_that_stand_newest_first(self, tmp_path):
+        rows = sorted((p._replace(t=p.t // 10_000 * 10) for p in PRINTS), key=lambda p: (p.t, -p.id))
+        assert read(tmp_path, "x.csv", lines(IDS, rows, trade)).columns.price.tolist() == [
+            p.price for p in PRINTS
+        ]
+
     def test_newest_first_turns_those_of_one_second_round(self, tmp_path):
         text = lines("unix,price,amount", PRINTS[::-1], lambda p: f"{p.t // 9000 * 9},{p.price},{p.size}")
         assert read(tmp_path, "x.csv", text).columns.price.tolist() == [p.price for p in PRINTS]

@@ -199,8 +199,9 @@ class TestWhatOnlyTestsUse:
         while waiting:
             module = waiting.pop()
             if module in MODULES and module not in reached:
-                reached |= {module, *(module.rsplit(".", up)[0] for up in range(1, module.count(".") + 1))}
-                waiting |= set(imports(MODULES[module])) - reached
+                reached.add(module)
+                packages = {module.rsplit(".", up)[0] for up in range(1, module.count(".") + 1)}
+                waiting |= packages | set(imports(MODULES[module]))
         unreached = {m for m in MODULES if m not in reached and not m.startswith(self.TESTING)}
         assert not unreached
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from windvane.metamodel.base import records
 
-_plain = records._dtype
+_plain = records.dtype
 
 
 @cache
@@ -18,4 +18,4 @@ def _named(kind: type) -> np.dtype[Any]:
     return np.dtype((np.record, _plain(kind)))
 
 
-records._dtype = _named
+records.dtype = _named

@@ -122,11 +122,11 @@ def _named(roles: dict[str, int], width: int) -> Format:
     for role, k in roles.items():
         parts[k] = role
     name = next((name for name, order in CANDLES.items() if tuple(parts[: len(order)]) == order), None)
-    said = ", ".join("-" if part is None else WORDS.get(part, part) for part in parts)
+    order_words = ", ".join("-" if part is None else WORDS.get(part, part) for part in parts)
     if name is None and [roles[part] - roles["open"] for part in ("high", "low", "close")] == [1, 2, 3]:
         name = "bars without a header"
-    name = name or f"candles in the order {said}"
-    why = f"the greatest and the least of each row, and opens that go on from closes: {said}"
+    name = name or f"candles in the order {order_words}"
+    why = f"the greatest and the least of each row, and opens that go on from closes: {order_words}"
     return Format(name, "bars", roles, why=why)
 
 

@@ -96,7 +96,7 @@ class Checks:
                 self.notes.append("negative sizes are sales: buy_size read from the sign of the size")
             return
         column, name, codes = self.column(role), self.called(role), self.reading.side_codes
-        if role == "side" and not self.layout.told and "price" in values:
+        if role == "side" and not self.layout.named and "price" in values:
             refuse_book(self.file, column, values["price"], size)
         if self.layout.side == "unsure" and codes is None:
             self.notes.append(
@@ -104,9 +104,9 @@ class Checks:
                 "--side-codes buy=buy,sell=sell, and if of the maker, --side-codes buy=sell,sell=buy"
             )
             return
-        found = bought_size(column, values["size"], name, role == "maker", codes, self.notes)
-        if found is not None:
-            values["buy_size"] = found
+        bought = bought_size(column, values["size"], name, role == "maker", codes, self.notes)
+        if bought is not None:
+            values["buy_size"] = bought
 
     def refuse(self, rows: NDArray[np.bool_], reason: str) -> None:
         """Reject rows, (n,) bool, for a reason; a row that is rejected already keeps its first one."""

@@ -32,7 +32,7 @@ class Format:
 
     name: what people call it. roles: the position of the column that plays each part. stamp: what the time of a bar
     marks. side: "taker" where the side is that of the aggressor, "unsure" where it may be the other's. why: what it
-    was recognised by. told: whether a person named the columns.
+    was recognised by. named: whether a person named the columns.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Format:
     stamp: Stamp = "open"
     side: Side = "taker"
     why: str = "the names of its columns"
-    told: bool = False
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +281,7 @@ def as_told(file: str, roles: dict[str, int], reading: Reading) -> Format:
         kind = "ticks"
     else:
         raise InputError(f"--columns names neither close nor price in {file}: name the column of prices")
-    return Format(name, kind, roles, why="the columns that were named", told=True)
+    return Format(name, kind, roles, why="the columns that were named", named=True)
 
 
 _LEVEL = re.compile(

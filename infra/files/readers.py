@@ -93,7 +93,7 @@ def _read(path: Path, first: int | None, last: int | None, reading: Reading) -> 
     layout = _layout(file, table, reading)
     names = table.names or [f"number {k + 1}" for k in range(len(table.columns))]
     table = of_one_symbol(file, table, layout, reading)
-    if not layout.told and (coin := coin_volume(table, layout.roles)) is not None:
+    if not layout.named and (coin := coin_volume(table, layout.roles)) is not None:
         turnover, layout.roles["size"] = layout.roles["size"], coin
         table.notes.append(f"column {names[turnover]} is turnover: the volume is read from {names[coin]}")
     checks = Checks(file, table, layout, reading)

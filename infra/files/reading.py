@@ -65,20 +65,20 @@ def reading_of(symbol: str | None = None, layout: Path | None = None, **options:
     for key, value in options.items():
         if value is not None:
             words[key.replace("_", "-")] = value
-    said = {
+    origin = {
         key: f"--{key}" if options.get(key.replace("-", "_")) is not None else key + source for key in _KEYS
     }
-    columns, named = _columns(words.get("columns"), said["columns"])
+    columns, named = _columns(words.get("columns"), origin["columns"])
     return Reading(
         columns=columns,
         named=named,
-        stamp=_one_of(words.get("stamp"), ("open", "close"), said["stamp"]),
+        stamp=_one_of(words.get("stamp"), ("open", "close"), origin["stamp"]),
         symbol=words.get("symbol", symbol),
         symbol_column=words.get("symbol-column"),
-        side_codes=_side_codes(words.get("side-codes"), said["side-codes"]),
-        decimal=_one_of(words.get("decimal"), (".", ","), said["decimal"]),
-        encoding=_encoding(words.get("encoding"), said["encoding"]),
-        max_rejected=_percent(words.get("max-rejected"), said["max-rejected"]),
+        side_codes=_side_codes(words.get("side-codes"), origin["side-codes"]),
+        decimal=_one_of(words.get("decimal"), (".", ","), origin["decimal"]),
+        encoding=_encoding(words.get("encoding"), origin["encoding"]),
+        max_rejected=_percent(words.get("max-rejected"), origin["max-rejected"]),
         name=words.get("name", None if layout is None else layout.stem),
     )
 

@@ -1,4 +1,4 @@
-"""The first rows of a table without names for its columns, and what is said where they leave a doubt."""
+"""The first rows of a table without names for its columns, and what is choices where they leave a doubt."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Sample(NamedTuple):
         columns = [plain_column(column.slice(0, _SAMPLE)) for column in table.columns]
         values = {}
         for k, column in enumerate(columns):
-            found = numbers(column, comma_of(column))
-            if 0 < len(found) <= 2 * np.count_nonzero(np.isfinite(found)):
-                values[k] = found
+            column_values = numbers(column, comma_of(column))
+            if 0 < len(column_values) <= 2 * np.count_nonzero(np.isfinite(column_values)):
+                values[k] = column_values
         return cls(columns, values)
 
 
@@ -46,5 +46,5 @@ def unknown(file: str, table: Table, why: str) -> InputError:
 
 
 def doubt(file: str, readings: Iterable[str], what: str) -> InputError:
-    said = " or ".join(f"--columns {one}" for one in readings)
-    return InputError(f"{file} has no header, and {what}: say which columns it has with {said}")
+    choices = " or ".join(f"--columns {one}" for one in readings)
+    return InputError(f"{file} has no header, and {what}: say which columns it has with {choices}")

@@ -70,14 +70,14 @@ def recognise_headless(file: str, table: Table, reading: Reading) -> Format:
     fields = [k for k in range(width) if k not in times and k != clock and k in sample.values]
     sides = [k for k in range(width) if k not in times and _is_side(sample.columns[k])]
     time = _time(times, sample) if clock is None else clock - 1
-    found = None
+    layout = None
     if not sides and len(fields) >= 4:
-        found = candles(file, sample, (time, clock), fields)
-    if found is None:
-        found = _trades(file, table, sample, [time, *(k for k in times if k != time)], fields, sides)
+        layout = candles(file, sample, (time, clock), fields)
+    if layout is None:
+        layout = _trades(file, table, sample, [time, *(k for k in times if k != time)], fields, sides)
     if clock is not None:
-        found.roles["clock"] = clock
-    return found
+        layout.roles["clock"] = clock
+    return layout
 
 
 def told_by_position(file: str, table: Table, reading: Reading) -> Format:
@@ -145,12 +145,12 @@ def _trades(
     if sides and tuple(roles[k] for k in ("ts", "side", "price", "size")) == (0, 3, 4, 5):
         name = "freqtrade trades"
         roles["id"] = 1
-    said = ", ".join(
+    places = ", ".join(
         f"{WORDS.get(role, role)} is column {k + 1}"
         for role, k in sorted(roles.items(), key=lambda item: item[1])
     )
     return Format(
-        name, "trades", roles, why=f"prices that go on from row to row, and sizes that do not: {said}"
+        name, "trades", roles, why=f"prices that go on from row to row, and sizes that do not: {places}"
     )
 
 

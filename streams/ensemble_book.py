@@ -294,6 +294,7 @@ def upcast_v2_v3(saved: Saved, fresh: Saved) -> Saved:
     renamed = {
         "aims": saved["clock.wanted"],
         "standing.restricted": saved["standing.cut"],
+        "standing.flattening": saved["standing.flatten"],
         "standing.edge_mean": saved["standing.edge"][:, 0].copy(),
         "standing.edge_square": saved["standing.edge"][:, 1].copy(),
         "account.exposed": saved["account.exposure"],

@@ -34,7 +34,7 @@ def apply(standings: Records, accounts: Records, terms: Terms, code: int) -> Non
         elif code in (HALT, FLATTEN):
             st.halts += 1 if st.state != risk.HALTED else 0
             st.state, st.halted_by = risk.HALTED, risk.BY_PERSON
-            st.flatten = 1 if code == FLATTEN else st.flatten
+            st.flattening = 1 if code == FLATTEN else st.flattening
 
 
 @inlined
@@ -59,7 +59,7 @@ def release(st: Standing) -> None:
 def resume(st: Standing, pnl: float) -> None:
     """End the halt of an account; its losses count from its pnl now (currency), and a restriction stays."""
     st.state = risk.REDUCE_ONLY if st.restricted else risk.ACTIVE
-    st.halted_by, st.flatten = 0, 0
+    st.halted_by, st.flattening = 0, 0
     st.peak = pnl
     st.day_start = pnl
 

@@ -89,7 +89,7 @@ def gate_state(st: Standing, ask: Ask, want: int, verdict: int) -> tuple[int, in
     """Let a halted account hold, or close where that was ordered, and a reduce-only one reduce."""
     allowed = want
     if st.state == HALTED:
-        allowed = 0 if st.flatten else ask.exposure
+        allowed = 0 if st.flattening else ask.exposure
     elif st.state == REDUCE_ONLY:
         allowed = reduction(want, ask.exposure)
     return _answer(allowed, want, verdict, Gate.STATE)
@@ -192,7 +192,7 @@ def halt(limits: Limits, st: Standing, view: View, ask: Ask) -> int:
     """Halt an account at a limit; returns the position to go for: none where a halt closes it, else the exposure."""
     st.state, st.halted_by, st.halted_at = HALTED, BY_LIMIT, view.good
     st.halts += 1
-    st.flatten = 1 if limits.flatten else 0
+    st.flattening = 1 if limits.flatten else 0
     return 0 if limits.flatten else ask.exposure
 
 

@@ -120,7 +120,7 @@ class Standing:
     halted_by: int  # 0, BY_LIMIT or BY_PERSON
     halted_at: int  # good row of the halt
     restricted: int  # 0, or why the account may only reduce, also after a halt is over
-    flatten: int  # 1 while a position that was ordered closed is still open
+    flattening: int  # 1 while a position that was ordered closed is still open
     halts: int  # times halted
     sent_at: int  # orders sent so far
     day_turnover: float  # currency, of orders sent this UTC day

@@ -205,8 +205,8 @@ def _decide(
         st.edge_mean += _EDGE * (edge - st.edge_mean)
         st.edge_square += _EDGE * (edge * edge - st.edge_square)
         book.aims[row.good % ring, k] = target
-        if st.flatten and a.lots == 0 and a.flying == 0:
-            st.flatten = 0
+        if st.flattening and a.lots == 0 and a.flying == 0:
+            st.flattening = 0
         ask = risk.Ask(
             target=target,
             confidence=confidence,
@@ -264,7 +264,7 @@ def _exposure(a: account.Account, terms: account.Terms, mid: float) -> float:
 @inlined
 def _flattens(st: risk.Standing) -> bool:
     """Whether an account is halted and closing its position."""
-    return st.state == risk.HALTED and st.flatten == 1
+    return st.state == risk.HALTED and st.flattening == 1
 
 
 @inlined

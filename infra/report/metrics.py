@@ -111,7 +111,7 @@ def _series(tally: Tally, span: Span) -> dict[str, dict[str, Any]]:
         one["per_year"] = _per_year(span, k)
         out[account] = one
     agents = [name for name in out if name.startswith(PREFIX)]
-    if agents:
+    if agents and days > 1:  # of fewer days no ratio is known, and of equal unknowns none is the highest
         best = max(agents, key=lambda name: out[name]["sharpe"])
         out["best_agent_in_hindsight"] = {"name": best.removeprefix(PREFIX), **out[best]}
     return out

@@ -53,6 +53,14 @@ def out(made: ev.Decisions, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TestMetrics:
+    def test_of_a_single_day_no_agent_is_the_best(self, tmp_path: Path) -> None:
+        """No ratio is known then, and the first agent is no better than the others."""
+        write_outputs(run(rounds(600, 20, days=0.9)), tmp_path, FACTS)
+        assert set(strict(tmp_path / "metrics.json")["series"]) == set(ACCOUNTS)
+        assert (
+            "Best agent" not in (tmp_path / "report.html").read_text(encoding="utf-8").partition("<script")[0]
+        )
+
     def test_metrics_add_up(self, out: Path, made: ev.Decisions) -> None:
         found = strict(out / "metrics.json")
         good = int((made.flags & ev.REPEATED == 0).sum())

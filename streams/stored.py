@@ -1,6 +1,7 @@
 """The stored state of a worker: where it goes on, which program stored it, and the state of its stage."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from windvane.agents.program import FIRST, Program
@@ -10,14 +11,14 @@ from windvane.streams.stage import Progress, Stage
 
 
 class Known(NamedTuple):
-    """Records of a source whose controls and models are in a stored state, or done with.
+    """Which controls and models of a source a stored state has, or is done with.
 
     A worker that starts from a state reads on from before its end, since the records of books that are not open yet
-    are in no state. Until it is there again, what the state knows is true of the books of the state alone.
+    are in no state. Until it is there again, the books of that state know more than those that open meanwhile.
     """
 
-    below: int  # offset before which they lie
-    books: Sequence[str] | None = None  # of these books, None: of all that the state has
+    read: int  # every book of the state knows the records before this offset
+    later: Mapping[str, int] = MappingProxyType({})  # by book, where it knows those before a later one
 
 
 class Stored(NamedTuple):
@@ -35,7 +36,7 @@ class Stored(NamedTuple):
     received: Mapping[str, int]
     letters: Sequence[str]
     state: bytes
-    known: "Mapping[str, Known]"
+    known: Mapping[str, Known]
 
     def to_bytes(self) -> bytes:
         """What a store keeps."""
@@ -46,7 +47,7 @@ class Stored(NamedTuple):
                 "positions": dict(self.positions),
                 "outputs": dict(self.outputs),
                 "told": dict(self.received),
-                "known": {source: list(known) for source, known in self.known.items()},
+                "known": {source: [known.read, dict(known.later)] for source, known in self.known.items()},
                 "letters": list(self.letters),
             }
         )
@@ -61,7 +62,7 @@ def from_bytes(raw: bytes) -> Stored:
         {n: int(at) for n, at in head.get(key, {}).items()} for key in ("positions", "outputs", "told")
     )
     # Up to 0.2.0 a state was taken to know all that was received.
-    known = head.get("known", {source: (offset, None) for source, offset in received.items()})
+    known = head.get("known", {source: (offset, {}) for source, offset in received.items()})
     return Stored(
         *_written_by(head),
         positions,
@@ -69,7 +70,7 @@ def from_bytes(raw: bytes) -> Stored:
         received,
         head.get("letters", ()),
         raw[4 + size :],
-        {source: Known(int(below), books) for source, (below, books) in known.items()},
+        {source: Known(read, later) for source, (read, later) in known.items()},
     )
 
 

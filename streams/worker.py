@@ -147,17 +147,17 @@ class StageWorker:
         reason = self._gatekeeper.refusal(topic, event, self.logic.progress(event.book).next_seq)
         if reason and not again:
             self._reject(event.book[:LONGEST_NAME], source, reason, raw)
-        if reason or (isinstance(event, Control | Model) and self._knows(topic, offset, event.book)):
+        if reason or (
+            isinstance(event, Control | Model) and offset < self._known_below(topic.name, event.book)
+        ):
             return
         self._unused[topic.name].append(_Unused(offset, event.book, _until(event)))
         self._inbox.append(event)
 
-    def _knows(self, topic: Topic, offset: int, book: str) -> bool:
-        """Whether the stored state has the control or model of a record, or is done with it."""
-        known = self._known.get(topic.name)
-        if known is None or offset >= known.below:
-            return False
-        return book in (self._stored_books if known.books is None else known.books)
+    def _known_below(self, source: str, book: str) -> int:
+        """Offset below which the stored state has the controls and models of a book, or is done with them."""
+        known = self._known.get(source, stored.Known(0))
+        return max(known.read if book in self._stored_books else 0, known.later.get(book, 0))
 
     def _reject(self, book: str, source: str, reason: str, raw: bytes) -> None:
         payload = raw[:1000].decode(errors="replace")
@@ -320,10 +320,9 @@ class StageWorker:
 
     def _known_now(self, source: str) -> stored.Known:
         """What a state that is stored now has of a source's controls and models."""
-        known, read = self._known.get(source), self._next[source]
-        if known is None or read >= known.below:
-            return stored.Known(read)
-        return known._replace(books=sorted(self._stored_books if known.books is None else known.books))
+        read = self._next[source]
+        below = {book: self._known_below(source, book) for book in self._stored_books}
+        return stored.Known(read, {book: offset for book, offset in below.items() if offset > read})
 
 
 def _until(event: Event) -> int:

@@ -19,16 +19,18 @@ _NEEDED = (
     "empyrical",
     "platformdirs",
     "psutil",
+    "safetensors",
     "scipy",
 )
 
 
 def sentence_of(module: str | None) -> str | None:
-    """The sentence that says what to install for a missing module; None where no extra of Windvane has it."""
+    """The sentence that says what to install for a missing module; None where Windvane does not require it."""
+    name = "" if module is None else module.partition(".")[0]
     for extra, (names, purpose) in _EXTRAS.items():
-        if module is not None and module.partition(".")[0] in names:
+        if name in names:
             return f"{purpose} needs more libraries: pip install 'windvane[{extra}]'"
-    return None
+    return f"{name} is missing: run `pip install windvane` again" if name in _NEEDED else None
 
 
 def _importable(name: str) -> bool:

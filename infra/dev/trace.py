@@ -4,6 +4,7 @@ The fewer files a row passes, and the less often it changes file, the sooner a n
 compiled kernel counts as a call of its function; what the kernel calls in turn is not seen.
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
 from itertools import groupby
@@ -89,7 +90,9 @@ def _traced(runner: EmbeddedRunner, row: Ticks) -> Walk:
 
 def main(words: Sequence[str]) -> None:
     """Print the walk with the given number of agents, or with one."""
-    agents = int(words[0]) if words else 1
+    parser = argparse.ArgumentParser(prog="trace", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("agents", nargs="?", type=int, default=1, choices=range(1, len(AGENTS) + 1))
+    agents: int = parser.parse_args(words).agents
     warm_up()
     one = walk(agents)
     for file, calls in groupby(one.calls, key=lambda call: call[0]):

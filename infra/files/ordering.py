@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from windvane.agents.base import Ints
-from windvane.metamodel.base.config import SECOND
+from windvane.metamodel.base.times import DAY
 from windvane.metamodel.data.cleaning import BACKSTEP
 
 NO_ID = np.iinfo(np.int64).min
-_DAY = 86_400 * SECOND
 _ALONE = 3
 """Rows that belong together: fewer, far from all others and out of line, have a wrong time."""
 
@@ -57,7 +56,7 @@ def _alone(moments: Ints, order: Ints) -> NDArray[np.bool_]:
     """(n,) in the order of time: rows that are far from all others and stand out of line in the file."""
     steps = np.diff(moments[order])
     usual = int(np.median(steps[steps > 0])) if (steps > 0).any() else 0
-    group = np.concatenate([[0], np.cumsum(steps > max(100 * usual, _DAY))])
+    group = np.concatenate([[0], np.cumsum(steps > max(100 * usual, DAY))])
     few = np.bincount(group)[group] < _ALONE
     if not few.any() or few.all():
         return np.zeros(len(order), bool)

@@ -16,7 +16,7 @@ from windvane.infra.files.samples import WORDS, Sample, doubt, unknown
 from windvane.infra.files.tables import Table
 from windvane.infra.files.timestamps import FINE, are_clocks, are_times, parse_times
 from windvane.infra.files.values import words_of
-from windvane.metamodel.base.config import SECOND
+from windvane.metamodel.base.times import DAY
 
 _NEARLY = 0.98
 _SMOOTH = 0.01
@@ -93,7 +93,7 @@ def told_by_position(file: str, table: Table, reading: Reading) -> Format:
 def _has_clock(sample: Sample, k: int) -> bool:
     """Whether column k holds days alone, and the next one times of a day."""
     ts = parse_times(sample.columns[k])
-    days = ts.ts[ts.fault == FINE] % (86_400 * SECOND) == 0
+    days = ts.ts[ts.fault == FINE] % DAY == 0
     return (
         bool(days.all()) and are_clocks(sample.columns[k + 1]) and len(np.unique(ts.ts)) < max(len(ts.ts), 2)
     )

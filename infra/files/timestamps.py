@@ -14,6 +14,7 @@ from windvane.infra.files.dates import as_iso, clock_seconds, of_digits
 from windvane.infra.files.errors import InputError
 from windvane.infra.files.values import is_number, is_text
 from windvane.metamodel.base.config import SECOND
+from windvane.metamodel.base.times import DAY
 
 GENESIS = 1_230_940_800 * SECOND
 """2009-01-03, ns: no price of Bitcoin is older. A number that is a time from here to END in one unit lies outside of
@@ -51,7 +52,7 @@ def parse_times(column: Any) -> Times:
         return Times(*_scaled(_ints(column.cast(pa.int64())), 1_000_000), "dates read as midnight UTC")
     if pa.types.is_date(kind):
         days = _ints(column.cast(pa.int32()).cast(pa.int64()))
-        return Times(*_scaled(days, 86_400 * SECOND), "dates read as midnight UTC")
+        return Times(*_scaled(days, DAY), "dates read as midnight UTC")
     if pa.types.is_integer(kind):
         return _by_magnitude(_ints(column.cast(pa.int64(), safe=False)))
     if is_text(kind):

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from windvane.infra.cli import doctor
+
 ROOT = Path(__file__).resolve().parents[2]
 GIT = shutil.which("git") or "git"
 LAYERS = ("agents", "metamodel", "streams", "infra")
@@ -234,3 +236,16 @@ def test_ci_pins_a_version_of_everything_that_is_asked_for() -> None:
     for requirement in map(Requirement, every):
         if requirement.name != "windvane":
             assert requirement.specifier.contains(pins[_plain(requirement.name)]), requirement
+
+
+def test_doctor_names_every_requirement_that_is_missing() -> None:
+    """An upgrade may need a library that the installation before it did not have."""
+    modules = {"empyrical-reloaded": "empyrical"}
+    required = {modules.get(name, name) for name in CORE} - {
+        "rich",
+        "typer",
+    }  # without which nothing can be said
+    assert set(doctor._NEEDED) == required
+    for name in required:
+        assert doctor.sentence_of(f"{name}.part") == f"{name} is missing: run `pip install windvane` again"
+    assert doctor.sentence_of("nothing_of_ours") is None

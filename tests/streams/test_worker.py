@@ -304,3 +304,47 @@ class TestStageWorker:
         ]
         assert (len(waits), len(letters)) == (64, 100)
         assert StageWorker(named("ensemble"), "here", worker.save({})).positions[CONTROL.name] == 0
+
+
+class TestKnownControls:
+    """What a stored state has of controls is read again after a restart, and neither lost nor answered twice."""
+
+    @staticmethod
+    def letters(worker: StageWorker) -> list[str]:
+        events = [from_json(record.raw) for record in worker.step() if record.topic is DEAD_LETTERS]
+        return [event.reason for event in events if isinstance(event, DeadLetter)]
+
+    @staticmethod
+    def restarted(worker: StageWorker) -> StageWorker:
+        return StageWorker(named("ensemble"), "here", worker.save({}))
+
+    def test_a_control_of_a_book_that_opened_and_closed_before_it_was_read_again_is_answered_once(
+        self,
+    ) -> None:
+        early = Control(
+            book="never", number=1, action="halt", effective_from=0
+        )  # it keeps the place to read from
+        halts = [Control(book="book", number=n, action="halt", effective_from=0) for n in (1, 2)]
+        raws = [to_json(control) for control in (early, *halts)]
+
+        def read(worker: StageWorker, stop: int) -> list[str]:
+            assert worker.positions[CONTROL.name] == 0
+            for offset, raw in enumerate(raws[:stop]):
+                worker.receive(CONTROL, offset, raw)
+            return [reason[:48] for reason in self.letters(worker)]
+
+        worker = StageWorker(named("ensemble"), "here")
+        assert read(worker, 3) == []  # no book is open yet
+        worker = self.restarted(worker)
+        for offset, event in enumerate((opening(config()), BookClosed(book="book", last=-1))):
+            worker.receive(FEATURES, offset, to_json(event))
+        assert self.letters(worker) == []
+        worker = self.restarted(worker)
+        assert read(worker, 2) == ["control 1 of book book (halt, at once) is not ap"]
+        worker = self.restarted(worker)
+        assert read(worker, 3) == ["control 2 of book book (halt, at once) is not ap"]
+        for _ in range(2):  # and none again, when it was stored before it was read to the end
+            worker = self.restarted(self.restarted(worker))
+            assert read(worker, 1) == []
+            worker = self.restarted(worker)
+            assert read(worker, 3) == []

@@ -35,8 +35,8 @@ def bought_size(
     unknown = int(np.count_nonzero(buys == -1))
     if unknown == len(buys) and strange:
         notes.append(
-            f"column {name} holds {', '.join(strange[:6])}, and which of these is buy and which is sell is not known: "
-            f"not used; say it with --side-codes, such as buy={strange[0]},sell={strange[-1]}"
+            f"column {name} holds {', '.join(strange[:6])}, and which of these is buy and which is sell is not known "
+            f"(say it with --side-codes, such as buy={strange[0]},sell={strange[-1]}): not used"
         )
     elif unknown == len(buys):
         notes.append(f"column {name} holds neither buy nor sell: not used")

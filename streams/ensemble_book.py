@@ -174,7 +174,6 @@ class EnsembleBook(Book):
             codes = np.zeros(len(rows), np.int64)
             codes[0] = CONTROLS.index(control.action) + 1
             out += self._apply(control, rows.first)
-        before = self.ensemble.away
         optional: dict[str, Any] = {
             "bid": rows.bid,
             "ask": rows.ask,
@@ -187,11 +186,12 @@ class EnsembleBook(Book):
         result = self.ensemble.step(
             Inputs(rows.seq, rows.ts, rows.flags, rows.x, rows.mid, step.target, step.confidence, **columns)
         )
-        if result.outputs.away.any():
-            out += results.strays(self.opened, rows, before, result.outputs.away)
-        trained = self.schedule.advance(rows.seq, rows.flags)
-        if self.timed is None:
-            self.versions.due += [seq + self.schedule.lag for _, seq in trained]
+        if result.outputs.strayed.any():
+            out += results.strays(self.opened, rows, result.outputs.strayed)
+        self.schedule.left -= result.good
+        if self.schedule.left == 0 and self.timed is None:
+            self.schedule.train()
+            self.versions.due.append(rows.last + self.schedule.lag)
         out.append(self._decisions(step, result))
         if result.orders:
             out.append(results.orders(self.opened, rows, result))

@@ -45,12 +45,12 @@ def statements(opened: BookOpened, accounts: tuple[str, ...], result: Round) -> 
     return Statements(book=opened.book, accounts=accounts, **days, **columns)
 
 
-def strays(opened: BookOpened, rows: Features, before: bool, away: Ints) -> Iterator[DeadLetter]:
+def strays(opened: BookOpened, rows: Features, strayed: Ints) -> Iterator[DeadLetter]:
     """A letter for each row at which the price went to a level that the accounts do not believe.
 
-    away: (n,) 1 where the price is on such a level; before: whether it was at the row before these.
+    strayed: (n,) 1 at such a row.
     """
-    for row in np.flatnonzero(np.diff(away, prepend=int(before)) > 0):
+    for row in np.flatnonzero(strayed):
         yield DeadLetter(
             book=opened.book,
             source=f"decisions of {opened.book}, seq {int(rows.seq[row])}",

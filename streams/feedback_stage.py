@@ -13,7 +13,7 @@ from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning.counterfactual import Counterfactual, Rows
 from windvane.streams.books import Book, BookStage, letter
 from windvane.streams.events import BookOpened, Event, Features, LearnerUpdate, Proposals, TrainResult
-from windvane.streams.joining import Joint, Step
+from windvane.streams.joining import Joint
 from windvane.streams.retraining import Retraining, weights_of
 from windvane.streams.schedule import Schedule
 
@@ -91,31 +91,24 @@ class FeedbackBook(Book):
             results, self.results = self.results, []
             for result in (*results, None):
                 out += self.retraining.step(result)
-        while True:
+        while self.retraining is None or not self.retraining.full:
             start, stop = self.joint.ready()
-            if self.retraining is not None:  # a step trains one version at most
-                stop = start if self.retraining.full else min(stop, start + self.schedule.left)
+            stop = min(stop, start + self.schedule.left)  # a step ends with the row that trains a version
             if stop <= start:
-                return out
-            step, done = self.joint.pop(stop), 0
-            for version, seq in self.schedule.advance(step.features.seq, step.features.flags):
-                upto = seq - start + 1
-                self._score(step, done, upto)
-                out += self._train(version, seq)
-                done = upto
-            self._score(step, done, stop - start)
+                break
+            step = self.joint.pop(stop)
+            rows = Rows.of(step.features, step.features.regime, step.target)
+            self.schedule.left -= self.scores.step(rows, 0, stop - start)
+            if self.schedule.left == 0:
+                out += self._train(stop - 1)
+        return out
 
-    def _score(self, step: Step, start: int, stop: int) -> None:
-        """Score rows start <= i < stop of a step."""
-        rows = step.features
-        self.scores.step(Rows.of(rows, rows.regime, step.target), start, stop)
-
-    def _train(self, version: int, seq: int) -> Sequence[Event]:
+    def _train(self, seq: int) -> Sequence[Event]:
         """The version that row `seq` trains: the update itself, or the request where the book retrains."""
         samples, means = self.scores.harvest()
         update = LearnerUpdate(
             book=self.name,
-            version=version,
+            version=self.schedule.train(),
             trained_at=seq,
             effective_from=seq + self.schedule.lag,
             outcome="kept",

@@ -40,8 +40,8 @@ def regime(
     from windvane.infra.runs.progress import bar, say
     from windvane.infra.training.regime import Recipe, train_regime
     from windvane.metamodel.base.config import check
-    from windvane.metamodel.regimes import classifier as home
-    from windvane.metamodel.regimes.classifier import load_model
+    from windvane.metamodel.regimes import model as home
+    from windvane.metamodel.regimes.model import load_model
 
     check(epochs is None or epochs >= 1, f"--epochs is {epochs}: give 1 or more")
     check(

@@ -35,8 +35,9 @@ def versions(
     slow, flags = Retraining("evaluation", config), np.where(rows.warm != 0, 0, 8)
     bid, ask = (np.zeros(0), np.zeros(0)) if np.isnan(rows.bid[0]) else (rows.bid, rows.ask)
     scored = counterfactual.Rows(flags, rows.x, rows.posterior, rows.mid, bid, ask, rows.target)
-    lag, at, swaps = Schedule(weighing).lag, 0, []
-    for version, seq in Schedule(weighing).advance(np.arange(len(flags)), flags):
+    schedule, at, swaps = Schedule(weighing), 0, []
+    for seq in range(schedule.every - 1, len(flags), schedule.every):  # all rows are good
+        version = schedule.train()
         scores.step(scored, at, seq + 1)
         at = seq + 1
         samples, means = scores.harvest()
@@ -44,7 +45,7 @@ def versions(
             book="evaluation",
             version=version,
             trained_at=seq,
-            effective_from=seq + lag,
+            effective_from=seq + schedule.lag,
             outcome="kept",
             samples=samples,
             agents=rows.agents,

@@ -19,13 +19,8 @@ from windvane.infra.training.samples import labelled
 from windvane.metamodel.base import weights
 from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.features.extractor import WARMUP
-from windvane.metamodel.regimes.classifier import (
-    MarketRegimeClassifier,
-    RegimeModel,
-    load_model,
-    shipped,
-    shown_labels,
-)
+from windvane.metamodel.regimes.classifier import MarketRegimeClassifier, shown_labels
+from windvane.metamodel.regimes.model import RegimeModel, load_model, shipped
 from windvane.metamodel.regimes.scores import RegimeScores
 from windvane.metamodel.simulation.market import MARKETS
 from windvane.metamodel.simulation.seeds import ALL

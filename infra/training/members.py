@@ -16,7 +16,8 @@ from windvane.metamodel.features.extractor import NAMES
 from windvane.metamodel.features.scaler import FeatureScaler
 from windvane.metamodel.learning.members import pretrained
 from windvane.metamodel.learning.members.fitting import Scaling, Sums, collect
-from windvane.metamodel.regimes import classifier as regime
+from windvane.metamodel.regimes.classifier import MarketRegimeClassifier
+from windvane.metamodel.regimes.model import shipped
 from windvane.metamodel.simulation.seeds import TRAINING
 
 TICKS = 64_512
@@ -34,7 +35,7 @@ def train_members(
     sums, by = Sums.new(len(names)), Scaling(scaler.centre, scaler.spread)
     for done, seed in enumerate(seeds):
         rows = seen("standard", ticks, seed, randomised=True)
-        posterior = regime.MarketRegimeClassifier().step(rows.x, rows.flags)
+        posterior = MarketRegimeClassifier().step(rows.x, rows.flags)
         good = (rows.flags & REPEATED == 0).astype(np.int64)
         targets = [agent.propose(rows.x, rows.mid, good).target for agent in create_agents(names)]
         warm = (rows.flags & WARMUP == 0).astype(np.int64)
@@ -55,6 +56,6 @@ def train_members(
         "features": ",".join(NAMES[: pretrained.FEATURES]),
         "crossed": ",".join(NAMES[i] for i in pretrained.CROSSED),
         "regimes": ",".join(REGIMES),
-        "classifier": regime.shipped().version,
+        "classifier": shipped().version,
     }
     return weights.to_bytes(tensors, about)

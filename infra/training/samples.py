@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from windvane.agents.base import Floats, Ints
 from windvane.metamodel.features.extractor import NAMES, WARMUP, MarketFeatureExtractor
 from windvane.metamodel.features.scaler import FeatureScaler
-from windvane.metamodel.regimes.kernel import EVERY
+from windvane.metamodel.regimes.classifier import EVERY
 from windvane.metamodel.simulation.market import simulate
 
 

@@ -81,9 +81,12 @@ class Counterfactual:
         self._reading = samples.reading(weighing)
         self._gn = np.zeros(agents)
 
-    def step(self, rows: Rows, start: int, stop: int) -> None:
-        """Score the agents on rows start <= t < stop; every row of a market once, in order."""
-        _score_rows(self._memory, self._terms, self._reading, rows, start, stop, self._gn)
+    def step(self, rows: Rows, start: int, stop: int) -> int:
+        """Score the agents on rows start <= t < stop, and return how many of these are good.
+
+        Every row of a market is scored once, in order.
+        """
+        return _score_rows(self._memory, self._terms, self._reading, rows, start, stop, self._gn)
 
     def harvest(self) -> tuple[int, Floats]:
         """Return how many rows were scored since the last harvest, and the mean score (N,) over them."""
@@ -118,9 +121,10 @@ def _score_rows(
     start: int,
     stop: int,
     gn: Floats,
-) -> None:
-    """Score rows start <= t < stop; gn: (N,) scratch."""
+) -> int:
+    """Score rows start <= t < stop, and return how many of these are good; gn: (N,) scratch."""
     quoted, n, ring = rows.bid.size > 0, gn.shape[0], m.targets.shape[0]
+    before = m.market.seen[0]
     for t in range(start, stop):
         flag, mid = rows.flags[t], rows.mid[t]
         if flag & flagged.REPEATED != 0:
@@ -140,3 +144,4 @@ def _score_rows(
                 samples.take(m.samples, reading, good + 1, gn, rows.x[t], rows.regime[t], rows.target[t])
         for i in range(n):
             m.targets[good % ring, i] = rows.target[t, i]
+    return m.market.seen[0] - before

@@ -12,7 +12,7 @@ from windvane.metamodel.learning.learner import Rows, run
 from windvane.metamodel.learning.members import MEMBERS, predictor
 from windvane.metamodel.learning.rules import new_rules
 from windvane.metamodel.learning.state import new_learner
-from windvane.metamodel.regimes.classifier import unclassified
+from windvane.metamodel.regimes.model import unclassified
 
 
 class MetaLearningEnsembleManager:

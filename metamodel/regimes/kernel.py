@@ -1,4 +1,7 @@
-"""The recurrent step of the regime classifier: loops in a fixed order, the same bits for any cut of the rows."""
+"""The network of the regime classifier and what it remembers: one recurrent step, and the posterior that follows.
+
+Its loops have a fixed order, so that the bits are the same for any cut of the rows.
+"""
 
 import math
 from typing import NamedTuple
@@ -7,21 +10,10 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.kernel import inlined, kernel
-from windvane.metamodel.base.rows import REPEATED
-from windvane.metamodel.features.extractor import WARMUP
 from windvane.metamodel.features.scaler import CLIP
-
-EVERY = 4
-"""Good rows between two updates."""
 
 GOOD, LABEL, MOVES = range(3)
 """Places in Memory.seen: good rows so far, index of the label shown, how often it changed."""
-
-HOLD = 1.1
-"""How many times the tilted posterior of the label shown another one's must be before it is shown instead.
-
-Chosen on the validation seeds: labels that would flicker stay, and a true change shows a few rows later.
-"""
 
 KEPT = 100
 """Changes of the label that are remembered one by one."""
@@ -75,7 +67,7 @@ def _squash(value: float) -> float:
 
 
 @kernel
-def _update(net: Network, m: Memory, row: Floats, a: Floats, b: Floats) -> None:
+def update(net: Network, m: Memory, row: Floats, a: Floats, b: Floats) -> None:
     """One recurrent step on the features of a row; a and b: (3 H,) scratch."""
     units = m.hidden.shape[0]
     for j in range(3 * units):
@@ -100,7 +92,7 @@ def _update(net: Network, m: Memory, row: Floats, a: Floats, b: Floats) -> None:
 
 
 @kernel
-def _softmax(net: Network, m: Memory) -> None:
+def softmax(net: Network, m: Memory) -> None:
     """Posterior from the hidden units."""
     p, regimes = m.posterior, net.out.shape[1]
     for k in range(regimes):
@@ -117,62 +109,3 @@ def _softmax(net: Network, m: Memory) -> None:
         total += p[k]
     for k in range(regimes):
         p[k] /= total
-
-
-@inlined
-def shown(tilt: Floats, p: Floats, before: int) -> int:
-    """Return the index of the label to show for a posterior p (K,), where `before` was shown before.
-
-    tilt: (K,) factors by which a posterior is multiplied before its largest entry is taken.
-    """
-    best = 0
-    for k in range(1, p.shape[0]):
-        if p[k] * tilt[k] > p[best] * tilt[best]:
-            best = k
-    return best if p[best] * tilt[best] > HOLD * p[before] * tilt[before] else before
-
-
-@kernel
-def classify(net: Network, m: Memory, flags: Ints, x: Floats, posterior: Floats) -> None:
-    """Step through n rows: flags (n,), x (n, 50) raw features; fills posterior (n, K).
-
-    Only good rows count; the first update is at the first row past the warm-up, then one every EVERY good rows.
-    """
-    a, b = np.empty(net.inward.shape[1]), np.empty(net.inward.shape[1])
-    window = m.recent.shape[0]
-    for t in range(flags.shape[0]):
-        if flags[t] & REPEATED == 0:
-            k = m.seen[GOOD]
-            m.seen[GOOD] += 1
-            if k >= WARMUP:
-                if (k - WARMUP) % EVERY == 0:
-                    _update(net, m, x[t], a, b)
-                    _softmax(net, m)
-                    _show(net, m, k)
-                place = k % window
-                if m.recent[place] >= 0:
-                    m.held[m.recent[place]] -= 1
-                m.recent[place] = m.seen[LABEL]
-                m.held[m.seen[LABEL]] += 1
-        posterior[t, :] = m.posterior
-
-
-@kernel
-def _show(net: Network, m: Memory, k: int) -> None:
-    """Choose the label at good row k, and remember the change if it is one."""
-    before = m.seen[LABEL]
-    now = shown(net.tilt, m.posterior, before)
-    m.seen[LABEL] = now
-    if now != before:
-        place = m.seen[MOVES] % KEPT
-        m.last[place, 0], m.last[place, 1], m.last[place, 2] = k, before, now
-        m.seen[MOVES] += 1
-        m.moves[before, now] += 1
-
-
-@kernel
-def labels(tilt: Floats, posterior: Floats, before: int, out: Ints) -> None:
-    """Write the label to show at every row of posterior (n, K) into out (n,), where `before` was shown before."""
-    for t in range(out.shape[0]):
-        before = shown(tilt, posterior[t], before)
-        out[t] = before

@@ -139,8 +139,9 @@ class Day:
 
 
 class Counts:
-    """How many records of each kind n rounds wrote."""
+    """How many rows of n rounds were good, and how many records of each kind were written."""
 
+    good: int
     orders: int
     fills: int
     statements: int
@@ -159,7 +160,7 @@ class Outputs(NamedTuple):
     equity: Floats  # (n,) currency
     verdict: Ints  # (n,) bits of `windvane.metamodel.trading.risk.Gate`
     state: Ints  # (n,) ACTIVE, REDUCE_ONLY or HALTED
-    away: Ints  # (n,) 1 where the price is on another level than the accounts are marked at
+    strayed: Ints  # (n,) 1 where the price left the level that the accounts are marked at
     counts: Records  # (1,) of Counts
     order: Records  # (n,) of Order
     fill: Records  # (n,) of Fill

@@ -1,21 +1,27 @@
 """Ensemble: the engine of a book, which trades on what its learner believes of the agents, within limits.
 
-It is stepped through rows in order and reads no clock, no file and no random number.
+It is stepped through rows in order, a round each, and reads no clock, no file and no random number. `rounds` has the
+steps of a round.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from windvane.agents.kernel import kernel
 from windvane.metamodel.base import account, records
 from windvane.metamodel.base.arrays import arrays, write
 from windvane.metamodel.base.config import TradingConfig, check
+from windvane.metamodel.base.rows import GAP, REPEATED
+from windvane.metamodel.learning import learner, netting
 from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.learning.members import MEMBERS
-from windvane.metamodel.regimes.classifier import unclassified
-from windvane.metamodel.trading import risk
-from windvane.metamodel.trading import rounds as kernels
+from windvane.metamodel.learning.rules import Rules
+from windvane.metamodel.learning.state import Learner
+from windvane.metamodel.regimes.model import unclassified
+from windvane.metamodel.trading import belief, risk, rounds
 from windvane.metamodel.trading.columns import (
     AT_HOME,
     Book,
@@ -29,6 +35,7 @@ from windvane.metamodel.trading.columns import (
     Resumption,
     Settings,
     Statement,
+    Wishes,
 )
 
 _COUNTS, _ORDER, _FILL, _DAY, _STATEMENT = map(records.dtype, (Counts, Order, Fill, Day, Statement))
@@ -47,9 +54,10 @@ _FIXED: dict[str, Callable[[TradingConfig], Any]] = {
 
 
 class Round(NamedTuple):
-    """What n rounds wrote, and how many orders, fills and statements are among it."""
+    """What n rounds wrote, how many of their rows were good, and how many orders, fills and statements there are."""
 
     outputs: Outputs
+    good: int
     orders: int
     fills: int
     statements: int
@@ -117,9 +125,8 @@ class Ensemble:
         )
         out = self._outputs(n)
         m, rules = self.manager.learner, self.manager.rules
-        kernels.rounds(m, rules, self._book, self._round_settings, whole, out)
-        counts = out.counts[0]
-        return Round(out, int(counts["orders"]), int(counts["fills"]), int(counts["statements"]))
+        _run(m, rules, self._book, self._round_settings, whole, out)
+        return Round(out, *out.counts[0].item())
 
     def new_market(self) -> None:
         """Keep what was learned, and start anew with the account, the risk and the rest of what rounds remember."""
@@ -132,9 +139,9 @@ class Ensemble:
             return None
         out = self._outputs(0)
         book, terms = self._book, self._round_settings.terms
-        kernels.write_statement(book, terms, out)
+        rounds.write_statement(book, terms, out)
         self._book.clock["day_rows"] = 0
-        return Round(out, 0, 0, 1)
+        return Round(out, good=0, orders=0, fills=0, statements=1)
 
     @property
     def away(self) -> bool:
@@ -160,7 +167,7 @@ class Ensemble:
             equity=np.empty(n),
             verdict=np.empty(n, np.int64),
             state=np.empty(n, np.int64),
-            away=np.empty(n, np.int64),
+            strayed=np.empty(n, np.int64),
             counts=np.zeros(1, _COUNTS),
             order=np.zeros(n, _ORDER),
             fill=np.zeros(n, _FILL),
@@ -184,3 +191,52 @@ class Ensemble:
             **arrays(learner.learned, "learner."),
             **arrays(learner.memory, "learner."),
         }
+
+
+@kernel
+def _run(m: Learner, rules: Rules, book: Book, settings: Settings, inputs: Inputs, out: Outputs) -> None:
+    """Run the round of each row: change the learner and the book, write the outputs. The order never changes:
+
+    - controls: the end of a day, and a person's control;
+    - settle: fills that are due, and all accounts marked to the mid;
+    - learn and weigh: every agent and member scored on what just happened, and weighed;
+    - aim and decide: netting, risk, orders;
+    - emit: what the row leaves.
+    """
+    clock, terms = book.clock[0], settings.terms
+    awake = 0
+    for i in range(inputs.awake.shape[0]):
+        awake += inputs.awake[i]
+    for t in range(inputs.ts.shape[0]):
+        row = rounds.row_of(inputs, t, clock.good_rows, awake)
+        at_home = clock.level == AT_HOME
+        rounds.controls(book, settings, inputs.control[t], row, out)
+        out.verdict[t] = 0
+        out.counts[0].good += 1 if row.flag & REPEATED == 0 else 0
+        answer = rounds.believed(book.standing, clock, m.memory.market, settings.resumption.level, row)
+        if answer != belief.NOT_BELIEVED:
+            move = math.log(row.mid / clock.mid) if row.good > 0 else 0.0
+            priced = abs(move) <= settings.limits.collar
+            rounds.settle(book, settings, row, priced, answer == belief.CONFIRMED, out)
+            cost = account.cost_per_unit(terms, row.mid, row.bid, row.ask)
+            learner.learn(m, rules, row.mid, cost, row.warm, inputs.awake)
+            learner.weigh(m, rules, inputs.x[t], inputs.regime[t], inputs.target[t], row.warm, inputs.awake)
+            rounds.count(clock, row)
+            if awake > 0:
+                clock.wanted = netting.aim(m.learned.weights, inputs.target[t], rules.band, clock.wanted)
+            else:  # with nobody to follow the ensemble wants what it has
+                clock.wanted = rounds.exposure_of(book.account[rounds.ENSEMBLE], terms, row.mid)
+            if row.warm:
+                trust = netting.weighted(m.learned.weights, inputs.confidence[t])
+                trust /= max(1.0 - m.memory.cash[0], 1e-12)  # of the agents alone: cash has no opinion
+                wishes = Wishes(clock.wanted, trust, inputs.target[t], inputs.confidence[t], inputs.awake)
+                view = rounds.view_of(clock, settings, row, m.memory.market.value[1], priced)
+                earned = move if answer == belief.BELIEVED else 0.0  # no return lies between two levels
+                rounds.decide(book, settings, wishes, row, view, earned, out)
+        elif row.flag & REPEATED == 0:
+            clock.streak = 0
+            out.verdict[t] = 0 | risk.Gate.COLLAR
+        elif row.flag & GAP:
+            clock.streak = 0
+        rounds.emit(m, book, terms, t, out)
+        out.strayed[t] = 1 if at_home and clock.level != AT_HOME else 0

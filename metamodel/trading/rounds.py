@@ -1,14 +1,8 @@
-"""The round: one per row, in one kernel, in an order that never changes.
-
-- controls: the end of a day, and a person's control;
-- settle: fills that are due, and all accounts marked to the mid;
-- learn: every agent and member scored on what just happened, and weighed;
-- decide: netting, risk, orders;
-- emit: what the row leaves.
+"""The steps of a round, which `ensemble` takes in their order: controls, settle, decide, emit.
 
 The ensemble's account is number 0. The baselines are further accounts, which meet the same prices, costs, delay and
-gates. Each step is inlined into `rounds`. What is handed from step to step for every account are records and numbers,
-because a tuple of arrays counts a reference for each of them, inlined or not.
+gates. Each step is inlined into the kernel of `ensemble`. What is handed from step to step for every account are
+records and numbers, because a tuple of arrays counts a reference for each of them, inlined or not.
 """
 
 import math
@@ -17,11 +11,10 @@ from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel.base import account, rows
 from windvane.metamodel.base.records import Records
 from windvane.metamodel.base.times import DAY
-from windvane.metamodel.learning import learner, netting, scores
-from windvane.metamodel.learning.rules import Rules
+from windvane.metamodel.learning import scores
 from windvane.metamodel.learning.state import Learner
 from windvane.metamodel.trading import belief, control, gates, risk
-from windvane.metamodel.trading.columns import AT_HOME, Book, Clock, Inputs, Outputs, Row, Settings, Wishes
+from windvane.metamodel.trading.columns import Book, Clock, Inputs, Outputs, Row, Settings, Wishes
 
 _EDGE = 1.0 - 0.5 ** (1.0 / 4000.0)
 _SPACING = 0.01
@@ -33,47 +26,8 @@ ENSEMBLE, EQUAL, BUY_AND_HOLD, BASELINES = range(4)
 """The first accounts: of the ensemble, of equal weights, and of buy and hold; those of the agents follow."""
 
 
-@kernel
-def rounds(m: Learner, rules: Rules, book: Book, settings: Settings, inputs: Inputs, out: Outputs) -> None:
-    """Step through the rows: change the learner and the book, write the outputs."""
-    clock, terms = book.clock[0], settings.terms
-    awake = 0
-    for i in range(inputs.awake.shape[0]):
-        awake += inputs.awake[i]
-    for t in range(inputs.ts.shape[0]):
-        row = _row(inputs, t, clock.good_rows, awake)
-        _controls(book, settings, inputs.control[t], row, out)
-        out.verdict[t] = 0
-        answer = _belief(book.standing, clock, m.memory.market, settings.resumption.level, row)
-        if answer != belief.NOT_BELIEVED:
-            move = math.log(row.mid / clock.mid) if row.good > 0 else 0.0
-            priced = abs(move) <= settings.limits.collar
-            _settle(book, settings, row, priced, answer == belief.CONFIRMED, out)
-            cost = account.cost_per_unit(terms, row.mid, row.bid, row.ask)
-            learner.learn(m, rules, row.mid, cost, row.warm, inputs.awake)
-            learner.weigh(m, rules, inputs.x[t], inputs.regime[t], inputs.target[t], row.warm, inputs.awake)
-            _count(clock, row)
-            if awake > 0:
-                clock.wanted = netting.aim(m.learned.weights, inputs.target[t], rules.band, clock.wanted)
-            else:  # with nobody to follow the ensemble wants what it has
-                clock.wanted = _exposure(book.account[ENSEMBLE], terms, row.mid)
-            if row.warm:
-                trust = netting.weighted(m.learned.weights, inputs.confidence[t])
-                trust /= max(1.0 - m.memory.cash[0], 1e-12)  # of the agents alone: cash has no opinion
-                wishes = Wishes(clock.wanted, trust, inputs.target[t], inputs.confidence[t], inputs.awake)
-                view = _view(clock, settings, row, m.memory.market.value[1], priced)
-                earned = move if answer == belief.BELIEVED else 0.0  # no return lies between two levels
-                _decide(book, settings, wishes, row, view, earned, out)
-        elif row.flag & rows.REPEATED == 0:
-            clock.streak = 0
-            out.verdict[t] = 0 | risk.Gate.COLLAR
-        elif row.flag & rows.GAP:
-            clock.streak = 0
-        _emit(m, book, terms, t, out)
-
-
 @inlined
-def _row(inputs: Inputs, t: int, good: int, awake: int) -> Row:
+def row_of(inputs: Inputs, t: int, good: int, awake: int) -> Row:
     """Row t of the inputs."""
     quoted = inputs.bid.size > 0
     return Row(
@@ -92,7 +46,7 @@ def _row(inputs: Inputs, t: int, good: int, awake: int) -> Row:
 
 
 @inlined
-def _controls(book: Book, settings: Settings, code: int, row: Row, out: Outputs) -> None:
+def controls(book: Book, settings: Settings, code: int, row: Row, out: Outputs) -> None:
     """End the UTC day that the row leaves behind, then carry out the control that rules from the row on."""
     clock, terms = book.clock[0], settings.terms
     day = (row.ts - 1) // DAY
@@ -114,7 +68,7 @@ def _controls(book: Book, settings: Settings, code: int, row: Row, out: Outputs)
 
 
 @inlined
-def _belief(standings: Records, clock: Clock, market: scores.Moments, resume_after: int, row: Row) -> int:
+def believed(standings: Records, clock: Clock, market: scores.Moments, resume_after: int, row: Row) -> int:
     """Whether the row is good and its mid believed: one of the answers of `belief.believe`."""
     if row.flag & rows.REPEATED != 0:
         return belief.NOT_BELIEVED
@@ -124,7 +78,7 @@ def _belief(standings: Records, clock: Clock, market: scores.Moments, resume_aft
 
 
 @inlined
-def _settle(book: Book, settings: Settings, row: Row, priced: bool, confirmed: bool, out: Outputs) -> None:
+def settle(book: Book, settings: Settings, row: Row, priced: bool, confirmed: bool, out: Outputs) -> None:
     """Fill what is due and mark all accounts; end halts whose time is over.
 
     priced: the mid is within the collar; confirmed: it begins a level that was confirmed just now.
@@ -159,7 +113,7 @@ def _fill(book: Book, terms: account.Terms, row: Row, k: int, out: Outputs) -> N
 
 
 @inlined
-def _count(clock: Clock, row: Row) -> None:
+def count(clock: Clock, row: Row) -> None:
     """Count a row that was learned from."""
     if row.good > 0:
         clock.spacing += max(_SPACING, 1.0 / row.good) * (row.ts - clock.good_ts - clock.spacing)
@@ -171,7 +125,7 @@ def _count(clock: Clock, row: Row) -> None:
 
 
 @inlined
-def _view(clock: Clock, settings: Settings, row: Row, variance: float, priced: bool) -> risk.View:
+def view_of(clock: Clock, settings: Settings, row: Row, variance: float, priced: bool) -> risk.View:
     """What the gates know of the market at a row that was learned from; variance: of the return of a row."""
     limits, half = settings.limits, settings.terms.half_spread
     return risk.View(
@@ -188,7 +142,7 @@ def _view(clock: Clock, settings: Settings, row: Row, variance: float, priced: b
 
 
 @inlined
-def _decide(
+def decide(
     book: Book, settings: Settings, wishes: Wishes, row: Row, view: risk.View, earned: float, out: Outputs
 ) -> None:
     """Send every account's wanted target through the gates, and order what they leave of it.
@@ -200,7 +154,7 @@ def _decide(
         a, st = book.account[k], book.standing[k]
         target, confidence, idle = _wish(wishes, row.awake, k)
         if idle:
-            target = _exposure(a, terms, row.mid)
+            target = exposure_of(a, terms, row.mid)
         edge = book.aims[(row.good - 1 - terms.delay) % ring, k] * earned
         st.edge_mean += _EDGE * (edge - st.edge_mean)
         st.edge_square += _EDGE * (edge * edge - st.edge_square)
@@ -224,7 +178,7 @@ def _decide(
                 _order(terms, row, ask.exposure, allowed, flattened or _flattens(st), out)
         if k == ENSEMBLE:
             out.verdict[row.t] = verdict
-            book.clock[0].target = _exposure(a, terms, row.mid)
+            book.clock[0].target = exposure_of(a, terms, row.mid)
         if terms.delay == 0:
             _fill(book, terms, row, k, out)
             account.mark(a, terms, row.mid)
@@ -256,7 +210,7 @@ def _wish(wishes: Wishes, awake: int, k: int) -> tuple[float, float, bool]:
 
 
 @inlined
-def _exposure(a: account.Account, terms: account.Terms, mid: float) -> float:
+def exposure_of(a: account.Account, terms: account.Terms, mid: float) -> float:
     """Position of an account and all in flight, units of capital."""
     return (a.lots + a.flying) / terms.per_unit * mid / terms.capital
 
@@ -298,7 +252,7 @@ def _order(terms: account.Terms, row: Row, exposure: int, allowed: int, flattens
 
 
 @inlined
-def _emit(m: Learner, book: Book, terms: account.Terms, t: int, out: Outputs) -> None:
+def emit(m: Learner, book: Book, terms: account.Terms, t: int, out: Outputs) -> None:
     """Write what row t leaves: of the weights, and of the accounts."""
     clock, a = book.clock[0], book.account[ENSEMBLE]
     for i in range(m.learned.weights.shape[0]):
@@ -312,7 +266,6 @@ def _emit(m: Learner, book: Book, terms: account.Terms, t: int, out: Outputs) ->
     for k in range(book.account.shape[0]):
         out.equities[t, k] = book.account[k].equity
     out.state[t] = book.standing[ENSEMBLE].state
-    out.away[t] = 1 if clock.level != AT_HOME else 0
 
 
 @inlined

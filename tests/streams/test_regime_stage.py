@@ -6,7 +6,8 @@ import pytest
 
 from simulated_book import config, full_book, opening, plain_run, same, table, ticks
 from windvane.metamodel.features.extractor import WARMUP
-from windvane.metamodel.regimes.classifier import MarketRegimeClassifier, shipped
+from windvane.metamodel.regimes.classifier import MarketRegimeClassifier
+from windvane.metamodel.regimes.model import shipped
 from windvane.streams.codec import pack, unpack
 from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.events import (

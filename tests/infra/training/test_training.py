@@ -13,8 +13,8 @@ from windvane.infra.training.regime import FEATURES, Recipe, TrainingError, trai
 from windvane.infra.training.samples import sequences
 from windvane.metamodel.features.extractor import NAMES, WARMUP
 from windvane.metamodel.features.scaler import FeatureScaler
-from windvane.metamodel.regimes.classifier import load_model, shipped
-from windvane.metamodel.regimes.kernel import EVERY
+from windvane.metamodel.regimes.classifier import EVERY
+from windvane.metamodel.regimes.model import load_model, shipped
 from windvane.metamodel.simulation.seeds import VALIDATION
 
 SMALL = Recipe(seeds=range(8), ticks=4_608, hidden=16, epochs=6, batch=4, length=64)

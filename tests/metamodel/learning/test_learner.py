@@ -16,7 +16,7 @@ from windvane.metamodel.features.scaler import FeatureScaler, scale_row
 from windvane.metamodel.learning import learner
 from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.learning.members import MEMBERS
-from windvane.metamodel.regimes.classifier import shipped
+from windvane.metamodel.regimes.model import shipped
 from windvane.metamodel.trading.columns import Inputs
 from windvane.metamodel.trading.ensemble import Ensemble
 

@@ -10,7 +10,7 @@ from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.features.extractor import NAMES
 from windvane.metamodel.learning.members import pretrained, prior
 from windvane.metamodel.learning.members.contextual import PRECISION
-from windvane.metamodel.regimes import classifier as regime
+from windvane.metamodel.regimes import model as regime
 
 KNOWN = tuple(AGENTS)
 

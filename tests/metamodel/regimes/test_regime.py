@@ -17,14 +17,9 @@ from windvane.metamodel.base.rows import BAD, GAP, HEARTBEAT, REPEATED
 from windvane.metamodel.base.rows import WARMUP as WARMING
 from windvane.metamodel.features.extractor import NAMES, WARMUP
 from windvane.metamodel.features.scaler import CLIP, FeatureScaler
-from windvane.metamodel.regimes.classifier import (
-    TILT,
-    MarketRegimeClassifier,
-    load_model,
-    shipped,
-    shown_labels,
-)
-from windvane.metamodel.regimes.kernel import EVERY, HOLD, KEPT
+from windvane.metamodel.regimes.classifier import EVERY, HOLD, MarketRegimeClassifier, shown_labels
+from windvane.metamodel.regimes.kernel import KEPT
+from windvane.metamodel.regimes.model import TILT, load_model, shipped
 from windvane.metamodel.simulation.seeds import VALIDATION
 
 HOME = Path(__file__).with_name("regime_posteriors.json")

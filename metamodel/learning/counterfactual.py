@@ -86,7 +86,7 @@ class Counterfactual:
 
         Every row of a market is scored once, in order.
         """
-        return _score_rows(self._memory, self._terms, self._reading, rows, start, stop, self._gn)
+        return int(_score_rows(self._memory, self._terms, self._reading, rows, start, stop, self._gn))
 
     def harvest(self) -> tuple[int, Floats]:
         """Return how many rows were scored since the last harvest, and the mean score (N,) over them."""

@@ -5,6 +5,7 @@ regimes. It was trained on randomised SIMULATED markets, whose true regimes are 
 weights again. Nothing is known of the true regimes of a real market.
 """
 
+import math
 from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
@@ -165,9 +166,9 @@ class MarketRegimeClassifier:
 
     @property
     def stability(self) -> float:
-        """Share of the last `window` good rows that showed the same label as now; 0 before the end of the warm-up."""
+        """Share of the last `window` good rows that showed the same label as now; NaN before the end of the warm-up."""
         seen = int(self._memory.held.sum())
-        return float(self._memory.held[self._memory.seen[rk.LABEL]]) / seen if seen else 0.0
+        return float(self._memory.held[self._memory.seen[rk.LABEL]]) / seen if seen else math.nan
 
     def look_back(self, window: int) -> None:
         """Measure `stability` on another number of good rows; a longer one fills up as they come."""

@@ -133,7 +133,7 @@ class EpisodeResult:
     stability: float  # of the regime, at the end
 
     def sharpe(self, k: int = 0) -> float:
-        """Return the annualised Sharpe ratio of account `k`, from daily returns; NaN of under two days, or equal ones."""
+        """Return the annualised Sharpe ratio of account `k`, from daily returns; NaN of under two, or equal ones."""
         return yearly_sharpe(self.daily[:, k])
 
     def total(self, k: int = 0) -> float:

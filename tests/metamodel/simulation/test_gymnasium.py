@@ -34,7 +34,7 @@ def test_an_episode_of_random_actions_stays_within_the_spaces() -> None:
     env.action_space.seed(1)
     over, steps = False, 0
     while not over:
-        state, reward, terminated, over, info = env.step(env.action_space.sample())
+        state, reward, terminated, over, _info = env.step(env.action_space.sample())
         assert env.observation_space.contains(state)
         assert isinstance(reward, float)
         assert not terminated

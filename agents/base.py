@@ -1,7 +1,7 @@
 """The interface of an agent: it reads the features of a market and proposes a target position."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,9 @@ class Agent(ABC):
     give the same bits.
     """
 
-    name: ClassVar[str]
-    version: ClassVar[str] = "1"
-    warmup: ClassVar[int] = 0
+    name: str
+    version: str = "1"
+    warmup: int = 0
     """Good ticks (ticks with new information) that the agent needs before its proposals mean anything."""
 
     @abstractmethod

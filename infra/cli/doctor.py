@@ -7,6 +7,7 @@ import typer
 _EXTRAS = {
     "kafka": (("aiohttp", "aiokafka", "faust", "prometheus_client"), "Kafka mode"),
     "train": (("torch",), "training of models"),
+    "gym": (("gymnasium",), "environments of gymnasium"),
 }
 _NEEDED = (
     "numpy",

@@ -23,8 +23,8 @@ from windvane.metamodel.features.extractor import WARMUP
 from windvane.metamodel.regimes.classifier import MarketRegimeClassifier
 from windvane.metamodel.settings.meta_config import MetaLearningConfig
 from windvane.metamodel.settings.presets import PRESETS, made
+from windvane.metamodel.simulation.episodes import Episode, SimulatedEpisodes
 from windvane.metamodel.simulation.market import BAR
-from windvane.metamodel.simulation.trade_simulator import Episode, TradeSimulator
 from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import BookClosed, BookOpened, Decisions, Event, Ticks
@@ -46,7 +46,7 @@ def _must(condition: bool, sentence: str) -> None:
 
 def _episode() -> Episode:
     """The simulated market on which the checks run."""
-    return TradeSimulator(max_steps=_STEPS).episode(7)
+    return SimulatedEpisodes(max_steps=_STEPS).episode(7)
 
 
 def features_are_finite() -> None:

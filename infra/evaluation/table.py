@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from windvane.agents.base import Floats
+from windvane.agents.errors import WindvaneError
 from windvane.infra.evaluation.books import Books, books
 from windvane.infra.evaluation.methods import BEST, EQUAL, ORACLE, names, targets
 from windvane.infra.evaluation.retrained import Swaps
@@ -35,7 +36,11 @@ def figures(rows: Rows, swaps: Swaps | None = None, *, bootstrap: bool = False) 
     """
     by_method = dict(targets(rows, swaps))
     own = books(rows, rows.target)
-    best = int(own.sharpe.argmax())
+    if np.isnan(own.sharpe).all():
+        raise WindvaneError(
+            "no agent's Sharpe ratio is known: evaluate on a market of more days, in which they trade"
+        )
+    best = int(np.nanargmax(own.sharpe))
     by_method[BEST] = rows.target[:, best]
     order = names(ORACLE in by_method, swaps is not None)
     accounts = books(rows, np.stack([by_method[name] for name in order], axis=1))

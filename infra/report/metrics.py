@@ -35,16 +35,16 @@ def moment(ts: int | None) -> str | None:
     return None if ts is None else rfc3339(np.array([ts], np.int64))[0]
 
 
-def sharpe(returns: Floats) -> float:
+def sharpe(returns: Floats) -> float | None:
     """Return the annualised Sharpe ratio (times sqrt(365)) of daily returns (D,).
 
-    It is 0 where all returns are equal or there are fewer than two.
+    It is None, which is compared with nothing, where all returns are equal or there are fewer than two.
     """
     import empyrical
 
     if len(returns) < 2 or not returns.max() > returns.min():
-        return 0.0
-    return finite(empyrical.sharpe_ratio(returns, annualization=YEAR)) or 0.0
+        return None
+    return finite(empyrical.sharpe_ratio(returns, annualization=YEAR))
 
 
 def figures(span: Span, k: int) -> dict[str, Any]:
@@ -52,8 +52,8 @@ def figures(span: Span, k: int) -> dict[str, Any]:
 
     Ratios are annualised with 365 days; returns are shares of the fixed capital. max_drawdown is the largest fall of
     the PnL; days_won and win_rate are the share of days with a return above 0; profit_factor is the sum of the gains
-    over that of the losses. A ratio that would divide by 0 is None, but
-    sharpe is 0. turnover_per_day is None, for the caller to fill in.
+    over that of the losses. A figure that cannot be said, such as a ratio
+    that would divide by 0, or one of no day, is None. turnover_per_day is None, for the caller to fill in.
     """
     import empyrical
 
@@ -62,16 +62,14 @@ def figures(span: Span, k: int) -> dict[str, Any]:
     total = float(returns.sum())
     worst = float(span.max_drawdown()[k])
     gains, losses = float(returns[returns > 0].sum()), -float(returns[returns < 0].sum())
-    won = float(np.count_nonzero(returns > 0)) / days if days else 0.0
+    won = float(np.count_nonzero(returns > 0)) / days if days else None
     return {
         "sharpe": sharpe(returns),
         "max_drawdown": worst,
         "days_won": won,
         "turnover_per_day": None,
         "total_return": total,
-        "volatility": finite(empyrical.annual_volatility(returns, annualization=YEAR)) or 0.0
-        if days > 1
-        else 0.0,
+        "volatility": finite(empyrical.annual_volatility(returns, annualization=YEAR)) if days > 1 else None,
         "sortino": finite(empyrical.sortino_ratio(returns, annualization=YEAR)) if days > 1 else None,
         "calmar": ratio(total / days * YEAR, worst) if days else None,
         "return_over_max_drawdown": ratio(total, worst),
@@ -81,9 +79,9 @@ def figures(span: Span, k: int) -> dict[str, Any]:
     }
 
 
-def _per_year(span: Span, k: int) -> dict[str, dict[str, float]]:
+def _per_year(span: Span, k: int) -> dict[str, dict[str, float | None]]:
     """Return, Sharpe ratio and largest fall of account `k` in every calendar year."""
-    out = {}
+    out: dict[str, dict[str, float | None]] = {}
     for year in np.unique(span.years).tolist():
         part = span.take(span.years == year)
         returns = part.returns[:, k]
@@ -102,16 +100,16 @@ def _series(tally: Tally, span: Span) -> dict[str, dict[str, Any]]:
     for k, account in enumerate(tally.accounts):
         one = figures(span, k)
         turnover, rows = standing.of("turnover", account), standing.of("rows", account)
-        one["turnover_per_day"] = None if turnover is None else ratio(turnover, days) or 0.0
+        one["turnover_per_day"] = None if turnover is None else ratio(turnover, days)
         exposure = standing.of("exposure", account)
-        one["exposure"] = None if exposure is None or rows is None else ratio(exposure, rows) or 0.0
+        one["exposure"] = None if exposure is None or rows is None else ratio(exposure, rows)
         for name, column in (("trades", "orders"), ("fees", "fees"), ("halts", "halts")):
             value = standing.of(column, account)
             one[name] = value if value is None or column == "fees" else round(value)
         one["per_year"] = _per_year(span, k)
         out[account] = one
-    agents = [name for name in out if name.startswith(PREFIX)]
-    if agents and days > 1:  # of fewer days no ratio is known, and of equal unknowns none is the highest
+    agents = [name for name in out if name.startswith(PREFIX) and out[name]["sharpe"] is not None]
+    if agents:  # of those whose ratio is not known, none is the highest
         best = max(agents, key=lambda name: out[name]["sharpe"])
         out["best_agent_in_hindsight"] = {"name": best.removeprefix(PREFIX), **out[best]}
     return out
@@ -127,7 +125,8 @@ def _comparison(tally: Tally, span: Span, series: dict[str, dict[str, Any]]) -> 
     equal = span.returns[:, tally.accounts.index("equal_weights")]
     difference = gain(ensemble, equal, tally.config.seed)
     looked_at = [name for name in tally.accounts if name.startswith(PREFIX)] + ["ensemble", "equal_weights"]
-    psr, dsr = proof(ensemble, np.array([series[name]["sharpe"] for name in looked_at]))
+    ratios = [series[name]["sharpe"] for name in looked_at]
+    psr, dsr = proof(ensemble, np.array([one for one in ratios if one is not None]))
     return {
         "gain": {
             "sharpe": difference.sharpe,

@@ -24,7 +24,7 @@ _NORMAL = NormalDist()
 class Gain(NamedTuple):
     """The difference of two annualised Sharpe ratios, with its bootstrap interval where there are enough days."""
 
-    sharpe: float
+    sharpe: float | None  # None where one of the two is not known
     low: float | None  # 2.5 % and
     high: float | None  # 97.5 % quantile of the draws
     p: float | None  # two-sided, of no difference
@@ -34,13 +34,13 @@ class Gain(NamedTuple):
 
 
 def annual(returns: Floats) -> Floats:
-    """Return annualised Sharpe ratios (...) of daily returns (..., D); 0 where D < 2 or all returns are equal."""
+    """Return annualised Sharpe ratios (...) of daily returns (..., D); NaN where D < 2 or all are equal."""
     if returns.shape[-1] < 2:
-        return np.zeros(returns.shape[:-1])
+        return np.full(returns.shape[:-1], math.nan)
     # The computed deviation of equal values may be a rounding error above 0, so the values themselves are compared.
     moves = returns.max(axis=-1) > returns.min(axis=-1)
     deviation = np.where(moves, returns.std(axis=-1, ddof=1), 1.0)
-    ratio: Floats = np.where(moves, returns.mean(axis=-1) / deviation * math.sqrt(YEAR), 0.0)
+    ratio: Floats = np.where(moves, returns.mean(axis=-1) / deviation * math.sqrt(YEAR), math.nan)
     return ratio
 
 
@@ -60,6 +60,10 @@ def gain(ensemble: Floats, other: Floats, seed: int) -> Gain:
     days = len(ensemble)
     difference = float(annual(ensemble) - annual(other))
     blocks = -(-days // BLOCK)
+    if math.isnan(difference):
+        why = "do not vary" if days > 1 else "are of less than two days"
+        sentence = f"no gain can be said: the returns of one of the two {why}"
+        return Gain(None, None, None, None, days, blocks, sentence)
     if days < FEWEST:
         sentence = f"gain {signed(difference)}; an interval takes {FEWEST} days or more, these are {days}"
         return Gain(difference, None, None, None, days, blocks, sentence)
@@ -71,8 +75,9 @@ def gain(ensemble: Floats, other: Floats, seed: int) -> Gain:
         rows = starts[at : at + step, :, None] + np.arange(BLOCK)
         rows = rows.reshape(len(rows), -1)[:, :days] % days
         draws[at : at + step] = annual(ensemble[rows]) - annual(other[rows])
+    draws = draws[~np.isnan(draws)]  # of days that are all alike, in a series that hardly ever moves
     low, high = (float(q) for q in np.quantile(draws, (0.025, 0.975)))
-    p = float((1 + np.count_nonzero(np.abs(draws - difference) >= abs(difference))) / (DRAWS + 1))
+    p = float((1 + np.count_nonzero(np.abs(draws - difference) >= abs(difference))) / (len(draws) + 1))
     if low > 0:
         verdict = "better than equal weights on these days"
     elif high < 0:

@@ -1,5 +1,6 @@
 """Episodes: an ensemble trades one market of an environment after another, and keeps what it has learned."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,8 +13,8 @@ from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.base.rows import REPEATED, WARMUP
 from windvane.metamodel.base.times import DAY
 from windvane.metamodel.settings.meta_config import MetaLearningConfig
+from windvane.metamodel.simulation.episodes import Episode
 from windvane.metamodel.simulation.market import BAR
-from windvane.metamodel.simulation.trade_simulator import Episode
 from windvane.metamodel.trader.tracker import yearly_sharpe
 from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
 
@@ -60,6 +61,14 @@ def ensemble(config: MetaLearningConfig, env: Environment) -> MetaLearningRiskMa
     )
     fresh.settings = config
     return fresh
+
+
+def known(figures: dict[str, Any]) -> dict[str, Any]:
+    """Return figures as files hold them: None in place of NaN, which stands for what is not known."""
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in figures.items()
+    }
 
 
 class Session:
@@ -124,7 +133,7 @@ class EpisodeResult:
     stability: float  # of the regime, at the end
 
     def sharpe(self, k: int = 0) -> float:
-        """Return the annualised Sharpe ratio of account `k`, from daily returns."""
+        """Return the annualised Sharpe ratio of account `k`, from daily returns; NaN of under two, or equal ones."""
         return yearly_sharpe(self.daily[:, k])
 
     def total(self, k: int = 0) -> float:
@@ -132,7 +141,7 @@ class EpisodeResult:
         return float(self.earned[:, k].sum())
 
     def figures(self) -> dict[str, Any]:
-        """Return the episode's figures by name, as they are logged and returned to callers of the trainer."""
+        """Return the episode's figures by name; a ratio that cannot be said is NaN, which logs write as null."""
         known = self.true >= 0
         right = (self.true == self.label)[known]
         return {

@@ -24,6 +24,7 @@ def portfolio(episodes: Sequence[EpisodeResult]) -> dict[str, Any]:
     returns and drawdowns are in units of capital, success_rate is the share of episodes with a return above 0.
 
     gain: mean over episodes of the difference of Sharpe ratios, with its standard error and two-sided p (paired t).
+    Means are over the episodes whose ratio is known, as it is of two days or more; None where it is of none.
     """
     sharpe, equal = (np.array([e.sharpe(k) for e in episodes]) for k in (0, 1))
     total = np.array([e.total() for e in episodes])
@@ -33,25 +34,40 @@ def portfolio(episodes: Sequence[EpisodeResult]) -> dict[str, Any]:
     return {
         "episodes": len(episodes),
         "steps": int(sum(len(e.label) for e in episodes)),
-        "mean_sharpe_ratio": float(sharpe.mean()),
-        "std_sharpe_ratio": float(sharpe.std(ddof=1)) if len(sharpe) > 1 else 0.0,
+        "mean_sharpe_ratio": _mean(sharpe),
+        "std_sharpe_ratio": _deviation(sharpe),
         "mean_total_return": float(total.mean()),
         "success_rate": float((total > 0).mean()),
         "mean_max_drawdown": float(drawdown.mean()),
         "worst_max_drawdown": float(drawdown.max()),
         "days_won": float((daily > 0).mean()),
         "mean_trades": float(np.mean([e.trades for e in episodes])),
-        "equal_weights_mean_sharpe_ratio": float(equal.mean()),
+        "equal_weights_mean_sharpe_ratio": _mean(equal),
         "gain": gain,
         "gain_standard_error": error,
         "gain_p": p,
     }
 
 
-def _paired(difference: Floats) -> tuple[float, float | None, float | None]:
-    """Mean of the differences (E,), its standard error, and p of a paired t test; None where they do not vary."""
+def _mean(values: Floats) -> float | None:
+    """Mean of those values (E,) that are known, which NaN is not; None where none is."""
+    found = values[~np.isnan(values)]
+    return float(found.mean()) if len(found) else None
+
+
+def _deviation(values: Floats) -> float | None:
+    """Standard deviation (ddof 1) of those values (E,) that are known; None of fewer than two."""
+    found = values[~np.isnan(values)]
+    return float(found.std(ddof=1)) if len(found) > 1 else None
+
+
+def _paired(difference: Floats) -> tuple[float | None, float | None, float | None]:
+    """Mean of the known differences (E,), its standard error, and p of a paired t test; None for what is not known."""
     from scipy.stats import t
 
+    difference = difference[~np.isnan(difference)]
+    if not len(difference):
+        return None, None, None
     n, mean = len(difference), float(difference.mean())
     if n < 2 or not difference.max() > difference.min():
         return mean, None, None
@@ -83,7 +99,7 @@ def meta_learning(episodes: Sequence[EpisodeResult]) -> dict[str, Any]:
         "regime_accuracy": float((label == true)[known].mean()) if known.any() else None,
         "regime_adaptability": adapted / len(label),
         "regime_changes_per_1000": 1000 * _changes(episodes) / len(label),
-        "weight_change_per_tick": float(np.mean(moves)) if moves else 0.0,
+        "weight_change_per_tick": float(np.mean(moves)) if moves else None,
         "effective_agents": float(np.mean([(1 / (e.weights**2).sum(axis=1)).mean() for e in episodes])),
     }
 
@@ -93,7 +109,7 @@ def _changes(episodes: Sequence[EpisodeResult]) -> int:
     return int(sum((e.label[1:] != e.label[:-1]).sum() for e in episodes))
 
 
-def agents(episodes: Sequence[EpisodeResult]) -> dict[str, dict[str, float]]:
+def agents(episodes: Sequence[EpisodeResult]) -> dict[str, dict[str, Any]]:
     """Return mean Sharpe ratio, return and drawdown of every account, and for an agent the mean of its weight.
 
     The account that is always long is named long_1x_capital here, since "buy_and_hold" is the name of an agent.
@@ -101,11 +117,11 @@ def agents(episodes: Sequence[EpisodeResult]) -> dict[str, dict[str, float]]:
     accounts = episodes[0].accounts
     names = [name.removeprefix("agent:") for name in accounts if name.startswith("agent:")]
     weight = np.mean([e.weights.mean(axis=0) for e in episodes], axis=0)
-    by_account: dict[str, dict[str, float]] = {}
+    by_account: dict[str, dict[str, Any]] = {}
     for k, account in enumerate(accounts):
         name = account.removeprefix("agent:") if k != _LONG else "long_1x_capital"
         by_account[name] = {
-            "mean_sharpe_ratio": float(np.mean([e.sharpe(k) for e in episodes])),
+            "mean_sharpe_ratio": _mean(np.array([e.sharpe(k) for e in episodes])),
             "mean_total_return": float(np.mean([e.total(k) for e in episodes])),
             "mean_max_drawdown": float(np.mean([e.drawdown[k] for e in episodes])),
         }

@@ -7,7 +7,7 @@ from typing import Any
 from windvane.infra.runs.files import replace_file
 from windvane.infra.runs.progress import bar
 from windvane.infra.training_sessions import checkpoints, evaluation
-from windvane.infra.training_sessions.episodes import Session, ensemble, play
+from windvane.infra.training_sessions.episodes import Session, ensemble, known, play
 from windvane.infra.training_sessions.plots import page
 from windvane.metamodel.base.config import check
 from windvane.metamodel.learning.learned import load
@@ -74,7 +74,7 @@ class MetaLearningEvaluator(Session):
                 played, names, settings.regime_history_window, settings.regime_stability_threshold
             ),
             "decision_analysis": evaluation.decisions(played),
-            "episodes": [one.figures() for one in played],
+            "episodes": [known(one.figures()) for one in played],
         }
         if settings.feature_analysis:
             data = trial.desk.data

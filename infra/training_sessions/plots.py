@@ -1,5 +1,6 @@
 """The page of an evaluation, with its plots and tables; it needs no network."""
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -38,7 +39,9 @@ def figures(results: dict[str, Any], episodes: Sequence[EpisodeResult]) -> dict[
         "Mean Sharpe ratio a year": go.Figure(
             go.Bar(x=list(agents), y=[values["mean_sharpe_ratio"] for values in agents.values()])
         ),
-        "Sharpe ratio of every episode": go.Figure(go.Histogram(x=[e.sharpe() for e in episodes], nbinsx=30)),
+        "Sharpe ratio of every episode": go.Figure(
+            go.Histogram(x=[ratio for e in episodes if not math.isnan(ratio := e.sharpe())], nbinsx=30)
+        ),
         "Mean weights by regime": go.Figure(
             go.Heatmap(
                 x=weighed,

@@ -14,7 +14,7 @@ import numpy as np
 from windvane.infra.runs.progress import bar
 from windvane.infra.training_sessions import checkpoints
 from windvane.infra.training_sessions.alerting import send_alert
-from windvane.infra.training_sessions.episodes import EpisodeResult, Session, ensemble, play
+from windvane.infra.training_sessions.episodes import EpisodeResult, Session, ensemble, known, play
 from windvane.infra.training_sessions.resources import LARGE_MB, monitor_resources
 from windvane.infra.training_sessions.retraining import SessionRetraining
 from windvane.metamodel.base.config import ConfigError, check
@@ -22,6 +22,7 @@ from windvane.metamodel.learning.learned import load, to_bytes
 from windvane.metamodel.learning.members.contextual import HORIZON
 from windvane.metamodel.settings.meta_config import MetaLearningConfig
 from windvane.metamodel.simulation.seeds import CHOOSING, SESSIONS
+from windvane.metamodel.trader.tracker import Decided
 
 BEST, FINAL, INTERRUPTED = "best_models", "final_session", "interrupted_session"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -82,7 +83,12 @@ class MetaLearningEnsembleTrainer(Session):
         began = time.monotonic()
         first = self.config.env_args.get("seed") or 0
         seed = SESSIONS[(first + episode_num) % len(SESSIONS)]
-        result = play(self.meta_ensemble, self.env, seed, max_steps)
+        decided: list[Decided] = []
+        self.meta_ensemble.listen(decided.append if self.config.detailed_logging else None)
+        try:
+            result = play(self.meta_ensemble, self.env, seed, max_steps)
+        finally:
+            self._ensemble.listen(None)
         stats = self.training_stats
         if self._retraining is not None:
             stats["predictor_swaps"] += self._retraining.after_episode()
@@ -93,15 +99,14 @@ class MetaLearningEnsembleTrainer(Session):
         stats["meta_learning_updates"] = stats["samples"] // every
         figures = {"episode": episode_num, **result.figures(), "seconds": time.monotonic() - began}
         stats["episode_rewards"].append(figures["total_reward"])
-        stats["episode_sharpe_ratios"].append(figures["sharpe_ratio"])
+        stats["episode_sharpe_ratios"].append(known(figures)["sharpe_ratio"])
         if self.config.real_time_monitoring:
             figures["memory_mb"], figures["cpu_percent"] = monitor_resources()
             if figures["memory_mb"] > LARGE_MB:
                 send_alert(f"{self.team_name}: {figures['memory_mb']:.0f} MB of memory in use")
         self._log("episodes.jsonl", [figures])
         if self.config.detailed_logging:
-            decided = (d._asdict() for d in self.meta_ensemble.desk.tracker.decisions)
-            self._log("decisions.jsonl", [{"episode": episode_num, **d} for d in decided])
+            self._log("decisions.jsonl", [{"episode": episode_num, **d._asdict()} for d in decided])
         return figures
 
     def train_full_session(
@@ -212,4 +217,4 @@ class MetaLearningEnsembleTrainer(Session):
         """Append JSON lines to a file in save_dir."""
         self.save_dir.mkdir(parents=True, exist_ok=True)
         with (self.save_dir / name).open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(line) + "\n" for line in lines)
+            file.writelines(json.dumps(known(line)) + "\n" for line in lines)

@@ -4,6 +4,7 @@ A gated recurrent unit (Cho et al. 2014) over scaled features, updated every 4 g
 regimes. Here is when it is updated and which label shows; `kernel` has the network, `model` its weights.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -84,9 +85,9 @@ class MarketRegimeClassifier:
 
     @property
     def stability(self) -> float:
-        """Share of the last `window` good rows that showed the same label as now; 0 before the end of the warm-up."""
+        """Share of the last `window` good rows that showed the same label as now; NaN before the end of the warm-up."""
         seen = int(self._memory.held.sum())
-        return float(self._memory.held[self._memory.seen[LABEL]]) / seen if seen else 0.0
+        return float(self._memory.held[self._memory.seen[LABEL]]) / seen if seen else math.nan
 
     def look_back(self, window: int) -> None:
         """Measure `stability` on another number of good rows; a longer one fills up as they come."""

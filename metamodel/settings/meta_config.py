@@ -19,7 +19,7 @@ from windvane.metamodel.base.parameters import Parameter, checked, parameter, un
 from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.features.selection import MOST
 from windvane.metamodel.settings.risk_settings import RiskSettings
-from windvane.metamodel.simulation.trade_simulator import TradeSimulator
+from windvane.metamodel.simulation.episodes import SimulatedEpisodes
 
 _W = WeighingConfig()
 
@@ -124,8 +124,8 @@ class MetaLearningConfig(RiskSettings):
     evaluation_interval: int = parameter(10, "between two evaluations in a session", low=1, unit="episodes")
 
     agent_class: Any = None
-    env_class: Any = TradeSimulator
-    env_args: dict[str, Any] = field(default_factory=lambda: dict(TradeSimulator.DEFAULTS))
+    env_class: Any = SimulatedEpisodes
+    env_args: dict[str, Any] = field(default_factory=lambda: dict(SimulatedEpisodes.DEFAULTS))
     preset: str = "balanced"
 
     def __init__(self, **values: Any) -> None:

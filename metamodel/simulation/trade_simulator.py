@@ -1,108 +1,85 @@
-"""TradeSimulator: a minimal trading environment on SIMULATED markets, with the step and reset of gymnasium.
+"""TradeSimulator: a minimal trading environment on SIMULATED markets, as a gymnasium.Env.
 
-An episode is a market of its own, drawn from its seed; its first rows only fill the windows of the features.
+Without gymnasium it has the same methods and no spaces. This module is imported when the name is first used, since
+importing gymnasium takes a quarter of a second.
 """
 
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from windvane.agents.base import Floats, Ints
-from windvane.metamodel.base.config import ConfigError, Costs, check
-from windvane.metamodel.base.parameters import unknown
-from windvane.metamodel.features.extractor import NAMES, WARMUP, FeatureRows, MarketFeatureExtractor
-from windvane.metamodel.simulation.market import BAR, MARKETS, simulate
+from windvane.agents.base import Floats
+from windvane.metamodel.base.config import ConfigError, check
+from windvane.metamodel.features.extractor import NAMES, WARMUP
+from windvane.metamodel.simulation.episodes import Episode, SimulatedEpisodes
+
+try:
+    import gymnasium
+except ImportError:
+    gymnasium = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    Environment = gymnasium.Env[Floats, Any]
+else:
+    Environment = object if gymnasium is None else gymnasium.Env
+
+ID = "windvane/TradeSimulator-v0"
+"""By this name `gymnasium.make` makes it, once `windvane.TradeSimulator` has been imported."""
+
+_BOUND = 20.0  # no feature is larger
 
 
-class Episode(NamedTuple):
-    """The rows of one simulated market; regime: (n,) true label, -1 where it is unknown."""
+class TradeSimulator(SimulatedEpisodes, Environment):
+    """A gymnasium.Env: one account whose position is -1, 0 or 1 times capital, on an episode of a simulated market.
 
-    rows: FeatureRows
-    regime: Ints
-    costs: Costs
-
-
-class TradeSimulator:
-    """A gymnasium-like environment: one account whose position is -1, 0 or 1 times capital.
-
-    Where actions are continuous, the position may be anything in between. market: a name in MARKETS; max_steps: ticks
-    of an episode, 15 minutes each; fee_bp: None for the market's own; delay: ticks from decision to fill of an
-    ensemble that is trained here; seed: of the first episode, None for a different one each time.
+    Observations are the raw features (50,) of the newest row. Where actions are not discrete, the position may be
+    anything in between. An episode never terminates: it is truncated after its last row. The same seed is the same
+    market, and each `reset` without a seed goes on to the next one, from `seed` of the arguments on. render_mode:
+    None, or "ansi", with which `render` returns a line of text. The other arguments are those of `SimulatedEpisodes`.
     """
 
-    DEFAULTS: ClassVar[dict[str, Any]] = {
-        "env_name": "TradeSimulator-v0",
-        "state_dim": len(NAMES),
-        "action_dim": 3,
-        "if_discrete": True,
-        "market": "standard",
-        "max_steps": 1000,
-        "fee_bp": None,
-        "delay": 0,
-        "seed": None,
-    }
-    warmup: ClassVar[int] = WARMUP
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 4}  # type: ignore[misc]
 
-    def __init__(self, **env_args: Any) -> None:
-        for name in env_args:
-            if name not in self.DEFAULTS:
-                raise unknown("argument of env_args", name, self.DEFAULTS)
-        args = {**self.DEFAULTS, **env_args}
-        name, wide = args["env_name"], 3 if args["if_discrete"] is True else 1
-        check(name == "TradeSimulator-v0", f"env_name is {name!r}: give 'TradeSimulator-v0'")
-        check(
-            args["state_dim"] == len(NAMES),
-            f"state_dim is {args['state_dim']!r}: give {len(NAMES)}, as many as there are features",
-        )
-        check(isinstance(args["if_discrete"], bool), "if_discrete is no truth value: give True or False")
-        check(
-            args["action_dim"] == wide,
-            f"action_dim is {args['action_dim']!r}: give {wide}, since if_discrete is {args['if_discrete']}",
-        )
-        check(args["market"] in MARKETS, f"market is {args['market']!r}: give one of {', '.join(MARKETS)}")
-        for key, low in (("max_steps", 1), ("seed", 0)):
-            value = args[key]
-            fits = isinstance(value, int) and not isinstance(value, bool) and value >= low
-            check(fits or (key == "seed" and value is None), f"{key} is {value!r}: give {low} or more")
-        self.args = args
-        self.if_discrete = bool(args["if_discrete"])
-        self.market, self.max_steps = str(args["market"]), int(args["max_steps"])
-        fee = MARKETS[self.market].fee_bp if args["fee_bp"] is None else args["fee_bp"]
-        try:
-            self.costs = Costs(fee_bp=float(fee), delay=int(args["delay"]))
-        except (TypeError, ValueError) as error:
-            raise (
-                error
-                if isinstance(error, ConfigError)
-                else ConfigError(f"fee_bp is {fee!r} and delay {args['delay']!r}: give numbers")
-            ) from error
-        self._next_seed = int(args["seed"] or 0)
+    def __init__(self, *, render_mode: str | None = None, **env_args: Any) -> None:
+        super().__init__(**env_args)
+        check(render_mode in (None, "ansi"), f"render_mode is {render_mode!r}: give None or 'ansi'")
+        self.render_mode = render_mode
+        if gymnasium is not None:
+            spaces = gymnasium.spaces
+            self.observation_space = spaces.Box(-_BOUND, _BOUND, (len(NAMES),), np.float64)
+            self.action_space = (
+                spaces.Discrete(3) if self.if_discrete else spaces.Box(-1.0, 1.0, (1,), np.float32)
+            )
+        self._next_seed = int(self.args["seed"] or 0)
         self._episode: Episode | None = None
         self._at, self.position = 0, 0.0
 
-    def episode(self, seed: int, max_steps: int | None = None) -> Episode:
-        """Return all rows of the market of a seed, the warm-up first; the same seed returns the same bytes."""
-        m = simulate(self.market, WARMUP + (max_steps or self.max_steps), seed)
-        rows = MarketFeatureExtractor(stale_after=10 * BAR).step(
-            m.ts,
-            np.zeros(len(m.ts), np.int64),
-            m.price,
-            size=m.size,
-            bid=m.bid,
-            ask=m.ask,
-            bid_size=m.bid_size,
-            ask_size=m.ask_size,
-            buy_size=m.buy_size,
-        )
-        return Episode(rows, m.regime, self.costs)
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Floats, dict[str, Any]]:
+        """Start an episode at its first warm row; returns the state (50,) and what else is known.
 
-    def reset(self, *, seed: int | None = None) -> tuple[Floats, dict[str, Any]]:
-        """Start an episode at its first warm row; returns the state (50,) and what else is known."""
-        used = self._next_seed if seed is None else seed
+        seed: of the market, 0 or more, None for the one after the last. There are no options: raises ConfigError for
+        any, and for a seed below 0.
+        """
+        check(not options, f"options are {options!r}: give none, and the market's settings when you make it")
+        used = self._next_seed if seed is None else int(seed)
+        check(used >= 0, f"seed is {seed}: give 0 or more")
+        if gymnasium is not None:
+            super().reset(seed=used)
         self._next_seed = used + 1
         self._episode = self.episode(used)
         self._at, self.position = WARMUP, 0.0
         return self._episode.rows.x[WARMUP].copy(), self._info(self._episode, 0.0)
+
+    def render(self) -> str | None:
+        """One line on the present row, where render_mode is "ansi"; None where it is not."""
+        if self.render_mode is None:
+            return None
+        if self._episode is None:
+            raise ConfigError("nothing to render yet: call reset first")
+        info = self._info(self._episode, 0.0)
+        return f"row {self._at - WARMUP}: price {info['price']:.2f}, position {info['position']:+.2f}"
 
     def step(self, action: Any) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
         """Trade, pay for it, hold what comes of it over the next tick; the reward is in units of capital.
@@ -140,3 +117,7 @@ class TradeSimulator:
             "position": self.position,
             "paid": paid,
         }
+
+
+if gymnasium is not None and ID not in gymnasium.registry:
+    gymnasium.register(ID, entry_point=f"{__name__}:TradeSimulator")

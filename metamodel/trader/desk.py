@@ -4,7 +4,7 @@ Decisions are those of the pipeline's stages, to the last bit: a desk calls the 
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -38,12 +38,24 @@ class Played(NamedTuple):
     round: Round
 
 
+class _Asked(NamedTuple):
+    """What classifier and agents say of n rows, before they are decided."""
+
+    posterior: Floats  # (n, 7)
+    label: Ints  # (n,) index in REGIMES
+    inputs: Inputs
+
+
 class TrainingData(NamedTuple):
     """The newest samples, one for every 32 good rows after the warm-up."""
 
     market_features: deque[Floats]  # (50,) raw, at the first of them
     regimes: deque[Floats]  # (7,) posterior there
     agent_scores: deque[Floats]  # (N,) mean normalised score over them
+
+
+Listener = Callable[[Decided], None]
+"""Who is told of every decision past the warm-up; it is called in order, once a row, and may not block."""
 
 
 class Desk:
@@ -61,6 +73,7 @@ class Desk:
         self.classifier = MarketRegimeClassifier(window=settings.regime_history_window)
         self.tracker = MetaLearningTracker(settings.decision_history_size, config.capital)
         self.data = TrainingData(*(deque(maxlen=settings.meta_lookback) for _ in TrainingData._fields))
+        self.listener: Listener | None = None
         self.label: int | None = None
         self.seq = 0
         self._scores = Counterfactual(
@@ -88,43 +101,64 @@ class Desk:
 
     def play(self, rows: FeatureRows) -> Played:
         """Decide n rows in order: those of an extractor, or one row at a time of a caller."""
-        n, ensemble = len(rows.ts), self._ensemble
+        asked = self._ask(rows)
+        result = self._ensemble.step(asked.inputs)
+        out, n = result.outputs, len(rows.ts)
+        qty = np.zeros(n)
+        qty[out.order["row"][: result.orders]] = out.order["qty"][: result.orders]
+        action = np.sign(qty).astype(np.int64)
+        confidence = (out.weights * asked.inputs.confidence).sum(axis=1)
+        played = Played(asked.posterior, asked.label, asked.inputs.target, confidence, action, qty, result)
+        self._sample(rows, asked)
+        traded = slice(
+            int(np.count_nonzero(rows.flags & WARMUP)), None
+        )  # only the first rows of a market warm up
+        self.tracker.follow(rows.ts[traded], out.equity[traded])
+        kept = max(0, n - self.settings.decision_history_size)
+        self.tracker.remember(n, self._decided(asked.inputs.seq, rows, played, kept))
+        if self.listener is not None:
+            for decided in self._decided(asked.inputs.seq, rows, played, traded.start):
+                self.listener(decided)
+        return played
+
+    def rehearse(self, rows: FeatureRows, learn: bool) -> None:
+        """Take in n rows of a history, on which nothing is traded and no record of decisions is kept.
+
+        Agents and classifier see them. learn: agents are scored on them, and weights learn, as in a backtest; if not,
+        they are rows that warm up.
+        """
+        asked = self._ask(rows if learn else rows._replace(flags=rows.flags | WARMUP))
+        self._ensemble.rehearse(asked.inputs)
+        self._sample(rows._replace(flags=asked.inputs.flags), asked)
+
+    def _ask(self, rows: FeatureRows) -> "_Asked":
+        """Classify n rows, and ask the agents about them."""
         posterior = self.classifier.step(rows.x, rows.flags)
         label = shown_labels(posterior, self.label, self.classifier.model)
         self.label = int(label[-1])
         agents = tuple(self.wrappers.values())
         proposals = propose(agents, self._prices, rows.flags, rows.x, rows.mid)
-        seq = np.arange(self.seq, self.seq + n)
-        self.seq += n
-        result = ensemble.step(
-            Inputs(
-                seq=seq,
-                ts=rows.ts,
-                flags=rows.flags,
-                x=rows.x,
-                mid=rows.mid,
-                target=proposals.target,
-                confidence=proposals.confidence,
-                bid=rows.bid,
-                ask=rows.ask,
-                size=rows.size,
-                regime=posterior,
-            )
+        seq = np.arange(self.seq, self.seq + len(rows.ts))
+        self.seq += len(rows.ts)
+        inputs = Inputs(
+            seq=seq,
+            ts=rows.ts,
+            flags=rows.flags,
+            x=rows.x,
+            mid=rows.mid,
+            target=proposals.target,
+            confidence=proposals.confidence,
+            bid=rows.bid,
+            ask=rows.ask,
+            size=rows.size,
+            regime=posterior,
         )
-        out = result.outputs
-        qty = np.zeros(n)
-        qty[out.order["row"][: result.orders]] = out.order["qty"][: result.orders]
-        action = np.sign(qty).astype(np.int64)
-        confidence = (out.weights * proposals.confidence).sum(axis=1)
-        played = Played(posterior, label, proposals.target, confidence, action, qty, result)
-        self._sample(rows, played)
-        self.tracker.follow(rows.ts, out.equity)
-        self.tracker.remember(self._decided(seq, rows, played))
-        return played
+        return _Asked(posterior, label, inputs)
 
-    def _decided(self, seq: Ints, rows: FeatureRows, played: Played) -> Iterator[Decided]:
+    def _decided(self, seq: Ints, rows: FeatureRows, played: Played, start: int) -> Iterator[Decided]:
+        """The decisions of rows t >= start."""
         out = played.round.outputs
-        for t in range(max(0, len(seq) - self.settings.decision_history_size), len(seq)):
+        for t in range(start, len(seq)):
             yield Decided(
                 int(seq[t]),
                 int(rows.ts[t]),
@@ -138,15 +172,15 @@ class Desk:
                 tuple(out.weights[t].tolist()),
             )
 
-    def _sample(self, rows: FeatureRows, played: Played) -> None:
+    def _sample(self, rows: FeatureRows, asked: "_Asked") -> None:
         """Score every agent on its own proposals, and keep a sample every 32 warm good rows."""
-        scored = Rows.of(rows, played.posterior, played.target)
+        scored = Rows.of(rows, asked.posterior, asked.inputs.target)
         warm = np.flatnonzero((rows.flags & (REPEATED | WARMUP)) == 0)
         before, self._warm = self._warm, self._warm + len(warm)
         start = 0
         for k in range(before // HORIZON + 1, self._warm // HORIZON + 1):
             stop = int(warm[k * HORIZON - before - 1]) + 1
-            self._begin(rows, played, warm, start)
+            self._begin(rows, asked, warm, start)
             self._scores.step(scored, start, stop)
             _, means = self._scores.harvest()
             if self._open is not None:
@@ -156,15 +190,15 @@ class Desk:
             for wrapper, mean in zip(self.wrappers.values(), means.tolist(), strict=True):
                 wrapper.update_with_feedback(mean)
             self._open, start = None, stop
-        self._begin(rows, played, warm, start)
+        self._begin(rows, asked, warm, start)
         self._scores.step(scored, start, len(rows.ts))
 
-    def _begin(self, rows: FeatureRows, played: Played, warm: Ints, start: int) -> None:
+    def _begin(self, rows: FeatureRows, asked: "_Asked", warm: Ints, start: int) -> None:
         """Open a sample at the first warm good row from `start` on, unless one is open."""
         if self._open is None:
             ahead = warm[warm >= start]
             if len(ahead):
-                self._open = rows.x[ahead[0]].copy(), played.posterior[ahead[0]].copy()
+                self._open = rows.x[ahead[0]].copy(), asked.posterior[ahead[0]].copy()
 
     def samples(self) -> tuple[Floats, Floats, Floats]:
         """What a predictor is trained on, the newest complete samples of this market: see `Counterfactual.samples`."""

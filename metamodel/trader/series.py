@@ -8,7 +8,7 @@ import numpy as np
 
 from windvane.agents.base import Floats
 from windvane.metamodel.base.config import TradingConfig
-from windvane.metamodel.base.rows import GAP, priced, same_level, sized
+from windvane.metamodel.base.rows import GAP, REPEATED, priced, same_level, sized
 from windvane.metamodel.base.rows import WARMUP as WARMING
 from windvane.metamodel.features.extractor import WARMUP, FeatureRows
 from windvane.metamodel.simulation.market import BAR, FIRST
@@ -21,7 +21,7 @@ _NONE = np.zeros(0)
 
 
 class Series:
-    """The rows of one market so far."""
+    """The rows of one market so far, and of the history before them."""
 
     def __init__(self) -> None:
         self.last: FeatureRows | None = None
@@ -52,6 +52,13 @@ class Series:
     def off_level(self, mid: float) -> bool:
         """Whether a mid is on another level of price than the last row."""
         return self.last is not None and not same_level(mid, self.last_mid)
+
+    def follow(self, rows: FeatureRows) -> None:
+        """Go on after n rows of a history, which features have judged already."""
+        good = np.flatnonzero((rows.flags & REPEATED) == 0)
+        self._good += len(good)
+        self._good_ts = int(rows.ts[good[-1]])
+        self.last = FeatureRows._make(column[-1:].copy() for column in rows)
 
     def row(
         self,

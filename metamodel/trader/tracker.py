@@ -1,4 +1,8 @@
-"""MetaLearningTracker: remembers the newest decisions and the returns of the last days."""
+"""MetaLearningTracker: remembers the newest decisions and the returns of the last days.
+
+A figure that cannot be said yet is NaN, with which no comparison is true: a watchdog that asks whether it is below a
+limit hears no. Files say null in its place.
+"""
 
 import math
 from collections import deque
@@ -31,9 +35,9 @@ class Decided(NamedTuple):
 
 
 def yearly_sharpe(returns: Floats) -> float:
-    """Return the annualised Sharpe ratio of daily returns (D,); 0 where all are equal or D < 2."""
+    """Return the annualised Sharpe ratio of daily returns (D,); NaN where all are equal or D < 2."""
     if len(returns) < 2 or not returns.max() > returns.min():
-        return 0.0
+        return math.nan
     return float(returns.mean() / returns.std(ddof=1) * math.sqrt(365.0))
 
 
@@ -50,8 +54,12 @@ class MetaLearningTracker:
         self.drawdown = 0.0
 
     def follow(self, ts: Ints, equity: Floats) -> None:
-        """Take in the equity of n rows; ts: (n,) UNIX ns; equity: (n,) currency."""
-        self.seen += len(ts)
+        """Take in the equity of n rows; ts: (n,) UNIX ns; equity: (n,) currency.
+
+        Rows that only warm up are left out: on a day when nothing could be earned there is no return.
+        """
+        if not len(ts):
+            return
         high = np.maximum(np.maximum.accumulate(equity), self._high)
         self.drawdown = max(self.drawdown, float((high - equity).max()) / self._capital)
         self._high = float(high[-1])
@@ -64,12 +72,17 @@ class MetaLearningTracker:
             self._equity = value
             self.daily[-1] = (value - self._base) / self._capital
 
-    def remember(self, decisions: Iterator[Decided]) -> None:
-        """Keep these decisions, and drop the oldest ones beyond `decision_history_size`."""
+    def remember(self, rows: int, decisions: Iterator[Decided]) -> None:
+        """Count n rows that were decided, and keep the newest decisions up to `decision_history_size`."""
+        self.seen += rows
         self.decisions.extend(decisions)
 
     def summary(self) -> dict[str, Any]:
-        """Return figures of the days and decisions that are remembered."""
+        """Return figures of the days and decisions that are remembered.
+
+        recent_sharpe is NaN before there are two days past the warm-up, and where they do not differ; mean_confidence
+        before the first decision.
+        """
         kept = list(self.decisions)
         actions = np.bincount([d.action for d in kept], minlength=len(ACTIONS))
         return {
@@ -80,6 +93,6 @@ class MetaLearningTracker:
             "max_drawdown": self.drawdown,
             "decisions": self.seen,
             "decisions_kept": len(kept),
-            "mean_confidence": float(np.mean([d.confidence for d in kept])) if kept else 0.0,
+            "mean_confidence": sum(d.confidence for d in kept) / len(kept) if kept else math.nan,
             "actions": dict(zip(ACTIONS, actions.tolist(), strict=True)),
         }

@@ -1,19 +1,24 @@
 """What a person who trades asks of an ensemble: an action for one row, how it went, which regime it sees."""
 
 import copy
+import math
 from typing import Any
 
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
+from windvane.agents.errors import WindvaneError
 from windvane.agents.state import ACTIONS, action_code, row_of
 from windvane.metamodel.base.config import ConfigError, TradingConfig
 from windvane.metamodel.base.regimes import REGIMES
-from windvane.metamodel.base.rows import GAP, WARMUP
-from windvane.metamodel.features.extractor import NAMES, FeatureRows
+from windvane.metamodel.base.rows import GAP, REPEATED, WARMUP
+from windvane.metamodel.features.extractor import NAMES, FeatureRows, MarketFeatureExtractor
+from windvane.metamodel.features.extractor import WARMUP as FILLED
 from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.settings.meta_config import MetaLearningConfig
-from windvane.metamodel.trader.desk import Desk, Played
+from windvane.metamodel.simulation.market import BAR
+from windvane.metamodel.trader.desk import Desk, Listener, Played
+from windvane.metamodel.trader.history import feature_rows
 from windvane.metamodel.trader.series import OFF_LEVEL, Series, unsound
 from windvane.metamodel.trading.columns import Inputs
 from windvane.metamodel.trading.control import STATES
@@ -26,6 +31,8 @@ _MIXED = (
     "this ensemble was moved on by {before}, which {now} would spoil: use one of the two for a market, another "
     "ensemble, or new_market()"
 )
+
+_BATCH = 4096  # rows of a history that are taken in at once
 
 
 class MetaLearningRiskManagedEnsemble:
@@ -44,6 +51,7 @@ class MetaLearningRiskManagedEnsemble:
         self._stepped = False  # whether `step` has moved this market on
         self._over = False  # whether the next row begins another market
         self._desk: Desk | None = None
+        self._listener: Listener | None = None
         self._series = Series()
         self._answer: dict[str, Any] | None = None  # to the last row
 
@@ -111,7 +119,23 @@ class MetaLearningRiskManagedEnsemble:
         """Agents, classifier and records of the market that is traded."""
         if self._desk is None:
             self._desk = Desk(self._engine, self._settings)
+            self._desk.listener = self._listener
         return self._desk
+
+    def listen(self, listener: Listener | None) -> None:
+        """Have every decision past the warm-up told to `listener`, in this market and later ones; None: to nobody."""
+        self._listener = listener
+        if self._desk is not None:
+            self._desk.listener = listener
+
+    def _copied(self) -> "MetaLearningRiskManagedEnsemble":
+        """A copy whose decisions nobody is told of."""
+        heard = self._listener
+        self.listen(None)
+        try:
+            return copy.deepcopy(self)
+        finally:
+            self.listen(heard)
 
     def new_market(self) -> None:
         """Begin another series of prices: keep what was learned, and the samples of it; start anew with account, agents
@@ -124,6 +148,41 @@ class MetaLearningRiskManagedEnsemble:
         if before is not None:
             self.desk.data = before.data
         self._series, self._answer, self._over, self._stepped = Series(), None, False, False
+
+    def warm_up(self, history: Any, *, learn: bool = False) -> MarketFeatureExtractor | None:
+        """Fill all windows from a history, so that the first call of get_trading_action may trade.
+
+        history: prices (n,), one bar apart; or columns (n,) by the names ts (UNIX ns), price, size, bid, ask, bid_size,
+        ask_size and buy_size, of which price is needed, in a dictionary or data frame; or what `simulate` or
+        `load_market` returns; or the FeatureRows of a MarketFeatureExtractor. 512 good rows or more, in order.
+
+        Nothing is traded: afterwards the account is as it was opened, and no decision is on record. learn: False, as
+        in the pipeline's own warm-up, weighs nothing by the history, so a loaded model begins as it was saved; True
+        scores the agents on its rows past the 512th and learns from them as a backtest of it would.
+
+        Returns the extractor that has seen the history: step it through the rows that follow to have their states.
+        None where FeatureRows were given, whose extractor the caller has. Raises ValueError, and moves nothing, where
+        the history is none of these or too short, or the market has begun.
+        """
+        self.follow_settings()
+        if self._over:
+            self.new_market()
+        if self._stepped or self.desk.seq > 0:
+            raise WindvaneError(
+                "this market has begun: warm up before its first row, or call new_market() first"
+            )
+        rows, extractor = feature_rows(history, self.config.interval or BAR, self.config.stale_after)
+        good = np.count_nonzero((rows.flags & REPEATED) == 0)
+        if good < FILLED:
+            raise WindvaneError(
+                f"the history has {len(rows.ts)} rows, {good} of them good and less than "
+                f"{self.config.stale_after / 1e9:g} s apart: give {FILLED} good ones or more"
+            )
+        for start in range(0, len(rows.ts), _BATCH):
+            part = FeatureRows._make(column[start : start + _BATCH] for column in rows)
+            self.desk.rehearse(part, learn)
+        self._series.follow(rows)
+        return extractor
 
     def rest(self) -> None:
         """The market is over: the next call of get_trading_action begins another."""
@@ -208,12 +267,12 @@ class MetaLearningRiskManagedEnsemble:
         self, state: Any, price: float, volume: float = 0.0, **more: Any
     ) -> tuple[int, dict[str, Any]]:
         """What `get_trading_action` would answer, with nothing moved: for probes, health checks and benchmarks."""
-        return copy.deepcopy(self).get_trading_action(state, price, volume, **more)
+        return self._copied().get_trading_action(state, price, volume, **more)
 
     def _rejection(self, reason: str) -> tuple[int, dict[str, Any]]:
         """The answer to a row that moved nothing: as it stood after the last row, with nothing to trade."""
         if self._answer is None:
-            return copy.deepcopy(self)._first_rejection(reason)
+            return self._copied()._first_rejection(reason)
         hold = 0
         return action_code(hold), self._answer | {
             "action": ACTIONS[action_code(hold)],
@@ -224,10 +283,14 @@ class MetaLearningRiskManagedEnsemble:
         }
 
     def _first_rejection(self, reason: str) -> tuple[int, dict[str, Any]]:
-        """The answer before the first row, as to a row that warms up; called on a copy, since it moves the market."""
-        when = self._series.next_ts(self.config)
-        rows = self._series.row(self.config, np.zeros(len(NAMES)), when, 1.0, 0.0, None)
-        self._answer = {**self._decision(rows, self.desk.play(rows))[1], "seq": -1}
+        """The answer before the first row, as to one that brings nothing new; called on a copy, which plays it."""
+        before, last = self.desk.seq - 1, self._series.last
+        if last is not None:
+            rows = last._replace(flags=np.array([GAP]))
+        else:
+            when = self._series.next_ts(self.config)
+            rows = self._series.row(self.config, np.zeros(len(NAMES)), when, 1.0, 0.0, None)
+        self._answer = {**self._decision(rows, self.desk.play(rows))[1], "seq": before}
         return self._rejection(reason)
 
     def _decision(self, rows: FeatureRows, played: Played) -> tuple[int, dict[str, Any]]:
@@ -235,6 +298,7 @@ class MetaLearningRiskManagedEnsemble:
         out, desk = played.round.outputs, self.desk
         verdict, flag = int(out.verdict[0]), int(rows.flags[0])
         action = action_code(int(played.action[0]))
+        stability = desk.classifier.stability
         answer: dict[str, Any] = {
             "action": ACTIONS[action],
             "order_qty": float(played.qty[0]),
@@ -244,8 +308,8 @@ class MetaLearningRiskManagedEnsemble:
             "agent_targets": dict(zip(self.config.agents, played.target[0].tolist(), strict=True)),
             "regime": REGIMES[played.label[0]],
             "regime_confidence": float(played.posterior[0, played.label[0]]),
-            "regime_stability": desk.classifier.stability,
-            "regime_stable": desk.classifier.stability >= self.settings.regime_stability_threshold,
+            "regime_stability": stability,
+            "regime_stable": self._stable(stability),
             "verdicts": [name for k, name in enumerate(GATES) if verdict >> k & 1],
             "state": STATES[int(out.state[0])],
             "seq": desk.seq - 1,
@@ -258,6 +322,10 @@ class MetaLearningRiskManagedEnsemble:
             answer["debug"] = self.debug()
         self._answer = dict(answer)
         return action, answer
+
+    def _stable(self, stability: float) -> bool | None:
+        """Whether a regime counts as stable, None where its stability is not known."""
+        return None if math.isnan(stability) else stability >= self.settings.regime_stability_threshold
 
     def debug(self) -> dict[str, Any]:
         """What every way to weigh thinks."""
@@ -273,15 +341,22 @@ class MetaLearningRiskManagedEnsemble:
         }
 
     def get_regime_info(self) -> dict[str, Any]:
-        """The regime shown, its posterior and stability, whether that is stable, and the changes so far."""
+        """The regime shown, its posterior and stability, whether that is stable, and the changes so far.
+
+        Before the end of the warm-up the stability is NaN, and whether it is stable None.
+        """
         info = self.desk.classifier.info()
-        info["regime_stable"] = info["regime_stability"] >= self.settings.regime_stability_threshold
+        info["regime_stable"] = self._stable(info["regime_stability"])
         if self.settings.meta_learning_debug:
             info["debug"] = self.debug()
         return info
 
     def get_performance_summary(self) -> dict[str, Any]:
-        """How it went: of the account in this market, of the trades in all, and of every agent by itself."""
+        """How it went: of the account in this market, of the trades in all, and of every agent by itself.
+
+        A ratio that cannot be said yet, such as recent_sharpe before the second day, is NaN: no comparison with it is
+        true, so a monitor that asks whether it is below a limit hears no.
+        """
         return {
             **self.desk.tracker.summary(),
             "total_trades": self._trades + self.fills,

@@ -21,7 +21,7 @@ from windvane.metamodel.learning.members import MEMBERS
 from windvane.metamodel.learning.rules import Rules
 from windvane.metamodel.learning.state import Learner
 from windvane.metamodel.regimes.model import unclassified
-from windvane.metamodel.trading import belief, risk, rounds
+from windvane.metamodel.trading import belief, control, risk, rounds
 from windvane.metamodel.trading.columns import (
     AT_HOME,
     Book,
@@ -127,6 +127,21 @@ class Ensemble:
         m, rules = self.manager.learner, self.manager.rules
         _run(m, rules, self._book, self._round_settings, whole, out)
         return Round(out, *out.counts[0].item())
+
+    def rehearse(self, rows: Inputs) -> None:
+        """Run n rounds of a history in which nothing is at stake: all is learned that rounds learn, nothing is traded.
+
+        Every account is halted meanwhile, as by a person. Afterwards it stands as if it had just been opened: in cash,
+        with no halt behind it and no row of its day.
+        """
+        halt = np.zeros(len(rows.seq), np.int64)
+        halt[0] = control.HALT
+        self.step(rows._replace(control=halt))
+        clock, standing = self._book.clock, self._book.standing
+        for one in standing:
+            control.resume(one, 0.0)
+        standing["halts"] = 0
+        clock["day_rows"] = clock["warm_rows"] = 0
 
     def new_market(self) -> None:
         """Keep what was learned, and start anew with the account, the risk and the rest of what rounds remember."""

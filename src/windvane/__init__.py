@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from windvane.agents.base import Proposal as Proposal
     from windvane.agents.factory import AGENTS as AGENTS
     from windvane.agents.factory import create_agents as create_agents
+    from windvane.agents.wrapper import AgentEnsembleWrapper as AgentEnsembleWrapper
     from windvane.agents.wrapper import AgentWrapperFactory as AgentWrapperFactory
     from windvane.agents.wrapper import BaseAgentWrapper as BaseAgentWrapper
     from windvane.agents.wrapper import create_agent_wrappers_from_config as create_agent_wrappers_from_config
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from windvane.metamodel.features.extractor import MarketFeatureExtractor as MarketFeatureExtractor
     from windvane.metamodel.features.scaler import FeatureScaler as FeatureScaler
     from windvane.metamodel.learning.manager import MetaLearningEnsembleManager as MetaLearningEnsembleManager
+    from windvane.metamodel.learning.performance import (
+        AlgorithmPerformancePredictor as AlgorithmPerformancePredictor,
+    )
     from windvane.metamodel.regimes.classifier import MarketRegimeClassifier as MarketRegimeClassifier
     from windvane.metamodel.settings.meta_config import MetaLearningConfig as MetaLearningConfig
     from windvane.metamodel.simulation.market import simulate as simulate
@@ -52,7 +56,9 @@ __version__ = program.VERSION
 _HOMES = {
     "AGENTS": "agents.factory",
     "Agent": "agents.base",
+    "AgentEnsembleWrapper": "agents.wrapper",
     "AgentWrapperFactory": "agents.wrapper",
+    "AlgorithmPerformancePredictor": "metamodel.learning.performance",
     "BaseAgentWrapper": "agents.wrapper",
     "ConfigError": "metamodel.base.config",
     "Costs": "metamodel.base.config",

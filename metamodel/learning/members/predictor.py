@@ -1,8 +1,9 @@
-"""AlgorithmPerformancePredictor: a small network an agent predicts its mean score of the next 32 good rows.
+"""The predictor: a small network an agent predicts its mean score of the next 32 good rows.
 
 Regressors -> 128 -> 64 -> 1 with rectifiers. What all agents see (scaled features, regime posterior) is shared, the
 rest is the agent's own, so an agent's network does not depend on who the others are. The weights come from the
-feedback stage; here they are only used. Loops in a fixed order, float32 as in training.
+feedback stage; here they are only used. Loops in a fixed order, float32 as in training. What people call is
+`windvane.AlgorithmPerformancePredictor`.
 """
 
 from typing import NamedTuple

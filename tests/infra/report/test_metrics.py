@@ -108,9 +108,14 @@ def test_time_must_not_fall() -> None:
 
 
 @pytest.mark.parametrize("returns", [[], [0.01], [0.0, 0.0, 0.0], [0.1, 0.1, 0.1]])
-def test_sharpe_is_zero_where_nothing_moves(returns: list[float]) -> None:
-    assert sharpe(np.array(returns)) == 0.0
-    assert annual(np.array(returns)) == 0.0
+def test_a_ratio_is_not_known_where_nothing_moves(returns: list[float]) -> None:
+    assert sharpe(np.array(returns)) is None
+    assert math.isnan(annual(np.array(returns)))
+    moving = np.linspace(-0.1, 0.1, len(returns))
+    for pair in ((np.array(returns), moving), (moving, np.array(returns))):
+        found = gain(*pair, 0)
+        assert found[:4] == (None, None, None, None)
+        assert found.sentence.startswith("no gain can be said")
     assert proof(np.array(returns), np.array([1.0, 2.0])) == (None, None)
 
 
@@ -186,3 +191,37 @@ def test_curves_keep_extremes_and_means_for_any_cut(cut: int) -> None:
     np.testing.assert_allclose(curves["mean"], [b.mean(axis=0) for b in buckets])
     np.testing.assert_array_equal(curves["last"], [b[-1] for b in buckets])
     assert curves.milliseconds.tolist() == [float(min(at + 63, n - 1)) for at in range(0, n, 64)]
+
+
+class TestUnknown:
+    """What cannot be said is None in metrics.json, and is compared with nothing."""
+
+    def test_figures_of_no_day(self) -> None:
+        one = figures(Days(1, CAPITAL).span(), 0)
+        assert {name: value for name, value in one.items() if value is not None} == {
+            "max_drawdown": 0.0,
+            "total_return": 0.0,
+            "days": 0,
+        }
+
+    def test_figures_of_days_on_which_nothing_was_traded(self) -> None:
+        days = Days(1, CAPITAL)
+        days.add(np.arange(1, 5) * DAY, np.full((4, 1), CAPITAL))
+        one = figures(days.span(), 0)
+        assert (one["sharpe"], one["sortino"], one["calmar"], one["profit_factor"]) == (
+            None,
+            None,
+            None,
+            None,
+        )
+        assert (one["volatility"], one["win_rate"], one["total_return"]) == (0.0, 0.0, 0.0)
+
+    def test_a_series_that_hardly_ever_moves_has_an_interval_of_the_draws_that_are_known(self) -> None:
+        rare = np.zeros(60)
+        rare[30] = 0.01
+        found = gain(rare, np.random.default_rng(0).normal(0, 0.01, 60), 0)
+        assert found.low is not None
+        assert found.high is not None
+        assert found.low <= found.high
+        assert found.p is not None
+        assert 0.0 < found.p <= 1.0

@@ -7,13 +7,14 @@ import itertools
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from windvane.infra.runs.progress import bar
-from windvane.infra.training_sessions import checkpoints, judging
+from windvane.infra.training_sessions import checkpoints
 from windvane.infra.training_sessions.alerting import send_alert
+from windvane.infra.training_sessions.choosing import Choosing
 from windvane.infra.training_sessions.episodes import EpisodeResult, Session, play
 from windvane.infra.training_sessions.resources import LARGE_MB, monitor_resources
 from windvane.infra.training_sessions.retraining import Retrained, SessionRetraining, restore, stored
@@ -22,7 +23,7 @@ from windvane.metamodel.base.config import ConfigError, check
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning.learned import load
 from windvane.metamodel.settings.meta_config import MetaLearningConfig
-from windvane.metamodel.simulation.seeds import CHOOSING, GAINS, SESSIONS
+from windvane.metamodel.simulation.seeds import SESSIONS
 
 START, BEST, FINAL, INTERRUPTED = "initial_session", "best_models", "final_session", "interrupted_session"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -58,11 +59,7 @@ class MetaLearningEnsembleTrainer(Session):
         )
         retrains = self.meta_ensemble.config.weighing.retraining
         self._retraining = SessionRetraining(self.meta_ensemble) if retrains else None
-        self._choice: judging.Choice | None = None
-        self._judged_with: tuple[Any, ...] = ()  # settings, environment and markets of `_choice`
-        self._session: tuple[bytes, bytes] | None = (
-            None  # what the session began with, and the best of it so far
-        )
+        self._choosing = Choosing(self)
         self.training_stats: dict[str, Any] = {
             "episodes_completed": 0,
             "total_steps": 0,
@@ -160,13 +157,13 @@ class MetaLearningEnsembleTrainer(Session):
                 progress(next(count))
 
             try:
-                choice = self._opened(max_steps, played)
+                self._open(max_steps, played)
                 written = self._train(range(first, first + num_episodes), (saving, every), max_steps, played)
             except KeyboardInterrupt:
                 self.save_checkpoint(INTERRUPTED)
                 raise
             final = self.save_checkpoint(FINAL)
-            gains = self._gains(choice, played)
+            gains = self._choosing.gains(played)
         return {
             **self.training_stats,
             **dict(zip(("training_gain", "best_models_gain"), gains, strict=True)),
@@ -207,43 +204,24 @@ class MetaLearningEnsembleTrainer(Session):
 
         max_steps: ticks of each after the warm-up, None for the environment's own number; never fewer than 5,000.
         """
-        learned = checkpoints.learned(self.meta_ensemble.manager)
-        return float(self._markets(CHOOSING, max_steps).sharpe_ratios(learned).mean())
+        return self._choosing.evaluate(max_steps)
 
-    def _markets(self, seeds: Sequence[int], max_steps: int | None) -> judging.Markets:
-        """As many markets of these seeds as the config says; changed settings are refused where they do not fit."""
-        _ = self.meta_ensemble
-        steps = max(self.env.max_steps if max_steps is None else max_steps, judging.STEPS)
-        return judging.Markets(self.config, self.env, seeds[: self.config.evaluation_markets], steps)
-
-    def _opened(self, max_steps: int | None, played: Callable[[], None]) -> judging.Choice:
-        """The choice of the best learner, from the one that the session begins with, or as it was left.
-
-        All are judged anew where the settings or the environment are no longer those that they were judged with.
-        """
-        markets = self._markets(CHOOSING, max_steps)
-        with_ = (self.meta_ensemble.config, self._env_source, len(markets.seeds), markets.steps)
-        begins = self._session is None
-        if self._choice is None or with_ != self._judged_with:
-            now = checkpoints.learned(self.meta_ensemble.manager)
-            start, best = self._session or (now, now)
-            self._choice, self._judged_with = judging.Choice(markets, start, best, played), with_
-            self._session = start, best
-            self.training_stats["best_performance"] = float(self._choice.best.sharpe.mean())
+    def _open(self, max_steps: int | None, played: Callable[[], None]) -> None:
+        """Judge what the session begins with; that is the best until another is better."""
+        begins = self._choosing.open(max_steps, played)
+        self.training_stats["best_performance"] = self._choosing.best_performance
         if begins:
-            self._told(self._choice.first())
+            self._told(self._choosing.choice.first())
             self.save_checkpoint(START)
             self.save_checkpoint(BEST)
-        return self._choice
 
     def _judge(self, played: Callable[[], None]) -> None:
         """Evaluate the learner, unless it was since its last episode, and save it where it is the best beyond noise."""
-        choice, stats = self._choice, self.training_stats
-        if choice is None or stats["evaluations"][-1]["episode"] == stats["episodes_completed"]:
+        stats = self.training_stats
+        if stats["evaluations"][-1]["episode"] == stats["episodes_completed"]:
             return
-        figures = choice.judge(checkpoints.learned(self.meta_ensemble.manager), played)
-        self._session = choice.start.raw, choice.best.raw
-        stats["best_performance"] = float(choice.best.sharpe.mean())
+        figures = self._choosing.judge(played)
+        stats["best_performance"] = self._choosing.best_performance
         self._told(figures)
         if figures["kept"]:
             self.save_checkpoint(BEST)
@@ -252,12 +230,6 @@ class MetaLearningEnsembleTrainer(Session):
         """Add the figures of an evaluation to the statistics."""
         episode = self.training_stats["episodes_completed"]
         self.training_stats["evaluations"].append({"episode": episode, **figures})
-
-    def _gains(self, choice: judging.Choice, played: Callable[[], None]) -> list[dict[str, float]]:
-        """What the present learner and the best one are worth, on markets that are used for nothing else."""
-        markets = self._markets(GAINS, choice.markets.steps)
-        learners = (checkpoints.learned(self.meta_ensemble.manager), choice.best.raw)
-        return judging.gains(markets, choice.start.raw, learners, played)
 
     def resume(self, checkpoint_name: str = INTERRUPTED) -> None:
         """Go on where a checkpoint in save_dir was written: the next session comes to what that one would have come to.
@@ -277,10 +249,10 @@ class MetaLearningEnsembleTrainer(Session):
             raise WeightsError(
                 f"{checkpoint_name} lacks statistics of its session: choose another checkpoint"
             )
-        session = None
+        known = None
         if stats["evaluations"]:
             start, best = (checkpoints.read(self.save_dir / name).raw for name in (START, BEST))
-            session = start, best
+            known = start, best
         ensemble = self.meta_ensemble
         before = checkpoints.learned(ensemble.manager)
         load(ensemble.manager, checkpoint.raw)
@@ -290,7 +262,7 @@ class MetaLearningEnsembleTrainer(Session):
             load(ensemble.manager, before)
             raise
         self.training_stats.update(stats)
-        self._session, self._choice = session, None
+        self._choosing.resume(known)
 
     def save_checkpoint(self, checkpoint_name: str) -> Path:
         """Write the learner's weights as a checkpoint to save_dir/checkpoint_name, and return that folder.

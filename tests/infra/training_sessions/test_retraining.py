@@ -13,10 +13,12 @@ from windvane.infra.training_sessions import retraining as home
 from windvane.infra.training_sessions.retraining import SessionRetraining
 from windvane.infra.training_sessions.trainer import MetaLearningEnsembleTrainer
 from windvane.metamodel.base import weights
+from windvane.metamodel.base.rows import WARMUP
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning.counterfactual import Counterfactual, Rows
 from windvane.metamodel.learning.learned import to_bytes
 from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
+from windvane.metamodel.learning.members import predictor
 from windvane.metamodel.regimes.classifier import MarketRegimeClassifier
 from windvane.metamodel.settings.presets import made
 from windvane.metamodel.simulation.seeds import SESSIONS
@@ -42,6 +44,7 @@ def alone(session: MetaLearningEnsembleTrainer, episode: int, steps: int) -> tup
     target = np.column_stack(
         [agent.propose(rows.x, rows.mid, good).target for agent in create_agents(config.agents)]
     )
+    target[(rows.flags & WARMUP) != 0] = 0.0
     posterior = MarketRegimeClassifier().step(rows.x, rows.flags)
     scores = Counterfactual(len(config.agents), config.costs, config.capital, config.lot, config.weighing)
     for t in range(len(rows.ts)):
@@ -104,10 +107,10 @@ def test_the_trainer_gets_what_was_gathered_and_what_is_counted_is_what_a_listen
 def test_a_version_starts_from_weights_that_somebody_else_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    donor, other = trainer(tmp_path / "donor", meta_epochs=60), trainer(tmp_path / "other")
-    for episode in range(6):
-        donor.train_episode(episode)
-    assert donor.training_stats["predictor_swaps"] > 0
+    donor, other = trainer(tmp_path / "donor"), trainer(tmp_path / "other")
+    rng, count = np.random.default_rng(2), len(donor.config.agents)
+    drawn = {name: 0.1 * rng.normal(size=shape) for name, shape in predictor.shapes(50, count).items()}
+    donor.meta_ensemble.manager.swap_predictor(weights.to_bytes(drawn, {}))
     other.meta_learning_manager.load_meta_models(donor.save_checkpoint("here"))
     asked: list[weights.Weights] = []
     train = ChildTrainer.__call__

@@ -1,7 +1,7 @@
-"""Checkpoints: folders with the learner's weights (safetensors) and a description of them (checkpoint.json).
+"""Checkpoints: folders with the learner's weights and its session's samples (safetensors), and what they are (JSON).
 
 Unlike a pickle, a checkpoint holds no code that reading it could run. checkpoint.json is written last and names the
-weights by their sha256, so a crash leaves either the old checkpoint or the new one.
+other files by their sha256, so a crash leaves either the old checkpoint or the new one.
 """
 
 import json
@@ -27,35 +27,49 @@ _FORMAT = 1
 class Checkpoint:
     """A checkpoint as it was read.
 
-    raw: the weights, safetensors; story: the contents of checkpoint.json, {} for a file of weights without one.
+    raw: the weights, safetensors; story: the contents of checkpoint.json, {} for a file of weights without one;
+    samples: what a session goes on from beside the weights, safetensors, b"" where there is nothing of it.
     """
 
     raw: bytes
     story: dict[str, Any]
+    samples: bytes = b""
 
 
-def write(folder: Path, manager: MetaLearningEnsembleManager, story: dict[str, Any]) -> None:
+def learned(manager: MetaLearningEnsembleManager) -> bytes:
+    """Return what a learner knows as checkpoints hold it: safetensors, equal bytes for equal knowledge."""
+    return to_bytes(manager, {"scope": SCOPE})
+
+
+def write(
+    folder: Path, manager: MetaLearningEnsembleManager, story: dict[str, Any], samples: bytes = b""
+) -> None:
     """Write the weights of a learner as a checkpoint into `folder`, in place of the one that is there.
 
-    story: entries for checkpoint.json beside those that describe the weights.
+    story: entries for checkpoint.json beside those that describe the weights; samples: as `Checkpoint` says.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    raw = to_bytes(manager, {"scope": SCOPE})
-    name = f"learner-{weights.digest(raw)[:16]}.safetensors"
-    replace_file(folder / name, raw)
     contents = {
         "format": _FORMAT,
-        "weights": name,
-        "sha256": weights.digest(raw),
+        **_written(folder, "learner", learned(manager), ("weights", "sha256")),
+        **(_written(folder, "samples", samples, ("samples", "samples_sha256")) if samples else {}),
         "trained": SCOPE,
         "data": "SIMULATED markets",
         "computed_by": this_program()._asdict(),
         **story,
     }
     replace_file(folder / STORY, (json.dumps(contents, indent=2) + "\n").encode())
-    for old in folder.glob("learner-*.safetensors"):
-        if old.name != name:
-            old.unlink()
+    for kind in ("learner", "samples"):
+        for old in folder.glob(f"{kind}-*.safetensors"):
+            if old.name not in contents.values():
+                old.unlink()
+
+
+def _written(folder: Path, kind: str, raw: bytes, entries: tuple[str, str]) -> dict[str, str]:
+    """Write safetensors to a file named by their digest, and return the two entries by which the story names them."""
+    name = f"{kind}-{weights.digest(raw)[:16]}.safetensors"
+    replace_file(folder / name, raw)
+    return dict(zip(entries, (name, weights.digest(raw)), strict=True))
 
 
 def read(path: Path) -> Checkpoint:
@@ -69,7 +83,9 @@ def read(path: Path) -> Checkpoint:
         raise WeightsError(f"{path} holds no checkpoint: give a folder such as final_session or best_models")
     try:
         story = json.loads((path / STORY).read_bytes())
-        name, wanted = str(story["weights"]), str(story["sha256"])
+        files = [(str(story["weights"]), str(story["sha256"]))]
+        if "samples" in story:
+            files.append((str(story["samples"]), str(story["samples_sha256"])))
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{path / STORY} is damaged: choose another checkpoint") from error
     if story.get("format") != _FORMAT:
@@ -79,12 +95,18 @@ def read(path: Path) -> Checkpoint:
             f"{path} is of format {story.get('format')}, written by windvane {writer}, and this one reads format "
             f"{_FORMAT}: run windvane {writer} or newer"
         )
-    if Path(name).name != name or not (path / name).is_file():
-        raise WeightsError(f"{path} lacks its weights {name!r}: choose another checkpoint")
-    raw = (path / name).read_bytes()
+    raw, *samples = (_read(path, name, wanted) for name, wanted in files)
+    return Checkpoint(raw, story, *samples)
+
+
+def _read(folder: Path, name: str, wanted: str) -> bytes:
+    """The bytes of a file of a checkpoint; raises WeightsError where their sha256 is not `wanted`."""
+    if Path(name).name != name or not (folder / name).is_file():
+        raise WeightsError(f"{folder} lacks its file {name!r}: choose another checkpoint")
+    raw = (folder / name).read_bytes()
     if weights.digest(raw) != wanted:
-        raise WeightsError(f"{path / name} is not what {STORY} names: choose another checkpoint")
-    return Checkpoint(raw, story)
+        raise WeightsError(f"{folder / name} is not what {STORY} names: choose another checkpoint")
+    return raw
 
 
 class SessionManager:
@@ -98,7 +120,7 @@ class SessionManager:
 
     @property
     def training_data(self) -> dict[str, Any]:
-        """The newest samples, at most `meta_lookback`, one for every 32 ticks.
+        """The newest samples of all episodes, at most `meta_lookback`, one for every 32 ticks of a market.
 
         Three deques of equal length: "market_features" (50,), "regimes" and "agent_scores" (N,).
         """
@@ -120,6 +142,8 @@ class SessionManager:
 
     def load_meta_models(self, path: str | Path) -> dict[str, str]:
         """Load weights, which are in effect from the next row on, and return the texts stored with them.
+
+        Weights alone: the samples and the counts of a session are taken up by the trainer's `resume`.
 
         path: a checkpoint's folder, or a safetensors file of a whole learner or of the predictor alone. The weights
         are verified first: sha256, agents, shapes, finite numbers, and what they compute for a few rows. Raises

@@ -95,6 +95,11 @@ class Session:
         return self._env
 
     @property
+    def environment(self) -> tuple[Any, dict[str, Any]]:
+        """Class and arguments of the environment in use, by which a change is noticed."""
+        return self._env_source
+
+    @property
     def meta_ensemble(self) -> MetaLearningRiskManagedEnsemble:
         """The ensemble, which learns and trades row by row, with the present settings of the config."""
         _ = self.env

@@ -3,31 +3,31 @@
 The meta-learner learns how to weigh the agents. The agents are fixed rules and are not trained.
 """
 
+import itertools
 import json
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from windvane.infra.runs.progress import bar
 from windvane.infra.training_sessions import checkpoints
 from windvane.infra.training_sessions.alerting import send_alert
-from windvane.infra.training_sessions.episodes import EpisodeResult, Session, ensemble, known, play
+from windvane.infra.training_sessions.choosing import Choosing
+from windvane.infra.training_sessions.episodes import EpisodeResult, Session, known, play
 from windvane.infra.training_sessions.resources import LARGE_MB, monitor_resources
-from windvane.infra.training_sessions.retraining import SessionRetraining
+from windvane.infra.training_sessions.retraining import Retrained, SessionRetraining, restore, stored
+from windvane.metamodel.base.arrays import arrays, copied, write
 from windvane.metamodel.base.config import ConfigError, check
-from windvane.metamodel.learning.learned import load, to_bytes
-from windvane.metamodel.learning.members.contextual import HORIZON
+from windvane.metamodel.base.weights import WeightsError
+from windvane.metamodel.learning.learned import load
 from windvane.metamodel.settings.meta_config import MetaLearningConfig
-from windvane.metamodel.simulation.seeds import CHOOSING, SESSIONS
+from windvane.metamodel.simulation.seeds import SESSIONS
 from windvane.metamodel.trader.tracker import Decided
 
-BEST, FINAL, INTERRUPTED = "best_models", "final_session", "interrupted_session"
+START, BEST, FINAL, INTERRUPTED = "initial_session", "best_models", "final_session", "interrupted_session"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_JUDGED = 4
-"""Number of markets on which a session is evaluated; nothing is ever learned from them."""
 
 
 class MetaLearningEnsembleTrainer(Session):
@@ -38,10 +38,10 @@ class MetaLearningEnsembleTrainer(Session):
     team_name: a name for logs, alerts and checkpoints. save_dir: the folder of checkpoints and logs.
 
     `training_stats` is a dictionary that grows with every episode: episodes_completed; total_steps, rows after the
-    warm-up; best_performance, the highest mean Sharpe ratio on markets that are not learned on, None before the first
-    evaluation; meta_learning_updates, the versions of the learner that were due, one for every
-    `meta_training_frequency` samples of 32 ticks; predictor_swaps, how often a retrained predictor replaced the old
-    one; episode_rewards, episode_sharpe_ratios and evaluations, one entry each.
+    warm-up; samples, of 32 ticks, that were gathered for the predictor; meta_learning_updates, how often the predictor
+    was trained on them; predictor_swaps, how often it was better by that and replaced the old one; best_performance,
+    the mean Sharpe ratio of best_models on markets that are not learned on, None before the first session;
+    episode_rewards, episode_sharpe_ratios and evaluations, one entry each.
     """
 
     def __init__(
@@ -60,12 +60,13 @@ class MetaLearningEnsembleTrainer(Session):
         )
         retrains = self.meta_ensemble.config.weighing.retraining
         self._retraining = SessionRetraining(self.meta_ensemble) if retrains else None
+        self._choosing = Choosing(self)
         self.training_stats: dict[str, Any] = {
-            "predictor_swaps": 0,
             "episodes_completed": 0,
             "total_steps": 0,
             "samples": 0,
             "meta_learning_updates": 0,
+            "predictor_swaps": 0,
             "best_performance": None,
             "episode_rewards": [],
             "episode_sharpe_ratios": [],
@@ -86,18 +87,22 @@ class MetaLearningEnsembleTrainer(Session):
         decided: list[Decided] = []
         self.meta_ensemble.listen(decided.append if self.config.detailed_logging else None)
         try:
-            result = play(self.meta_ensemble, self.env, seed, max_steps)
+            result, retrained = self._played(seed, max_steps)
         finally:
             self._ensemble.listen(None)
         stats = self.training_stats
-        if self._retraining is not None:
-            stats["predictor_swaps"] += self._retraining.after_episode()
         stats["episodes_completed"] += 1
         stats["total_steps"] += len(result.label)
-        stats["samples"] += len(result.label) // HORIZON
-        every = self.meta_ensemble.config.weighing.meta_training_frequency
-        stats["meta_learning_updates"] = stats["samples"] // every
-        figures = {"episode": episode_num, **result.figures(), "seconds": time.monotonic() - began}
+        stats["samples"] += retrained.samples
+        stats["meta_learning_updates"] += retrained.outcome != ""
+        stats["predictor_swaps"] += retrained.outcome == "swapped"
+        figures = {
+            "episode": episode_num,
+            **result.figures(),
+            "samples": retrained.samples,
+            "predictor": retrained.outcome or "not trained",
+            "seconds": time.monotonic() - began,
+        }
         stats["episode_rewards"].append(figures["total_reward"])
         stats["episode_sharpe_ratios"].append(known(figures)["sharpe_ratio"])
         if self.config.real_time_monitoring:
@@ -109,6 +114,18 @@ class MetaLearningEnsembleTrainer(Session):
             self._log("decisions.jsonl", [{"episode": episode_num, **d._asdict()} for d in decided])
         return figures
 
+    def _played(self, seed: int, max_steps: int | None) -> tuple[EpisodeResult, Retrained]:
+        """Learn from a market, and retrain; broken off by whatever it is, the learner knows what it knew before."""
+        manager = self.meta_ensemble.manager
+        before = arrays(copied(manager.learner.learned))
+        try:
+            result = play(self.meta_ensemble, self.env, seed, max_steps)
+            retrained = self._retraining.after_episode() if self._retraining is not None else Retrained(0, "")
+        except BaseException:
+            write(arrays(manager.learner.learned), before)
+            raise
+        return result, retrained
+
     def train_full_session(
         self,
         num_episodes: int = 100,
@@ -116,44 +133,46 @@ class MetaLearningEnsembleTrainer(Session):
         evaluation_interval: int | None = None,
         max_steps: int | None = None,
     ) -> dict[str, Any]:
-        """Train `num_episodes` episodes and return `training_stats`, with the paths of the checkpoints.
+        """Train `num_episodes` episodes and return `training_stats`, what it was worth, and the paths of checkpoints.
 
         save_interval: a checkpoint is written every so many episodes. evaluation_interval: every so many episodes the
-        learner is evaluated on markets that are not learned on, and the best one so far is kept in best_models. None
-        takes either from the config. The session ends early after `config.break_step` ticks. The last state is saved
-        as final_session, and after Ctrl-C as interrupted_session. Raises ConfigError for a number below 1.
+        learner is evaluated on markets that are not learned on; best_models holds the learner that the session began
+        with until one is better by more than the standard error of the difference. None takes either from the config,
+        and both count all episodes of the trainer. The session ends early after `config.break_step` ticks. The last
+        state is saved as final_session, and after Ctrl-C as interrupted_session. Raises ConfigError for a number below
+        1.
+
+        training_gain and best_models_gain are what final_session and best_models are worth: mean difference of Sharpe
+        ratios to the learner that the session began with, and its 95 % interval (low, high), on markets on which
+        nothing was learned and nothing was chosen.
         """
         saving = self.config.save_interval if save_interval is None else save_interval
-        judging = self.config.evaluation_interval if evaluation_interval is None else evaluation_interval
+        every = self.config.evaluation_interval if evaluation_interval is None else evaluation_interval
         for name, value in (
             ("num_episodes", num_episodes),
             ("save_interval", saving),
-            ("evaluation_interval", judging),
+            ("evaluation_interval", every),
         ):
             check(value >= 1, f"{name} is {value}: give 1 or more")
-        began, written, judged = time.monotonic(), [], False
-        first = int(self.training_stats["episodes_completed"])
-        try:
-            with bar(self.team_name, num_episodes) as progress:
-                for episode in range(first, first + num_episodes):
-                    if self.training_stats["total_steps"] >= self.config.break_step:
-                        break
-                    self.train_episode(episode, max_steps)
-                    done = episode - first + 1
-                    judged = done % judging == 0
-                    if judged:
-                        self._judge(max_steps)
-                    if done % saving == 0:
-                        written.append(self.save_checkpoint(f"episode_{episode + 1}"))
-                    progress(done)
-        except KeyboardInterrupt:
-            self.save_checkpoint(INTERRUPTED)
-            raise
-        if not judged:
-            self._judge(max_steps)
-        final = self.save_checkpoint(FINAL)
+        began, first = time.monotonic(), int(self.training_stats["episodes_completed"])
+        markets = num_episodes + self.config.evaluation_markets * (-(-num_episodes // every) + 4)
+        with bar(self.team_name, markets) as progress:
+            count = itertools.count(1)
+
+            def played() -> None:
+                progress(next(count))
+
+            try:
+                self._open(max_steps, played)
+                written = self._train(range(first, first + num_episodes), (saving, every), max_steps, played)
+            except KeyboardInterrupt:
+                self.save_checkpoint(INTERRUPTED)
+                raise
+            final = self.save_checkpoint(FINAL)
+            gains = self._choosing.gains(played)
         return {
             **self.training_stats,
+            **dict(zip(("training_gain", "best_models_gain"), gains, strict=True)),
             "episodes": int(self.training_stats["episodes_completed"]) - first,
             "checkpoints": [str(p) for p in written],
             "final_session": str(final),
@@ -163,31 +182,93 @@ class MetaLearningEnsembleTrainer(Session):
             "seconds": time.monotonic() - began,
         }
 
-    def evaluate(self, max_steps: int | None = None) -> float:
-        """Return the mean annualised Sharpe ratio on four markets from which nothing is learned.
+    def _train(
+        self, episodes: range, intervals: tuple[int, int], max_steps: int | None, played: Callable[[], None]
+    ) -> list[Path]:
+        """Train these episodes, with checkpoints and evaluations at two intervals; returns the checkpoints' folders.
 
-        max_steps: ticks of each after the warm-up, None for the environment's own number.
+        The intervals count all episodes of the trainer, so a session in parts has the evaluations of the whole.
         """
-        return float(np.mean([result.sharpe() for result in self._played(max_steps)]))
+        saving, every = intervals
+        written = []
+        if episodes.start % every == 0:
+            self._judge(played)
+        for episode in episodes:
+            if self.training_stats["total_steps"] >= self.config.break_step:
+                break
+            self.train_episode(episode, max_steps)
+            played()
+            if (episode + 1) % every == 0:
+                self._judge(played)
+            if (episode + 1) % saving == 0:
+                written.append(self.save_checkpoint(f"episode_{episode + 1}"))
+        self._judge(played)
+        return written
 
-    def _played(self, max_steps: int | None) -> list[EpisodeResult]:
-        """The results of a copy of the learner on the markets for evaluation; the learner itself stays as it is."""
-        raw = to_bytes(self.meta_ensemble.manager, {})
-        trial = ensemble(self.config, self.env)
-        results = []
-        for seed in CHOOSING[:_JUDGED]:
-            load(trial.manager, raw)
-            results.append(play(trial, self.env, seed, max_steps))
-        return results
+    def evaluate(self, max_steps: int | None = None) -> float:
+        """Return the mean annualised Sharpe ratio on `evaluation_markets` markets from which nothing is learned.
 
-    def _judge(self, max_steps: int | None) -> None:
-        """Evaluate the learner, and save it as best_models where no evaluation before was better."""
-        stats = self.training_stats
-        sharpe = self.evaluate(max_steps)
-        stats["evaluations"].append({"episode": stats["episodes_completed"], "mean_sharpe_ratio": sharpe})
-        if stats["best_performance"] is None or sharpe > stats["best_performance"]:
-            stats["best_performance"] = sharpe
+        max_steps: ticks of each after the warm-up, None for the environment's own number; never fewer than 5,000.
+        """
+        return self._choosing.evaluate(max_steps)
+
+    def _open(self, max_steps: int | None, played: Callable[[], None]) -> None:
+        """Judge what the session begins with; that is the best until another is better."""
+        begins = self._choosing.open(max_steps, played)
+        self.training_stats["best_performance"] = self._choosing.best_performance
+        if begins:
+            self._told(self._choosing.choice.first())
+            self.save_checkpoint(START)
             self.save_checkpoint(BEST)
+
+    def _judge(self, played: Callable[[], None]) -> None:
+        """Evaluate the learner, unless it was since its last episode, and save it where it is the best beyond noise."""
+        stats = self.training_stats
+        if stats["evaluations"][-1]["episode"] == stats["episodes_completed"]:
+            return
+        figures = self._choosing.judge(played)
+        stats["best_performance"] = self._choosing.best_performance
+        self._told(figures)
+        if figures["kept"]:
+            self.save_checkpoint(BEST)
+
+    def _told(self, figures: dict[str, Any]) -> None:
+        """Add the figures of an evaluation to the statistics."""
+        episode = self.training_stats["episodes_completed"]
+        self.training_stats["evaluations"].append({"episode": episode, **figures})
+
+    def resume(self, checkpoint_name: str = INTERRUPTED) -> None:
+        """Go on where a checkpoint in save_dir was written: the next session comes to what that one would have come to.
+
+        The learner, the samples that were gathered and `training_stats` are the checkpoint's; what the session began
+        with and the best of it so far are those in save_dir. Raises WeightsError where something of that is missing,
+        damaged or of other agents, and changes nothing then.
+        """
+        checkpoint = checkpoints.read(self.save_dir / checkpoint_name)
+        if not checkpoint.samples:
+            raise WeightsError(
+                f"{checkpoint_name} holds no samples to go on from: take its weights alone by "
+                "meta_learning_manager.load_meta_models"
+            )
+        stats = checkpoint.story.get("training_stats", {})
+        if stats.keys() != self.training_stats.keys():
+            raise WeightsError(
+                f"{checkpoint_name} lacks statistics of its session: choose another checkpoint"
+            )
+        known = None
+        if stats["evaluations"]:
+            start, best = (checkpoints.read(self.save_dir / name).raw for name in (START, BEST))
+            known = start, best
+        ensemble = self.meta_ensemble
+        before = checkpoints.learned(ensemble.manager)
+        load(ensemble.manager, checkpoint.raw)
+        try:
+            restore(ensemble, self._retraining, checkpoint.samples)
+        except WeightsError:
+            load(ensemble.manager, before)
+            raise
+        self.training_stats.update(stats)
+        self._choosing.resume(known)
 
     def save_checkpoint(self, checkpoint_name: str) -> Path:
         """Write the learner's weights as a checkpoint to save_dir/checkpoint_name, and return that folder.
@@ -206,7 +287,9 @@ class MetaLearningEnsembleTrainer(Session):
             "env_args": self.config.env_args,
             "training_stats": self.training_stats,
         }
-        checkpoints.write(folder, self.meta_ensemble.manager, story)
+        checkpoints.write(
+            folder, self.meta_ensemble.manager, story, stored(self.meta_ensemble, self._retraining)
+        )
         return folder
 
     def _save_checkpoint(self, checkpoint_name: str) -> Path:

@@ -96,6 +96,11 @@ class Counterfactual:
         sums[:] = 0.0
         return scored, means
 
+    @property
+    def complete(self) -> int:
+        """Samples of this market that have become complete so far, those that were dropped since among them."""
+        return int(self._memory.samples.taken[0])
+
     def samples(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Copies of the newest samples, the oldest first: regressors (n, G + 7) and (n, N, 5), mean scores (n, N)."""
         return samples.newest(self._memory.samples)

@@ -20,6 +20,7 @@ from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.features.selection import MOST
 from windvane.metamodel.settings.risk_settings import RiskSettings
 from windvane.metamodel.simulation.episodes import SimulatedEpisodes
+from windvane.metamodel.simulation.seeds import CHOOSING
 
 _W = WeighingConfig()
 
@@ -71,11 +72,14 @@ class MetaLearningConfig(RiskSettings):
         True, "whether a predictor of the agents' scores is retrained and believed"
     )
     meta_training_frequency: int = parameter(
-        _W.meta_training_frequency, "between two versions of the learner", low=1, unit="samples of 32 ticks"
+        _W.meta_training_frequency,
+        "between two versions of the predictor; a session trains one after an episode, if so many are new",
+        low=1,
+        unit="samples of 32 ticks",
     )
     meta_lookback: int = parameter(
         _W.meta_lookback,
-        "newest samples that are kept, and trained on",
+        "newest samples that are kept, and trained on; a session gathers them over its episodes",
         low=8,
         high=20_000,
         unit="samples of 32 ticks",
@@ -122,6 +126,9 @@ class MetaLearningConfig(RiskSettings):
     break_step: int = parameter(10_000_000, "after which a training session ends", low=1, unit="ticks")
     save_interval: int = parameter(20, "between two checkpoints of a session", low=1, unit="episodes")
     evaluation_interval: int = parameter(10, "between two evaluations in a session", low=1, unit="episodes")
+    evaluation_markets: int = parameter(
+        24, "simulated markets that each evaluation in a session is on", low=2, high=len(CHOOSING)
+    )
 
     agent_class: Any = None
     env_class: Any = SimulatedEpisodes

@@ -28,6 +28,9 @@ SESSIONS = range(20_000, 30_000)
 CHOOSING = range(30_000, 30_100)
 """Markets that a training session chooses its best checkpoint on."""
 
+GAINS = range(30_100, 30_200)
+"""Markets on which a training session measures what it was worth, once nothing is left to choose."""
+
 EPISODES = range(40_000, 50_000)
 """Markets of the episodes that a trained session is evaluated on."""
 
@@ -40,5 +43,6 @@ ALL = {
     "scaler": SCALER,
     "sessions": SESSIONS,
     "choosing": CHOOSING,
+    "gains": GAINS,
     "episodes": EPISODES,
 }

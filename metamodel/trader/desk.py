@@ -200,6 +200,11 @@ class Desk:
             if len(ahead):
                 self._open = rows.x[ahead[0]].copy(), asked.posterior[ahead[0]].copy()
 
+    @property
+    def complete(self) -> int:
+        """How many samples of this market have become complete so far; `samples` returns the newest of them."""
+        return self._scores.complete
+
     def samples(self) -> tuple[Floats, Floats, Floats]:
         """What a predictor is trained on, the newest complete samples of this market: see `Counterfactual.samples`."""
         return self._scores.samples()

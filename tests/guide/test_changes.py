@@ -44,6 +44,7 @@ OTHER: dict[str, Any] = {
     "break_step": 300,
     "save_interval": 3,
     "evaluation_interval": 3,
+    "evaluation_markets": 3,
 }
 """For every parameter a value other than its default; that of regimes has only one valid value."""
 

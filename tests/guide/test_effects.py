@@ -56,7 +56,7 @@ ELSEWHERE = {
     *("meta_training_frequency", "learner_lag", "meta_lookback", "agent_history_features", "market_regimes"),
     *("regime_history_window", "regime_stability_threshold", "decision_history_size", "detailed_logging"),
     *("meta_learning_debug", "real_time_monitoring", "feature_analysis", "break_step", "save_interval"),
-    "evaluation_interval",
+    *("evaluation_interval", "evaluation_markets"),
 }
 """Parameters that have a test of their own below."""
 
@@ -181,7 +181,7 @@ def test_debugging_tells_what_every_way_to_weigh_thinks() -> None:
 
 
 def session(folder: Path, **values: Any) -> tuple[MetaLearningEnsembleTrainer, dict[str, Any]]:
-    config = made(env_args={"max_steps": 200}, custom_params=values)
+    config = made(env_args={"max_steps": 200}, custom_params={"evaluation_markets": 2} | values)
     trainer = MetaLearningEnsembleTrainer(config, "effects", folder)
     return trainer, trainer.train_full_session(4)
 
@@ -189,13 +189,15 @@ def session(folder: Path, **values: Any) -> tuple[MetaLearningEnsembleTrainer, d
 def test_what_a_session_writes_and_when_it_ends(tmp_path: Path) -> None:
     plain, stats = session(tmp_path / "plain")
     assert stats["checkpoints"] == []
-    assert len(stats["evaluations"]) == 1
+    assert [told["episode"] for told in stats["evaluations"]] == [0, 4]
+    assert {told["markets"] for told in stats["evaluations"]} == {2}
     assert stats["meta_learning_updates"] == 0
     assert not (plain.save_dir / "decisions.jsonl").exists()
     loud, stats = session(
         tmp_path / "loud",
         save_interval=1,
         evaluation_interval=2,
+        evaluation_markets=3,
         meta_training_frequency=3,
         detailed_logging=True,
         decision_history_size=10,
@@ -203,8 +205,10 @@ def test_what_a_session_writes_and_when_it_ends(tmp_path: Path) -> None:
     )
     assert len(stats["checkpoints"]) == 3  # after 600 steps it was over
     assert stats["total_steps"] == 600
-    assert len(stats["evaluations"]) == 2
-    assert stats["meta_learning_updates"] == 3 * (200 // 32) // 3
+    assert [told["episode"] for told in stats["evaluations"]] == [0, 2, 3]
+    assert {told["markets"] for told in stats["evaluations"]} == {3}
+    assert stats["training_gain"]["markets"] == 3
+    assert stats["meta_learning_updates"] == 3
     assert len((loud.save_dir / "decisions.jsonl").read_text().splitlines()) == stats["total_steps"]
 
 

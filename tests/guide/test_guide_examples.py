@@ -13,6 +13,7 @@ from known_examples import BLOCKS, SIGNATURES, imported
 
 import windvane
 from windvane.agents.rules import VolTrend
+from windvane.infra.training_sessions import judging
 from windvane.infra.training_sessions.trainer import MetaLearningEnsembleTrainer
 
 pytest.importorskip("torch", reason="the examples make states with torch, which is not installed")
@@ -29,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trainer(folder: Path) -> MetaLearningEnsembleTrainer:
     """A trainer after a short session, with which later examples go on."""
-    config = windvane.create_meta_learning_config("balanced")
+    config = windvane.create_meta_learning_config("balanced", custom_params={"evaluation_markets": 2})
     made = MetaLearningEnsembleTrainer(config, "examples", folder / "meta_learning_models")
     made.train_full_session(3, save_interval=2, max_steps=300)
     return made
@@ -41,6 +42,7 @@ def names(folder: Path, trainer: MetaLearningEnsembleTrainer, monkeypatch: pytes
     import torch
 
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(judging, "STEPS", 300)  # at full length, tests/infra/training_sessions has them
     given: Names = {
         name: getattr(windvane, name)
         for name in (
@@ -74,9 +76,16 @@ def test_only_import_lines_are_changed(title: str) -> None:
 
 def test_quick_setup(names: Names, folder: Path) -> None:
     run("Quick Setup", names)
-    assert names["session_stats"]["episodes_completed"] == 100
+    stats = names["session_stats"]
+    assert stats["episodes_completed"] == 100
+    assert stats["samples"] == 100 * 30, "no sample spans two markets"
+    assert stats["meta_learning_updates"] == 50, "60 samples of two episodes, 50 needed"
+    assert 0 < stats["predictor_swaps"] <= 50
+    assert len(names["trainer"].meta_learning_manager.training_data["market_features"]) == 1000
+    assert [told["episode"] for told in stats["evaluations"]] == list(range(0, 101, 10))
+    assert stats["training_gain"]["low"] < stats["training_gain"]["mean"] < stats["training_gain"]["high"]
     models = folder / "meta_learning_models"
-    for name in ("final_session", "best_models", "episode_20", "episode_100"):
+    for name in ("initial_session", "final_session", "best_models", "episode_20", "episode_100"):
         assert (models / name / "checkpoint.json").is_file()
 
 
@@ -111,11 +120,12 @@ def test_configuration_persistence(names: Names) -> None:
 
 
 def test_basic_training(names: Names) -> None:
-    names["config"] = windvane.create_meta_learning_config("balanced", {"max_steps": 200})
+    few = {"evaluation_markets": 2}
+    names["config"] = windvane.create_meta_learning_config("balanced", {"max_steps": 200}, few)
     run("Basic Training", names)
     stats = names["session_stats"]
     assert stats["episodes"] == 200
-    assert len(stats["evaluations"]) == 20
+    assert len(stats["evaluations"]) == 1 + 20, "the start, too"
     assert len(stats["checkpoints"]) == 8
 
 
@@ -217,6 +227,22 @@ def test_meta_learning_not_learning(names: Names) -> None:
     printed = run("Meta-Learning Not Learning", names)
     assert names["config"].meta_training_frequency == 250
     assert f"samples: {names['meta_samples']}" in printed
+
+
+def test_whether_a_session_learns_is_seen_in_its_samples(names: Names, folder: Path) -> None:
+    """50 samples of 32 ticks are needed; three episodes of 640 bring them, a session of 640 ticks in all does not."""
+    seen = []
+    for name, steps in (("learns", 10_000), ("short", 640)):
+        names["config"] = windvane.create_meta_learning_config(
+            "balanced", {"max_steps": 640}, {"evaluation_markets": 2}
+        )
+        names["config"].break_step = steps
+        names["trainer"] = MetaLearningEnsembleTrainer(names["config"], name, folder / name)
+        names["trainer"].train_full_session(3)
+        run("Meta-Learning Not Learning", names)
+        seen.append((names["meta_samples"], names["trainer"].training_stats["meta_learning_updates"]))
+        assert names["config"].meta_training_frequency == 50
+    assert seen == [(3 * 20, 1), (20, 0)]
 
 
 def test_memory_issues(names: Names) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from windvane.agents.factory import AGENTS
 from windvane.infra.dev.selfcheck import a_session_trains_saves_and_is_evaluated
-from windvane.infra.training_sessions import checkpoints, evaluation
+from windvane.infra.training_sessions import checkpoints, evaluation, judging
 from windvane.infra.training_sessions import trainer as home
 from windvane.infra.training_sessions.episodes import ensemble, environment, play
 from windvane.infra.training_sessions.evaluator import MetaLearningEvaluator
@@ -23,11 +23,18 @@ from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.learning.members import predictor
 from windvane.metamodel.settings.presets import made
 from windvane.metamodel.simulation.seeds import CHOOSING, EPISODES, SESSIONS
-from windvane.metamodel.simulation.trade_simulator import TradeSimulator
+from windvane.metamodel.simulation.trade_simulator import Episode, TradeSimulator
+
+FEW = {"evaluation_markets": 2}
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "STEPS", 300)
 
 
 def trainer(folder: Path, **args: Any) -> MetaLearningEnsembleTrainer:
-    return MetaLearningEnsembleTrainer(made("balanced", {"max_steps": 300, **args}), "tests", folder)
+    return MetaLearningEnsembleTrainer(made("balanced", {"max_steps": 300, **args}, FEW), "tests", folder)
 
 
 def weights(folder: Path) -> bytes:
@@ -68,18 +75,6 @@ def test_seeds_that_are_learned_on_are_not_those_that_judge(tmp_path: Path) -> N
     assert not learned_on & (set(CHOOSING) | set(EPISODES))
 
 
-def test_best_models_are_those_of_the_best_evaluation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one = trainer(tmp_path)
-    found = iter([1.0, 3.0, 2.0, 2.5])
-    monkeypatch.setattr(one, "evaluate", lambda max_steps=None: next(found))
-    stats = one.train_full_session(4, save_interval=1, evaluation_interval=1)
-    assert stats["best_performance"] == 3.0
-    assert weights(tmp_path / "best_models") == weights(tmp_path / "episode_2")
-    assert weights(tmp_path / "final_session") == weights(tmp_path / "episode_4")
-
-
 def test_an_evaluation_within_a_session_leaves_no_trace(tmp_path: Path) -> None:
     one = trainer(tmp_path)
     one.train_episode(0)
@@ -88,15 +83,90 @@ def test_an_evaluation_within_a_session_leaves_no_trace(tmp_path: Path) -> None:
     assert to_bytes(one.meta_ensemble.manager, {}) == before
 
 
-def test_a_session_goes_on_where_it_was(tmp_path: Path) -> None:
-    trainer(tmp_path / "whole").train_full_session(4)
-    parts = trainer(tmp_path / "parts")
+def often(folder: Path) -> MetaLearningEnsembleTrainer:
+    """A trainer whose predictor is trained after most episodes, and judged after every second."""
+    custom = {**FEW, "meta_training_frequency": 10, "meta_epochs": 60, "evaluation_interval": 2}
+    return MetaLearningEnsembleTrainer(made("balanced", {"max_steps": 300}, custom), "tests", folder)
+
+
+def told(stats: dict[str, Any]) -> dict[str, Any]:
+    """What a session came to, without what depends on its folder, its time, and into how many parts it was cut."""
+    apart = ("seconds", "episodes", "checkpoints", "final_session", "best_models")
+    return {name: value for name, value in stats.items() if name not in apart}
+
+
+def same(one: Path, other: Path) -> None:
+    for name in ("initial_session", "best_models", "final_session"):
+        assert checkpoints.read(one / name).raw == checkpoints.read(other / name).raw
+        assert checkpoints.read(one / name).samples == checkpoints.read(other / name).samples
+
+
+def test_a_session_in_parts_is_the_whole(tmp_path: Path) -> None:
+    whole, parts = often(tmp_path / "whole").train_full_session(4), often(tmp_path / "parts")
     parts.train_full_session(2)
-    parts.train_full_session(2)
-    assert weights(tmp_path / "whole" / "final_session") == weights(tmp_path / "parts" / "final_session")
-    again = trainer(tmp_path / "again")
+    assert told(parts.train_full_session(2)) == told(whole)
+    assert whole["meta_learning_updates"] == 2
+    same(tmp_path / "whole", tmp_path / "parts")
+    again = often(tmp_path / "again")
     again.meta_learning_manager.load_meta_models(tmp_path / "parts" / "final_session")
     assert again.train_episode(4)["total_reward"] == parts.train_episode(4)["total_reward"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A session of five episodes that nothing has stopped."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judging, "STEPS", 300)
+        return folder, often(folder).train_full_session(5)
+
+
+@pytest.mark.parametrize("moment", [4, 6])  # while it learns, and while it judges
+def test_a_session_that_was_stopped_goes_on_to_the_same_result(
+    tmp_path: Path, undisturbed: tuple[Path, dict[str, Any]], moment: int
+) -> None:
+    """Ctrl-C at one of the markets that it plays, of learning or of judging; then another process goes on."""
+    played: list[int] = []
+
+    class Stopping(TradeSimulator):
+        def episode(self, seed: int, max_steps: int | None = None) -> Episode:
+            played.append(seed)
+            if len(played) == moment:
+                raise KeyboardInterrupt
+            return super().episode(seed, max_steps)
+
+    whole, stats = undisturbed
+    stopped = often(tmp_path)
+    stopped.config.env_class = Stopping
+    with pytest.raises(KeyboardInterrupt):
+        stopped.train_full_session(5)
+    again = often(tmp_path)
+    again.resume()
+    assert again.training_stats == stopped.training_stats
+    data = [session.meta_learning_manager.training_data["market_features"] for session in (again, stopped)]
+    assert len(data[0]) == len(data[1]) == 9 * again.training_stats["episodes_completed"]
+    found = again.train_full_session(5 - again.training_stats["episodes_completed"])
+    assert told(found) == told(stats)
+    same(whole, tmp_path)
+
+
+def test_what_cannot_be_gone_on_from_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    one = trainer(tmp_path)
+    one.train_full_session(1)
+    one.meta_learning_manager.save_meta_models(tmp_path / "weights")
+    with pytest.raises(WeightsError, match="holds no samples to go on from"):
+        one.resume("weights")
+    (file,) = (tmp_path / "final_session").glob("samples-*.safetensors")
+    kept = file.read_bytes()
+    file.write_bytes(kept[:-8] + b"\x07" * 8)
+    before = to_bytes(one.meta_ensemble.manager, {})
+    with pytest.raises(WeightsError, match="is not what checkpoint"):
+        one.resume("final_session")
+    file.write_bytes(kept)
+    (tmp_path / "best_models" / "checkpoint.json").unlink()
+    with pytest.raises(WeightsError, match="best_models holds no checkpoint"):
+        one.resume("final_session")
+    assert to_bytes(one.meta_ensemble.manager, {}) == before
 
 
 def test_models_are_swapped_between_two_actions_and_refused_ones_leave_no_trace(tmp_path: Path) -> None:
@@ -231,7 +301,7 @@ def test_an_environment_of_ones_own_is_used_or_refused(tmp_path: Path) -> None:
         def __init__(self, **env_args: Any) -> None:
             super().__init__(**{**env_args, "market": "hard"})
 
-    config = made("balanced", {"max_steps": 300})
+    config = made("balanced", {"max_steps": 300}, FEW)
     config.env_class = Hard
     mine = MetaLearningEnsembleTrainer(config, "mine", tmp_path / "mine").train_episode(0)
     assert mine["total_reward"] != trainer(tmp_path / "theirs").train_episode(0)["total_reward"]

@@ -6,7 +6,7 @@ import msgspec
 
 from windvane.agents.program import VERSION
 from windvane.infra.kafka.broker.layout import LAYOUT, TopicLayout
-from windvane.infra.schemas.examples import example
+from windvane.infra.schemas.examples import examples
 from windvane.infra.schemas.messages import MESSAGES, components
 from windvane.streams.topics import FILLS, ORDERS, TOPICS, Topic
 from windvane.streams.topology import TOPOLOGY
@@ -136,7 +136,10 @@ def _message(name: str) -> Document:
             }
         },
         "payload": {"$ref": f"#/components/schemas/{name}"},
-        "examples": [{"name": "one", "payload": example(kind)}],
+        "examples": [
+            {"name": said, "payload": payload}
+            for said, payload in zip(("one", "short"), examples(kind), strict=False)
+        ],
     }
 
 

@@ -72,6 +72,9 @@ def breakages(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
         if "x-shape" not in schema or field not in example(name):
             continue
         wrong: list[Any] = ["text", None, [], ["1"], [True], [[[1]]], {"f8": "AAAA"}]
+        if (name, field) == ("Ticks", "ts"):  # whole numbers, or texts of their digits
+            wrong[wrong.index(["1"])] = ["1.0"]
+            wrong += [["1e9"], ["+1"], [" 1"], ["1_0"], [""], ["\u0661"], [["1"]]]
         wrong.append([1] if len(schema["x-shape"]) == 2 else [[1]])
         if schema["x-dtype"] == "int64":
             wrong.append([0.5])
@@ -96,6 +99,19 @@ class TestMessageSchemas:
     def test_the_example_of_an_event_is_read_by_the_program(self, name: str) -> None:
         event = from_json(json.dumps(example(name)).encode())
         assert json.loads(to_json(event)) == example(name)
+
+    @pytest.mark.parametrize("name", ["BookOpened", "Ticks"])
+    def test_what_a_feed_may_leave_out_is_completed(self, name: str) -> None:
+        _, short = SCHEMAS[name]["examples"]
+        VALIDATORS[name].validate(short)
+        event = from_json(json.dumps(short).encode())
+        whole = json.loads(to_json(event))
+        VALIDATORS[name].validate(whole)
+        assert (
+            from_json(to_json(event)) == event
+            if name == "BookOpened"
+            else whole["ts"] == [*map(int, short["ts"])]
+        )
 
     def test_every_record_of_a_run_is_what_its_schema_says(self, recorded: Recorded) -> None:
         seen: set[str] = set()

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from windvane.agents.factory import AGENTS
 from windvane.infra.schemas.examples import examples
 from windvane.infra.schemas.notes import Note, bare, is_whole, note_of
 from windvane.metamodel.base.account import REASONS
@@ -44,6 +45,7 @@ _CLOSER: dict[tuple[str, str], Schema] = {
     ("Model", "sha256"): _SHA256,
     ("Model", "weights"): {"contentEncoding": "base64"},
     ("LearnerUpdate", "outcome"): {"enum": ["kept", "swapped"]},
+    ("TradingConfig", "agents"): {"items": {"enum": list(AGENTS)}, "minItems": 1},
     ("TradingConfig", "fills"): {"enum": list(FILLS)},
     ("TradingConfig", "closing"): {"enum": list(CLOSINGS)},
     ("TradingConfig", "on_halt"): {"enum": list(ON_HALT)},
@@ -51,6 +53,8 @@ _CLOSER: dict[tuple[str, str], Schema] = {
 """Restrictions of fields that the program enforces and the types do not express."""
 _MAY_LACK = {"BookOpened": {"digest"}}
 """Fields that the program completes where a sender leaves them out."""
+_MUST = {"TradingConfig": ["agents"]}
+"""Fields whose default is refused, so that they must be given."""
 _BOOK: Schema = {"type": "string", "minLength": 1, "description": "Name of the book; the record's key."}
 _NO_BOOK: Schema = {"type": "string", "description": "Name of the book, empty where it cannot be told."}
 _TIME = {"pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$"}
@@ -100,7 +104,11 @@ def _finished(name: str, schema: Schema) -> Schema:
     kind = MESSAGES.get(name) or PARTS[name]
     schema["description"] = _description(name, kind)
     properties = schema["properties"]
-    schema["required"] = [f for f in schema["required"] if f not in _MAY_LACK.get(name, ())]
+    required = [f for f in schema["required"] if f not in _MAY_LACK.get(name, ())] + _MUST.get(name, [])
+    if required:
+        schema["required"] = required
+    for must in _MUST.get(name, []):
+        del properties[must]["default"]
     if "book" in properties:
         properties["book"] = _NO_BOOK if name == "DeadLetter" else _BOOK
     for field in msgspec.structs.fields(kind):

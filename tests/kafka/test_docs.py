@@ -21,7 +21,7 @@ from installed import Installed
 from windvane.infra.kafka.broker.settings import KafkaSettings
 from windvane.infra.kafka.tools.books import known_books
 
-PAGES = ("README.md", "docs/kafka.md", "docs/subscribers.md", "docs/operations.md")
+PAGES = ("README.md", "docs/kafka.md", "docs/feeding.md", "docs/subscribers.md", "docs/operations.md")
 OTHERS = {"python", "json", "javascript"}
 MAY_WAKE = re.compile(r"windvane status")
 """Its exit code is 1 where something should wake a person, as a halted book does."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import re
 import shutil
 import signal
 import subprocess
@@ -22,7 +23,7 @@ from running import STAGES, inside, records
 
 from simulated_book import plain_run
 from windvane.infra.kafka.broker.clients import ends_of, new_reader
-from windvane.infra.kafka.broker.settings import KafkaSettings
+from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.infra.schemas.messages import documents
 from windvane.metamodel.base.config import TradingConfig, digest
 from windvane.metamodel.base.limits import RiskLimits
@@ -158,6 +159,15 @@ def test_node_sees_committed_orders_once_and_to_the_nanosecond(
     asyncio.run(write(topics, "many", timed[200:]))
     again = node(node_example, topics, "--until-idle", 3)
     assert [order["id"] for order in again] == [json.loads(raw)["id"] for raw in timed[200:]]
+
+
+def test_the_partitions_that_the_page_on_feeding_names_are_right() -> None:
+    text = (EXAMPLES.parent / "docs" / "feeding.md").read_text(encoding="utf-8")
+    four, two, others = re.search(r"of 4 partitions (.*?) and (.*?); of 12, (.*?)\.\n", text).groups()  # type: ignore[union-attr]
+    said = [(4, four), (4, two), *((12, part) for part in others.split(" and "))]
+    found = [(of, re.findall(r"`(.+?)`", part)[0], int(part.rsplit(" ", 1)[1])) for of, part in said]
+    assert len(found) == 4
+    assert [partition_of(book, of) for of, book, _ in found] == [number for *_, number in found]
 
 
 FEEDS = ("python", "node")

@@ -100,6 +100,23 @@ class TestMessageSchemas:
         event = from_json(json.dumps(example(name)).encode())
         assert json.loads(to_json(event)) == example(name)
 
+    def test_the_records_of_the_page_on_feeding_are_messages(self) -> None:
+        text = (DOCS / "feeding.md").read_text(encoding="utf-8")
+        block = re.search(r"```json\n(.*?)```", text, re.DOTALL)
+        assert block is not None
+        raws = block[1].splitlines()
+        assert [json.loads(raw)["type"] for raw in raws] == ["BookOpened", "Ticks", "BookClosed"]
+        for raw in raws:
+            VALIDATORS[json.loads(raw)["type"]].validate(json.loads(raw))
+            from_json(raw.encode())
+
+    def test_settings_without_agents_are_refused_by_schema_and_program_alike(self) -> None:
+        for config in ({}, {"agents": []}, {"agents": ["a", 1]}):
+            broken = {"type": "BookOpened", "book": "b", "config": config}
+            assert not VALIDATORS["BookOpened"].is_valid(broken)
+            with pytest.raises(WireError):
+                from_json(json.dumps(broken).encode())
+
     @pytest.mark.parametrize("name", ["BookOpened", "Ticks"])
     def test_what_a_feed_may_leave_out_is_completed(self, name: str) -> None:
         _, short = SCHEMAS[name]["examples"]

@@ -18,7 +18,8 @@ _ABOUT = (
     "its partition is murmur2(key) modulo the number of partitions, as with any Kafka client's default partitioner, "
     "and all events of a book lie in one order. Times are UNIX nanoseconds UTC, event time. Decisions, orders and "
     "fills are written in transactions: read with isolation.level read_committed. The types of messages may get "
-    "further fields: ignore what you do not know. PREFIX.snapshots holds bytes of the program's own."
+    "further fields: ignore what you do not know. docs/feeding.md says how a program writes ticks, docs/subscribers.md "
+    "how one reads orders. PREFIX.snapshots holds bytes of the program's own."
 )
 _SINGLE = {ORDERS.name: ("Order",), FILLS.name: ("Fill",)}
 _OTHERS = {

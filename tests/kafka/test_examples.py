@@ -19,11 +19,12 @@ from aiokafka import TopicPartition
 from jsonschema import Draft202012Validator
 from order_log import lines, many, write
 from plain_books import decided
-from running import STAGES, inside, records
+from running import STAGES, inside, put, records
 
 from simulated_book import plain_run
 from windvane.infra.kafka.broker.clients import ends_of, new_reader
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.tools.books import known_books, opening_of
 from windvane.infra.schemas.messages import documents
 from windvane.metamodel.base.config import TradingConfig, digest
 from windvane.metamodel.base.limits import RiskLimits
@@ -34,6 +35,8 @@ from windvane.streams.topics import DEAD_LETTERS, FILLS, TICKS
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 BAD = [b"garbage", b"[]"]
+FED_ROWS = 1500
+FED_AGENTS = ("vol_trend", "buy_and_hold")
 
 
 def venue(settings: KafkaSettings, *words: object) -> list[str]:
@@ -170,9 +173,18 @@ def test_the_partitions_that_the_page_on_feeding_names_are_right() -> None:
     assert [partition_of(book, of) for of, book, _ in found] == [number for *_, number in found]
 
 
-FEEDS = ("python", "node")
-FED_ROWS = 1500
-FED_AGENTS = ("vol_trend", "buy_and_hold")
+def test_commands_know_a_book_that_a_feed_has_opened(topics: KafkaSettings) -> None:
+    """Keys may be in any order, and settings and digest left out: the settings stand before the type here."""
+    config = {"agents": FED_AGENTS, "weighing": {"prior": [0.1] * 6}, "interval": 900 * 10**9}
+    sent = json.dumps({"config": config, "book": "fed", "type": "BookOpened"}).encode()
+    rows = {"seq": [0, 1], "ts": ["1", "2"], "flags": [0, 0], "price": [1, 1], "book": "fed", "type": "Ticks"}
+    asyncio.run(put(topics, TICKS, [b"garbage", sent, json.dumps(rows).encode()], "fed"))
+    opened = asyncio.run(opening_of(topics, 4, "fed"))
+    assert opened is not None
+    assert opened.config.stale_after == 9000 * 10**9
+    assert opened.digest == digest(opened.config)
+    known = asyncio.run(known_books(topics, 4))["fed"]
+    assert (known.opened, known.rows, known.closed) == (opened, 2, False)
 
 
 async def feed(command: list[str], folder: Path, upto: int | None = None) -> list[str]:
@@ -230,7 +242,7 @@ async def _fed(settings: KafkaSettings, command: list[str], folder: Path, states
     return said
 
 
-@pytest.mark.parametrize("language", FEEDS)
+@pytest.mark.parametrize("language", ["python", "node"])
 def test_a_feed_killed_twice_leaves_the_orders_of_a_backtest(
     language: str, topics: KafkaSettings, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

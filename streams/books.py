@@ -20,6 +20,7 @@ from windvane.streams.events import (
     Features,
     Ticks,
 )
+from windvane.streams.opening import unlike
 from windvane.streams.stage import Progress, StateError, Waiting, load_books, save_books
 from windvane.streams.topics import FEATURES
 
@@ -168,15 +169,16 @@ class BookStage(ABC, Generic[B]):
     def _open(self, opened: BookOpened) -> list[Event]:
         name = opened.book
         known = self._opened.get(name) or self._closed.get(name)
+        if known is not None and known.digest == opened.digest:
+            return []
+        if opened.digest != digest(opened.config):
+            return [letter(opened, f"the digest of book {name} is not that of its settings: leave it out")]
         if known is not None:
-            if known.digest == opened.digest:
-                return []
             names = self._opened.keys() | self._closed.keys()
             free = next(other for k in count(2) if (other := f"{name}-{k}") not in names)
-            why = f"book {name} is open with other settings: open {free} instead, or give the same"
+            others = unlike(known.config, opened.config)
+            why = f"book {name} is open with other settings ({others}): open {free} instead, or give the same"
             return [letter(opened, why)]
-        if opened.digest != digest(opened.config):
-            return [letter(opened, f"the digest of book {name} is not that of its settings")]
         try:
             create_agents(opened.config.agents)
         except ValueError as error:  # the book would wait for ever for an agent that nobody runs

@@ -6,6 +6,7 @@ Packed is what this program reads again: a JSON head that names the arrays, then
 
 import base64
 import math
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
@@ -18,6 +19,7 @@ from windvane.agents.base import Floats, Ints
 from windvane.agents.errors import WindvaneError
 from windvane.metamodel.features.extractor import NAMES
 from windvane.streams import events as ev
+from windvane.streams.opening import SentOpening, completed
 
 MAX_ROWS = 256
 """Largest number of rows in one record of a topic."""
@@ -42,6 +44,7 @@ _TYPES = (
 )
 BY_NAME: dict[str, type[ev.Event]] = {t.__name__: t for t in _TYPES}
 _BASE64 = {"x"}
+_DIGITS = re.compile("-?[0-9]{1,19}")
 
 
 class WireError(WindvaneError):
@@ -49,7 +52,7 @@ class WireError(WindvaneError):
 
 
 def _array(kind: Any, value: Any) -> Any:
-    if kind not in (Floats, Ints):
+    if kind not in (Floats, Ints, ev.Times):
         raise NotImplementedError(f"no decoding of {kind}")
     dtype = get_args(get_args(kind)[1])[0]
     if isinstance(value, dict):
@@ -59,15 +62,22 @@ def _array(kind: Any, value: Any) -> Any:
         return np.frombuffer(raw, dtype="<f8").reshape(value["shape"]).astype(np.float64)
     if not isinstance(value, list):
         raise ValueError("a column must be an array")
+    if kind is ev.Times and str in map(type, value):
+        value = [_whole(one) for one in value]
     rows = value if value and isinstance(value[0], list) else (value,)
     allowed = {int} if dtype is np.int64 else {int, float}
     if not all(set(map(type, row)) <= allowed for row in rows):
-        raise ValueError("a column holds something that is not a number of its kind")
+        raise ValueError(f"a column of {'whole ' if dtype is np.int64 else ''}numbers holds something else")
     return np.array(value, dtype=dtype)
 
 
+def _whole(value: Any) -> Any:
+    """The whole number that a text of digits says; what is no text, or says none, as it is."""
+    return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
+
+
 _decoder = msgspec.json.Decoder(
-    ev.BookOpened
+    SentOpening
     | ev.BookClosed
     | ev.Ticks
     | ev.Features
@@ -126,10 +136,13 @@ def to_json(event: ev.Event) -> bytes:
 def from_json(raw: bytes, received: int | None = None) -> ev.Event:
     """Return the event in a record, after checking it; raises WireError with the reason where it is none.
 
-    received: the broker's time of the record, UNIX ns, which ticks get instead of what their sender says.
+    An opening that leaves out settings or digest is completed. received: the broker's time of the record, UNIX ns,
+    which ticks get instead of what their sender says.
     """
     try:
         event = _decoder.decode(raw)
+        if isinstance(event, SentOpening):
+            event = completed(event)
     except (msgspec.DecodeError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise WireError(f"not an event: {error}") from error
     if isinstance(event, ev.Batch):

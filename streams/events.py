@@ -18,6 +18,10 @@ from windvane.metamodel.trading.columns import STATEMENT
 
 __all__ = ["BAD", "BENCHED", "GAP", "HEARTBEAT", "LEVEL", "REPEATED", "STRAY", "WARMUP"]
 
+Times = np.ndarray[tuple[int], np.dtype[np.int64]]
+"""A column of times that others write: on the wire whole numbers, or texts of their digits, for JavaScript's numbers
+end at 2^53."""
+
 
 def column(text: str = "", *width: str) -> Meta:
     """What a column holds in each of its n rows, in words; width: names of further dimensions, such as of agents."""
@@ -81,8 +85,16 @@ def join(batches: Sequence[B]) -> B:
 class BookOpened(Event, frozen=True, kw_only=True):
     """First event of a book: all that decides what its stages compute, so the log alone says what was run."""
 
-    config: TradingConfig
-    digest: Annotated[str, Meta(description="of config: the same digest again resumes, another is refused")]
+    config: Annotated[
+        TradingConfig, Meta(description="who feeds a book gives what differs from the defaults")
+    ]
+    digest: Annotated[
+        str,
+        Meta(
+            description="of config: the same digest again resumes, another is refused; whoever feeds a book leaves it "
+            "out, and the features stage completes config and digest"
+        ),
+    ]
 
 
 class BookClosed(Event, frozen=True, kw_only=True):
@@ -94,7 +106,7 @@ class BookClosed(Event, frozen=True, kw_only=True):
 class Ticks(Batch, frozen=True, kw_only=True):
     """What the market did; a bar is a row at its close."""
 
-    ts: Annotated[Ints, column("event time, UNIX ns")]
+    ts: Annotated[Times, column("event time, UNIX ns; a whole number, or a text of its digits")]
     flags: Annotated[
         Ints, column("1 heartbeat, 32 where the reader of a file vouches for another level of price, or 0")
     ]

@@ -65,3 +65,33 @@ def describe(bootstrap: options.Bootstrap = None, prefix: options.Prefix = None)
     sys.stdout.write(f"{layout.table(rows)}\n")
     if not all(row.partitions for row in rows):
         raise typer.Exit(1)
+
+
+@app.command("dead-letters")
+def dead_letters(
+    bootstrap: options.Bootstrap = None,
+    prefix: options.Prefix = None,
+    book: Annotated[
+        str | None, typer.Option(help="Only those of this book, and of records that cannot be read.")
+    ] = None,
+    last: Annotated[int, typer.Option(help="So many of the newest.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the records as they are.")] = False,
+) -> None:
+    """Show what was rejected and why, the newest last.
+
+    Example:\n
+      windvane topics dead-letters --book main --last 5
+    """
+    import asyncio
+    import sys
+    from datetime import UTC, datetime
+
+    from windvane.infra.kafka.broker.settings import KafkaSettings
+    from windvane.infra.kafka.tools.letters import dead_letters as newest
+    from windvane.metamodel.base.config import check
+
+    check(last >= 1, f"--last is {last}: give 1 or more")
+    for at, letter, raw in asyncio.run(newest(KafkaSettings.load(bootstrap, prefix), book, last)):
+        time = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        line = f"{time}  {letter.book or '-'}  {letter.source}: {letter.reason}"
+        sys.stdout.write(f"{raw.decode() if as_json else line}\n")

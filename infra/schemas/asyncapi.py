@@ -6,7 +6,7 @@ import msgspec
 
 from windvane.agents.program import VERSION
 from windvane.infra.kafka.broker.layout import LAYOUT, TopicLayout
-from windvane.infra.schemas.examples import example
+from windvane.infra.schemas.examples import examples
 from windvane.infra.schemas.messages import MESSAGES, components
 from windvane.streams.topics import FILLS, ORDERS, TOPICS, Topic
 from windvane.streams.topology import TOPOLOGY
@@ -18,7 +18,8 @@ _ABOUT = (
     "its partition is murmur2(key) modulo the number of partitions, as with any Kafka client's default partitioner, "
     "and all events of a book lie in one order. Times are UNIX nanoseconds UTC, event time. Decisions, orders and "
     "fills are written in transactions: read with isolation.level read_committed. The types of messages may get "
-    "further fields: ignore what you do not know. PREFIX.snapshots holds bytes of the program's own."
+    "further fields: ignore what you do not know. docs/feeding.md says how a program writes ticks, docs/subscribers.md "
+    "how one reads orders. PREFIX.snapshots holds bytes of the program's own."
 )
 _SINGLE = {ORDERS.name: ("Order",), FILLS.name: ("Fill",)}
 _OTHERS = {
@@ -136,7 +137,10 @@ def _message(name: str) -> Document:
             }
         },
         "payload": {"$ref": f"#/components/schemas/{name}"},
-        "examples": [{"name": "one", "payload": example(kind)}],
+        "examples": [
+            {"name": said, "payload": payload}
+            for said, payload in zip(("one", "short"), examples(kind), strict=False)
+        ],
     }
 
 

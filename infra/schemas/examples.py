@@ -2,14 +2,13 @@
 
 from base64 import b64encode
 from hashlib import sha256
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 import numpy as np
 import orjson
 
-from windvane.agents.base import Ints
-from windvane.infra.schemas.notes import bare, note_of
+from windvane.infra.schemas.notes import is_whole, note_of
 from windvane.metamodel.base.config import TradingConfig, digest
 from windvane.metamodel.features.extractor import NAMES
 from windvane.metamodel.learning.members import MEMBERS
@@ -77,6 +76,33 @@ _OF_KIND: dict[tuple[str, str], Any] = {
     ("Model", "weights"): b64encode(b"weights").decode(),
     ("Model", "signature"): "6f" * 32,
 }
+_SHORT: dict[str, dict[str, Any]] = {
+    "BookOpened": {
+        "type": "BookOpened",
+        "book": "live",
+        "config": {
+            "agents": ["vol_trend", "buy_and_hold"],
+            "closing": "timed",
+            "interval": 60_000_000_000,
+            "limits": {"price_collar": 0.5, "max_drawdown": 0.25},
+        },
+    },
+    "Ticks": {
+        "type": "Ticks",
+        "book": "live",
+        "seq": [0, 1],
+        "ts": ["1706745600000000000", "1706745660000000000"],
+        "flags": [0, 0],
+        "price": [42580.5, 42581],
+    },
+}
+"""What suffices of who feeds a book."""
+
+
+def examples(kind: type[msgspec.Struct]) -> list[Any]:
+    """Return examples of a message of type `kind`: whole, and as short as a feed may write it."""
+    short = _SHORT.get(kind.__name__)
+    return [example(kind), *([] if short is None else [short])]
 
 
 def example(kind: type[msgspec.Struct]) -> Any:
@@ -85,9 +111,9 @@ def example(kind: type[msgspec.Struct]) -> Any:
     for field in msgspec.structs.fields(kind):
         name = field.name
         value = _OF_KIND.get((kind.__name__, name), _PLAIN.get(name))
-        shape, kept = note_of(field.type).shape, bare(field.type)
+        shape = note_of(field.type).shape
         if shape:
-            whole = Ints in (kept, *get_args(kept))
+            whole = is_whole(field.type)
             size = (1,) if len(shape) == 1 else (1, _WIDTHS.get(name, 2))
             values[name] = np.full(
                 size, value if isinstance(value, int | float) else 0, np.int64 if whole else np.float64

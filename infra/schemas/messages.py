@@ -1,19 +1,19 @@
 """JSON Schemas (draft 2020-12) of all messages, generated from the types that the program itself reads and writes."""
 
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
-from windvane.agents.base import Ints
-from windvane.infra.schemas.examples import example
-from windvane.infra.schemas.notes import Note, bare, note_of
+from windvane.agents.factory import AGENTS
+from windvane.infra.schemas.examples import examples
+from windvane.infra.schemas.notes import Note, bare, is_whole, note_of
 from windvane.metamodel.base.account import REASONS
 from windvane.metamodel.base.config import CLOSINGS, FILLS, ON_HALT, Costs, TradingConfig, WeighingConfig
 from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.features.extractor import NAMES
 from windvane.metamodel.trading.control import CONTROLS
 from windvane.streams.codec import BY_NAME, MAX_ROWS
-from windvane.streams.events import Batch
+from windvane.streams.events import Batch, Times
 from windvane.streams.records import Fill, Order
 
 Schema = dict[str, Any]
@@ -45,11 +45,16 @@ _CLOSER: dict[tuple[str, str], Schema] = {
     ("Model", "sha256"): _SHA256,
     ("Model", "weights"): {"contentEncoding": "base64"},
     ("LearnerUpdate", "outcome"): {"enum": ["kept", "swapped"]},
+    ("TradingConfig", "agents"): {"items": {"enum": list(AGENTS)}, "minItems": 1},
     ("TradingConfig", "fills"): {"enum": list(FILLS)},
     ("TradingConfig", "closing"): {"enum": list(CLOSINGS)},
     ("TradingConfig", "on_halt"): {"enum": list(ON_HALT)},
 }
 """Restrictions of fields that the program enforces and the types do not express."""
+_MAY_LACK = {"BookOpened": {"digest"}}
+"""Fields that the program completes where a sender leaves them out."""
+_MUST = {"TradingConfig": ["agents"]}
+"""Fields whose default is refused, so that they must be given."""
 _BOOK: Schema = {"type": "string", "minLength": 1, "description": "Name of the book; the record's key."}
 _NO_BOOK: Schema = {"type": "string", "description": "Name of the book, empty where it cannot be told."}
 _TIME = {"pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$"}
@@ -76,7 +81,7 @@ def documents() -> dict[str, Schema]:
     whole: dict[str, Schema] = {}
     for name in MESSAGES:
         head: Schema = {"$schema": _DRAFT, "$id": f"urn:windvane:{name}", **schemas[name]}
-        head["examples"] = [example(MESSAGES[name])]
+        head["examples"] = examples(MESSAGES[name])
         defs = {part: schemas[part] for part in _referred(schemas, name)}
         whole[name] = head | ({"$defs": defs} if defs else {})
     return whole
@@ -99,6 +104,11 @@ def _finished(name: str, schema: Schema) -> Schema:
     kind = MESSAGES.get(name) or PARTS[name]
     schema["description"] = _description(name, kind)
     properties = schema["properties"]
+    required = [f for f in schema["required"] if f not in _MAY_LACK.get(name, ())] + _MUST.get(name, [])
+    if required:
+        schema["required"] = required
+    for must in _MUST.get(name, []):
+        del properties[must]["default"]
     if "book" in properties:
         properties["book"] = _NO_BOOK if name == "DeadLetter" else _BOOK
     for field in msgspec.structs.fields(kind):
@@ -128,8 +138,10 @@ def _description(name: str, kind: type[msgspec.Struct]) -> str:
 
 def _column(kind: type[msgspec.Struct], field: msgspec.structs.FieldInfo, note: Note) -> Schema:
     """An array of n rows; of n arrays where the column is a matrix."""
-    whole = Ints in (bare(field.type), *get_args(bare(field.type)))
+    whole = is_whole(field.type)
     one: Schema = {"type": "integer" if whole else "number"}
+    if bare(field.type) is Times:
+        one = {"anyOf": [one, {"type": "string", "pattern": "^-?[0-9]{1,19}$"}]}
     if field.name in ("seq", "order_seq"):
         one["minimum"] = 0
     named_by = getattr(kind, "matrices", {}).get(field.name, "")

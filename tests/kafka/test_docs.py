@@ -21,7 +21,7 @@ from installed import Installed
 from windvane.infra.kafka.broker.settings import KafkaSettings
 from windvane.infra.kafka.tools.books import known_books
 
-PAGES = ("README.md", "docs/kafka.md", "docs/subscribers.md", "docs/operations.md")
+PAGES = ("README.md", "docs/kafka.md", "docs/feeding.md", "docs/subscribers.md", "docs/operations.md")
 OTHERS = {"python", "json", "javascript"}
 MAY_WAKE = re.compile(r"windvane status")
 """Its exit code is 1 where something should wake a person, as a halted book does."""
@@ -74,6 +74,8 @@ def test_blocks_are_found_in_every_form() -> None:
     assert {block.page for block in BLOCKS} == set(PAGES)
     assert {block.needs for block in BLOCKS if block.needs} == {
         "a checkout",
+        "a book that is over",
+        "three brokers",
         "a broker with an authorizer; tests/kafka/test_rights.py has one",
         "docker",
     }

@@ -2,27 +2,41 @@
 
 import asyncio
 import json
+import math
+import re
 import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from aiokafka import TopicPartition
 from jsonschema import Draft202012Validator
 from order_log import lines, many, write
+from plain_books import decided
+from running import STAGES, inside, put, records
 
+from simulated_book import plain_run
 from windvane.infra.kafka.broker.clients import ends_of, new_reader
-from windvane.infra.kafka.broker.settings import KafkaSettings
+from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.tools.books import known_books, opening_of
 from windvane.infra.schemas.messages import documents
-from windvane.streams.records import Fill
-from windvane.streams.topics import FILLS
+from windvane.metamodel.base.config import TradingConfig, digest
+from windvane.metamodel.base.limits import RiskLimits
+from windvane.streams.codec import from_json
+from windvane.streams.events import BookClosed, BookOpened, Event, Orders, Ticks, join
+from windvane.streams.records import Fill, order_lines
+from windvane.streams.topics import DEAD_LETTERS, FILLS, TICKS
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 BAD = [b"garbage", b"[]"]
+FED_ROWS = 1500
+FED_AGENTS = ("vol_trend", "buy_and_hold")
 
 
 def venue(settings: KafkaSettings, *words: object) -> list[str]:
@@ -103,12 +117,12 @@ def test_a_venue_killed_again_and_again_fills_each_order_once(topics: KafkaSetti
 
 @pytest.fixture(scope="session")
 def node_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The JavaScript example with its package, in a folder of its own."""
+    """The JavaScript examples with their package, in a folder of their own."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
-        pytest.skip("no node and npm: install Node 18 or newer to run the JavaScript example")
-    folder = tmp_path_factory.mktemp("node") / "orders_js"
-    shutil.copytree(EXAMPLES / "orders_js", folder, ignore=shutil.ignore_patterns("node_modules"))
+        pytest.skip("no node and npm: install Node 18 or newer to run the JavaScript examples")
+    folder = tmp_path_factory.mktemp("node") / "examples"
+    shutil.copytree(EXAMPLES, folder, ignore=shutil.ignore_patterns("node_modules"))
     done = subprocess.run(
         [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"],
         cwd=folder,
@@ -148,3 +162,109 @@ def test_node_sees_committed_orders_once_and_to_the_nanosecond(
     asyncio.run(write(topics, "many", timed[200:]))
     again = node(node_example, topics, "--until-idle", 3)
     assert [order["id"] for order in again] == [json.loads(raw)["id"] for raw in timed[200:]]
+
+
+def test_the_partitions_that_the_page_on_feeding_names_are_right() -> None:
+    text = (EXAMPLES.parent / "docs" / "feeding.md").read_text(encoding="utf-8")
+    four, two, others = re.search(r"of 4 partitions (.*?) and (.*?); of 12, (.*?)\.\n", text).groups()  # type: ignore[union-attr]
+    said = [(4, four), (4, two), *((12, part) for part in others.split(" and "))]
+    found = [(of, re.findall(r"`(.+?)`", part)[0], int(part.rsplit(" ", 1)[1])) for of, part in said]
+    assert len(found) == 4
+    assert [partition_of(book, of) for of, book, _ in found] == [number for *_, number in found]
+
+
+def test_commands_know_a_book_that_a_feed_has_opened(topics: KafkaSettings) -> None:
+    """Keys may be in any order, and settings and digest left out: the settings stand before the type here."""
+    config = {"agents": FED_AGENTS, "weighing": {"prior": [0.1] * 6}, "interval": 900 * 10**9}
+    sent = json.dumps({"config": config, "book": "fed", "type": "BookOpened"}).encode()
+    rows = {"seq": [0, 1], "ts": ["1", "2"], "flags": [0, 0], "price": [1, 1], "book": "fed", "type": "Ticks"}
+    asyncio.run(put(topics, TICKS, [b"garbage", sent, json.dumps(rows).encode()], "fed"))
+    opened = asyncio.run(opening_of(topics, 4, "fed"))
+    assert opened is not None
+    assert opened.config.stale_after == 9000 * 10**9
+    assert opened.digest == digest(opened.config)
+    known = asyncio.run(known_books(topics, 4))["fed"]
+    assert (known.opened, known.rows, known.closed) == (opened, 2, False)
+
+
+async def feed(command: list[str], folder: Path, upto: int | None = None) -> list[str]:
+    """The lines of a feed that works to its end, or is killed once it has written so many of them."""
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    said: list[str] = []
+    while (line := await asyncio.wait_for(process.stdout.readline(), 60)) and len(said) != upto:
+        said.append(line.decode().strip())
+    if upto is not None:
+        process.kill()
+    code = await process.wait()
+    assert code == (0 if upto is None else -signal.SIGKILL), (said, (await process.stderr.read()).decode())
+    return said
+
+
+def fed_rows(book: str) -> list[Event]:
+    """What a feed is to write, computed here from what its page says, whole."""
+    seq = np.arange(FED_ROWS)
+    price = [
+        round(40_000 * math.exp(0.05 * math.sin(k / 90) + 0.004 * (k * 2654435761 % 2**32 / 2**32 - 0.5)), 2)
+        for k in range(FED_ROWS)
+    ]
+    minute = 60 * 10**9
+    config = TradingConfig(
+        agents=FED_AGENTS,
+        interval=minute,
+        stale_after=10 * minute,
+        limits=RiskLimits(price_collar=0.5, max_drawdown=0.25),
+    )
+    ticks = Ticks(
+        book=book,
+        seq=seq,
+        ts=1_704_067_200 * 10**9 + minute * seq,
+        flags=np.zeros(FED_ROWS, np.int64),
+        price=np.array(price),
+    )
+    opened = BookOpened(book=book, config=config, digest=digest(config))
+    return [opened, ticks, BookClosed(book=book, last=FED_ROWS - 1)]
+
+
+async def _fed(settings: KafkaSettings, command: list[str], folder: Path, states: Path) -> list[list[str]]:
+    """The lines of every run of a feed: killed twice, worked to its end, and started once more."""
+    async with inside(settings, states, STAGES) as stages:
+        slowly = [*command, "--every", "0.02"]
+        said = [await feed(slowly, folder, upto) for upto in (12, 20)]
+        said += [await feed(command, folder) for _ in range(2)]
+        replay = (sys.executable, "-m", "windvane", "replay", "topic", "--from-book", "fed")
+        at = ("--bootstrap", settings.bootstrap, "--prefix", settings.prefix)
+        await feed([*replay, *at, "--book", "again", "--lockstep", "--wait"], folder)
+        await stages.until("all orders", partial(decided, settings, ("fed", "again"), FED_ROWS))
+    return said
+
+
+@pytest.mark.parametrize("language", ["python", "node"])
+def test_a_feed_killed_twice_leaves_the_orders_of_a_backtest(
+    language: str, topics: KafkaSettings, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    folder = EXAMPLES if language == "python" else request.getfixturevalue("node_example")
+    program = [sys.executable, "feed_aiokafka.py"] if language == "python" else ["node", "feed.mjs"]
+    at = ["--bootstrap", topics.bootstrap, "--prefix", topics.prefix, "--rows", str(FED_ROWS)]
+    said = asyncio.run(_fed(topics, [*program, *at], folder, tmp_path))
+    begun = [int(line.rsplit(" ", 1)[1]) for run in said for line in run if "goes on at row" in line]
+    assert len(begun) == 3
+    assert begun[0] == 0 < 200 <= begun[1] < begun[2] < FED_ROWS, "it was killed in the middle"
+    assert said[3] == ["fed is closed"]
+    written = [from_json(raw) for raw in asyncio.run(records(topics, TICKS))]
+    rows = join([event for event in written if isinstance(event, Ticks) and event.book == "fed"])
+    wanted = fed_rows("fed")
+    assert np.array_equal(rows.seq, np.arange(FED_ROWS)), "no row is missing, none is there twice"
+    assert not asyncio.run(records(topics, DEAD_LETTERS))
+    seen = plain_run(wanted)
+    backtest = [raw for _, e in seen if isinstance(e, Orders) for _, raw in order_lines(e, "BTCUSD")]
+    assert backtest
+    orders = [
+        run([sys.executable, "-m", "windvane", "orders", *at[:4], "--book", book, "--json"])
+        for book in ("fed", "again")
+    ]
+    assert orders[0] == [raw.decode() for raw in backtest]
+    assert orders[1] == [line.replace('"fed', '"again') for line in orders[0]]

@@ -1,5 +1,6 @@
 """The topics on a real broker: made once, checked, mended, and never made by asking."""
 
+import re
 from asyncio import run
 
 import msgspec
@@ -13,7 +14,9 @@ from cli_harness import refusal, windvane
 from windvane.infra.kafka.broker import layout
 from windvane.infra.kafka.broker.admin import AIOKafkaAdminClient, Setup
 from windvane.infra.kafka.broker.settings import KafkaSettings
-from windvane.streams.topics import TICKS, TOPICS
+from windvane.streams.codec import to_json
+from windvane.streams.events import DeadLetter
+from windvane.streams.topics import DEAD_LETTERS, TICKS, TOPICS
 
 ALL = {*(t.name for t in TOPICS), layout.SNAPSHOTS}
 
@@ -194,3 +197,28 @@ def test_another_prefix_is_another_world(topics: KafkaSettings) -> None:
     longer = msgspec.structs.replace(topics, prefix=f"{topics.prefix}.x")
     with pytest.raises(layout.LayoutError, match="is missing"):
         run(layout.check(longer))
+
+
+def test_dead_letters_are_shown_with_their_reasons_the_newest_last(topics: KafkaSettings) -> None:
+    assert windvane("topics", "dead-letters", *options(topics)).out == ""
+    sources = [("main", "Ticks"), ("other", "Control"), ("", "ticks, partition 0, offset 17")]
+    raws = [
+        to_json(DeadLetter(book=book, source=source, reason=f"why {number}", payload=""))
+        for number, (book, source) in enumerate(sources)
+    ]
+    for raw in (b"garbage", *raws):
+        run(write(topics, topics.topic(DEAD_LETTERS), raw))
+    shown = windvane("topics", "dead-letters", *options(topics)).out.splitlines()
+    assert [line.split("  ", 1)[1] for line in shown] == [
+        "main  Ticks: why 0",
+        "other  Control: why 1",
+        "-  ticks, partition 0, offset 17: why 2",
+    ]
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d", shown[0].split("  ")[0])
+    of_main = windvane("topics", "dead-letters", *options(topics), "--book", "main", "--json").out
+    assert of_main.encode().splitlines() == [raws[0], raws[2]]
+    last = windvane("topics", "dead-letters", *options(topics), "--last", 1).out
+    assert last.endswith("why 2\n")
+    assert last.count("\n") == 1
+    said = refusal(windvane("topics", "dead-letters", *options(topics), "--last", 0))
+    assert said.endswith("--last is 0: give 1 or more")

@@ -16,6 +16,7 @@ _SAVER = ("tests/infra/kafka/test_saver.py",)
 _SIGNING = ("tests/kafka/test_signing.py",)
 _FIELDS = ("tests/upgrades/test_fields.py",)
 _LEVELS = ("tests/streams/test_levels.py::test_a_level_that_nobody_vouches_for_moves_no_money",)
+_OPENING = ("tests/streams/test_opening.py",)
 _RISK = (
     *("tests/metamodel/trading/test_risk.py", "tests/metamodel/trading/test_risk_halts.py"),
     "tests/metamodel/trading/test_in_flight.py",
@@ -162,6 +163,30 @@ WIRE = (
         r'"prefix": prefix',
         '"prefix": ""',
         _SIGNING,
+    ),
+    Mutation(
+        "opening: bars that a feed sends are stale after a minute, however long they are",
+        "streams/opening.py",
+        "completed",
+        r"default_stale_after\(config\.interval\)",
+        "config.stale_after",
+        _OPENING,
+    ),
+    Mutation(
+        "opening: what is passed on keeps the digest of what was sent",
+        "streams/opening.py",
+        "completed",
+        r"digest=digest\(config\)",
+        "digest=digest(opened.config)",
+        _OPENING,
+    ),
+    Mutation(
+        "wire: a text that is no number is taken for a time",
+        "streams/codec.py",
+        "_DIGITS",
+        r'"-\?\[0-9\]\{1,19\}"',
+        'r"\\s*[+-]?[0-9_]{1,19}"',
+        ("tests/infra/schemas/test_schemas.py",),
     ),
 )
 

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
 
 import msgspec
 from aiokafka import TopicPartition
 
 from windvane.infra.kafka.broker.clients import ends_of, reading
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
-from windvane.metamodel.base.config import TradingConfig
 from windvane.streams.codec import WireError, from_json
 from windvane.streams.events import BookClosed, BookOpened, Ticks
 from windvane.streams.topics import TICKS
@@ -60,7 +58,7 @@ async def opening_of(settings: KafkaSettings, partitions: int, book: str) -> Boo
         while await reader.position(place) < ends[place]:
             for record in (await reader.getmany(place, timeout_ms=500)).get(place, ()):
                 books: dict[str, KnownBook] = {}
-                if record.key == book.encode() and b'"BookOpened"' in (record.value or b"")[:64]:
+                if record.key == book.encode() and b'"BookOpened"' in (record.value or b""):
                     _learn(books, record.key, record.value or b"")
                 if book in books:
                     return books[book].opened
@@ -103,24 +101,6 @@ def _learn(books: dict[str, KnownBook], key: bytes, raw: bytes) -> None:
         books[event.book].closed = True
     elif event.book in books and isinstance(event, Ticks):
         books[event.book].rows = _continued(books[event.book].rows, [event.first, event.last])
-
-
-def unlike(theirs: TradingConfig, ours: TradingConfig) -> str:
-    """The settings in which a book on the topic and one that is to be sent differ, with both values, in words."""
-    topic, sent = (_flat(msgspec.to_builtins(config)) for config in (theirs, ours))
-    return ", ".join(
-        f"{name} is {topic.get(name)!r} there and {value!r} here"
-        for name, value in sent.items()
-        if topic.get(name) != value
-    )
-
-
-def _flat(values: dict[str, Any], path: str = "") -> dict[str, Any]:
-    """Settings by their path with dots."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{path}{name}.") if isinstance(value, dict) else {f"{path}{name}": value}
-    return flat
 
 
 def free_name(book: str, books: dict[str, KnownBook]) -> str:

@@ -11,11 +11,12 @@ from windvane.infra.kafka.broker import layout
 from windvane.infra.kafka.broker.clients import MOST_BYTES, ends_of, new_producer, reading
 from windvane.infra.kafka.broker.settings import KafkaSettings, SettingsError, partition_of
 from windvane.infra.kafka.broker.signing import sign
-from windvane.infra.kafka.tools.books import KnownBook, free_name, known_books, last_seq, unlike
+from windvane.infra.kafka.tools.books import KnownBook, free_name, known_books, last_seq
 from windvane.metamodel.base.config import ConfigError
 from windvane.streams.checks import MOST_MODEL_BYTES
 from windvane.streams.codec import cuts, to_json
 from windvane.streams.events import BookClosed, BookOpened, Control, DeadLetter, Model, Ticks, cut
+from windvane.streams.opening import unlike
 from windvane.streams.topics import CONTROL, DEAD_LETTERS, DECISIONS, MODELS, TICKS
 
 _IN_FLIGHT = 64

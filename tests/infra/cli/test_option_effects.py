@@ -99,6 +99,9 @@ SHOWN: dict[str, dict[str, str]] = {
     ),
     "topics check": dict.fromkeys(("--bootstrap", "--prefix"), "kafka/test_topics.py"),
     "topics describe": dict.fromkeys(("--bootstrap", "--prefix"), "kafka/test_topics.py"),
+    "topics dead-letters": dict.fromkeys(
+        ("--bootstrap", "--prefix", "--book", "--last", "--json"), "kafka/test_topics.py"
+    ),
     "train regime": dict.fromkeys(("--out", "--epochs"), "infra/training/test_training.py"),
 }
 """By command, the file below tests/ that uses an option."""

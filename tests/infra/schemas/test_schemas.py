@@ -72,6 +72,9 @@ def breakages(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
         if "x-shape" not in schema or field not in example(name):
             continue
         wrong: list[Any] = ["text", None, [], ["1"], [True], [[[1]]], {"f8": "AAAA"}]
+        if (name, field) == ("Ticks", "ts"):  # whole numbers, or texts of their digits
+            wrong[wrong.index(["1"])] = ["1.0"]
+            wrong += [["1e9"], ["+1"], [" 1"], ["1_0"], [""], ["\u0661"], [["1"]]]
         wrong.append([1] if len(schema["x-shape"]) == 2 else [[1]])
         if schema["x-dtype"] == "int64":
             wrong.append([0.5])
@@ -96,6 +99,36 @@ class TestMessageSchemas:
     def test_the_example_of_an_event_is_read_by_the_program(self, name: str) -> None:
         event = from_json(json.dumps(example(name)).encode())
         assert json.loads(to_json(event)) == example(name)
+
+    def test_the_records_of_the_page_on_feeding_are_messages(self) -> None:
+        text = (DOCS / "feeding.md").read_text(encoding="utf-8")
+        block = re.search(r"```json\n(.*?)```", text, re.DOTALL)
+        assert block is not None
+        raws = block[1].splitlines()
+        assert [json.loads(raw)["type"] for raw in raws] == ["BookOpened", "Ticks", "BookClosed"]
+        for raw in raws:
+            VALIDATORS[json.loads(raw)["type"]].validate(json.loads(raw))
+            from_json(raw.encode())
+
+    def test_settings_without_agents_are_refused_by_schema_and_program_alike(self) -> None:
+        for config in ({}, {"agents": []}, {"agents": ["a", 1]}):
+            broken = {"type": "BookOpened", "book": "b", "config": config}
+            assert not VALIDATORS["BookOpened"].is_valid(broken)
+            with pytest.raises(WireError):
+                from_json(json.dumps(broken).encode())
+
+    @pytest.mark.parametrize("name", ["BookOpened", "Ticks"])
+    def test_what_a_feed_may_leave_out_is_completed(self, name: str) -> None:
+        _, short = SCHEMAS[name]["examples"]
+        VALIDATORS[name].validate(short)
+        event = from_json(json.dumps(short).encode())
+        whole = json.loads(to_json(event))
+        VALIDATORS[name].validate(whole)
+        assert (
+            from_json(to_json(event)) == event
+            if name == "BookOpened"
+            else whole["ts"] == [*map(int, short["ts"])]
+        )
 
     def test_every_record_of_a_run_is_what_its_schema_says(self, recorded: Recorded) -> None:
         seen: set[str] = set()

@@ -100,9 +100,9 @@ def test_learning_that_is_alike_in_all_regimes_is_no_adapting() -> None:
 
 def test_noise_does_not_pass_for_adapting_and_its_error_is_told() -> None:
     clean, noisy, nothing = Markets(40), Markets(40, noise=10.0), Markets(40, noise=10.0, edge=0.0)
-    right = clean.told(clean.late(160))["regime_adaptability"]
-    told = noisy.told(noisy.late(160))
-    assert abs(told["regime_adaptability"] - right) < 3 * told["regime_adaptability_standard_error"] < 0.3
+    right = clean.told(clean.late(160, 0.7))["regime_adaptability"]
+    told = noisy.told(noisy.late(160, 0.7))
+    assert abs(told["regime_adaptability"] - right) < 2.5 * told["regime_adaptability_standard_error"] < 0.3
     assert abs(told["adaptation_rows"] - 160) <= STEP
     told = nothing.told(nothing.late(160))
     assert abs(told["regime_adaptability"]) < 2.5 * told["regime_adaptability_standard_error"]
@@ -130,13 +130,14 @@ def test_the_sums_are_those_of_a_loop_over_switches() -> None:
         others = [k for k in range(5) if k != e]
         regimes, gains = (np.concatenate([parts[k] for k in others]) for parts in (true, earned))
         regimes, gains = regimes[regimes >= 0], gains[regimes >= 0]
-        overall, switch = gains.mean(axis=0), None
+        edges = {k: gains[regimes == k].mean(axis=0) - gains.mean(axis=0) for k in set(regimes.tolist())}
+        switch = None
         for row in range(1, len(t)):
             if t[row] != t[row - 1]:
                 switch = row if t[row] >= 0 and t[row - 1] >= 0 else None
-            if switch is None or row - switch >= WINDOW or not (regimes == t[row]).any():
+            if switch is None or row - switch >= WINDOW or t[row] not in edges:
                 continue
-            edge = gains[regimes == t[row]].mean(axis=0) - overall
+            edge = edges[t[row]]
             back += ((w[row] - w[switch - 1]) * edge).sum()
             lost += edge.max() - (w[switch - 1] * edge).sum()
     assert adaptation(true, weights, earned)[0]["regime_adaptability"] == pytest.approx(back / lost)

@@ -7,8 +7,9 @@ import typer
 
 from windvane.infra.cli import options
 from windvane.infra.cli.idle import refuse_idle
+from windvane.infra.cli.reading import MaxRejected
 
-_SIMULATED, _FILE = {"seeds", "ticks", "jobs"}, {"bars", "fee_bp", "half_spread_bp"}
+_SIMULATED, _FILE = {"seeds", "ticks", "jobs"}, {"bars", "fee_bp", "half_spread_bp", "max_rejected"}
 
 
 def evaluate(
@@ -26,6 +27,7 @@ def evaluate(
     bars: options.Bars = None,
     fee_bp: Annotated[float, typer.Option(help="Fee on a file; a simulated market has its own.")] = 1.0,
     half_spread_bp: options.HalfSpreadBp = 0.0,
+    max_rejected: MaxRejected = None,
     retraining: Annotated[
         str, typer.Option(help="on: with the predictor, which needs windvane[train]; off: without.")
     ] = "on",
@@ -34,11 +36,12 @@ def evaluate(
         "runs/evaluation"
     ),
 ) -> None:
-    """Compare every way to weigh the agents on the same markets, with references; writes a table and a chart."""
-    from windvane.infra.evaluation.page import chart, markdown
+    """Compare every way to weigh the agents on the same markets, with references; writes a table and a page."""
+    from windvane.infra.evaluation.page import markdown, page
     from windvane.infra.evaluation.rows import from_file
     from windvane.infra.evaluation.run import compared, over_seeds
     from windvane.infra.evaluation.table import table
+    from windvane.infra.files.reading import reading_of
     from windvane.infra.runs.progress import bar, say
     from windvane.infra.runs.summary import prepare
     from windvane.metamodel.base.config import Costs, check
@@ -62,7 +65,8 @@ def evaluate(
             f"{ticks:,} scored ticks each, delay {late}"
         )
     else:
-        results = [compared(from_file(file, bars, costs), retraining == "on", bootstrap=True)]
+        reading = reading_of(max_rejected=max_rejected)
+        results = [compared(from_file(file, bars, costs, reading), retraining == "on", bootstrap=True)]
         spread = f", half spread {half_spread_bp:g} bp" if half_spread_bp else ""
         title = f"{file.name}, {bars or 'as it is'}, fee {fee_bp:g} bp{spread}, filled {late} tick(s) late"
     rows = table(results)
@@ -70,7 +74,7 @@ def evaluate(
     _write(out / "table.json", title, rows)
     text = markdown(title, rows)
     (out / "table.md").write_text(text, encoding="utf-8")
-    chart(out / "table.html", title, rows)
+    (out / "table.html").write_text(page(title, rows), encoding="utf-8")
     typer.echo(text)
     say(f"wrote table.json, table.md and table.html to {out}")
 

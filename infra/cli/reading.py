@@ -10,6 +10,8 @@ import typer
 
 _TEXT = str | None
 
+MaxRejected = Annotated[_TEXT, typer.Option(help="Percent of rows that may be rejected. Default: 5.")]
+
 OPTIONS: dict[str, Any] = {
     "columns": Annotated[
         _TEXT,
@@ -25,7 +27,7 @@ OPTIONS: dict[str, Any] = {
     "decimal": Annotated[_TEXT, typer.Option(help="The mark of decimals: . or ,")],
     "encoding": Annotated[_TEXT, typer.Option(help="Of text files: utf-8, utf-16, cp1252 ...")],
     "layout": Annotated[Path | None, typer.Option(help="TOML file that holds these options.")],
-    "max_rejected": Annotated[_TEXT, typer.Option(help="Percent of rows that may be rejected. Default: 5.")],
+    "max_rejected": MaxRejected,
 }
 """Parameters by their name in Python."""
 

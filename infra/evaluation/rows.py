@@ -8,6 +8,7 @@ import numpy as np
 from windvane.agents.base import Floats, Ints
 from windvane.agents.factory import AGENTS, create_agents
 from windvane.infra.files.market_data import load_market
+from windvane.infra.files.reading import AS_RECOGNISED, Reading
 from windvane.infra.training.samples import seen
 from windvane.metamodel.base.config import ConfigError, Costs
 from windvane.metamodel.base.proposals import Joined
@@ -71,13 +72,13 @@ def simulated(market: str, seed: int, ticks: int, delay: int) -> Rows:
     )
 
 
-def from_file(path: Path, bars: str | None, costs: Costs) -> Rows:
+def from_file(path: Path, bars: str | None, costs: Costs, reading: Reading = AS_RECOGNISED) -> Rows:
     """Read a file of market data and return its good rows, which are scored after the warm-up of the features.
 
-    bars: length of a bar where the file holds bars, None for ticks; costs: of trading. Raises ConfigError where the
-    file has too few good rows to score any.
+    bars: length of a bar where the file holds bars, None for ticks; costs: of trading; reading: what a person says of
+    the file. Raises ConfigError where the file has too few good rows to score any.
     """
-    market = load_market(path, bars=bars)
+    market = load_market(path, bars=bars, reading=reading)
     c, n = market.columns, len(market.columns)
     optional = {
         name: getattr(c, name)

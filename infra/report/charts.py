@@ -8,6 +8,7 @@ import numpy as np
 
 from windvane.agents.base import Floats
 from windvane.infra.report.curves import MOST
+from windvane.infra.report.frame import base_layout
 from windvane.infra.report.palette import CYCLE, ENSEMBLE, INK, MUTED, RULE, colour, soft
 from windvane.infra.report.tally import Tally
 from windvane.metamodel.base.regimes import REGIMES
@@ -16,7 +17,6 @@ from windvane.metamodel.base.times import DAY
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-FONT = "-apple-system, BlinkMacSystemFont, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 LABELS = {
     "ensemble": "Ensemble",
     "equal_weights": "Equal weights",
@@ -27,38 +27,6 @@ LABELS = {
 def label(account: str) -> str:
     """Return an account's name as a chart shows it: "agent:x" is shown as "x", "equal_weights" as "Equal weights"."""
     return LABELS.get(account, account.removeprefix("agent:"))
-
-
-def _layout(height: int, **more: Any) -> dict[str, Any]:
-    """The layout that all charts share, `height` pixels high; more: entries that replace or extend it."""
-    axis = {
-        "gridcolor": RULE,
-        "zeroline": False,
-        "linecolor": RULE,
-        "tickfont": {"color": MUTED, "size": 12},
-        "automargin": True,
-    }
-    return {
-        "template": {"data": {}, "layout": {}},
-        "height": height,
-        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": FONT, "size": 13, "color": INK},
-        "hovermode": "x unified",
-        "hoverlabel": {"font": {"size": 12}},
-        "legend": {
-            "orientation": "h",
-            "yref": "container",
-            "y": 0,
-            "yanchor": "bottom",
-            "x": 0,
-            "font": {"color": INK, "size": 12},
-        },
-        "xaxis": {**axis, "type": "date", "showgrid": False},
-        "yaxis": {**axis, **more.pop("yaxis", {})},
-        **more,
-    }
 
 
 def _figure(traces: list[dict[str, Any]], layout: dict[str, Any]) -> go.Figure:
@@ -93,7 +61,7 @@ def equity(tally: Tally) -> go.Figure:
         traces.append(_line(x, pnl[:, k], label(name), colour(name, tally.agents), width, **more))
         traces[-1]["legendrank"] = {"ensemble": 1, "equal_weights": 2, "buy_and_hold": 3}.get(name, 10)
     axis = {"tickformat": "+~%", "hoverformat": "+.2%", "zeroline": True, "zerolinecolor": RULE}
-    return _figure(traces, _layout(440, yaxis=axis))
+    return _figure(traces, base_layout(440, yaxis=axis))
 
 
 def drawdown(tally: Tally, best: str | None) -> go.Figure:
@@ -117,7 +85,7 @@ def drawdown(tally: Tally, best: str | None) -> go.Figure:
         traces.append(_line(x, -fall[:, k], title, code, 2.2 if name == "ensemble" else 1.3, **more))
         traces[-1]["legendrank"] = {"ensemble": 1, "equal_weights": 2, "buy_and_hold": 3}.get(name, 10)
     axis = {"tickformat": "~%", "hoverformat": ".2%", "rangemode": "tozero"}
-    return _figure(traces, _layout(280, yaxis=axis))
+    return _figure(traces, base_layout(280, yaxis=axis))
 
 
 def _stacked(x: Floats, shares: Floats, names: tuple[str, ...], codes: list[str], height: int) -> go.Figure:
@@ -135,7 +103,7 @@ def _stacked(x: Floats, shares: Floats, names: tuple[str, ...], codes: list[str]
         )
         for k, name in enumerate(names)
     ]
-    layout = _layout(height, yaxis={"tickformat": "~%", "range": [0, 1]})
+    layout = base_layout(height, yaxis={"tickformat": "~%", "range": [0, 1]})
     layout["legend"]["traceorder"] = "normal"
     return _figure(traces, layout)
 
@@ -173,7 +141,7 @@ def regimes(tally: Tally) -> go.Figure:
             title = name.replace("_", " ")
             traces.append(_line(x, regime_tally.curves[group][:, k], title, CYCLE[k], 0.0, **more))
     axis_of: dict[str, Any] = {"tickformat": "~%", "range": [0, 1]}
-    layout = _layout(300, yaxis={**axis_of, "domain": [0.24 if len(parts) > 1 else 0.0, 1.0]})
+    layout = base_layout(300, yaxis={**axis_of, "domain": [0.24 if len(parts) > 1 else 0.0, 1.0]})
     if len(parts) > 1:
         layout["yaxis2"] = {**layout["yaxis"], "domain": [0.0, 0.15], "showticklabels": False}
         layout["yaxis2"] |= {"title": {"text": "True", "font": {"size": 12, "color": MUTED}}}
@@ -198,7 +166,7 @@ def position(tally: Tally) -> go.Figure:
         fill="tozeroy",
         fillcolor=soft(ENSEMBLE, 0.22),
     )
-    layout = _layout(
+    layout = base_layout(
         400, yaxis={"domain": [0.4, 1.0], "tickformat": ",~g", "hoverformat": ",.2f"}, showlegend=False
     )
     layout["yaxis2"] = {
@@ -237,7 +205,7 @@ def costs(tally: Tally) -> go.Figure:
         "rangemode": "tozero",
         "title": {"text": "Turnover", "font": {"size": 12, "color": MUTED}},
     }
-    layout = _layout(360, yaxis=axis)
+    layout = base_layout(360, yaxis=axis)
     layout["yaxis2"] = {**layout["yaxis"], "domain": [0.0, 0.44], "tickformat": "~%", "hoverformat": ".3%"}
     layout["yaxis2"] |= {"ticksuffix": "", "title": {"text": "Fees", "font": {"size": 12, "color": MUTED}}}
     layout["xaxis"]["anchor"] = "y2"

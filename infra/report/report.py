@@ -3,23 +3,18 @@
 from html import escape
 from typing import Any
 
-import orjson
-
 from windvane.infra.report import appendix, charts
 from windvane.infra.report.facts import Facts
-from windvane.infra.report.page import CSS, SCRIPT
-from windvane.infra.report.palette import DARK
+from windvane.infra.report.frame import frame
 from windvane.infra.report.pieces import bars, cards, figures, instant, many, number, percent, years
 from windvane.infra.report.tally import Tally
 
 
 def report(values: dict[str, Any], tally: Tally, facts: Facts) -> str:
-    """Return the whole page as HTML, with plotly's script and all data inside.
+    """Return the whole page as HTML.
 
     values: what metrics.json holds; tally: the counts and curves of the run; facts: what its events do not hold.
     """
-    from plotly.offline import get_plotlyjs
-
     drawn = _charts(values, tally, facts)
     body = "".join(
         (
@@ -34,26 +29,8 @@ def report(values: dict[str, Any], tally: Tally, facts: Facts) -> str:
             appendix.settings(facts),
         )
     )
-    return (
-        "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
-        '<meta name=viewport content="width=device-width">'
-        f"<title>{escape(facts.title)}: {escape(facts.file)}</title>"
-        f"<style>{CSS.replace('FONT', charts.FONT)}</style></head>"
-        f"<body>{_origin(tally, facts)}<main>{body}</main>"
-        f"<script type=application/json id=figures>{_embed(drawn)}</script>"
-        f"<script type=application/json id=night>{_embed(orjson.dumps(DARK).decode())}</script>"
-        f"<script>{get_plotlyjs()}</script><script>{SCRIPT}</script></body></html>\n"
-    )
-
-
-def _embed(drawn: dict[str, Any] | str) -> str:
-    """JSON for a script element, in which no text can be taken for the end of that element.
-
-    drawn: plotly figures by name, or JSON as text.
-    """
-    if isinstance(drawn, dict):
-        drawn = "{" + ",".join(f'"{name}":{figure.to_json()}' for name, figure in drawn.items()) + "}"
-    return drawn.replace("</", "<\\/").replace("<!", "<\\u0021")
+    title = f"{facts.title}: {facts.file}"
+    return frame(title, f"{_origin(tally, facts)}<main>{body}</main>", drawn)
 
 
 def _charts(values: dict[str, Any], tally: Tally, facts: Facts) -> dict[str, Any]:

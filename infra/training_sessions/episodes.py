@@ -136,6 +136,8 @@ class EpisodeResult:
     verdicts: Ints  # (n,)
     trades: int
     stability: float  # of the regime, at the end
+    turnover: Floats  # (K,) traded, units of capital
+    fees: Floats  # (K,) units of capital
 
     def sharpe(self, k: int = 0) -> float:
         """Return the annualised Sharpe ratio of account `k`, from daily returns; NaN of under two, or equal ones."""
@@ -177,6 +179,8 @@ def play(
     whole.new_market()
     before = whole.fills
     played = whole.desk.play(episode.rows)
+    last = whole.close() or played.round
+    statement = last.outputs.statement[last.statements - 1]
     whole.rest()
     out, capital = played.round.outputs, whole.config.capital
     warm = (episode.rows.flags & WARMUP) == 0
@@ -203,4 +207,6 @@ def play(
         verdicts=out.verdict[warm],
         trades=whole.fills - before,
         stability=whole.desk.classifier.stability,
+        turnover=statement["turnover"].copy(),
+        fees=statement["fees"] / capital,
     )

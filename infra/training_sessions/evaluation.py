@@ -8,13 +8,15 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.state import ACTIONS
+from windvane.infra.training_sessions.adaptation import adaptation
 from windvane.infra.training_sessions.episodes import EpisodeResult
 from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.features.extractor import NAMES
 from windvane.metamodel.trading.risk import GATES
 
 _MOST = 5
-_LONG = 2  # place of the baseline among the accounts
+_EQUAL, _LONG = 1, 2  # places of the baselines among the accounts
+_AGENTS = 3  # place of the first agent's account
 
 
 def portfolio(episodes: Sequence[EpisodeResult]) -> dict[str, Any]:
@@ -26,8 +28,8 @@ def portfolio(episodes: Sequence[EpisodeResult]) -> dict[str, Any]:
     gain: mean over episodes of the difference of Sharpe ratios, with its standard error and two-sided p (paired t).
     Means are over the episodes whose ratio is known, as it is of two days or more; None where it is of none.
     """
-    sharpe, equal = (np.array([e.sharpe(k) for e in episodes]) for k in (0, 1))
-    total = np.array([e.total() for e in episodes])
+    sharpe, equal = (np.array([e.sharpe(k) for e in episodes]) for k in (0, _EQUAL))
+    total, even = (np.array([e.total(k) for e in episodes]) for k in (0, _EQUAL))
     daily = np.concatenate([e.daily[:, 0] for e in episodes])
     drawdown = np.array([e.drawdown[0] for e in episodes])
     gain, error, p = _paired(sharpe - equal)
@@ -38,11 +40,13 @@ def portfolio(episodes: Sequence[EpisodeResult]) -> dict[str, Any]:
         "std_sharpe_ratio": _deviation(sharpe),
         "mean_total_return": float(total.mean()),
         "success_rate": float((total > 0).mean()),
+        "success_rate_standard_error": _paired((total > 0).astype(float))[1],
         "mean_max_drawdown": float(drawdown.mean()),
         "worst_max_drawdown": float(drawdown.max()),
         "days_won": float((daily > 0).mean()),
         "mean_trades": float(np.mean([e.trades for e in episodes])),
         "equal_weights_mean_sharpe_ratio": _mean(equal),
+        "equal_weights_success_rate": float((even > 0).mean()),
         "gain": gain,
         "gain_standard_error": error,
         "gain_p": p,
@@ -61,47 +65,61 @@ def _deviation(values: Floats) -> float | None:
     return float(found.std(ddof=1)) if len(found) > 1 else None
 
 
-def _paired(difference: Floats) -> tuple[float | None, float | None, float | None]:
-    """Mean of the known differences (E,), its standard error, and p of a paired t test; None for what is not known."""
+def _paired(values: Floats) -> tuple[float | None, float | None, float | None]:
+    """Mean of the known values (E,), its standard error, and p of a t test that it is 0; None for what is not known."""
     from scipy.stats import t
 
-    difference = difference[~np.isnan(difference)]
-    if not len(difference):
+    values = values[~np.isnan(values)]
+    if not len(values):
         return None, None, None
-    n, mean = len(difference), float(difference.mean())
-    if n < 2 or not difference.max() > difference.min():
+    n, mean = len(values), float(values.mean())
+    if n < 2 or not values.max() > values.min():
         return mean, None, None
-    error = float(difference.std(ddof=1)) / math.sqrt(n)
+    error = float(values.std(ddof=1)) / math.sqrt(n)
     return mean, error, float(2 * t.sf(abs(mean) / error, n - 1))
+
+
+def _pooled(sums: Sequence[float], counts: Sequence[int]) -> tuple[float, float | None]:
+    """The sum of all episodes over their count, and its standard error over episodes (E,); None for fewer than two."""
+    y, n = np.array(sums, float), np.array(counts, float)
+    ratio, episodes = y.sum() / n.sum(), int((n > 0).sum())
+    if episodes < 2:
+        return float(ratio), None
+    spread = ((y - ratio * n) ** 2).sum() * episodes / (episodes - 1)
+    return float(ratio), math.sqrt(spread) / float(n.sum())
 
 
 def meta_learning(episodes: Sequence[EpisodeResult]) -> dict[str, Any]:
     """Return figures of the learner over episodes: confidence, regimes and weights.
 
-    regime_adaptability: share of rows that lie in regimes in which the ensemble earned more than equal weights, over
-    all episodes; effective_agents: mean of 1 / sum of squared weights; accuracy where true regimes are known.
+    effective_agents: mean of 1 / sum of squared weights. regime_accuracy, where true regimes are known: of the regimes
+    shown, with its standard error, and most_frequent_regime, what is right for whoever always says the commonest one.
     """
     label = np.concatenate([e.label for e in episodes])
     true = np.concatenate([e.true for e in episodes])
-    earned = np.concatenate([e.earned[:, :2] for e in episodes])
     shown = np.concatenate([e.posterior[np.arange(len(e.label)), e.label] for e in episodes])
-    known = true >= 0
-    adapted = sum(
-        int((label == k).sum())
-        for k in range(len(REGIMES))
-        if earned[label == k, 0].sum() > earned[label == k, 1].sum()
-    )
+    counts = np.bincount(true[true >= 0], minlength=len(REGIMES))
+    right = [int((e.label == e.true)[e.true >= 0].sum()) for e in episodes]
+    accuracy = _pooled(right, [int((e.true >= 0).sum()) for e in episodes]) if counts.any() else (None, None)
     moves = [np.abs(np.diff(e.weights, axis=0)).sum(axis=1).mean() for e in episodes if len(e.weights) > 1]
     return {
         "mean_confidence": float(np.mean([e.confidence.mean() for e in episodes])),
         "mean_regime_confidence": float(shown.mean()),
         "mean_regime_stability": float(np.mean([e.stability for e in episodes])),
-        "regime_accuracy": float((label == true)[known].mean()) if known.any() else None,
-        "regime_adaptability": adapted / len(label),
+        "regime_accuracy": accuracy[0],
+        "regime_accuracy_standard_error": accuracy[1],
+        "most_frequent_regime": float(counts.max() / counts.sum()) if counts.any() else None,
         "regime_changes_per_1000": 1000 * _changes(episodes) / len(label),
         "weight_change_per_tick": float(np.mean(moves)) if moves else None,
         "effective_agents": float(np.mean([(1 / (e.weights**2).sum(axis=1)).mean() for e in episodes])),
     }
+
+
+def adapting(episodes: Sequence[EpisodeResult]) -> tuple[dict[str, Any], dict[str, list[float | None]]]:
+    """Return the figures of how weights follow switches of the true regime, and their curve: see `adaptation`."""
+    return adaptation(
+        [e.true for e in episodes], [e.weights for e in episodes], [e.earned[:, _AGENTS:] for e in episodes]
+    )
 
 
 def _changes(episodes: Sequence[EpisodeResult]) -> int:
@@ -109,24 +127,37 @@ def _changes(episodes: Sequence[EpisodeResult]) -> int:
     return int(sum((e.label[1:] != e.label[:-1]).sum() for e in episodes))
 
 
-def agents(episodes: Sequence[EpisodeResult]) -> dict[str, dict[str, Any]]:
-    """Return mean Sharpe ratio, return and drawdown of every account, and for an agent the mean of its weight.
+def agents(episodes: Sequence[EpisodeResult]) -> dict[str, dict[str, float | None]]:
+    """Return the figures of every account, means over episodes with standard errors where there are two or more.
 
-    The account that is always long is named long_1x_capital here, since "buy_and_hold" is the name of an agent.
+    Returns, drawdowns, turnover and fees are those of an episode, in units of capital; gain is the difference of Sharpe
+    ratios to equal weights on the same market; agents have the mean of their weight, too. The account that is always
+    long is named long_1x_capital here, since "buy_and_hold" is the name of an agent.
     """
-    accounts = episodes[0].accounts
-    names = [name.removeprefix("agent:") for name in accounts if name.startswith("agent:")]
     weight = np.mean([e.weights.mean(axis=0) for e in episodes], axis=0)
-    by_account: dict[str, dict[str, Any]] = {}
-    for k, account in enumerate(accounts):
+    equal = np.array([e.sharpe(_EQUAL) for e in episodes])
+    by_account: dict[str, dict[str, float | None]] = {}
+    for k, account in enumerate(episodes[0].accounts):
         name = account.removeprefix("agent:") if k != _LONG else "long_1x_capital"
-        by_account[name] = {
-            "mean_sharpe_ratio": _mean(np.array([e.sharpe(k) for e in episodes])),
-            "mean_total_return": float(np.mean([e.total(k) for e in episodes])),
-            "mean_max_drawdown": float(np.mean([e.drawdown[k] for e in episodes])),
+        sharpe = np.array([e.sharpe(k) for e in episodes])
+        told = {
+            "sharpe": _paired(sharpe),
+            "gain": _paired(sharpe - equal),
+            "return": _paired(np.array([e.total(k) for e in episodes])),
         }
-        if name in names:
-            by_account[name]["mean_weight"] = float(weight[names.index(name)])
+        by_account[name] = {
+            "mean_sharpe_ratio": told["sharpe"][0],
+            "sharpe_ratio_standard_error": told["sharpe"][1],
+            "gain": told["gain"][0],
+            "gain_standard_error": told["gain"][1],
+            "mean_total_return": told["return"][0],
+            "total_return_standard_error": told["return"][1],
+            "mean_max_drawdown": float(np.mean([e.drawdown[k] for e in episodes])),
+            "mean_turnover": float(np.mean([e.turnover[k] for e in episodes])),
+            "mean_fees": float(np.mean([e.fees[k] for e in episodes])),
+        }
+        if k >= _AGENTS:
+            by_account[name]["mean_weight"] = float(weight[k - _AGENTS])
     return by_account
 
 
@@ -148,21 +179,25 @@ def regimes(
 ) -> dict[str, Any]:
     """Return figures for each regime shown, and for stable and unstable rows.
 
-    Each has the number of rows, the mean return of 1,000 rows (units of capital) of ensemble and equal weights, and the
-    mean weight of every agent. names: of the agents; a row is stable where `stability` over `window` rows is
-    `threshold` or more.
+    Each has the number of rows, the mean return of 1,000 rows (units of capital) of ensemble and equal weights, their
+    difference with its standard error over episodes, and the mean weight of every agent. names: of the agents; a row is
+    stable where `stability` over `window` rows is `threshold` or more.
     """
 
     def part(chosen: Sequence[Any]) -> dict[str, Any]:
-        earned = np.concatenate([e.earned[at, :2] for e, at in zip(episodes, chosen, strict=True)])
-        weight = np.concatenate([e.weights[at] for e, at in zip(episodes, chosen, strict=True)])
-        if not len(earned):
+        rows = [len(e.label[at]) for e, at in zip(episodes, chosen, strict=True)]
+        if not sum(rows):
             return {"rows": 0}
-        ensemble, equal = (1000 * earned.mean(axis=0)).tolist()
+        earned = [e.earned[at, :2].sum(axis=0) for e, at in zip(episodes, chosen, strict=True)]
+        weight = np.concatenate([e.weights[at] for e, at in zip(episodes, chosen, strict=True)])
+        ensemble, equal = (1000 * np.sum(earned, axis=0) / sum(rows)).tolist()
+        gain, error = _pooled([1000 * float(ours - even) for ours, even in earned], rows)
         return {
-            "rows": len(earned),
+            "rows": sum(rows),
             "return_per_1000": ensemble,
             "equal_weights_return_per_1000": equal,
+            "gain_per_1000": gain,
+            "gain_per_1000_standard_error": error,
             "mean_weights": dict(zip(names, weight.mean(axis=0).tolist(), strict=True)),
         }
 

@@ -1,6 +1,7 @@
 """MetaLearningEvaluator: evaluates a checkpoint on markets that nothing was trained on, or trades with it."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from windvane.infra.runs.files import replace_file
 from windvane.infra.runs.progress import bar
 from windvane.infra.training_sessions import checkpoints, evaluation
 from windvane.infra.training_sessions.episodes import Session, ensemble, known, play
-from windvane.infra.training_sessions.plots import page
+from windvane.infra.training_sessions.page import page
 from windvane.metamodel.base.config import check
 from windvane.metamodel.learning.learned import load
 from windvane.metamodel.settings.meta_config import PARAMETERS, MetaLearningConfig
@@ -42,9 +43,10 @@ class MetaLearningEvaluator(Session):
 
         The ensemble trades each market from the checkpoint's state on, one after another, and blocks until the last.
         max_steps_per_episode: rows of a market after the warm-up, None for the environment's own number. The result has
-        portfolio_metrics, meta_learning_metrics, agent_comparison, regime_analysis, decision_analysis and episodes, and
-        feature_analysis where the config asks for it. save_results: write results.json and report.html to the folder
-        evaluation_results beside the checkpoint. Raises ConfigError for a number out of range.
+        portfolio_metrics, meta_learning_metrics, adaptation_curve, agent_comparison, regime_analysis, decision_analysis
+        and episodes, and feature_analysis where the config asks for it. save_results: write results.json and
+        report.html to the folder evaluation_results beside the checkpoint; a figure that is NaN is null there. Raises
+        ConfigError for a number out of range.
         """
         check(
             1 <= num_episodes <= len(EPISODES), f"num_episodes is {num_episodes}: give 1 to {len(EPISODES)}"
@@ -62,13 +64,17 @@ class MetaLearningEvaluator(Session):
                 played.append(play(trial, self.env, seed, max_steps_per_episode))
                 progress(number + 1)
         settings, names = self.config, trial.config.agents
+        adapting, curve = evaluation.adapting(played)
         results: dict[str, Any] = {
             "data": "SIMULATED markets",
             "notice": NOTICE,
+            "market": getattr(self.env, "market", type(self.env).__name__),
+            "costs": {"fee_bp": self.env.costs.fee_bp, "delay": self.env.costs.delay},
             "model": str(self.model_path),
             "trained": checkpoints.SCOPE,
             "portfolio_metrics": evaluation.portfolio(played),
-            "meta_learning_metrics": evaluation.meta_learning(played),
+            "meta_learning_metrics": evaluation.meta_learning(played) | adapting,
+            "adaptation_curve": curve,
             "agent_comparison": evaluation.agents(played),
             "regime_analysis": evaluation.regimes(
                 played, names, settings.regime_history_window, settings.regime_stability_threshold
@@ -79,10 +85,11 @@ class MetaLearningEvaluator(Session):
         if settings.feature_analysis:
             data = trial.desk.data
             results["feature_analysis"] = evaluation.features(data.market_features, data.agent_scores, names)
+            results["feature_samples"] = len(data.market_features)
         if save_results:
             folder = self.results
             folder.mkdir(parents=True, exist_ok=True)
-            replace_file(folder / "results.json", (json.dumps(results, indent=2) + "\n").encode())
+            replace_file(folder / "results.json", _json(results))
             replace_file(folder / "report.html", page(results, played).encode())
         return results
 
@@ -90,6 +97,16 @@ class MetaLearningEvaluator(Session):
     def results(self) -> Path:
         """The folder that `evaluate_comprehensive` writes its files to."""
         return self.model_path.resolve().parent / RESULTS
+
+
+def _json(results: dict[str, Any]) -> bytes:
+    """The results as JSON, which has no NaN: such a figure is null."""
+    figures = results["meta_learning_metrics"].items()
+    plain = {
+        name: None if isinstance(value, float) and math.isnan(value) else value for name, value in figures
+    }
+    text = json.dumps(results | {"meta_learning_metrics": plain}, indent=2, allow_nan=False)
+    return f"{text}\n".encode()
 
 
 def _config(story: dict[str, Any]) -> MetaLearningConfig:

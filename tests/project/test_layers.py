@@ -112,7 +112,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "infra/telemetry": (),
     "infra/runs": ("infra/files", "infra/report"),
     "infra/training": ("infra/runs",),
-    "infra/training_sessions": ("infra/runs", "infra/telemetry", "infra/training"),
+    "infra/training_sessions": ("infra/report", "infra/runs", "infra/telemetry", "infra/training"),
     "infra/evaluation": ("infra/files", "infra/report", "infra/training"),
     "infra/kafka/broker": ("infra/runs",),
     "infra/kafka/worker": ("infra/runs", "infra/telemetry", "infra/training", "infra/kafka/broker"),

@@ -65,7 +65,9 @@ SHOWN: dict[str, dict[str, str]] = {
         ("--market", "--seeds", "--ticks", "--delay", "--file", "--retraining", "--jobs", "--out"),
         "infra/evaluation/test_evaluation.py",
     )
-    | dict.fromkeys(("--bars", "--fee-bp", "--half-spread-bp"), "infra/cli/test_option_effects.py"),
+    | dict.fromkeys(
+        ("--bars", "--fee-bp", "--half-spread-bp", "--max-rejected"), "infra/cli/test_option_effects.py"
+    ),
     "simulate": {
         **dict.fromkeys(("--ticks", "--seed", "--market", "--out"), "infra/cli_harness.py"),
         "--randomised": "infra/cli/test_option_effects.py",
@@ -178,10 +180,21 @@ def test_evaluate_takes_costs_and_bars_on_files_and_refuses_them_elsewhere(tmp_p
     on_none = ("--seeds", "1-2", "--ticks", "9", "--jobs", "2")
     said = refusal(windvane("evaluate", "--file", market, *on_none, "--out", tmp_path / "x"))
     assert said == "--seeds and --ticks and --jobs would have no effect on a file: leave it out"
-    for word in ("--bars", "--fee-bp", "--half-spread-bp"):
+    for word in ("--bars", "--fee-bp", "--half-spread-bp", "--max-rejected"):
         ran = windvane("evaluate", "--market", "null", word, "1", "--out", tmp_path / "x")
         assert refusal(ran) == f"{word} would have no effect on a simulated market: leave it out"
     assert not (tmp_path / "x").exists()
+
+
+def test_evaluate_takes_a_file_with_as_many_rejected_rows_as_it_is_told(tmp_path: Path) -> None:
+    market = bare(tmp_path / "m.csv", 1400)
+    head, *rows = market.read_text().splitlines()
+    spoilt = [line if k % 10 else line.replace(line.split(",")[1], "-1", 1) for k, line in enumerate(rows)]
+    market.write_text("\n".join([head, *spoilt]) + "\n")
+    words = ("evaluate", "--file", market, "--retraining", "off", "--out", tmp_path / "x")
+    assert "--max-rejected" in refusal(windvane(*words))
+    ran = windvane(*words, "--max-rejected", "20")
+    assert ran.code == 0, ran.err
 
 
 def test_a_market_like_those_of_training_is_another(tmp_path: Path) -> None:

@@ -148,7 +148,8 @@ def a_session_trains_saves_and_is_evaluated() -> None:
     The predictor is retrained, too, where torch is installed.
     """
     with tempfile.TemporaryDirectory() as folder:
-        config = made("balanced", {"max_steps": _STEPS}, {"performance_prediction_enabled": has_torch()})
+        custom = {"performance_prediction_enabled": has_torch(), "evaluation_markets": 2}
+        config = made("balanced", {"max_steps": _STEPS}, custom)
         trainer = MetaLearningEnsembleTrainer(config, "selfcheck", Path(folder) / "models")
         trainer.train_full_session(2, save_interval=1)
         evaluator = MetaLearningEvaluator(Path(folder) / "models" / "final_session", config)

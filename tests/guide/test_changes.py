@@ -174,7 +174,8 @@ def test_what_is_remembered_follows_between_two_rows(more: bool) -> None:
 def test_how_the_predictor_is_trained_follows(tmp_path: Path) -> None:
     values = {"meta_batch_size": 7, "meta_epochs": 30, "meta_lookback": 15}
     config = made(
-        env_args={"max_steps": 700}, custom_params={"meta_training_frequency": 10, "meta_epochs": 60}
+        env_args={"max_steps": 700},
+        custom_params={"meta_training_frequency": 10, "meta_epochs": 60, "evaluation_markets": 2},
     )
     trainer = MetaLearningEnsembleTrainer(config, "changes", tmp_path)
     config.update(values)

@@ -176,7 +176,7 @@ def _files(folder: Path, here: Installed) -> None:
     (folder / ".venv").symlink_to(here.venv)
     code = (
         "import windvane as w; c = w.create_meta_learning_config('balanced', {'max_steps': 400}, "
-        "{'performance_prediction_enabled': False}); "
+        "{'performance_prediction_enabled': False, 'evaluation_markets': 2}); "
         f"w.MetaLearningEnsembleTrainer(c, 'mine', '{folder}/meta_learning_models').train_full_session(1)"
     )
     made = here.run("python", "-c", code)

@@ -1,6 +1,7 @@
 """MetaLearningEnsembleManager weighs the agents: it learns, row by row, whom to believe how much."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -94,3 +95,16 @@ class MetaLearningEnsembleManager:
         return dict(
             zip((*self.agents, *self.members), (self.learner.memory.totals / rows).tolist(), strict=True)
         )
+
+    def explained(self) -> dict[str, Any]:
+        """What every member thinks: weights of members and cash, each member's weights of agents, and mean scores."""
+        w = self.learner.learned.w
+        return {
+            "member_weights": self.member_weights,
+            "cash": self.cash,
+            "member_agent_weights": {
+                member: dict(zip(self.agents, w[j].tolist(), strict=True))
+                for j, member in enumerate(self.members)
+            },
+            "mean_scores": self.mean_scores,
+        }

@@ -7,7 +7,8 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.errors import WindvaneError
-from windvane.metamodel.features.extractor import FeatureRows, MarketFeatureExtractor
+from windvane.metamodel.base.rows import REPEATED
+from windvane.metamodel.features.extractor import WARMUP, FeatureRows, MarketFeatureExtractor
 from windvane.metamodel.simulation.market import FIRST
 
 SIZES = ("size", "bid", "ask", "bid_size", "ask_size", "buy_size")
@@ -24,11 +25,24 @@ def feature_rows(
 ) -> tuple[FeatureRows, MarketFeatureExtractor | None]:
     """Features of a history, and the extractor that has seen it, to be stepped on; None where they came as features.
 
-    bar: ns between two prices that come without times; stale_after: ns, as of `MarketFeatureExtractor`. Raises
-    WindvaneError for anything but the forms that `MetaLearningRiskManagedEnsemble.warm_up` lists.
+    They have the good rows that fill all windows, or more. bar: ns between two prices that come without times;
+    stale_after: ns, as of `MarketFeatureExtractor`. Raises WindvaneError for a shorter history, and for anything but
+    the forms that `MetaLearningRiskManagedEnsemble.warm_up` lists.
     """
-    if isinstance(history, FeatureRows):
-        return history, None
+    rows, extractor = (
+        (history, None) if isinstance(history, FeatureRows) else _extracted(history, bar, stale_after)
+    )
+    good = np.count_nonzero((rows.flags & REPEATED) == 0)
+    if good < WARMUP:
+        raise WindvaneError(
+            f"the history has {len(rows.ts)} rows, {good} of them good and less than {stale_after / 1e9:g} s apart: "
+            f"give {WARMUP} good ones or more"
+        )
+    return rows, extractor
+
+
+def _extracted(history: Any, bar: int, stale_after: int) -> tuple[FeatureRows, MarketFeatureExtractor]:
+    """Features of a history that is a market, and the extractor that has seen it."""
     columns = _columns(history)
     price = columns.pop("price")
     ts = columns.pop("ts", None)

@@ -11,9 +11,8 @@ from windvane.agents.errors import WindvaneError
 from windvane.agents.state import ACTIONS, action_code, row_of
 from windvane.metamodel.base.config import ConfigError, TradingConfig
 from windvane.metamodel.base.regimes import REGIMES
-from windvane.metamodel.base.rows import GAP, REPEATED, WARMUP
+from windvane.metamodel.base.rows import GAP, WARMUP
 from windvane.metamodel.features.extractor import NAMES, FeatureRows, MarketFeatureExtractor
-from windvane.metamodel.features.extractor import WARMUP as FILLED
 from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.settings.meta_config import MetaLearningConfig
 from windvane.metamodel.simulation.market import BAR
@@ -130,12 +129,10 @@ class MetaLearningRiskManagedEnsemble:
 
     def _copied(self) -> "MetaLearningRiskManagedEnsemble":
         """A copy whose decisions nobody is told of."""
-        heard = self._listener
-        self.listen(None)
-        try:
-            return copy.deepcopy(self)
-        finally:
-            self.listen(heard)
+        same = copy.copy(self)
+        same._listener, same._desk = None, copy.copy(self._desk)
+        same.listen(None)
+        return copy.deepcopy(same)
 
     def new_market(self) -> None:
         """Begin another series of prices: keep what was learned, and the samples of it; start anew with account, agents
@@ -172,12 +169,6 @@ class MetaLearningRiskManagedEnsemble:
                 "this market has begun: warm up before its first row, or call new_market() first"
             )
         rows, extractor = feature_rows(history, self.config.interval or BAR, self.config.stale_after)
-        good = np.count_nonzero((rows.flags & REPEATED) == 0)
-        if good < FILLED:
-            raise WindvaneError(
-                f"the history has {len(rows.ts)} rows, {good} of them good and less than "
-                f"{self.config.stale_after / 1e9:g} s apart: give {FILLED} good ones or more"
-            )
         for start in range(0, len(rows.ts), _BATCH):
             part = FeatureRows._make(column[start : start + _BATCH] for column in rows)
             self.desk.rehearse(part, learn)
@@ -329,16 +320,7 @@ class MetaLearningRiskManagedEnsemble:
 
     def debug(self) -> dict[str, Any]:
         """What every way to weigh thinks."""
-        w = self.manager.learner.learned.w
-        return {
-            "member_weights": self.manager.member_weights,
-            "cash": self.manager.cash,
-            "member_agent_weights": {
-                member: dict(zip(self.config.agents, w[j].tolist(), strict=True))
-                for j, member in enumerate(self.manager.members)
-            },
-            "mean_scores": self.manager.mean_scores,
-        }
+        return self.manager.explained()
 
     def get_regime_info(self) -> dict[str, Any]:
         """The regime shown, its posterior and stability, whether that is stable, and the changes so far.

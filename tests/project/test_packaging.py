@@ -209,7 +209,7 @@ EXTRAS = {name: named(texts) for name, texts in PROJECT["optional-dependencies"]
 
 
 def test_every_requirement_is_imported_and_every_import_is_required() -> None:
-    assert CORE | EXTRAS["kafka"] | EXTRAS["train"] == set(imported())
+    assert CORE | EXTRAS["kafka"] | EXTRAS["train"] | EXTRAS["gym"] == set(imported())
     assert not CORE & (EXTRAS["kafka"] | EXTRAS["train"])
     assert not EXTRAS["kafka"] & EXTRAS["train"]
     (every,) = PROJECT["optional-dependencies"]["all"]

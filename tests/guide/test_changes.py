@@ -215,6 +215,7 @@ def test_an_evaluator_follows_its_config(tmp_path: Path) -> None:
     )
     found, right = (e.evaluate_comprehensive(2, 300, save_results=False) for e in (evaluator, fresh))
     assert found.pop("feature_analysis")
+    assert found.pop("feature_samples") == 2 * (300 // 32)
     assert found == right
     assert evaluator.meta_ensemble.config == fresh.meta_ensemble.config
     evaluator.config = made(env_args={"max_steps": 100}, custom_params={"max_position": 0.3})

@@ -188,6 +188,14 @@ class Joint:
         complete = sources is not None and all(source.covers > row for source in sources.values())
         return () if complete else (PROPOSALS.name,)
 
+    def silent(self) -> tuple[str, ...]:
+        """Names of the agents that have not answered the next row."""
+        row = self.features.next_seq
+        answered = {
+            agent for names, source in self._proposals.items() if source.covers > row for agent in names
+        }
+        return tuple(agent for agent in self.agents if agent not in answered)
+
     def _sources(self) -> Owned | None:
         """For every agent the source that covers most; None while an agent has none."""
         if len(self._proposals) == 1 and self.agents in self._proposals:

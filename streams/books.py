@@ -130,7 +130,8 @@ class BookStage(ABC, Generic[B]):
             try:
                 self._restore(msgspec.convert(fields, BookOpened), saved, stored)
             except (UpgradeError, StateError) as error:
-                raise StateError(str(error), name) from error
+                newer = stored.version > version_of(self.upcasts)  # which concerns all of its books
+                raise StateError(str(error), "" if newer else name) from error
             except msgspec.ValidationError as error:
                 raise _unreadable(stored, error, name) from error
         try:

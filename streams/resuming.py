@@ -1,6 +1,6 @@
 """From a stored state to a worker's beginning: the logic with its books, where to read on, and what is known."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from windvane.agents.program import Program
 from windvane.streams import stored
@@ -26,15 +26,28 @@ class Resumed:
     ) -> None:
         state = None if saved is None else _of_layout(stage, layout, saved)
         self._stored = state
+        self._sources = tuple(topic.name for topic in stage.reads)
         self._resumed: dict[str, Stopped] = {}  # books that were stopped and are worked on again
         self.stopped: dict[str, Stopped] = {}
         self.handed_over = None if state is None or state.program.code == program.code else state.program
         self.letters = () if state is None else state.letters
         self.logic = self._logic(stage, stopped)
-        places = [s.positions for s in self._resumed.values()], [s.outputs for s in self._resumed.values()]
-        self.positions = _least({topic.name: 0 for topic in stage.reads}, self._of("positions"), places[0])
-        self.outputs = _least({}, self._of("outputs"), places[1])
+        again = list(self._resumed.values())
+        self.positions = _least(self._begin(), [kept.positions for kept in again])
+        self.outputs = _least(self._of("outputs"), [kept.outputs for kept in again])
         self._stored_books = self.logic.books()
+
+    def _begin(self) -> dict[str, int]:
+        """By source where the stored state ends."""
+        return {name: self._of("positions").get(name, 0) for name in self._sources}
+
+    def begin_at(self, source: str, offset: int) -> None:
+        """Take note that a source begins at an offset, where nothing was stored that would need what was before."""
+        if self._stored is None:
+            self.stopped = {
+                book: kept._replace(positions={**kept.positions, source: offset})
+                for book, kept in self.stopped.items()
+            }
 
     def _of(self, name: str) -> Mapping[str, int]:
         return {} if self._stored is None else getattr(self._stored, name)
@@ -71,8 +84,8 @@ class Resumed:
         """Leave a book as it is stored; returns the state of the others."""
         rest, mine = (raw, b"") if raw is None else take_out(raw, book)
         known = {source: self._known_as_stored(source, book, bool(mine)) for source in _NUMBERED}
-        positions, outputs, received = (dict(self._of(name)) for name in ("positions", "outputs", "received"))
-        self.stopped[book] = Stopped(why, positions, outputs, received, known, mine)
+        outputs, received = dict(self._of("outputs")), dict(self._of("received"))
+        self.stopped[book] = Stopped(why, self._begin(), outputs, received, known, mine)
         return rest
 
     def _known_as_stored(self, source: str, book: str, there: bool) -> int:
@@ -130,11 +143,13 @@ def _of_layout(stage: Stage, layout: str, raw: bytes) -> stored.Stored:
     return saved
 
 
-def _least(
-    first: Mapping[str, int], stored_at: Mapping[str, int], again: list[Mapping[str, int]]
-) -> dict[str, int]:
-    """By topic the offset to begin at: where the state ends, or where a book goes on that was stopped before."""
-    at = {**first, **stored_at}
-    for mine in again:
-        at |= {name: min(at.get(name, offset), offset) for name, offset in mine.items()}
-    return {name: offset for name, offset in at.items() if name in first} if first else at
+def _least(at: Mapping[str, int], again: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """By topic the offset where the state ends, or where a book goes on that was stopped before.
+
+    Where such a book has none, the topic is left out: then it is read from its first record on.
+    """
+    return {
+        name: min(offset, *(mine[name] for mine in again)) if again else offset
+        for name, offset in at.items()
+        if all(name in mine for mine in again)
+    }

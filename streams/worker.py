@@ -118,6 +118,7 @@ class StageWorker:
         """Read a source from this offset on at least: the log has lost what was before, and will not have it again."""
         if offset > self._next[topic.name] == 0 and topic is self.stage.reads[0]:
             self.logic.openings_lost()
+        self._resumed.begin_at(topic.name, offset)
         self._next[topic.name] = max(self._next[topic.name], offset)
 
     def receive(self, topic: Topic, offset: int, raw: bytes, received: int | None = None) -> None:

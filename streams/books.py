@@ -111,6 +111,7 @@ class BookStage(ABC, Generic[B]):
         self._ends: dict[str, Mapping[str, Any]] = {}  # what is remembered of closed books
         self._refused = Refused()
         self._openings_lost = False
+        self._lost: dict[str, bool] = {}  # by book that is not open, whether its opening is lost
         if snapshot is not None:
             self.restore(snapshot)
 
@@ -199,6 +200,7 @@ class BookStage(ABC, Generic[B]):
         book = self.new_book(opened)
         self._opened[name], self._books[name] = opened, book
         out = [*book.begin(opened)]
+        self._lost.pop(name, None)
         for event in self._early.pop(name, ()):
             out += self._end_at(book, event) if isinstance(event, BookClosed) else book.receive(event)
         return out
@@ -223,6 +225,8 @@ class BookStage(ABC, Generic[B]):
         return book.end(closed)
 
     def _keep_early(self, event: Event) -> Sequence[Event]:
+        if self._openings_lost and isinstance(event, Batch):
+            self._lost.setdefault(event.book, event.first > 0)
         early = self._early.setdefault(event.book, [])
         if len(early) < EARLY_RECORDS or not isinstance(event, Ticks | Features):
             early.append(event)
@@ -232,10 +236,7 @@ class BookStage(ABC, Generic[B]):
     def _never_opened(self, event: Event) -> Sequence[DeadLetter]:
         """A dead letter; where the opening is lost one in all, since it cannot come any more."""
         book = event.book
-        lost = self._openings_lost and (
-            event.first > 0 if isinstance(event, Batch) else isinstance(event, BookClosed)
-        )
-        if not lost:
+        if not self._lost.get(book, False):
             return [letter(event, f"book {book} was never opened: send BookOpened first")]
         why = (
             f"the opening of book {book} is no longer on its topic, and no stored state has it: put the stored states "

@@ -36,10 +36,11 @@ from windvane.streams.troubles import Lasting, Refused, Trouble
 class FeaturesBook(Book):
     """Memory of the features of one book, and ticks not worked off yet.
 
-    refused: where it is noted that rows of the book are refused again and again.
+    refused: where it is noted that rows of the book are refused again and again; recorded: of rows that are computed
+    again, which were given up.
     """
 
-    def __init__(self, opened: BookOpened, refused: Refused) -> None:
+    def __init__(self, opened: BookOpened, refused: Refused, recorded: RecordedGaps) -> None:
         self.name = opened.book
         self.extractor = MarketFeatureExtractor(opened.config.stale_after, opened.config.most_ahead)
         self.live = opened.config.closing == "timed"
@@ -47,8 +48,9 @@ class FeaturesBook(Book):
         self.ticks: Source[Ticks] = Source()
         self.seen = Seen()
         self._refusals = refused
+        self._noted = 0  # rows below are in `seen`, also where they are not worked off yet
         self._given_up = 0  # missing rows below are not waited for
-        self._recorded = RecordedGaps()
+        self._recorded = recorded if self.live else RecordedGaps()
 
     @property
     def next_seq(self) -> int:
@@ -89,7 +91,7 @@ class FeaturesBook(Book):
         if int(event.seq[-1]) > self.ticks.covers + FARTHEST_ROWS:
             why = f"book {self.name} is at seq {self.ticks.covers}: seq {event.last} is too far ahead"
             return (letter(event, why),)
-        letters = [] if event.first >= self.ticks.next_seq else self._judge(event)
+        letters = [] if event.first >= self.ticks.covers else self._judge(event)
         kept = self._recorded.without(event) if self._recorded else event
         if kept is not event:
             letters.append(self._late(event))
@@ -102,8 +104,11 @@ class FeaturesBook(Book):
         return letter(rows, f"{span} of book {self.name} came after missing rows had been given up")
 
     def _judge(self, rows: Ticks) -> list[Event]:
-        """A dead letter where rows below the next one are no copies of what was worked off."""
-        n = self.ticks.next_seq
+        """A dead letter where rows that came before are no copies of those."""
+        n = self.ticks.covers
+        for ready in self.ticks.ready_from(max(self._noted, self.ticks.next_seq)):
+            self.seen.keep(ready)
+        self._noted = n
         old = cut(rows, 0, int(np.searchsorted(rows.seq, n)))
         if self.seen.late(old):
             return [self._late(old)]
@@ -274,15 +279,12 @@ class FeaturesStage(BookStage[FeaturesBook]):
     )
 
     def __init__(self, snapshot: bytes | None) -> None:
-        self._followed: dict[str, list[Decisions | Features]] = {}  # of books that are not open yet
+        self._followed: dict[str, RecordedGaps] = {}  # of books that are not open yet
         super().__init__(snapshot)
 
     def new_book(self, opened: BookOpened) -> FeaturesBook:
         """A book at its first row, with the choices that were recorded of it."""
-        book = FeaturesBook(opened, self._refused)
-        for rows in self._followed.pop(opened.book, ()):
-            book.follow(rows)
-        return book
+        return FeaturesBook(opened, self._refused, self._followed.pop(opened.book, RecordedGaps()))
 
     def late(self, event: Event) -> Sequence[Event]:
         """A dead letter for rows that are no copies of those of the closed book that had their name."""
@@ -304,7 +306,7 @@ class FeaturesStage(BookStage[FeaturesBook]):
         if rows.book in self._books:
             self._books[rows.book].follow(rows)
         elif rows.book not in self._closed:
-            self._followed.setdefault(rows.book, []).append(rows)
+            self._followed.setdefault(rows.book, RecordedGaps()).follow(rows)
 
     def holes(self) -> Mapping[str, Hole]:
         """As `Gapped` says; lockstep books wait."""

@@ -6,7 +6,7 @@ hole is filled. A stage advances to the smallest seq that all of its sources cov
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Generic, NamedTuple, TypeVar
 
@@ -106,6 +106,10 @@ class Source(Generic[B]):
         """The next rows of one batch, which stay where they are; there must be some."""
         start, _, batch = self._ready[0]
         return cut(batch, self.next_seq - start, len(batch))
+
+    def ready_from(self, seq: int) -> Iterator[B]:
+        """The batches of rows that can be handed out and begin at `seq` or after it; they stay where they are."""
+        return (ready.batch for ready in self._ready if ready.start >= seq)
 
     def piece_end(self, stop: int) -> int:
         """Seq after the rows that one `pop` can hand out: the end of a batch, or `stop` where that is sooner."""

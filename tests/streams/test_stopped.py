@@ -2,6 +2,7 @@
 
 from functools import cache
 
+import msgspec
 import pytest
 
 from simulated_book import Recorded, config, opening, plain_run, ticks
@@ -129,8 +130,6 @@ def same_as_alone(log: Log, book: str) -> None:
 
 
 def _seqs(raw: bytes) -> list[int]:
-    import msgspec
-
     return list(msgspec.json.decode(raw)["seq"])
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from windvane.agents.kernel import this_program
 from windvane.agents.program import Program
-from windvane.streams import stored
+from windvane.streams import reports, stored
 from windvane.streams.checks import LONGEST_NAME, Checks, Gatekeeper, decoded
 from windvane.streams.coalesce import coalesced
 from windvane.streams.codec import WireError, cuts, to_json
@@ -36,8 +36,8 @@ from windvane.streams.events import (
 from windvane.streams.published import Published, published
 from windvane.streams.resuming import Resumed
 from windvane.streams.stage import Following, Gapped, Hole, OpenRounds, Stage, StateError, Timed, Waiting
-from windvane.streams.topics import DEAD_LETTERS, FEATURES, Topic
-from windvane.streams.troubles import Lasting, Trouble, Troubles
+from windvane.streams.topics import DEAD_LETTERS, Topic
+from windvane.streams.troubles import Lasting, Troubles
 
 AHEAD = 64
 """Unused records of a source above which it is paused, where what is waited for comes from another."""
@@ -213,24 +213,15 @@ class StageWorker:
 
     def stalled(self) -> Mapping[str, Waiting]:
         """Books whose next row is known and lacks something else. Called by the runner between steps, to report."""
-        waiting = self.logic.waiting()
-        return {book: lacking for book, lacking in waiting.items() if lacking.topics[0] != FEATURES.name}
+        return reports.stalled(self.logic)
 
     def troubles(self) -> Troubles:
         """What is wrong with books, by book; no clock is asked. Called by the runner between steps, to report."""
-        stopped = {
-            book: Trouble("stopped", f"book {book} is stopped: {kept.why}")
-            for book, kept in self._resumed.stopped.items()
-        }
-        return {**self.logic.troubles(), **stopped}
+        return reports.troubles(self.logic, ((b, kept.why) for b, kept in self._resumed.stopped.items()))
 
     def lasting(self) -> Mapping[str, Lasting]:
         """What is a trouble once it has lasted, by book. Called by the runner between steps, to report."""
-        waits = {
-            book: Lasting(seq, Trouble("waiting", _waits(book, seq, topics[0])))
-            for book, (seq, topics) in self.stalled().items()
-        }
-        return {**waits, **self.logic.lasting()}
+        return reports.lasting(self.logic)
 
     def calm(self) -> None:
         """Forget troubles that nothing has renewed since the last call. Called by the runner now and then."""
@@ -350,10 +341,6 @@ class StageWorker:
             self._resumed.stopped,
         )
         return state.to_bytes()
-
-
-def _waits(book: str, seq: int, topic: str) -> str:
-    return f"book {book} waits at seq {seq} for {topic}: look at the stage that writes them, and its log"
 
 
 def _until(event: Event) -> int:

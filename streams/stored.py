@@ -52,7 +52,6 @@ class Stored(NamedTuple):
                 "told": dict(self.received),
                 "known": {source: [known.read, dict(known.later)] for source, known in self.known.items()},
                 "letters": list(self.letters),
-                "size": len(self.state),
                 "stopped": {book: stopped.head() for book, stopped in self.stopped.items()},
             }
         )
@@ -69,7 +68,8 @@ def from_bytes(raw: bytes) -> Stored:
     )
     # Up to 0.2.0 a state was taken to know all that was received.
     known = head.get("known", {source: (offset, {}) for source, offset in received.items()})
-    end = 4 + size + int(head.get("size", len(raw)))  # up to 0.2.0 no book was stopped
+    heads = head.get("stopped", {})  # up to 0.2.0 no book was stopped
+    end = len(raw) - sum(kept[-1] for kept in heads.values())
     return Stored(
         *_written_by(head),
         positions,
@@ -78,7 +78,7 @@ def from_bytes(raw: bytes) -> Stored:
         head.get("letters", ()),
         raw[4 + size : end],
         {source: Known(read, later) for source, (read, later) in known.items()},
-        from_heads(head.get("stopped", {}), raw[end:]),
+        from_heads(heads, raw[end:]),
     )
 
 

@@ -21,8 +21,9 @@ from windvane.streams.events import (
     Ticks,
 )
 from windvane.streams.opening import unlike
-from windvane.streams.stage import Progress, StateError, Waiting, load_books, save_books
+from windvane.streams.stage import Books, Progress, StateError, Waiting, load_books, save_books
 from windvane.streams.topics import FEATURES
+from windvane.streams.troubles import Lasting, Refused, Trouble, Troubles
 
 EARLY_RECORDS = 64
 """Records that are kept of a book that is not open yet; further ones become dead letters.
@@ -81,6 +82,14 @@ class Book(ABC):
         """
         return ()
 
+    def lasting(self) -> Lasting | None:
+        """What is a trouble once it has lasted; None where nothing is."""
+        return None
+
+    def ends(self) -> Mapping[str, Any] | None:
+        """What to remember of the book once it is closed, JSON values; None where `late` needs nothing of it."""
+        return None
+
 
 B = TypeVar("B", bound=Book)
 
@@ -100,8 +109,12 @@ class BookStage(ABC, Generic[B]):
         self._stray: dict[str, int] = {}  # how many of those were there when `give_up_early` was called last
         self._awaiting: dict[str, int] = {}  # how many of the controls among them have a dead letter
         self._moved: dict[str, None] = {}  # books to advance in the next step, whatever comes
+        self._ends: dict[str, Mapping[str, Any]] = {}  # what is remembered of closed books
+        self._refused = Refused()
+        self._openings_lost = False
+        self._lost: dict[str, bool] = {}  # by book that is not open, whether its opening is lost
         if snapshot is not None:
-            self._load(snapshot)
+            self.restore(snapshot)
 
     @abstractmethod
     def new_book(self, opened: BookOpened) -> B:
@@ -111,35 +124,38 @@ class BookStage(ABC, Generic[B]):
         """What to emit for an event of a book that is closed."""
         return ()
 
-    def _load(self, snapshot: bytes) -> None:
-        """Raises StateError where this release cannot read what was stored."""
+    def restore(self, snapshot: bytes) -> None:
+        """As `Logic` says."""
         stored = load_books(snapshot)
+        for fields, saved in stored.open:
+            name = str(fields.get("book", ""))
+            try:
+                self._restore(msgspec.convert(fields, BookOpened), saved, stored)
+            except (UpgradeError, StateError) as error:
+                newer = stored.version > version_of(self.upcasts)  # which concerns all of its books
+                raise StateError(str(error), "" if newer else name) from error
+            except msgspec.ValidationError as error:
+                raise _unreadable(stored, error, name) from error
         try:
-            for fields, saved in stored.open:
-                opened = msgspec.convert(fields, BookOpened)
-                book, what = self.new_book(opened), f"the stored state of book {opened.book}"
-                fresh = book.save()
-                now = upcast(
-                    saved, fresh, self.upcasts, version=stored.version, what=what, writer=stored.writer
-                )
-                check_fields(now, fresh, what, stored.writer)
-                book.load(now)
-                self._opened[opened.book], self._books[opened.book] = opened, book
             closed = [msgspec.convert(fields, BookOpened) for fields in stored.closed]
-            self._closed = {opened.book: opened for opened in closed}
-        except UpgradeError as error:
-            raise StateError(str(error)) from error
         except msgspec.ValidationError as error:
-            raise StateError(
-                f"a stored state, written by windvane {stored.writer}, cannot be read ({error}): "
-                f"run windvane {stored.writer} or newer"
-            ) from error
-        self._moved = dict.fromkeys(self._books)  # a training that was asked for is asked for again
+            raise _unreadable(stored, error) from error
+        self._closed |= {opened.book: opened for opened in closed}
+        self._ends |= stored.ends
+
+    def _restore(self, opened: BookOpened, saved: dict[str, Any], stored: Books) -> None:
+        book, what = self.new_book(opened), f"the stored state of book {opened.book}"
+        fresh = book.save()
+        now = upcast(saved, fresh, self.upcasts, version=stored.version, what=what, writer=stored.writer)
+        check_fields(now, fresh, what, stored.writer)
+        book.load(now)
+        self._opened[opened.book], self._books[opened.book] = opened, book
+        self._moved[opened.book] = None  # a training that was asked for is asked for again
 
     def snapshot(self) -> bytes:
         """As `Logic` says: the state of every open book, and which are closed."""
         states = {name: book.save() for name, book in self._books.items()}
-        return save_books(version_of(self.upcasts), self._opened, states, self._closed)
+        return save_books(version_of(self.upcasts), self._opened, states, self._closed, self._ends)
 
     def step(self, events: Sequence[Event]) -> list[Event]:
         """As `Logic` says: every event is kept by its book, then each book that got one advances."""
@@ -186,6 +202,7 @@ class BookStage(ABC, Generic[B]):
         book = self.new_book(opened)
         self._opened[name], self._books[name] = opened, book
         out = [*book.begin(opened)]
+        self._lost.pop(name, None)
         for event in self._early.pop(name, ()):
             out += self._end_at(book, event) if isinstance(event, BookClosed) else book.receive(event)
         return out
@@ -203,15 +220,35 @@ class BookStage(ABC, Generic[B]):
         if book.next_seq <= closed.last or not book.settled:
             return ()
         self._closed[name] = self._opened.pop(name)
+        ends = book.ends()
+        if ends is not None:
+            self._ends[name] = ends
         del self._books[name], self._last[name]
         return book.end(closed)
 
     def _keep_early(self, event: Event) -> Sequence[Event]:
+        if self._openings_lost and isinstance(event, Batch):
+            self._lost.setdefault(event.book, event.first > 0)
         early = self._early.setdefault(event.book, [])
         if len(early) < EARLY_RECORDS or not isinstance(event, Ticks | Features):
             early.append(event)
             return ()
-        return [_never_opened(event)]
+        return self._never_opened(event)
+
+    def _never_opened(self, event: Event) -> Sequence[DeadLetter]:
+        """A dead letter; where the opening is lost one in all, since it cannot come any more."""
+        book = event.book
+        if not self._lost.get(book, False):
+            return [letter(event, f"book {book} was never opened: send BookOpened first")]
+        why = (
+            f"the opening of book {book} is no longer on its topic, and no stored state has it: put the stored states "
+            "of this stage back, or open a book of another name"
+        )
+        return [letter(event, why)] if self._refused.add(book, Trouble("opening_lost", why)) else []
+
+    def openings_lost(self) -> None:
+        """As `Logic` says."""
+        self._openings_lost = True
 
     def give_up_early(self) -> list[DeadLetter]:
         """As `Logic` says; controls and models are kept, and each control gets one dead letter.
@@ -224,8 +261,8 @@ class BookStage(ABC, Generic[B]):
         for book, events in self._early.items():
             old = events[: self._stray.get(book, 0)]
             kept = [event for event in old if not isinstance(event, Batch | BookClosed)]
-            letters += [_never_opened(event) for event in old if isinstance(event, Batch | BookClosed)]
-            letters += [_never_opened(event) for event in kept[EARLY_RECORDS:]]
+            gone = [*(event for event in old if isinstance(event, Batch | BookClosed)), *kept[EARLY_RECORDS:]]
+            letters += [letter for event in gone for letter in self._never_opened(event)]
             remaining[book] = [*kept[:EARLY_RECORDS], *events[len(old) :]]
             controls = [event for event in remaining[book][: len(kept)] if isinstance(event, Control)]
             letters += [_not_open(control) for control in controls[self._awaiting.get(book, 0) :]]
@@ -255,6 +292,19 @@ class BookStage(ABC, Generic[B]):
                 waiting[name] = Waiting(0, (FEATURES.name,))
         return {name: lacking for name, lacking in waiting.items() if lacking.topics}
 
+    def troubles(self) -> Troubles:
+        """As `Logic` says."""
+        return self._refused.troubles
+
+    def lasting(self) -> Mapping[str, Lasting]:
+        """As `Logic` says."""
+        found = {name: book.lasting() for name, book in self._books.items()}
+        return {name: lasting for name, lasting in found.items() if lasting is not None}
+
+    def calm(self) -> None:
+        """As `Logic` says."""
+        self._refused.calm()
+
 
 def letter(event: Event, reason: str) -> DeadLetter:
     """The dead letter of an event that cannot be used."""
@@ -273,5 +323,10 @@ def _not_open(control: Control) -> DeadLetter:
     )
 
 
-def _never_opened(event: Event) -> DeadLetter:
-    return letter(event, f"book {event.book} was never opened: send BookOpened first")
+def _unreadable(stored: Books, error: msgspec.ValidationError, book: str = "") -> StateError:
+    what = f"the stored state of book {book}" if book else "a stored state"
+    return StateError(
+        f"{what}, written by windvane {stored.writer}, cannot be read ({error}): "
+        f"run windvane {stored.writer} or newer",
+        book,
+    )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from windvane.streams.codec import cuts, from_json, pack, to_json, unpack
 from windvane.streams.events import Decisions, Event, Model, TrainRequest
-from windvane.streams.stage import Stage, StateError, Timed, Trainer, Training
+from windvane.streams.stage import Following, Stage, StateError, Trainer, Training
 from windvane.streams.topics import CONTROL, MODELS, TICKS, Topic
 from windvane.streams.topology import TOPOLOGY
 
@@ -75,7 +75,7 @@ class EmbeddedRunner:
     def follow(self, decisions: Decisions) -> None:
         """Make the choices of time again that were recorded for these rows; to be called before the rows are fed."""
         for logic in self._logic:
-            if isinstance(logic, Timed):
+            if isinstance(logic, Following):
                 logic.follow(decisions)
 
     def pump(self) -> None:

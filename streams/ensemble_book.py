@@ -37,7 +37,8 @@ from windvane.streams.learner_versions import LearnerVersions
 from windvane.streams.retraining import weights_of
 from windvane.streams.schedule import Schedule
 from windvane.streams.timed import TimedJoint
-from windvane.streams.topics import CONTROL, LEARNER, MODELS
+from windvane.streams.topics import CONTROL, LEARNER, MODELS, PROPOSALS
+from windvane.streams.troubles import Lasting, Trouble
 
 
 class EnsembleBook(Book):
@@ -267,6 +268,22 @@ class EnsembleBook(Book):
         chosen = "" if choice is None else self.controls.lacks(choice)
         lacks = self.joint.lacks() or (LEARNER.name, CONTROL.name, MODELS.name)
         return (chosen, *lacks) if chosen else lacks
+
+    def lasting(self) -> Lasting | None:
+        """Agents whose proposals do not come: a lockstep book waits for them, a timed one goes on without."""
+        timed = self.timed is not None
+        silent = self.joint.silent()
+        if not silent or (not timed and PROPOSALS.name not in self.joint.lacks()):
+            return None
+        name, names = self.opened.book, ",".join(silent)
+        effect = "is decided without them" if timed else f"waits at seq {self.joint.next_seq}"
+        if len(silent) == len(self.joint.agents):
+            effect = effect.replace("without them", "without any agent")
+        why = (
+            f"no worker proposes for agents {names.replace(',', ', ')}, so book {name} {effect}: start "
+            f"`windvane worker proposals:{names}`, or look at the worker that has them"
+        )
+        return Lasting(-1 if timed else self.joint.next_seq, Trouble("no_proposals", why))
 
 
 def upcast_v1_v2(saved: Saved, fresh: Saved) -> Saved:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from windvane.streams.books import BookStage
 from windvane.streams.control_log import CLOSED, unapplied
 from windvane.streams.ensemble_book import EnsembleBook, upcast_v1_v2, upcast_v2_v3
-from windvane.streams.events import BookOpened, Control, Decisions, Event
+from windvane.streams.events import BookOpened, Control, Decisions, Event, Features
 from windvane.streams.stage import OpenRounds
 
 
@@ -32,12 +32,14 @@ class EnsembleStage(BookStage[EnsembleBook]):
         """The refusal of a control of a closed book."""
         return (unapplied(event, CLOSED),) if isinstance(event, Control) else ()
 
-    def follow(self, decisions: Decisions) -> None:
-        """As `Timed` says; choices of a lockstep book are those of its controls."""
-        if decisions.book in self._books:
-            self._books[decisions.book].recorded.add(decisions)
-        elif decisions.book not in self._closed:
-            self._followed.setdefault(decisions.book, []).append(decisions)
+    def follow(self, rows: Decisions | Features) -> None:
+        """As `Following` says; choices of a lockstep book are those of its controls. Features are passed over."""
+        if not isinstance(rows, Decisions):
+            return
+        if rows.book in self._books:
+            self._books[rows.book].recorded.add(rows)
+        elif rows.book not in self._closed:
+            self._followed.setdefault(rows.book, []).append(rows)
 
     def open_rounds(self) -> Mapping[str, OpenRounds]:
         """As `Timed` says; lockstep books have none."""

@@ -6,7 +6,7 @@ hole is filled. A stage advances to the smallest seq that all of its sources cov
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Generic, NamedTuple, TypeVar
 
@@ -107,6 +107,10 @@ class Source(Generic[B]):
         start, _, batch = self._ready[0]
         return cut(batch, self.next_seq - start, len(batch))
 
+    def ready_from(self, seq: int) -> Iterator[B]:
+        """The batches of rows that can be handed out and begin at `seq` or after it; they stay where they are."""
+        return (ready.batch for ready in self._ready if ready.start >= seq)
+
     def piece_end(self, stop: int) -> int:
         """Seq after the rows that one `pop` can hand out: the end of a batch, or `stop` where that is sooner."""
         return min(stop, self._ready[0].stop)
@@ -187,6 +191,14 @@ class Joint:
         sources = self._sources()
         complete = sources is not None and all(source.covers > row for source in sources.values())
         return () if complete else (PROPOSALS.name,)
+
+    def silent(self) -> tuple[str, ...]:
+        """Names of the agents that have not answered the next row."""
+        row = self.features.next_seq
+        answered = {
+            agent for names, source in self._proposals.items() if source.covers > row for agent in names
+        }
+        return tuple(agent for agent in self.agents if agent not in answered)
 
     def _sources(self) -> Owned | None:
         """For every agent the source that covers most; None while an agent has none."""

@@ -46,19 +46,27 @@ class Published:
         self._decided: dict[str, int] = {}
         self._letters = Counter(letters)  # of digests of dead letters not computed again yet
 
-    def add(self, topic: Topic, raw: bytes) -> Decisions | None:
-        """Keep a record to compare with; returns it if it is a decision. Garbage is passed over."""
+    def add(
+        self, topic: Topic, raw: bytes, needed: Callable[[str, int], bool] = lambda book, seq: True
+    ) -> Decisions | None:
+        """Keep a record to compare with; returns it if it is a decision. Garbage is passed over.
+
+        needed: whether a row of a book will be computed again; those that will not are passed over, too.
+        """
         if _in_lines(topic):
             try:
                 book, seq = seq_of_line(raw)
             except ValueError:  # nothing that a worker has written
                 return None
-            self._lines.setdefault((topic.name, book), {})[seq] = raw
+            if needed(book, seq):
+                self._lines.setdefault((topic.name, book), {})[seq] = raw
             return None
         event = published(topic, raw)
         if isinstance(event, DeadLetter):
             self._letters[_digest(event, raw)] += 1
-        if not isinstance(event, Batch):
+        # A statement of the last row may be that of the closing, which comes after the row.
+        closing = isinstance(event, Statements)
+        if not isinstance(event, Batch) or not needed(event.book, event.last + closing):
             return None
         self._rows.setdefault((topic.name, event.book), []).append(event)
         if not isinstance(event, Decisions):
@@ -93,7 +101,8 @@ class Published:
                 yield raw
             elif known.pop(seq, None) != raw:
                 raise StateError(
-                    f"{topic.name} of {batch.book} at seq {seq} differ from what was published: {_RECOVER}"
+                    f"{topic.name} of {batch.book} at seq {seq} differ from what was published: {_RECOVER}",
+                    batch.book,
                 )
 
     def fresh_rows(self, topic: Topic, batch: Batch) -> Batch | None:
@@ -116,7 +125,8 @@ class Published:
         if must > known:
             raise StateError(
                 f"{topic.name} of {batch.book} lack seq {int(batch.seq[known])}, though seq {decided} was decided: "
-                "the topic was changed, so start a new book"
+                "the topic was changed, so start a new book",
+                batch.book,
             )
         return None if known == len(batch) else cut(batch, known, len(batch))
 
@@ -144,5 +154,6 @@ def _same(topic: Topic, old: Batch, new: Batch) -> None:
         if np.ascontiguousarray(value).tobytes() != np.ascontiguousarray(was).tobytes():
             raise StateError(
                 f"{topic.name} of {new.book} from seq {new.first} differ in column {name} from what was "
-                f"published: {_RECOVER}"
+                f"published: {_RECOVER}",
+                new.book,
             )

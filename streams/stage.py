@@ -7,8 +7,17 @@ from windvane.agents.errors import WindvaneError
 from windvane.agents.program import FIRST, VERSION
 from windvane.metamodel.base.config import TradingConfig
 from windvane.streams.codec import pack, unpack
-from windvane.streams.events import BookOpened, DeadLetter, Decisions, Event, TrainRequest, TrainResult
+from windvane.streams.events import (
+    BookOpened,
+    DeadLetter,
+    Decisions,
+    Event,
+    Features,
+    TrainRequest,
+    TrainResult,
+)
 from windvane.streams.topics import Topic
+from windvane.streams.troubles import Lasting, Troubles
 
 
 class Progress(NamedTuple):
@@ -36,6 +45,13 @@ class OpenRounds(NamedTuple):
     start: int  # seq of the first
     stop: int  # seq after the last
     config: TradingConfig  # of the book: `round_timeout` and `quorum_lag` say how long they may stay open
+
+
+class Hole(NamedTuple):
+    """Rows of a timed book that are missing, though later ones came."""
+
+    start: int  # seq of the first
+    stop: int  # seq after the last
 
 
 class Logic(Protocol):
@@ -74,17 +90,63 @@ class Logic(Protocol):
         """
         ...
 
+    def restore(self, snapshot: bytes) -> None:
+        """Take over the books of a snapshot beside those that are there, of which it must hold none.
+
+        Called by a worker before its first step. Raises StateError, with the book, where one cannot be read.
+        """
+        ...
+
+    def openings_lost(self) -> None:
+        """Take note that the source that opens books begins after its first record. Called by a worker before its
+        first step."""
+        ...
+
+    def troubles(self) -> Troubles:
+        """What is wrong with books, by book. Called by a worker between steps, to report."""
+        ...
+
+    def lasting(self) -> Mapping[str, Lasting]:
+        """What is a trouble once it has lasted, by book. Called by a worker between steps, to report."""
+        ...
+
+    def calm(self) -> None:
+        """Forget troubles that nothing has renewed since the last call. Called by the runner now and then."""
+        ...
+
+
+@runtime_checkable
+class Following(Protocol):
+    """What the logic of a stage has besides `Logic` where rows record a choice of time that it made."""
+
+    def follow(self, rows: Decisions | Features) -> None:
+        """Make the choices of time again that were recorded for these rows.
+
+        Called by a worker that recovers, with what its stage had published, and by a replay as recorded, with
+        decisions, before the step that brings the rows.
+        """
+        ...
+
+
+@runtime_checkable
+class Gapped(Protocol):
+    """What the logic of a stage has besides `Logic` where time decides how long a missing row is waited for."""
+
+    def holes(self) -> Mapping[str, Hole]:
+        """Rows that timed books lack, by book. Called by the runner before each step, for its gap timer."""
+        ...
+
+    def give_up(self, book: str, stop: int) -> None:
+        """In the next step, go on without the rows below `stop` that are missing.
+
+        Called by the runner when its gap timer says so.
+        """
+        ...
+
 
 @runtime_checkable
 class Timed(Protocol):
-    """What the logic of a stage has besides `Logic` where time decides in it; no method blocks."""
-
-    def follow(self, decisions: Decisions) -> None:
-        """Make the choices of time again that were recorded for these rows.
-
-        Called by a worker that recovers, and by a replay as recorded, before the step that brings the rows.
-        """
-        ...
+    """What the logic of a stage has besides `Logic` where time closes rounds; no method blocks."""
 
     def open_rounds(self) -> Mapping[str, OpenRounds]:
         """Rounds that are open, by book. Called by the runner before each step, for its round timer."""
@@ -135,6 +197,7 @@ class Stage(NamedTuple):
         False  # no row waits for its records, so its runner may let inputs gather before it reads them
     )
     trains: bool = False  # it asks for trainings, so its runner needs a trainer
+    records: bool = False  # its rows record choices of time, which whoever recovers must read and make again
 
     def run_by(self, agents: Sequence[str]) -> "Stage":
         """The stage as a worker runs it that computes for these agents only."""
@@ -151,7 +214,14 @@ class Stage(NamedTuple):
 
 
 class StateError(WindvaneError):
-    """A snapshot or an event that contradicts what is there; the message says what to do."""
+    """A snapshot or an event that contradicts what is there; the message says what to do.
+
+    book: the one that it concerns, so that a runner can go on with the others; "" where it concerns all of them.
+    """
+
+    def __init__(self, message: str, book: str = "") -> None:
+        super().__init__(message)
+        self.book = book
 
 
 class Books(NamedTuple):
@@ -161,20 +231,24 @@ class Books(NamedTuple):
     writer: str  # the release that stored it
     open: list[tuple[dict[str, Any], dict[str, Any]]]  # how each was opened, and its state
     closed: list[dict[str, Any]]  # how each was opened
+    ends: dict[str, dict[str, Any]]  # what is remembered of closed ones, by book
 
 
 def save_books(
     version: int,
-    opened: Mapping[str, BookOpened],
+    opened: Mapping[str, BookOpened | dict[str, Any]],
     states: Mapping[str, Mapping[str, Any]],
-    closed: Mapping[str, BookOpened],
+    closed: Mapping[str, BookOpened | dict[str, Any]],
+    ends: Mapping[str, Mapping[str, Any]],
+    writer: str = VERSION,
 ) -> bytes:
     """A stage's snapshot: for every book how it was opened, and its state unless it is closed.
 
-    states: arrays and JSON values by name, by book.
+    states: arrays and JSON values by name, by book; ends: what is remembered of closed books, JSON values.
     """
-    books: dict[str, Any] = {"stage|version": version, "stage|writer": VERSION}
+    books: dict[str, Any] = {"stage|version": version, "stage|writer": writer}
     books |= {f"closed|{name}": event for name, event in closed.items()}
+    books |= {f"ended|{name}": end for name, end in ends.items()}
     for place, (book, state) in enumerate(states.items()):
         books[f"{place}|opened"] = opened[book]
         for name, value in state.items():
@@ -186,6 +260,7 @@ def load_books(snapshot: bytes) -> Books:
     """What `save_books` was given, by this release or an older one."""
     books: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     closed: list[dict[str, Any]] = []
+    ends: dict[str, dict[str, Any]] = {}
     about: dict[str, Any] = {"version": 1, "writer": FIRST}  # 0.1.0 stored neither
     for name, value in unpack(snapshot).items():
         place, key = name.split("|", 1)
@@ -193,10 +268,25 @@ def load_books(snapshot: bytes) -> Books:
             about[key] = value
         elif place == "closed":
             closed.append(value)
+        elif place == "ended":
+            ends[key] = value
         else:
             opened, state = books.setdefault(place, ({}, {}))
             if key == "opened":
                 opened.update(value)
             else:
                 state[key] = value
-    return Books(int(about["version"]), str(about["writer"]), list(books.values()), closed)
+    return Books(int(about["version"]), str(about["writer"]), list(books.values()), closed, ends)
+
+
+def take_out(snapshot: bytes, book: str) -> tuple[bytes, bytes]:
+    """A stage's snapshot without an open book, and one of that book alone; the second is empty where it is not open."""
+    stored = load_books(snapshot)
+    opened = {fields["book"]: fields for fields, _ in stored.open}
+    states = {fields["book"]: state for fields, state in stored.open}
+    if book not in states:
+        return snapshot, b""
+    mine = {book: states.pop(book)}
+    closed = {fields["book"]: fields for fields in stored.closed}
+    rest = save_books(stored.version, opened, states, closed, stored.ends, stored.writer)
+    return rest, save_books(stored.version, opened, mine, {}, {}, stored.writer)

@@ -8,6 +8,7 @@ from windvane.agents.program import FIRST, Program
 from windvane.streams.codec import pack, unpack
 from windvane.streams.events import Batch, DeadLetter, Event, LearnerUpdate, Proposals
 from windvane.streams.stage import Progress, Stage
+from windvane.streams.stopped import Stopped, from_heads
 
 
 class Known(NamedTuple):
@@ -26,7 +27,8 @@ class Stored(NamedTuple):
 
     layout: what all workers must agree on; positions, outputs: offsets by topic; received: for every source the offset
     before which records were received, and their dead letters published; letters: digests of dead letters that were
-    published and not met again; known: of which records the state has the controls and models.
+    published and not met again; known: of which records the state has the controls and models; stopped: books that are
+    not worked on.
     """
 
     layout: str
@@ -37,6 +39,7 @@ class Stored(NamedTuple):
     letters: Sequence[str]
     state: bytes
     known: Mapping[str, Known]
+    stopped: Mapping[str, Stopped] = MappingProxyType({})
 
     def to_bytes(self) -> bytes:
         """What a store keeps."""
@@ -49,9 +52,11 @@ class Stored(NamedTuple):
                 "told": dict(self.received),
                 "known": {source: [known.read, dict(known.later)] for source, known in self.known.items()},
                 "letters": list(self.letters),
+                "stopped": {book: stopped.head() for book, stopped in self.stopped.items()},
             }
         )
-        return len(head).to_bytes(4, "little") + head + self.state
+        states = [stopped.state for stopped in self.stopped.values()]
+        return b"".join([len(head).to_bytes(4, "little"), head, self.state, *states])
 
 
 def from_bytes(raw: bytes) -> Stored:
@@ -63,14 +68,17 @@ def from_bytes(raw: bytes) -> Stored:
     )
     # Up to 0.2.0 a state was taken to know all that was received.
     known = head.get("known", {source: (offset, {}) for source, offset in received.items()})
+    heads = head.get("stopped", {})  # up to 0.2.0 no book was stopped
+    end = len(raw) - sum(kept[-1] for kept in heads.values())
     return Stored(
         *_written_by(head),
         positions,
         outputs,
         received,
         head.get("letters", ()),
-        raw[4 + size :],
+        raw[4 + size : end],
         {source: Known(read, later) for source, (read, later) in known.items()},
+        from_heads(heads, raw[end:]),
     )
 
 

@@ -72,6 +72,12 @@ class TimedJoint(Joint):
         awake = self.awake if choice.awake is None else choice.awake
         return (PROPOSALS.name,) if ((self._answered(self._owners()) <= row) & (awake != 0)).any() else ()
 
+    def silent(self) -> tuple[str, ...]:
+        """Names of the agents that are asleep."""
+        return tuple(
+            agent for agent, awake in zip(self.agents, self.awake.tolist(), strict=True) if not awake
+        )
+
     def choose_awake(self) -> None:
         """Decide which agents the next row waits for. To be called before `ready`."""
         row, answered = self.next_seq, self._answered(self._owners())

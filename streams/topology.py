@@ -8,7 +8,7 @@ from windvane.streams.proposals_stage import ProposalsStage, proposals_of
 from windvane.streams.stage import Stage
 
 TOPOLOGY: tuple[Stage, ...] = (
-    Stage("features", (topics.TICKS,), (topics.FEATURES, topics.DEAD_LETTERS), FeaturesStage),
+    Stage("features", (topics.TICKS,), (topics.FEATURES, topics.DEAD_LETTERS), FeaturesStage, records=True),
     Stage(
         "proposals",
         (topics.FEATURES,),

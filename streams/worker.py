@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from windvane.agents.kernel import this_program
 from windvane.agents.program import Program
-from windvane.streams import stored
+from windvane.streams import reports, stored
 from windvane.streams.checks import LONGEST_NAME, Checks, Gatekeeper, decoded
 from windvane.streams.coalesce import coalesced
 from windvane.streams.codec import WireError, cuts, to_json
@@ -24,7 +24,9 @@ from windvane.streams.events import (
     BookClosed,
     Control,
     DeadLetter,
+    Decisions,
     Event,
+    Features,
     Fills,
     Model,
     Orders,
@@ -32,8 +34,10 @@ from windvane.streams.events import (
     TrainResult,
 )
 from windvane.streams.published import Published, published
-from windvane.streams.stage import OpenRounds, Stage, StateError, Timed, Waiting
-from windvane.streams.topics import CONTROL, DEAD_LETTERS, FEATURES, MODELS, Topic
+from windvane.streams.resuming import Resumed
+from windvane.streams.stage import Following, Gapped, Hole, OpenRounds, Stage, StateError, Timed, Waiting
+from windvane.streams.topics import DEAD_LETTERS, Topic
+from windvane.streams.troubles import Lasting, Troubles
 
 AHEAD = 64
 """Unused records of a source above which it is paused, where what is waited for comes from another."""
@@ -61,7 +65,8 @@ class StageWorker:
     """A stage on one partition. One thread calls it, and no method blocks.
 
     layout: what all workers must agree on; observe: called with every event that becomes records; program: the one that
-    computes, stored with the state. Raises StateError where `saved` cannot be gone on with.
+    computes, stored with the state; stopped: books to leave as they are stored, and why. Raises StateError where
+    `saved` cannot be gone on with.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class StageWorker:
         checks: Checks | None = None,
         observe: Callable[[Event], None] = lambda event: None,
         program: Program | None = None,
+        stopped: Mapping[str, str] | None = None,
     ) -> None:
         self.stage = stage
         self._observe = observe
@@ -80,37 +86,19 @@ class StageWorker:
         self._gatekeeper = Gatekeeper(checks or Checks())
         self._unused: dict[str, list[_Unused]] = {topic.name: [] for topic in stage.reads}
         self._next = {topic.name: 0 for topic in stage.reads}
-        self._received: dict[
-            str, int
-        ] = {}  # by source: records below were received before the state was stored
-        self._known: dict[
-            str, stored.Known
-        ] = {}  # by source: what the stored state has of controls and models
-        self._outputs: dict[str, int] = {}
         self._inbox: list[Event] = []
         self._letters: list[DeadLetter] = []
-        self._published = Published()
         self._requests: list[TrainRequest] = []
         self._program = program or this_program()
-        self.handed_over: Program | None = None  # the program that stored the state, where it was another one
-        state = None if saved is None else self._load(saved)
-        self.logic = stage.build(state)
+        resumed = Resumed(stage, layout, self._program, saved, stopped or {})
+        self._resumed = resumed
+        self.handed_over = resumed.handed_over  # the program that stored the state, where it was another one
+        self._next |= resumed.positions
+        self._outputs = resumed.outputs
+        self._published = Published(resumed.letters)
+        self.logic = resumed.logic
         self._timed = self.logic if isinstance(self.logic, Timed) else None
-        self._stored_books = self.logic.books()
-
-    def _load(self, raw: bytes) -> bytes:
-        saved = stored.from_bytes(raw)
-        if saved.layout != self._layout:
-            raise StateError(
-                f"the stored state of {self.stage.name} is of another layout, {saved.layout}, and this worker is "
-                f"{self._layout}: remove it, and the stage starts from the first record"
-            )
-        self._next |= {name: at for name, at in saved.positions.items() if name in self._next}
-        self._outputs = dict(saved.outputs)
-        self._received, self._known = dict(saved.received), dict(saved.known)
-        self._published = Published(saved.letters)
-        self.handed_over = None if saved.program.code == self._program.code else saved.program
-        return saved.state
+        self._gapped = self.logic if isinstance(self.logic, Gapped) else None
 
     @property
     def positions(self) -> Mapping[str, int]:
@@ -128,6 +116,9 @@ class StageWorker:
 
     def begin_at(self, topic: Topic, offset: int) -> None:
         """Read a source from this offset on at least: the log has lost what was before, and will not have it again."""
+        if offset > self._next[topic.name] == 0 and topic is self.stage.reads[0]:
+            self.logic.openings_lost()
+        self._resumed.begin_at(topic.name, offset)
         self._next[topic.name] = max(self._next[topic.name], offset)
 
     def receive(self, topic: Topic, offset: int, raw: bytes, received: int | None = None) -> None:
@@ -136,28 +127,25 @@ class StageWorker:
         received: the broker's time of the record, UNIX ns, the same whenever the record is read.
         """
         self._next[topic.name] = max(self._next[topic.name], offset + 1)
-        again = offset < self._received.get(topic.name, 0)  # so its dead letter was published
         source = f"{topic.name}, partition {self._partition}, offset {offset}"
         try:
             event = decoded(topic, raw, received)
         except WireError as error:
-            if not again:
+            if offset >= self._resumed.received(topic.name, ""):
                 self._reject("", source, str(error), raw)
             return
+        if event.book in self._resumed.stopped:
+            return
+        again = offset < self._resumed.received(topic.name, event.book)  # so its dead letter was published
         reason = self._gatekeeper.refusal(topic, event, self.logic.progress(event.book).next_seq)
         if reason and not again:
             self._reject(event.book[:LONGEST_NAME], source, reason, raw)
         if reason or (
-            isinstance(event, Control | Model) and offset < self._known_below(topic.name, event.book)
+            isinstance(event, Control | Model) and offset < self._resumed.known_below(topic.name, event.book)
         ):
             return
         self._unused[topic.name].append(_Unused(offset, event.book, _until(event)))
         self._inbox.append(event)
-
-    def _known_below(self, source: str, book: str) -> int:
-        """Offset below which the stored state has the controls and models of a book, or is done with them."""
-        known = self._known.get(source, stored.Known(0))
-        return max(known.read if book in self._stored_books else 0, known.later.get(book, 0))
 
     def _reject(self, book: str, source: str, reason: str, raw: bytes) -> None:
         payload = raw[:1000].decode(errors="replace")
@@ -214,10 +202,37 @@ class StageWorker:
         if self._timed is not None:
             self._timed.close_rounds(book, stop)
 
+    def holes(self) -> Mapping[str, Hole]:
+        """Rows that timed books lack, by book. Called by the runner before each step, for its gap timer."""
+        return {} if self._gapped is None else self._gapped.holes()
+
+    def give_up(self, book: str, stop: int) -> None:
+        """In the next step, go on without the rows below `stop`. Called by the runner when its gap timer says so."""
+        if self._gapped is not None:
+            self._gapped.give_up(book, stop)
+
     def stalled(self) -> Mapping[str, Waiting]:
         """Books whose next row is known and lacks something else. Called by the runner between steps, to report."""
-        waiting = self.logic.waiting()
-        return {book: lacking for book, lacking in waiting.items() if lacking.topics[0] != FEATURES.name}
+        return reports.stalled(self.logic)
+
+    def troubles(self) -> Troubles:
+        """What is wrong with books, by book; no clock is asked. Called by the runner between steps, to report."""
+        return reports.troubles(self.logic, ((b, kept.why) for b, kept in self._resumed.stopped.items()))
+
+    def lasting(self) -> Mapping[str, Lasting]:
+        """What is a trouble once it has lasted, by book. Called by the runner between steps, to report."""
+        return reports.lasting(self.logic)
+
+    def calm(self) -> None:
+        """Forget troubles that nothing has renewed since the last call. Called by the runner now and then."""
+        self.logic.calm()
+
+    def lost(self, begins: Mapping[str, int]) -> str:
+        """The name of a book that goes on from records which its log has lost, "" where there is none.
+
+        begins: by topic the offset of its first record. Called by the runner before it reads anything.
+        """
+        return self._resumed.lost(begins)
 
     def ahead(self) -> set[str]:
         """Names of sources to pause: more than AHEAD of their records are unused, and no book waits for them.
@@ -262,15 +277,28 @@ class StageWorker:
             )
 
     def follow(self, topic: Topic, raw: bytes) -> None:
-        """Learn a record of the stage's own topics that was committed after the stored state; garbage is passed over.
+        """Learn a record of the stage's own topics that was written after the stored state; garbage is passed over.
 
-        Called by the runner of a transactional stage for every such record, before the first step. Raises StateError as
-        `refuse_unclean` does.
+        Called by the runner for every such record, before the first step. Raises StateError as `refuse_unclean` does.
         """
         self.refuse_unclean(topic, raw)
-        decided = self._published.add(topic, raw)
-        if decided is not None and self._timed is not None:
-            self._timed.follow(decided)
+        rows: Event | None = None
+        if self.stage.transactional:
+            rows = self._published.add(topic, raw, self._is_needed)
+        elif self.stage.records:
+            rows = published(topic, raw)
+        if (
+            isinstance(rows, Decisions | Features)
+            and isinstance(self.logic, Following)
+            and rows.book not in self._resumed.stopped
+        ):
+            self.logic.follow(rows)
+
+    def _is_needed(self, book: str, seq: int) -> bool:
+        """Whether a published row of a book is to be compared with one that is computed again."""
+        return book not in self._resumed.stopped and (
+            self.logic.progress(book).state != "open" or not self._has_used(book, seq)
+        )
 
     def _records(self, event: Event) -> Iterator[Record]:
         """The records of an event that are not published yet; those that are must be the same to the last bit."""
@@ -300,29 +328,19 @@ class StageWorker:
             name: min((record.offset for record in records), default=self._next[name])
             for name, records in self._unused.items()
         }
-        received = {name: max(at, self._received.get(name, 0)) for name, at in self._next.items()}
         ends = outputs if met else self._outputs
         state = stored.Stored(
             self._layout,
             self._program,
             positions,
             ends,
-            received,
+            self._resumed.all_received(self._next),
             self._published.letters,
             self.logic.snapshot(),
-            {
-                source: self._known_now(source)
-                for source in (CONTROL.name, MODELS.name)
-                if source in self._next
-            },
+            self._resumed.known_now(self._next),
+            self._resumed.stopped,
         )
         return state.to_bytes()
-
-    def _known_now(self, source: str) -> stored.Known:
-        """What a state that is stored now has of a source's controls and models."""
-        read = self._next[source]
-        below = {book: self._known_below(source, book) for book in self._stored_books}
-        return stored.Known(read, {book: offset for book, offset in below.items() if offset > read})
 
 
 def _until(event: Event) -> int:

@@ -5,7 +5,7 @@ metric with given labels is looked up once and kept, since a lookup is slow.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -170,11 +170,22 @@ class WorkerMetrics:
         self._child("windvane_snapshot_seconds", partition).set(seconds)
         self._child("windvane_snapshot_bytes", partition).set(size)
 
+    def unstored(self, partition: int, seconds: float) -> None:
+        """Set for how long the state of a partition could not be stored; 0 where it is stored."""
+        self._child("windvane_unstored_seconds", partition).set(seconds)
+
+    def troubles(self, partition: int, books: Mapping[str, int]) -> None:
+        """Set at how many books of a partition something is wrong, by code; a trouble of the whole partition is one."""
+        self._forget("windvane_trouble", partition)
+        for code, number in books.items():
+            self._child("windvane_trouble", partition, code).set(number)
+
     def released(self, partition: int) -> None:
         """Remove the gauges of a partition and its books, which another worker now reports; counters stay."""
         for topic in {str(key[1]) for key in self._children if key[0] == "windvane_lag_records"}:
             self._forget("windvane_lag_records", topic, partition)
-        self._forget("windvane_waiting_seconds", partition)
+        for name in ("windvane_waiting_seconds", "windvane_trouble", "windvane_unstored_seconds"):
+            self._forget(name, partition)
         self._waits = {wait: at for wait, at in self._waits.items() if wait[0] != partition}
         for book in self._books.pop(partition, ()):
             self._peaks.pop(book, None)

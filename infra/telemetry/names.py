@@ -47,6 +47,12 @@ METRICS: dict[str, Metric] = {
     "windvane_snapshots_total": Metric(COUNTER, "States stored.", ("partition",)),
     "windvane_snapshot_seconds": Metric(GAUGE, "Time that storing the last state took.", ("partition",)),
     "windvane_snapshot_bytes": Metric(GAUGE, "Size of the last state stored.", ("partition",)),
+    "windvane_unstored_seconds": Metric(
+        GAUGE, "How long the state of a partition could not be stored; 0: it is.", ("partition",)
+    ),
+    "windvane_trouble": Metric(
+        GAUGE, "Books with which something is wrong, 1 where it is the partition.", ("partition", "code")
+    ),
     "windvane_rows_total": Metric(COUNTER, "Rows written.", ("book",)),
     "windvane_last_seq": Metric(GAUGE, "Sequence number of the last row written.", ("book",)),
     "windvane_last_event_seconds": Metric(GAUGE, "Event time of the last row written, UNIX s.", ("book",)),
@@ -100,6 +106,10 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ("no book of that name is open", "control_waits"),
     ("which is not there", "control_waits"),
     ("never opened", "never_opened"),
+    ("no longer on its topic", "opening_lost"),
+    ("had been given up", "late_row"),
+    ("another time or price", "feed_restarted"),
+    ("a name is used once", "name_used_again"),
     ("more than a factor of 2", "off_level"),
     ("on another level", "off_level"),
     ("time is too far ahead", "bad_row"),
@@ -131,5 +141,7 @@ def restart_class(reason: str) -> str:
     """
     if "another worker" in reason:
         return "fenced"
+    if reason.startswith("book stopped"):
+        return "stopped"
     name = reason.partition(":")[0]
     return name if name.isidentifier() and len(name) <= 40 else "other"

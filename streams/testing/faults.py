@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from windvane.streams.gap_timer import GapTimer
 from windvane.streams.round_timer import RoundTimer
 from windvane.streams.stage import Stage
-from windvane.streams.topics import CONTROL, MODELS, PROPOSALS, TOPICS, Topic
+from windvane.streams.topics import CONTROL, MODELS, PROPOSALS, TICKS, TOPICS, Topic
 from windvane.streams.topology import TOPOLOGY
 from windvane.streams.worker import Record, StageWorker
 
@@ -118,7 +119,7 @@ class _Instance:
         self.place = place
         self.epoch = log.fence() if place.stage.transactional else 0
         self.worker = StageWorker(place.stage, _LAYOUT, stored)
-        if self.epoch:
+        if self.epoch or place.stage.records:
             for topic in place.stage.emits:
                 for record in log.read(topic.name, self.worker.outputs.get(topic.name, 0), 10**9):
                     self.worker.follow(topic, record.raw)
@@ -126,6 +127,7 @@ class _Instance:
         # store a state older than the place to follow from.
         self.ends = {topic.name: log.end(topic.name) for topic in place.stage.emits}
         self.timer = RoundTimer()
+        self.gaps = GapTimer()
 
     def idle(self, log: Log) -> bool:
         return all(
@@ -226,8 +228,11 @@ class FaultyRunner:
             instance.place.stored = stored
 
     def _clock(self, instance: _Instance) -> None:
-        """In the next step of a worker, close the rounds of timed books that are due."""
+        """In the next step of a worker, close the rounds of timed books that are due, and give up rows."""
         worker, timer = instance.worker, instance.timer
+        for book, stop in instance.gaps.late(worker.holes(), self._now).items():
+            if worker.next_offset(TICKS) >= self.log.end(TICKS.name):
+                worker.give_up(book, stop)
         if timer.watch(worker.open_rounds(), self._now):
             timer.ends_at(self.log.end(PROPOSALS.name))
         for book, stop in timer.due(worker.next_offset(PROPOSALS)).items():

@@ -15,7 +15,7 @@ from simulated_book import config, opening, ticks
 from windvane.agents.factory import AGENTS
 from windvane.infra.kafka.broker.clients import ends_of, new_producer, reading
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
-from windvane.infra.kafka.worker import partition
+from windvane.infra.kafka.worker import partition, troubles
 from windvane.infra.runs.warmup import warm_up
 from windvane.infra.telemetry.metrics import WorkerMetrics
 from windvane.infra.telemetry.names import GAUGE, METRICS
@@ -34,6 +34,7 @@ SILENT = config(closing="timed", round_timeout=3600 * SECOND, quorum_lag=100, ag
 
 STILL = {
     "windvane_waiting_seconds": "nobody waits for 10 s; the next test",
+    "windvane_trouble": "nothing is wrong; tests/kafka/test_troubles.py",
     "windvane_order_latency_seconds": "the ticks are history; tests/infra/telemetry/test_monitoring.py",
     "windvane_flagged_rows_total": "all rows are good; tests/infra/telemetry/test_monitoring.py",
 }
@@ -169,7 +170,7 @@ def test_a_book_whose_agents_are_gone_is_decided_once_it_is_far_enough_behind(
     topics: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the last proposals of its partition have been deleted since, and will never be read."""
-    monkeypatch.setattr(partition, "_LONG_SECONDS", 0.1)
+    monkeypatch.setattr(troubles, "LONG_SECONDS", 0.1)
 
     async def run() -> Decisions:
         await emptied(topics, PROPOSALS, "silent")

@@ -70,10 +70,13 @@ class TestFeaturesBook:
         out += logic.step([cut(whole, 100, 101)])
         same(table(out), table(FeaturesStage(None).step([OPENED, whole])))
 
-    def test_a_row_that_comes_after_it_was_given_up_is_ignored(self) -> None:
+    def test_a_row_that_comes_after_it_was_given_up_is_a_dead_letter_once(self) -> None:
         whole = ticks(MOST_BEYOND + 200)
         logic = FeaturesStage(None)
         out = logic.step([OPENED, cut(whole, 0, 100), cut(whole, 101, len(whole))])
+        (letter,) = logic.step([cut(whole, 100, 101)])
+        assert isinstance(letter, DeadLetter)
+        assert "seq 100 of book book came after missing rows had been given up" in letter.reason
         assert logic.step([cut(whole, 100, 101)]) == []
         assert np.flatnonzero(flags(out) & GAP).tolist() == [100]
 

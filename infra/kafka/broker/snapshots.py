@@ -46,6 +46,9 @@ class FolderStore:
     def __init__(self, folder: Path, prefix: str) -> None:
         self._folder = folder / prefix
 
+    def __str__(self) -> str:
+        return str(self._folder)
+
     def _path(self, name: str, partition: int) -> Path:
         return self._folder / name / f"{partition}.wvs"
 
@@ -72,6 +75,9 @@ class TopicStore:
         self._topic = settings.topic(SNAPSHOTS)
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
+
+    def __str__(self) -> str:
+        return self._topic
 
     async def load(self, name: str, partition: int) -> bytes | None:
         """Return the newest state on the topic, None without one; raises StateError where it is damaged."""

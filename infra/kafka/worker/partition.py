@@ -17,14 +17,24 @@ from aiokafka.structs import RecordMetadata
 from windvane.infra.kafka.broker.batches import batches, by_topic
 from windvane.infra.kafka.broker.clients import close, ends_of, new_producer, new_reader
 from windvane.infra.kafka.worker.closing import Closer
+from windvane.infra.kafka.worker.gaps import Gaps
 from windvane.infra.kafka.worker.inlet import MS, Inlet
 from windvane.infra.kafka.worker.plan import WorkerPlan
-from windvane.infra.kafka.worker.recovery import RECOVERY_MS, Offsets, check_handover, follow, refuse_gaps
+from windvane.infra.kafka.worker.recovery import (
+    RECOVERY_MS,
+    Offsets,
+    check_handover,
+    follow,
+    refuse_gaps,
+    refuse_lost,
+)
 from windvane.infra.kafka.worker.saver import Saver
 from windvane.infra.kafka.worker.trainings import Trainings
+from windvane.infra.kafka.worker.troubles import TroubleWatch
 from windvane.infra.telemetry.logs import logger
 from windvane.infra.telemetry.metrics import WorkerMetrics
-from windvane.streams.topics import CONTROL, DEAD_LETTERS, MODELS, PROPOSALS, Topic
+from windvane.streams.stage import StateError
+from windvane.streams.topics import CONTROL, DEAD_LETTERS, MODELS, PROPOSALS, TICKS, Topic
 from windvane.streams.worker import Record, StageWorker
 
 _MOST_RECORDS = 512
@@ -36,7 +46,6 @@ Their bytes are bounded by what one fetch may bring.
 _IDLE_SECONDS = 0.25
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 _FENCED_SECONDS = 3.0
-_LONG_SECONDS = 10.0
 
 
 class PartitionHost:
@@ -62,16 +71,15 @@ class PartitionHost:
         self._topics = {place: topic for topic, place in self._places.items()}
         self._worker: StageWorker | None = None
         self._ends: dict[str, int] = {}  # by topic, the offset after the last record that this stage wrote
-        self._stalled: dict[
-            str, tuple[int, float]
-        ] = {}  # by book, the row that is waited for, and since when
+        self._stopped: dict[str, str] = {}  # books that are left as they are stored, and why
+        self.watch = TroubleWatch(partition, metrics, self._log)
         self._saver = Saver(plan, partition, metrics)
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> asyncio.Task[None]:
         """Begin, and return the task; it ends when the host is stopped, and raises StateError for what is not mended
-        by starting again.
+        by starting again, and concerns more than one book: a book that cannot go on is stopped alone.
         """
         self._task = asyncio.create_task(self._run())
         return self._task
@@ -92,6 +100,11 @@ class PartitionHost:
             except (ProducerFenced, InvalidProducerEpoch):
                 self._restarting("another worker has taken this partition over", _FENCED_SECONDS)
                 await self._pause(_FENCED_SECONDS)
+            except StateError as error:
+                if not error.book or error.book in self._stopped:
+                    raise
+                self._stopped[error.book] = str(error)
+                self._restarting(f"book stopped: {error}", 0.0)
             except (
                 KafkaError,
                 IllegalOperation,
@@ -99,6 +112,7 @@ class PartitionHost:
                 TimeoutError,
             ) as error:  # the second is no KafkaError
                 failures = 1 if time.monotonic() - began > 60 else failures + 1
+                self.watch.restarting(f"{type(error).__name__}: {error}", failures)
                 seconds = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1]
                 self._restarting(f"{type(error).__name__}: {error}", seconds)
                 await self._pause(seconds)
@@ -125,7 +139,13 @@ class PartitionHost:
             saved = await plan.store.load(plan.name, self.partition)
             observe = partial(self._metrics.observe, self.partition)
             worker = StageWorker(
-                plan.stage, plan.layout, saved, plan.checks(self.partition), observe, plan.program
+                plan.stage,
+                plan.layout,
+                saved,
+                plan.checks(self.partition),
+                observe,
+                plan.program,
+                self._stopped,
             )
             self._worker, self._ends = worker, dict(worker.outputs)
             if worker.handed_over is not None:
@@ -135,6 +155,7 @@ class PartitionHost:
             written = self._written(worker)
             # The offsets are asked for at once: later on, an answer would wait behind fetches.
             first, ends = await ends_of(reader, (*written, *self._places.values()))
+            refuse_lost(worker, first)
             if plan.stage.transactional:
                 await follow(reader, worker, written, first, ends, plan.strike)
                 self._ends = {topic.name: ends[place] for place, topic in written.items()}
@@ -152,11 +173,13 @@ class PartitionHost:
     def _written(self, worker: StageWorker) -> dict[TopicPartition, Topic]:
         """Those of the stage's own topics that must be read before it goes on.
 
-        A stage that writes in transactions must know what it had committed, and so must any stage whose state another
-        program stored. A dead letter is the same whoever writes it, and matters in transactions only.
+        A stage that writes in transactions must know what it had committed, so must one whose rows record choices of
+        time, and any stage whose state another program stored. A dead letter is the same whoever writes it, and matters
+        in transactions only.
         """
         stage = self.plan.stage
-        emits = stage.emits if stage.transactional or worker.handed_over is not None else ()
+        must = stage.transactional or stage.records or worker.handed_over is not None
+        emits = stage.emits if must else ()
         topics = [t for t in emits if stage.transactional or t is not DEAD_LETTERS]
         return {TopicPartition(self.plan.settings.topic(t), self.partition): t for t in topics}
 
@@ -194,12 +217,14 @@ class PartitionHost:
         """
         plan, ready, saved = self.plan, False, time.monotonic()
         closer = Closer(worker, inlet.reader, self._places.get(PROPOSALS))
+        gaps = Gaps(worker, inlet, self._places.get(TICKS))
         trainings, paused, moved = Trainings(plan.trainer), set[TopicPartition](), True
         while True:
             wait = closer.seconds_left(trainings.answer(worker, _IDLE_SECONDS))
             moved = await self._read(inlet, worker, wait) or moved
             plan.strike("read")
             await closer.close_due(worker.next_offset(PROPOSALS))
+            await gaps.give_up_due()
             stopping = self._stopping  # read once, since it may change while this turn waits for the broker
             due = time.monotonic() - saved > plan.save_seconds or stopping
             if due and ready and not stopping and await self._caught_up(inlet):
@@ -224,6 +249,9 @@ class PartitionHost:
             if due:
                 if moved or stopping:  # the state of a partition where nothing has moved is stored already
                     moved = not await self._saver.save(lambda: worker.save(self._ends), last=stopping)
+                else:
+                    self._saver.idle()
+                moved = moved or self._saver.trouble is not None
                 await self._report(inlet, worker)
                 saved = time.monotonic()
                 if stopping:
@@ -268,17 +296,8 @@ class PartitionHost:
         return all([await inlet.behind(place) == 0 for place in self._places.values()])
 
     async def _report(self, inlet: Inlet, worker: StageWorker) -> None:
-        """Report to metrics and logs how far behind its sources the partition is, and which books wait for long."""
-        now, stalled = time.monotonic(), worker.stalled()
-        self._stalled = {
-            book: (row, self._stalled[book][1] if self._stalled.get(book, (-1,))[0] == row else now)
-            for book, (row, _) in stalled.items()
-        }
-        for book, (row, since) in self._stalled.items():
-            if now - since > _LONG_SECONDS:
-                source = stalled[book].topics[0]
-                self._metrics.waiting(self.partition, book, source, now - since)
-                self._log.warning("waiting", book=book, seq=row, topic=source, seconds=round(now - since))
+        """Report to metrics and logs how far behind its sources the partition is, and what is wrong with its books."""
+        self.watch.look(worker, self._saver.trouble)
         for topic, place in self._places.items():
             behind = await inlet.behind(place)
             if behind is not None:

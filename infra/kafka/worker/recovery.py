@@ -43,12 +43,12 @@ async def check_handover(
 ) -> None:
     """Raises StateError where another program stored the state, and had published rows that the state does not know.
 
-    Called for the stages that write without transactions, which need to know nothing else of what they wrote. Records
-    that the log does not hold any more were published before the state was stored.
+    Called for the stages that write without transactions, which need to know nothing else of what they wrote but the
+    choices of time in it. Records that the log does not hold any more were published before the state was stored.
     """
     at = {place: max(worker.outputs.get(t.name, 0), first[place]) for place, t in topics.items()}
     at = {place: min(offset, ends[place]) for place, offset in at.items()}
-    await _read(reader, worker.refuse_unclean, topics, at, ends, strike)
+    await _read(reader, worker.follow, topics, at, ends, strike)
 
 
 async def _read(
@@ -70,6 +70,20 @@ async def _read(
                 if record.offset < ends[place]:
                     receive(topics[place], record.value or b"")
         at = {place: await reader.position(place) for place in topics}
+
+
+def refuse_lost(worker: StageWorker, first: Offsets) -> None:
+    """Raises StateError, with the book, where a book was stopped for longer than what it goes on from is kept.
+
+    first: offsets of all places that the stage reads or writes, as far as they were looked up.
+    """
+    begins = {place.topic.rpartition(".")[2]: offset for place, offset in first.items()}
+    book = worker.lost(begins)
+    if book:
+        raise StateError(
+            f"it was stopped for longer than its topics are kept, so start a book of another name instead of {book}",
+            book,
+        )
 
 
 def refuse_gaps(first: Offsets, ends: Offsets, at: Offsets) -> None:

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from windvane.infra.telemetry.metrics import WorkerMetrics
 from windvane.infra.telemetry.names import HISTOGRAM, METRICS
 from windvane.streams.topology import TOPOLOGY
+from windvane.streams.troubles import CODES
 
 DEPLOY = Path(__file__).resolve().parents[3] / "infra" / "deploy"
 DASHBOARD = json.loads((DEPLOY / "grafana/dashboards/windvane.json").read_text())
@@ -111,6 +112,9 @@ class TestAlerts:
             "LagGrowing TicksSilent DecisionsSilent DeadLetters Drawdown Halted Restarts Waiting RoundsLate"
         )
         assert set(needed.split()) <= set(names)
+        asked = " ".join(rule["expr"] for rule in rules())
+        elsewhere = {"waiting": "windvane_waiting_seconds", "not_stored": "windvane_unstored_seconds"}
+        assert all(elsewhere.get(code, code) in asked for code in CODES)
         assert {f"{stage.name.title()}WorkerDown" for stage in TOPOLOGY} <= set(names)
         for rule in rules():
             assert rule["labels"]["severity"] in ("page", "look")

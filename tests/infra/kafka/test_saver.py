@@ -1,13 +1,16 @@
 """The Saver of a partition: one state after the other, the newest last, and the loop never waits for one."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
+from aiokafka.errors import KafkaError
 
 from windvane.infra.kafka.broker.settings import KafkaSettings
 from windvane.infra.kafka.worker.plan import plan_of
 from windvane.infra.kafka.worker.saver import Saver
 from windvane.infra.telemetry.metrics import WorkerMetrics
+from windvane.streams.troubles import Trouble
 
 
 class SlowStore:
@@ -27,10 +30,36 @@ class SlowStore:
         await self.gate.acquire()
         if state == b"refused":
             raise OSError("the disk is full")
+        if state == b"no answer":
+            raise KafkaError
         self.stored.append(state)
 
     async def close(self) -> None:
         return
+
+
+class FullStore(SlowStore):
+    """A store on a disk that is full, until the test says that it is not."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.full, self._folder = True, folder
+
+    def __str__(self) -> str:
+        return str(self._folder)
+
+    async def save(self, name: str, partition: int, state: bytes) -> None:
+        if self.full:
+            Path("/dev/full").write_bytes(state)
+        self.stored.append(state)
+
+
+def unstored(metrics: WorkerMetrics) -> float:
+    value = metrics.registry.get_sample_value(
+        "windvane_unstored_seconds", {"stage": "features", "partition": "2"}
+    )
+    assert value is not None
+    return value
 
 
 def saver_on(store: SlowStore) -> Saver:
@@ -80,14 +109,34 @@ class TestSaver:
 
         asyncio.run(scenario())
 
-    def test_a_state_that_could_not_be_stored_is_an_error_of_the_next_save(self) -> None:
+    def test_a_state_that_the_disk_refused_is_a_trouble_until_one_is_stored(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            store, metrics = FullStore(tmp_path), WorkerMetrics("features")
+            plan = plan_of("features", KafkaSettings(), 4, None)._replace(store=store)
+            saver = Saver(plan, 2, metrics)
+            assert await saver.save(lambda: b"first", last=True)
+            assert saver.trouble == Trouble(
+                "not_stored",
+                f"states cannot be stored: No space left on device in {tmp_path}: "
+                "free space, or move them with --state",
+            )
+            await asyncio.sleep(0.01)
+            assert await saver.save(lambda: b"second", last=True)
+            assert 0.01 < unstored(metrics) < 10
+            store.full = False
+            assert await saver.save(lambda: b"third", last=True)
+            assert (saver.trouble, unstored(metrics), store.stored) == (None, 0.0, [b"third"])
+
+        asyncio.run(scenario())
+
+    def test_what_a_broker_answered_is_an_error_of_the_next_save(self) -> None:
         async def scenario() -> None:
             store = SlowStore()
             saver = saver_on(store)
             store.gate.release()
-            assert await saver.save(lambda: b"refused", last=False)
+            assert await saver.save(lambda: b"no answer", last=False)
             await turns()
-            with pytest.raises(OSError, match="the disk is full"):
+            with pytest.raises(KafkaError):
                 await saver.save(lambda: b"next", last=False)
 
         asyncio.run(scenario())

@@ -238,5 +238,5 @@ class TestNames:
             assert name.endswith("_total") == (metric.kind == "counter")
             assert set(metric.labels) <= {
                 "partition", "topic", "book", "agent", "gate", "member", "regime", "flag",
-                "reason", "outcome", "version",
+                "reason", "outcome", "version", "code",
             }  # fmt: skip

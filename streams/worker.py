@@ -91,6 +91,7 @@ class StageWorker:
         self._letters: list[DeadLetter] = []
         self._published = Published()
         self._requests: list[TrainRequest] = []
+        self.stepped: set[str] = set()  # books that the last step had records of
         self._program = program or this_program()
         self.handed_over: Program | None = None  # the program that stored the state, where it was another one
         state = None if saved is None else self._load(saved)
@@ -171,7 +172,8 @@ class StageWorker:
         """
         events, self._inbox = self._inbox, []
         letters, self._letters = self._letters, []
-        going = {book for book in {e.book for e in events} if self.logic.progress(book).next_seq}
+        self.stepped = {e.book for e in events}
+        going = {book for book in self.stepped if self.logic.progress(book).next_seq}
         # Records that come before the opening of their book are counted by the logic, so they are not joined.
         beginning = [e for e in events if e.book not in going]
         joined = [*beginning, *coalesced(e for e in events if e.book in going)]

@@ -138,16 +138,15 @@ class StageWorker:
         """
         self._next[topic.name] = max(self._next[topic.name], offset + 1)
         again = offset < self._received.get(topic.name, 0)  # so its dead letter was published
-        source = f"{topic.name}, partition {self._partition}, offset {offset}"
         try:
             event = decoded(topic, raw, received)
         except WireError as error:
             if not again:
-                self._reject("", source, str(error), raw)
+                self._reject("", topic, offset, str(error), raw)
             return
         reason = self._gatekeeper.refusal(topic, event, self.logic.progress(event.book).next_seq)
         if reason and not again:
-            self._reject(event.book[:LONGEST_NAME], source, reason, raw)
+            self._reject(event.book[:LONGEST_NAME], topic, offset, reason, raw)
         if reason or (
             isinstance(event, Control | Model) and offset < self._known_below(topic.name, event.book)
         ):
@@ -160,7 +159,8 @@ class StageWorker:
         known = self._known.get(source, stored.Known(0))
         return max(known.read if book in self._stored_books else 0, known.later.get(book, 0))
 
-    def _reject(self, book: str, source: str, reason: str, raw: bytes) -> None:
+    def _reject(self, book: str, topic: Topic, offset: int, reason: str, raw: bytes) -> None:
+        source = f"{topic.name}, partition {self._partition}, offset {offset}"
         payload = raw[:1000].decode(errors="replace")
         letter = DeadLetter(book=book, source=source, reason=reason[:_LONGEST_REASON], payload=payload)
         self._letters.append(letter)

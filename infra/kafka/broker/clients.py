@@ -32,7 +32,7 @@ class Fetching(NamedTuple):
 
 
 def let_gather(reader: AIOKafkaConsumer, fetching: Fetching) -> None:
-    """Let the next fetches of a started reader wait for records in another way; aiokafka has no public way to say so."""
+    """Let the next fetches of a started reader wait in another way; aiokafka has no public way to say so."""
     fetcher = reader._fetcher
     fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = fetching
 

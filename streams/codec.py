@@ -6,7 +6,7 @@ Packed is what this program reads again: a JSON head that names the arrays, then
 
 import base64
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
@@ -230,19 +230,36 @@ def cuts(event: ev.Event, rows: int = MAX_ROWS) -> Iterator[ev.Event]:
         yield ev.cut(event, start, start + rows)
 
 
-def pack(values: Mapping[str, Any]) -> bytes:
-    """Return a mapping of arrays and JSON values as bytes, in the order of its names."""
+class Packed(NamedTuple):
+    """A mapping of arrays and JSON values: a head that names them, and the bytes of the arrays."""
+
+    head: dict[str, Any]
+    raw: bytes
+
+
+def packed(values: Mapping[str, Any]) -> Packed:
+    """A copy of a mapping of arrays and JSON values, in the order of its names."""
     head: dict[str, Any] = {}
     parts: list[bytes] = []
     for name, value in values.items():
         if isinstance(value, np.ndarray):
-            array = np.ascontiguousarray(value)
-            head[name] = {"$": [array.dtype.str, list(array.shape)]}
-            parts.append(array.tobytes())
+            head[name] = {"$": [value.dtype.str, list(value.shape)]}
+            parts.append(value.tobytes())
         else:
             head[name] = msgspec.to_builtins(value)
-    text = orjson.dumps(head)
-    return b"".join([len(text).to_bytes(4, "little"), text, *parts])
+    return Packed(head, b"".join(parts))
+
+
+def parts_of(several: Iterable[Packed]) -> list[bytes]:
+    """Several mappings as one, in parts that joined are what `unpack` reads; their names must differ."""
+    several = list(several)
+    text = orjson.dumps({name: value for one in several for name, value in one.head.items()})
+    return [len(text).to_bytes(4, "little") + text, *(one.raw for one in several)]
+
+
+def pack(values: Mapping[str, Any]) -> bytes:
+    """Return a mapping of arrays and JSON values as bytes, in the order of its names."""
+    return b"".join(parts_of([packed(values)]))
 
 
 def unpack(raw: bytes) -> dict[str, Any]:

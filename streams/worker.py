@@ -291,7 +291,16 @@ class StageWorker:
                     yield Record(topic, event.book, raw)
 
     def save(self, outputs: Mapping[str, int]) -> bytes:
+        """The state to store, whole: as `begin_save`, but every book is copied at once."""
+        saving = self.begin_save(outputs)
+        while not saving.copy_some(len(self.logic.books())):
+            pass
+        return b"".join(saving.parts())
+
+    def begin_save(self, outputs: Mapping[str, int]) -> stored.Saving:
         """The state to store. Called by the runner between steps, once all records sent are acknowledged.
+
+        Its books are not copied yet: the runner copies them between the steps that follow. Not called again before.
 
         outputs: for every topic written, the end of what this worker itself followed or wrote. The end of the log may
         be further, by another's hand. Before all that was followed is computed again, the old ends stay.
@@ -304,21 +313,21 @@ class StageWorker:
         }
         received = {name: max(at, self._received.get(name, 0)) for name, at in self._next.items()}
         ends = outputs if met else self._outputs
-        state = stored.Stored(
+        head = stored.Stored(
             self._layout,
             self._program,
             positions,
             ends,
             received,
             self._published.letters,
-            self.logic.snapshot(),
+            b"",
             {
                 source: self._known_now(source)
                 for source in (CONTROL.name, MODELS.name)
                 if source in self._next
             },
         )
-        return state.to_bytes()
+        return stored.Saving(head, self.logic.begin_snapshot())
 
     def _known_now(self, source: str) -> stored.Known:
         """What a state that is stored now has of a source's controls and models."""

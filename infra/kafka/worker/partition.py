@@ -207,7 +207,7 @@ class PartitionHost:
             plan.strike("read")
             await closer.close_due(worker.next_offset(PROPOSALS))
             stopping = self._stopping  # read once, since it may change while this turn waits for the broker
-            due = time.monotonic() - saved > plan.save_seconds or stopping
+            due = time.monotonic() - saved > self._saver.pause or stopping
             if due and ready and not stopping and await self._caught_up(inlet):
                 worker.give_up_early()  # the step below writes the dead letters, and the state saved forgets them
             began_step = time.perf_counter()
@@ -230,7 +230,7 @@ class PartitionHost:
                 paused = ahead
             if due:
                 if moved or stopping:  # the state of a partition where nothing has moved is stored already
-                    moved = not await self._saver.save(lambda: worker.save(self._ends), last=stopping)
+                    moved = not await self._saver.save(lambda: worker.begin_save(self._ends), last=stopping)
                 await self._report(inlet, worker)
                 saved = time.monotonic()
                 if stopping:

@@ -15,13 +15,14 @@ import numpy as np
 from latency import Late
 from rig import STAGES, Pipeline, cpu_seconds, new_prefix
 from seen import Times, Watch, blank, places_of
-from sender import HISTORY, Load
+from sender import Load
 
 from windvane.infra.kafka.broker.clients import reading
 from windvane.infra.kafka.broker.settings import KafkaSettings
 from windvane.streams.topics import DECISIONS, ORDERS
 
 _HERE = str(Path(__file__).parent)
+_HISTORY = 520  # rows: the warm-up, before which nothing is ordered, and some after it
 _WARM_SECONDS = 900.0  # until the history of all books is decided
 _SETTLE_SECONDS = 5.0  # at the steady rate before anything is measured
 _QUIET_SECONDS = 15.0
@@ -100,6 +101,7 @@ def run(
         rate=rate * books,
         seconds=_SETTLE_SECONDS + seconds + _QUIET_SECONDS + (_RECOVERY_SECONDS if recovery else 0.0),
         closing=closing,
+        history=_HISTORY,
     )
     with Pipeline(settings, binding, folder, partitions) as pipeline:
         return asyncio.run(_Measurement(settings, pipeline, load, seconds, partitions).measure(recovery))
@@ -158,7 +160,7 @@ class _Measurement:
 
     def _due(self, start: int) -> Times:
         """The times at which the rows after the history are due, UNIX ns (books, rows)."""
-        books, rows = len(self._load.books), self._load.rows - HISTORY
+        books, rows = len(self._load.books), self._load.rows - _HISTORY
         order = np.arange(rows)[None, :] * books + np.arange(books)[:, None]
         return start + order * 1e9 / self._load.rate
 
@@ -172,8 +174,8 @@ class _Measurement:
         after = {**pipeline.cpu(), "sender": cpu_seconds(sender), "reader": cpu_seconds(os.getpid())}
         ended, memory = time.time_ns(), pipeline.rss()
         measured = (due >= began) & (due < ended)
-        await self._until(lambda: not np.isnan(self._decided[:, HISTORY:][measured]).any(), _QUIET_SECONDS)
-        decided, ordered = (self._seen[t.name][:, HISTORY:][measured] for t in (DECISIONS, ORDERS))
+        await self._until(lambda: not np.isnan(self._decided[:, _HISTORY:][measured]).any(), _QUIET_SECONDS)
+        decided, ordered = (self._seen[t.name][:, _HISTORY:][measured] for t in (DECISIONS, ORDERS))
         ticks = int(measured.sum())
         return Fleet(
             books=count,

@@ -40,11 +40,12 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     closing: str = "lockstep"
     seed: int = 7
+    history: int = HISTORY
 
     @property
     def rows(self) -> int:
         """Rows of every book, with its history."""
-        return HISTORY + int(self.rate * self.seconds / len(self.books))
+        return self.history + int(self.rate * self.seconds / len(self.books))
 
 
 class Sent(NamedTuple):
@@ -92,7 +93,7 @@ async def send(load: Load) -> Sent:
         began = time.time_ns() - 60_000_000_000
         for book in load.books:
             await write(opening(book, load.closing))
-            past = rows_of(book, markets[book], began + _STEP * np.arange(HISTORY), 0)
+            past = rows_of(book, markets[book], began + _STEP * np.arange(load.history), 0)
             for piece in cuts(past):
                 await write(piece)
         await producer.flush()
@@ -116,7 +117,7 @@ async def send(load: Load) -> Sent:
 
 async def _history_decided(settings: KafkaSettings, load: Load, partitions: int) -> None:
     """Return once a reader of committed records has the decisions of the whole history of every book."""
-    last = HISTORY - 1
+    last = load.history - 1
     missing = {book.encode() for book in load.books}
     places = places_of(settings, (DECISIONS,), load.books, partitions)
     async with reading(settings) as reader:
@@ -131,9 +132,9 @@ async def _history_decided(settings: KafkaSettings, load: Load, partitions: int)
 
 def _schedule(load: Load, start: int) -> Iterator[tuple[int, str, int]]:
     """For each row the time at which it is due, UNIX ns, its book and its number; books take turns."""
-    for k in range((load.rows - HISTORY) * len(load.books)):
+    for k in range((load.rows - load.history) * len(load.books)):
         yield (
             int(start + k * 1e9 / load.rate),
             load.books[k % len(load.books)],
-            HISTORY + k // len(load.books),
+            load.history + k // len(load.books),
         )

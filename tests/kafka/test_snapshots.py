@@ -79,9 +79,13 @@ class StoreContract:
 
     def test_many_partitions_save_at_once_and_again_after_a_close(self) -> None:
         async def at_once(store: SnapshotStore) -> None:
-            await asyncio.gather(*(store.save(self.named("feedback"), p, [b"first %d" % p]) for p in range(4)))
+            await asyncio.gather(
+                *(store.save(self.named("feedback"), p, [b"first %d" % p]) for p in range(4))
+            )
             await store.close()
-            await asyncio.gather(*(store.save(self.named("feedback"), p, [b"state %d" % p]) for p in range(4)))
+            await asyncio.gather(
+                *(store.save(self.named("feedback"), p, [b"state %d" % p]) for p in range(4))
+            )
 
         self.within(at_once)
         assert [self.load("feedback", p) for p in range(4)] == [b"state %d" % p for p in range(4)]

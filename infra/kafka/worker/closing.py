@@ -18,7 +18,9 @@ class _LookUp(NamedTuple):
     """A question to the broker where the proposals end."""
 
     answer: asyncio.Task[int]
-    asked: Mapping[str, int]  # the rounds that were late when it was asked, by book the seq below which they are
+    asked: Mapping[
+        str, int
+    ]  # the rounds that were late when it was asked, by book the seq below which they are
 
 
 class Closer:
@@ -74,7 +76,7 @@ class Closer:
         """Give up a question that is not answered; called once, before the reader is closed."""
         if self._look_up is not None:
             self._look_up.answer.cancel()
-            await asyncio.wait([self._look_up.answer])
+            await asyncio.gather(self._look_up.answer, return_exceptions=True)
 
     async def _end(self) -> int:
         """The offset after the last record of the proposals; 0 where none is left, so that nobody waits for them."""

@@ -16,7 +16,7 @@ _FEW = 32
 """So many books of one partition never wait for each other."""
 
 _SECONDS_A_BOOK = 0.00025
-_MOST_SECONDS = 0.05
+_MOST_SECONDS = 0.08
 _LOOK_SECONDS = 1.0
 _LEAST_BYTES = 1 << 20
 """A fetch that has so much is answered at once, as while a stage catches up."""

@@ -67,7 +67,7 @@ class PartitionHost:
             str, tuple[int, float]
         ] = {}  # by book, the row that is waited for, and since when
         self._saver = Saver(plan, partition, metrics)
-        self._closing: Closer | None = None
+        self._closer: Closer | None = None
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
@@ -149,8 +149,8 @@ class PartitionHost:
             await self._work_on(producer, self.inlet, worker, began)
         finally:
             self._worker = self.inlet = None
-            if self._closing is not None:
-                await self._closing.stop()
+            if self._closer is not None:
+                await self._closer.stop()
             await self._saver.settle()
             await close(reader)
             await close(producer)
@@ -198,7 +198,8 @@ class PartitionHost:
 
         began: when the recovery began, monotonic seconds.
         """
-        plan, ready, saved, closer = self.plan, False, time.monotonic(), self._closer(worker, inlet)
+        plan, ready, saved = self.plan, False, time.monotonic()
+        closer = self._closer = Closer(worker, inlet.reader, self._places.get(PROPOSALS))
         gathering = Gathering(inlet.reader, patient=plan.stage.patient)
         trainings, paused, moved = Trainings(plan.trainer), set[TopicPartition](), True
         while True:
@@ -235,11 +236,6 @@ class PartitionHost:
                 saved = time.monotonic()
                 if stopping:
                     return
-
-    def _closer(self, worker: StageWorker, inlet: Inlet) -> Closer:
-        """The clock of this life's timed books."""
-        self._closing = Closer(worker, inlet.reader, self._places.get(PROPOSALS))
-        return self._closing
 
     async def _read(self, inlet: Inlet, worker: StageWorker, wait: float) -> bool:
         """Hand the worker what has come, waiting at most `wait` seconds for it; returns whether anything has."""

@@ -21,7 +21,8 @@ from windvane.streams.events import (
     Ticks,
 )
 from windvane.streams.opening import unlike
-from windvane.streams.stage import Books, Progress, StateError, Waiting, load_books, save_books
+from windvane.streams.snapshot import Books, Snapshot, load_books
+from windvane.streams.stage import Progress, StateError, Waiting
 from windvane.streams.topics import FEATURES
 from windvane.streams.troubles import Lasting, Refused, Trouble, Troubles
 
@@ -113,6 +114,7 @@ class BookStage(ABC, Generic[B]):
         self._refused = Refused()
         self._openings_lost = False
         self._lost: dict[str, bool] = {}  # by book that is not open, whether its opening is lost
+        self._snapshot: Snapshot | None = None  # of which books may be left to copy
         if snapshot is not None:
             self.restore(snapshot)
 
@@ -154,11 +156,22 @@ class BookStage(ABC, Generic[B]):
 
     def snapshot(self) -> bytes:
         """As `Logic` says: the state of every open book, and which are closed."""
-        states = {name: book.save() for name, book in self._books.items()}
-        return save_books(version_of(self.upcasts), self._opened, states, self._closed, self._ends)
+        snapshot = self.begin_snapshot()
+        snapshot.copy(*self._books)
+        return b"".join(snapshot.parts())
+
+    def begin_snapshot(self) -> Snapshot:
+        """As `Logic` says; every step copies the books first that it is about to change."""
+        self._snapshot = Snapshot(
+            version_of(self.upcasts), self._opened, self._closed, self._ends, self._books
+        )
+        return self._snapshot
 
     def step(self, events: Sequence[Event]) -> list[Event]:
         """As `Logic` says: every event is kept by its book, then each book that got one advances."""
+        if self._snapshot is not None:
+            self._snapshot.copy(*{event.book for event in events}, *self._moved)
+            self._snapshot = None if self._snapshot.copied else self._snapshot
         out: list[Event] = []
         touched: dict[str, None] = {}
         for event in events:

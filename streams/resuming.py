@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from windvane.agents.program import Program
 from windvane.streams import stored
-from windvane.streams.stage import Logic, Stage, StateError, take_out
+from windvane.streams.snapshot import take_out
+from windvane.streams.stage import Logic, Stage, StateError
 from windvane.streams.stopped import MOST_AGAIN, Stopped
 from windvane.streams.topics import CONTROL, MODELS
 

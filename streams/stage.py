@@ -1,12 +1,10 @@
 """What a stage is: its place in the pipeline as data, and the pure logic that steps from events to events."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from windvane.agents.errors import WindvaneError
-from windvane.agents.program import FIRST, VERSION
 from windvane.metamodel.base.config import TradingConfig
-from windvane.streams.codec import pack, unpack
 from windvane.streams.events import (
     BookOpened,
     DeadLetter,
@@ -16,6 +14,7 @@ from windvane.streams.events import (
     TrainRequest,
     TrainResult,
 )
+from windvane.streams.snapshot import Snapshot
 from windvane.streams.topics import Topic
 from windvane.streams.troubles import Lasting, Troubles
 
@@ -68,6 +67,13 @@ class Logic(Protocol):
         """The state after all rows that were used; rows that were not are to be read again after a restart.
 
         Called by a runner between two steps, once what they returned is acknowledged. It copies every open book.
+        """
+        ...
+
+    def begin_snapshot(self) -> Snapshot:
+        """As `snapshot`, but no book is copied yet: the runner copies some at a time, and steps go on meanwhile.
+
+        Called by a runner as `snapshot` is, and not again before all books are copied.
         """
         ...
 
@@ -222,71 +228,3 @@ class StateError(WindvaneError):
     def __init__(self, message: str, book: str = "") -> None:
         super().__init__(message)
         self.book = book
-
-
-class Books(NamedTuple):
-    """A stage's snapshot as it was stored."""
-
-    version: int  # of the fields of a book's state
-    writer: str  # the release that stored it
-    open: list[tuple[dict[str, Any], dict[str, Any]]]  # how each was opened, and its state
-    closed: list[dict[str, Any]]  # how each was opened
-    ends: dict[str, dict[str, Any]]  # what is remembered of closed ones, by book
-
-
-def save_books(
-    version: int,
-    opened: Mapping[str, BookOpened | dict[str, Any]],
-    states: Mapping[str, Mapping[str, Any]],
-    closed: Mapping[str, BookOpened | dict[str, Any]],
-    ends: Mapping[str, Mapping[str, Any]],
-    writer: str = VERSION,
-) -> bytes:
-    """A stage's snapshot: for every book how it was opened, and its state unless it is closed.
-
-    states: arrays and JSON values by name, by book; ends: what is remembered of closed books, JSON values.
-    """
-    books: dict[str, Any] = {"stage|version": version, "stage|writer": writer}
-    books |= {f"closed|{name}": event for name, event in closed.items()}
-    books |= {f"ended|{name}": end for name, end in ends.items()}
-    for place, (book, state) in enumerate(states.items()):
-        books[f"{place}|opened"] = opened[book]
-        for name, value in state.items():
-            books[f"{place}|{name}"] = value
-    return pack(books)
-
-
-def load_books(snapshot: bytes) -> Books:
-    """What `save_books` was given, by this release or an older one."""
-    books: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
-    closed: list[dict[str, Any]] = []
-    ends: dict[str, dict[str, Any]] = {}
-    about: dict[str, Any] = {"version": 1, "writer": FIRST}  # 0.1.0 stored neither
-    for name, value in unpack(snapshot).items():
-        place, key = name.split("|", 1)
-        if place == "stage":
-            about[key] = value
-        elif place == "closed":
-            closed.append(value)
-        elif place == "ended":
-            ends[key] = value
-        else:
-            opened, state = books.setdefault(place, ({}, {}))
-            if key == "opened":
-                opened.update(value)
-            else:
-                state[key] = value
-    return Books(int(about["version"]), str(about["writer"]), list(books.values()), closed, ends)
-
-
-def take_out(snapshot: bytes, book: str) -> tuple[bytes, bytes]:
-    """A stage's snapshot without an open book, and one of that book alone; the second is empty where it is not open."""
-    stored = load_books(snapshot)
-    opened = {fields["book"]: fields for fields, _ in stored.open}
-    states = {fields["book"]: state for fields, state in stored.open}
-    if book not in states:
-        return snapshot, b""
-    mine = {book: states.pop(book)}
-    closed = {fields["book"]: fields for fields in stored.closed}
-    rest = save_books(stored.version, opened, states, closed, stored.ends, stored.writer)
-    return rest, save_books(stored.version, opened, mine, {}, {}, stored.writer)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from windvane.agents.program import FIRST, Program
 from windvane.streams.codec import pack, unpack
 from windvane.streams.events import Batch, DeadLetter, Event, LearnerUpdate, Proposals
+from windvane.streams.snapshot import Snapshot
 from windvane.streams.stage import Progress, Stage
 from windvane.streams.stopped import Stopped, from_heads
 
@@ -37,12 +38,12 @@ class Stored(NamedTuple):
     outputs: Mapping[str, int]
     received: Mapping[str, int]
     letters: Sequence[str]
-    state: bytes
+    state: bytes  # of the stage; empty where it is stored apart
     known: Mapping[str, Known]
     stopped: Mapping[str, Stopped] = MappingProxyType({})
 
-    def to_bytes(self) -> bytes:
-        """What a store keeps."""
+    def head(self) -> bytes:
+        """What stands before the state of the stage."""
         head = pack(
             {
                 "layout": self.layout,
@@ -55,8 +56,37 @@ class Stored(NamedTuple):
                 "stopped": {book: stopped.head() for book, stopped in self.stopped.items()},
             }
         )
-        states = [stopped.state for stopped in self.stopped.values()]
-        return b"".join([len(head).to_bytes(4, "little"), head, self.state, *states])
+        return len(head).to_bytes(4, "little") + head
+
+    def tail(self) -> list[bytes]:
+        """What stands after the state of the stage: the states of stopped books."""
+        return [stopped.state for stopped in self.stopped.values()]
+
+    def to_bytes(self) -> bytes:
+        """What a store keeps."""
+        return b"".join([self.head(), self.state, *self.tail()])
+
+
+class Saving:
+    """A state that is being stored: what a worker was at one moment, and its stage's snapshot of that moment.
+
+    The worker works on meanwhile; whoever stores the state copies some books at a time, and takes the parts then.
+    """
+
+    def __init__(self, head: Stored, snapshot: Snapshot) -> None:
+        self._head, self._tail = (
+            head.head(),
+            head.tail(),
+        )  # now: what they are made of changes with the next step
+        self._snapshot = snapshot
+
+    def copy_some(self, most: int) -> bool:
+        """Copy so many books at most; returns whether every book is copied. Called between two steps."""
+        return self._snapshot.copy_some(most)
+
+    def parts(self) -> list[bytes]:
+        """What a store keeps, in parts; to be called once, when all is copied, by any thread."""
+        return [self._head, *self._snapshot.parts(), *self._tail]
 
 
 def from_bytes(raw: bytes) -> Stored:

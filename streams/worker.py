@@ -89,6 +89,7 @@ class StageWorker:
         self._inbox: list[Event] = []
         self._letters: list[DeadLetter] = []
         self._requests: list[TrainRequest] = []
+        self.stepped: set[str] = set()  # books that the last step had records of
         self._program = program or this_program()
         resumed = Resumed(stage, layout, self._program, saved, stopped or {})
         self._resumed = resumed
@@ -127,19 +128,18 @@ class StageWorker:
         received: the broker's time of the record, UNIX ns, the same whenever the record is read.
         """
         self._next[topic.name] = max(self._next[topic.name], offset + 1)
-        source = f"{topic.name}, partition {self._partition}, offset {offset}"
         try:
             event = decoded(topic, raw, received)
         except WireError as error:
             if offset >= self._resumed.received(topic.name, ""):
-                self._reject("", source, str(error), raw)
+                self._reject("", topic, offset, str(error), raw)
             return
         if event.book in self._resumed.stopped:
             return
         again = offset < self._resumed.received(topic.name, event.book)  # so its dead letter was published
         reason = self._gatekeeper.refusal(topic, event, self.logic.progress(event.book).next_seq)
         if reason and not again:
-            self._reject(event.book[:LONGEST_NAME], source, reason, raw)
+            self._reject(event.book[:LONGEST_NAME], topic, offset, reason, raw)
         if reason or (
             isinstance(event, Control | Model) and offset < self._resumed.known_below(topic.name, event.book)
         ):
@@ -147,7 +147,8 @@ class StageWorker:
         self._unused[topic.name].append(_Unused(offset, event.book, _until(event)))
         self._inbox.append(event)
 
-    def _reject(self, book: str, source: str, reason: str, raw: bytes) -> None:
+    def _reject(self, book: str, topic: Topic, offset: int, reason: str, raw: bytes) -> None:
+        source = f"{topic.name}, partition {self._partition}, offset {offset}"
         payload = raw[:1000].decode(errors="replace")
         letter = DeadLetter(book=book, source=source, reason=reason[:_LONGEST_REASON], payload=payload)
         self._letters.append(letter)
@@ -159,7 +160,8 @@ class StageWorker:
         """
         events, self._inbox = self._inbox, []
         letters, self._letters = self._letters, []
-        going = {book for book in {e.book for e in events} if self.logic.progress(book).next_seq}
+        self.stepped = {e.book for e in events}
+        going = {book for book in self.stepped if self.logic.progress(book).next_seq}
         # Records that come before the opening of their book are counted by the logic, so they are not joined.
         beginning = [e for e in events if e.book not in going]
         joined = [*beginning, *coalesced(e for e in events if e.book in going)]
@@ -317,7 +319,16 @@ class StageWorker:
                     yield Record(topic, event.book, raw)
 
     def save(self, outputs: Mapping[str, int]) -> bytes:
+        """The state to store, whole: as `begin_save`, but every book is copied at once."""
+        saving = self.begin_save(outputs)
+        while not saving.copy_some(len(self.logic.books())):
+            pass
+        return b"".join(saving.parts())
+
+    def begin_save(self, outputs: Mapping[str, int]) -> stored.Saving:
         """The state to store. Called by the runner between steps, once all records sent are acknowledged.
+
+        Its books are not copied yet: the runner copies them between the steps that follow. Not called again before.
 
         outputs: for every topic written, the end of what this worker itself followed or wrote. The end of the log may
         be further, by another's hand. Before all that was followed is computed again, the old ends stay.
@@ -329,18 +340,18 @@ class StageWorker:
             for name, records in self._unused.items()
         }
         ends = outputs if met else self._outputs
-        state = stored.Stored(
+        head = stored.Stored(
             self._layout,
             self._program,
             positions,
             ends,
             self._resumed.all_received(self._next),
             self._published.letters,
-            self.logic.snapshot(),
+            b"",  # the state of the stage follows, as it is copied
             self._resumed.known_now(self._next),
             self._resumed.stopped,
         )
-        return state.to_bytes()
+        return stored.Saving(head, self.logic.begin_snapshot())
 
 
 def _until(event: Event) -> int:

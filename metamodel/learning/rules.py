@@ -1,6 +1,7 @@
 """The settings of a learner as its kernel reads them."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +34,16 @@ class Rules(NamedTuple):
     cash: float  # prior of cash; 0: it takes no part
 
 
+@cache
+def _known_of(agents: tuple[str, ...]) -> tuple[pretrained.Fit, regime.Simulated]:
+    """What ships with the package of these agents: computed once, since a process may have hundreds of learners.
+
+    All of them read the same arrays, and none writes to them.
+    """
+    known = prior.shipped()
+    return prior.fitted(known, agents), prior.simulated(known, agents)
+
+
 def new_rules(config: WeighingConfig, delay: int, scaler: FeatureScaler, agents: Sequence[str]) -> Rules:
     """Settings of a learner; raises ValueError where the prior does not fit the members."""
     if len(config.prior) != len(MEMBERS):
@@ -42,6 +53,7 @@ def new_rules(config: WeighingConfig, delay: int, scaler: FeatureScaler, agents:
         shares[MEMBERS.index("predictor")] = 0.0
         if shares.sum() == 0.0:
             raise ValueError("prior gives all weight to the predictor, and retraining is off: switch it on")
+    fit, simulated = _known_of(tuple(agents))
     return Rules(
         cap=config.max_agent_weight,
         minimum=config.min_diversification_agents,
@@ -53,8 +65,8 @@ def new_rules(config: WeighingConfig, delay: int, scaler: FeatureScaler, agents:
         prior=shares / shares.sum(),
         centre=scaler.centre,
         spread=scaler.spread,
-        fit=prior.fitted(prior.shipped(), agents),
-        simulated=prior.simulated(prior.shipped(), agents),
+        fit=fit,
+        simulated=simulated,
         retraining=config.retraining,
         features=config.features,
         rates=predictor.rates(config.agent_history_features),

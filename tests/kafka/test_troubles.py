@@ -21,7 +21,7 @@ from windvane.infra.runs.warmup import warm_up
 from windvane.streams import stored
 from windvane.streams.codec import from_json, to_json
 from windvane.streams.events import GAP, BookClosed, DeadLetter, Features, cut
-from windvane.streams.stage import load_books, save_books, take_out
+from windvane.streams.snapshot import load_books, take_out
 from windvane.streams.topics import DEAD_LETTERS, FEATURES, ORDERS, TICKS
 
 LIVE = config(closing="timed")
@@ -151,11 +151,11 @@ async def rewritten(settings: KafkaSettings, states: Path, book: str) -> bytes:
     assert whole is not None
     state = stored.from_bytes(whole)
     books = load_books(state.state)
-    opened = {fields["book"]: fields for fields, _ in books.open}
-    values = {fields["book"]: dict(saved) for fields, saved in books.open}
-    del values[book]["taken"]
-    raw = save_books(books.version, opened, values, {}, books.ends, books.writer)
-    await store.save("ensemble", 0, state._replace(state=raw).to_bytes())
+    for opened, saved in books.open:
+        if opened["book"] == book:
+            del saved["taken"]
+    raw = books.to_bytes(*(opened["book"] for opened, _ in books.open))
+    await store.save("ensemble", 0, [state._replace(state=raw).to_bytes()])
     return whole
 
 
@@ -167,7 +167,7 @@ async def mended(settings: KafkaSettings, states: Path, book: str, whole: bytes)
     state = stored.from_bytes(now)
     good = take_out(stored.from_bytes(whole).state, book)[1]
     stopped = {book: state.stopped[book]._replace(state=good)}
-    await store.save("ensemble", 0, state._replace(stopped=stopped).to_bytes())
+    await store.save("ensemble", 0, [state._replace(stopped=stopped).to_bytes()])
 
 
 def test_a_book_whose_state_cannot_be_read_stops_alone_and_goes_on_when_it_can(

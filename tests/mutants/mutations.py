@@ -12,6 +12,7 @@ _CODES = ("tests/metamodel/trading/test_codes.py",)
 _NUMBERS = ("tests/infra/kafka/test_control_numbers.py",)
 _TIMER = ("tests/streams/test_round_timer.py",)
 _CLOSING = ("tests/infra/kafka/test_closing.py",)
+_GATHERING = ("tests/infra/kafka/test_gathering.py",)
 _SAVER = ("tests/infra/kafka/test_saver.py",)
 _SIGNING = ("tests/kafka/test_signing.py",)
 _FIELDS = ("tests/upgrades/test_fields.py",)
@@ -208,6 +209,14 @@ TIMED = (
         "if False:",
         _TIMER,
     ),
+    Mutation(
+        "timed: an end counts for rounds that were late after it was asked for",
+        "streams",
+        "RoundTimer.ends_at",
+        r"self\.asking\(\) if asked is None else asked",
+        "self.asking()",
+        _TIMER,
+    ),
 )
 
 WORKER = (
@@ -251,6 +260,17 @@ WORKER = (
         "",
         "self._task = None",
         _SAVER,
+    ),
+    Mutation(
+        "worker: records of one book gather", "infra/kafka/worker", "wait_for", "", "return 0.05", _GATHERING
+    ),
+    Mutation(
+        "worker: a book is copied as it is after the steps that followed",
+        "streams/books.py",
+        "BookStage.step",
+        r"self\._snapshot\.copy\(.*",
+        "pass",
+        ("tests/streams/test_snapshot.py",),
     ),
     Mutation(
         "worker: a log with a gap is gone on from",

@@ -77,3 +77,18 @@ class TestRoundTimer:
         timer.ends_at(20)
         assert timer.due(read=19) == {"book": 1}
         assert timer.due(read=20) == {"slow": 1}
+
+    def test_an_end_that_took_a_while_is_only_of_rounds_that_were_late_when_it_was_asked_for(self) -> None:
+        timer = RoundTimer()
+        rounds = {"book": OpenRounds(0, 1, CONFIG)}
+        assert not timer.watch(rounds, 0)
+        assert timer.watch(rounds, 500 * MS)
+        asked = timer.asking()
+        assert asked == {"book": 1}
+        rounds["later"] = OpenRounds(0, 200, CONFIG)
+        assert timer.watch(rounds, 501 * MS)
+        timer.ends_at(10, asked)
+        assert timer.due(read=10) == {"book": 1}
+        assert timer.asking() == {"later": 100}
+        timer.ends_at(12, {"later": 99})
+        assert timer.due(read=12) == {}, "the end was looked up for other rounds of it"

@@ -60,7 +60,9 @@ def rows(flags: list[int]) -> tuple[Features, Proposals]:
 
 
 @settings(deadline=None)
-@given(st.lists(FLAGS, min_size=120, max_size=200), st.sets(st.integers(1, 199)), st.sets(st.integers(0, 199)))
+@given(
+    st.lists(FLAGS, min_size=120, max_size=200), st.sets(st.integers(1, 199)), st.sets(st.integers(0, 199))
+)
 def test_a_version_is_trained_at_every_32nd_good_row(
     flags: list[int], edges: set[int], restarts: set[int]
 ) -> None:

@@ -10,7 +10,8 @@ from windvane.streams import stored
 from windvane.streams.codec import cuts, to_json
 from windvane.streams.events import BookClosed, Control, Event, Fills, Orders
 from windvane.streams.records import fill_lines, order_lines
-from windvane.streams.stage import Stage, StateError, load_books, save_books, take_out
+from windvane.streams.snapshot import load_books, take_out
+from windvane.streams.stage import Stage, StateError
 from windvane.streams.stopped import MOST_AGAIN
 from windvane.streams.testing.faults import Log
 from windvane.streams.topics import (
@@ -201,11 +202,10 @@ def without_field(saved: bytes, book: str, field: str) -> bytes:
     """A stored state in which a book lacks a field."""
     state = stored.from_bytes(saved)
     books = load_books(state.state)
-    opened = {fields["book"]: fields for fields, _ in books.open}
-    states = {fields["book"]: dict(values) for fields, values in books.open}
-    del states[book][field]
-    closed = {fields["book"]: fields for fields in books.closed}
-    raw = save_books(books.version, opened, states, closed, books.ends, books.writer)
+    for opened, values in books.open:
+        if opened["book"] == book:
+            del values[field]
+    raw = books.to_bytes(*(opened["book"] for opened, _ in books.open))
     return state._replace(state=raw).to_bytes()
 
 

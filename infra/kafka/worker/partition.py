@@ -18,6 +18,7 @@ from windvane.infra.kafka.broker.batches import batches, by_topic
 from windvane.infra.kafka.broker.clients import close, ends_of, new_producer, new_reader
 from windvane.infra.kafka.worker.closing import Closer
 from windvane.infra.kafka.worker.gaps import Gaps
+from windvane.infra.kafka.worker.gathering import Gathering
 from windvane.infra.kafka.worker.inlet import MS, Inlet
 from windvane.infra.kafka.worker.plan import WorkerPlan
 from windvane.infra.kafka.worker.recovery import (
@@ -37,10 +38,10 @@ from windvane.streams.stage import StateError
 from windvane.streams.topics import CONTROL, DEAD_LETTERS, MODELS, PROPOSALS, TICKS, Topic
 from windvane.streams.worker import Record, StageWorker
 
-_MOST_RECORDS = 512
+_MOST_RECORDS = 2048
 """Records worked off in one step at most, so that no step takes so long that the group misses a heartbeat.
 
-Their bytes are bounded by what one fetch may bring.
+Their bytes are bounded by what one fetch may bring. Of many books that catch up, a step must hold several rows each.
 """
 
 _IDLE_SECONDS = 0.25
@@ -74,6 +75,7 @@ class PartitionHost:
         self._stopped: dict[str, str] = {}  # books that are left as they are stored, and why
         self.watch = TroubleWatch(partition, metrics, self._log)
         self._saver = Saver(plan, partition, metrics)
+        self._closer: Closer | None = None
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
@@ -138,15 +140,11 @@ class PartitionHost:
             await reader.start()
             saved = await plan.store.load(plan.name, self.partition)
             observe = partial(self._metrics.observe, self.partition)
-            worker = StageWorker(
-                plan.stage,
-                plan.layout,
-                saved,
-                plan.checks(self.partition),
-                observe,
-                plan.program,
-                self._stopped,
+            checks = plan.checks(self.partition)
+            worker = await asyncio.to_thread(  # to load many books takes longer than a heartbeat may be away
+                StageWorker, plan.stage, plan.layout, saved, checks, observe, plan.program, self._stopped
             )
+            del saved  # many books have hundreds of megabytes of it
             self._worker, self._ends = worker, dict(worker.outputs)
             if worker.handed_over is not None:
                 self._log.warning(
@@ -166,6 +164,8 @@ class PartitionHost:
             await self._work_on(producer, self.inlet, worker, began)
         finally:
             self._worker = self.inlet = None
+            if self._closer is not None:
+                await self._closer.stop()
             await self._saver.settle()
             await close(reader)
             await close(producer)
@@ -216,8 +216,9 @@ class PartitionHost:
         began: when the recovery began, monotonic seconds.
         """
         plan, ready, saved = self.plan, False, time.monotonic()
-        closer = Closer(worker, inlet.reader, self._places.get(PROPOSALS))
         gaps = Gaps(worker, inlet, self._places.get(TICKS))
+        closer = self._closer = Closer(worker, inlet.reader, self._places.get(PROPOSALS))
+        gathering = Gathering(inlet.reader, patient=plan.stage.patient)
         trainings, paused, moved = Trainings(plan.trainer), set[TopicPartition](), True
         while True:
             wait = closer.seconds_left(trainings.answer(worker, _IDLE_SECONDS))
@@ -226,11 +227,12 @@ class PartitionHost:
             await closer.close_due(worker.next_offset(PROPOSALS))
             await gaps.give_up_due()
             stopping = self._stopping  # read once, since it may change while this turn waits for the broker
-            due = time.monotonic() - saved > plan.save_seconds or stopping
+            due = time.monotonic() - saved > self._saver.pause or stopping
             if due and ready and not stopping and await self._caught_up(inlet):
                 worker.give_up_early()  # the step below writes the dead letters, and the state saved forgets them
             began_step = time.perf_counter()
             records = worker.step()
+            gathering.note(worker.stepped)
             trainings.begin(worker)
             self._metrics.stepped(self.partition, time.perf_counter() - began_step)
             plan.strike("step")
@@ -248,7 +250,7 @@ class PartitionHost:
                 paused = ahead
             if due:
                 if moved or stopping:  # the state of a partition where nothing has moved is stored already
-                    moved = not await self._saver.save(lambda: worker.save(self._ends), last=stopping)
+                    moved = not await self._saver.save(lambda: worker.begin_save(self._ends), last=stopping)
                 else:
                     self._saver.idle()
                 moved = moved or self._saver.trouble is not None

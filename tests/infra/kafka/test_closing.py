@@ -1,5 +1,6 @@
 """The Closer of a partition: it closes rounds that are late, once what had been answered in time is read."""
 
+import asyncio
 from asyncio import run
 from functools import cache
 
@@ -83,6 +84,50 @@ class TestCloser:
         assert awake is not None
         assert not awake.any()
         assert partition.reader.asked == 1
+
+    def test_no_turn_waits_for_an_answer_and_one_is_for_all_that_was_late_when_it_was_asked_for(self) -> None:
+        async def scenario() -> None:
+            partition = Partition()
+            answers: list[asyncio.Future[int]] = []
+
+            async def slow() -> int:
+                answers.append(asyncio.get_running_loop().create_future())
+                return await answers[-1]
+
+            partition.closer._end = slow  # type: ignore[method-assign]
+            partition.receive(FEATURES)
+            for now in (0, 0, 501, 520):
+                partition.now = now
+                before = asyncio.get_running_loop().time()
+                await partition.closer.close_due(0)
+                assert asyncio.get_running_loop().time() - before < 0.2
+                assert not partition.worker.step()
+            assert len(answers) == 1, "an answer is on its way"
+            answers[0].set_result(3)
+            await asyncio.sleep(0)
+            await partition.closer.close_due(2)
+            assert not partition.worker.step(), "a record of the proposals is not read yet"
+            await partition.closer.close_due(3)
+            assert partition.worker.step()
+            await partition.closer.stop()
+
+        run(scenario())
+
+    def test_a_question_that_is_not_answered_ends_with_the_partition(self) -> None:
+        async def scenario() -> None:
+            partition = Partition()
+
+            async def never() -> int:
+                return await asyncio.get_running_loop().create_future()
+
+            partition.closer._end = never  # type: ignore[method-assign]
+            partition.receive(FEATURES)
+            for partition.now in (0, 501):
+                await partition.closer.close_due(0)
+            await partition.closer.stop()
+            assert len(asyncio.all_tasks()) == 1
+
+        run(scenario())
 
     def test_a_round_that_is_answered_in_time_is_closed_by_its_answers(self) -> None:
         partition = Partition()

@@ -34,6 +34,7 @@ from windvane.streams.events import (
 from windvane.streams.published import Published, published
 from windvane.streams.stage import OpenRounds, Stage, StateError, Timed, Waiting
 from windvane.streams.topics import CONTROL, DEAD_LETTERS, FEATURES, MODELS, Topic
+from windvane.streams.troubles import Troubles
 
 AHEAD = 64
 """Unused records of a source above which it is paused, where what is waited for comes from another."""
@@ -218,6 +219,10 @@ class StageWorker:
         """Books whose next row is known and lacks something else. Called by the runner between steps, to report."""
         waiting = self.logic.waiting()
         return {book: lacking for book, lacking in waiting.items() if lacking.topics[0] != FEATURES.name}
+
+    def troubles(self) -> Troubles:
+        """What is wrong with books, by book, without a look at a clock. Called by the runner between steps, to report."""
+        return {}
 
     def ahead(self) -> set[str]:
         """Names of sources to pause: more than AHEAD of their records are unused, and no book waits for them.

@@ -21,6 +21,7 @@ from windvane.streams.events import (
     Ticks,
 )
 from windvane.streams.stage import Progress, StateError, Waiting, load_books, save_books
+from windvane.streams.summaries import BookSummary, Trading, closed_summary, key_of
 from windvane.streams.topics import FEATURES
 
 EARLY_RECORDS = 64
@@ -73,6 +74,21 @@ class Book(ABC):
         """What to emit when the book is closed, before it is dropped."""
         return ()
 
+    @property
+    def reached(self) -> int:
+        """Seq after the highest row received; a stage that others feed need not say."""
+        return self.next_seq
+
+    @property
+    def last_ts(self) -> int:
+        """Event time of the last row worked off, UNIX ns; 0 where the stage does not know it."""
+        return 0
+
+    @property
+    def trading(self) -> Trading | None:
+        """What the book holds and obeys; only the ensemble knows."""
+        return None
+
     def waits_for(self) -> tuple[str, ...]:
         """Names of the topics that can bring what the next row lacks, the one to report first; () where none can.
 
@@ -94,6 +110,7 @@ class BookStage(ABC, Generic[B]):
         self._books: dict[str, B] = {}
         self._opened: dict[str, BookOpened] = {}  # of the open ones
         self._closed: dict[str, BookOpened] = {}
+        self._ended: dict[str, int] = {}  # rows of the closed ones
         self._last: dict[str, BookClosed] = {}  # of open books whose end is known
         self._early: dict[str, list[Event]] = {}  # of books that are not open yet
         self._stray: dict[str, int] = {}  # how many of those were there when `give_up_early` was called last
@@ -126,6 +143,7 @@ class BookStage(ABC, Generic[B]):
                 self._opened[opened.book], self._books[opened.book] = opened, book
             closed = [msgspec.convert(fields, BookOpened) for fields in stored.closed]
             self._closed = {opened.book: opened for opened in closed}
+            self._ended = dict(stored.ended)
         except UpgradeError as error:
             raise StateError(str(error)) from error
         except msgspec.ValidationError as error:
@@ -138,7 +156,7 @@ class BookStage(ABC, Generic[B]):
     def snapshot(self) -> bytes:
         """As `Logic` says: the state of every open book, and which are closed."""
         states = {name: book.save() for name, book in self._books.items()}
-        return save_books(version_of(self.upcasts), self._opened, states, self._closed)
+        return save_books(version_of(self.upcasts), self._opened, states, self._closed, self._ended)
 
     def step(self, events: Sequence[Event]) -> list[Event]:
         """As `Logic` says: every event is kept by its book, then each book that got one advances."""
@@ -201,6 +219,7 @@ class BookStage(ABC, Generic[B]):
         if book.next_seq <= closed.last or not book.settled:
             return ()
         self._closed[name] = self._opened.pop(name)
+        self._ended[name] = closed.last + 1
         del self._books[name], self._last[name]
         return book.end(closed)
 
@@ -244,6 +263,21 @@ class BookStage(ABC, Generic[B]):
     def books(self) -> frozenset[str]:
         """As `Logic` says."""
         return frozenset((*self._opened, *self._closed))
+
+    def summaries(self) -> list[BookSummary]:
+        """As `Logic` says."""
+        told = [
+            BookSummary(
+                name,
+                key_of(self._opened[name]),
+                book.next_seq,
+                book.reached,
+                book.last_ts,
+                trading=book.trading,
+            )
+            for name, book in self._books.items()
+        ]
+        return told + [closed_summary(opened, self._ended) for opened in self._closed.values()]
 
     def waiting(self) -> Mapping[str, Waiting]:
         """As `Logic` says; a book of which rows came before its opening waits for the features, which open it."""

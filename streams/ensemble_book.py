@@ -36,6 +36,7 @@ from windvane.streams.joining import Joint, Step
 from windvane.streams.learner_versions import LearnerVersions
 from windvane.streams.retraining import weights_of
 from windvane.streams.schedule import Schedule
+from windvane.streams.summaries import Trading, state_of
 from windvane.streams.timed import TimedJoint
 from windvane.streams.topics import CONTROL, LEARNER, MODELS
 
@@ -53,6 +54,8 @@ class EnsembleBook(Book):
         self.versions = LearnerVersions(timed=self.timed is not None)
         self.controls = BookControls()
         self._replaced = b""  # what was learned before the last swap of the whole learner, for a roll-back
+        self._models = ("", "")  # SHA-256 of the swapped-in weights in use, and before the last swap; "": own
+        self._verdict: int | None = None  # of the last row, None before the first of this process
 
     def _new_joint(self, next_seq: int = 0, saved: Mapping[str, Any] | None = None) -> Joint:
         config, saved = self.opened.config, saved or {}
@@ -73,6 +76,28 @@ class EnsembleBook(Book):
         """As `Book` says."""
         return self.joint.next_seq
 
+    @property
+    def last_ts(self) -> int:
+        """As `Book` says."""
+        return self.ensemble.present.ts
+
+    @property
+    def trading(self) -> Trading:
+        """As `Book` says."""
+        now, controls = self.ensemble.present, self.controls
+        return Trading(
+            state_of(now),
+            controls.applied,
+            controls.action,
+            controls.applied_at,
+            self.versions.used,
+            self._models[0],
+            now.position,
+            now.equity,
+            now.day,
+            self._verdict,
+        )
+
     def save(self) -> dict[str, Any]:
         """As `Book` says."""
         return {
@@ -81,6 +106,7 @@ class EnsembleBook(Book):
             **self.versions.save(),
             **self.controls.save(),
             "before": np.frombuffer(self._replaced, np.uint8),
+            "models": list(self._models),
             **self.controls.save_models(),
             **({} if self.timed is None else {"awake": self.timed.awake, "last": self.timed.last}),
             **self.ensemble.state(),
@@ -94,6 +120,7 @@ class EnsembleBook(Book):
         self.versions = LearnerVersions(timed=self.timed is not None, saved=saved)
         self.controls = BookControls(saved)
         self._replaced = saved["before"].tobytes()
+        self._models = saved["models"][0], saved["models"][1]
         self.ensemble.restore(saved)
 
     def receive(self, event: Event) -> Sequence[Event]:
@@ -164,7 +191,7 @@ class EnsembleBook(Book):
         while (update := self.versions.use(row, choice)) is not None:
             if update.outcome == "swapped":
                 self.ensemble.manager.swap_predictor(weights_of(update))
-                self._replaced = b""
+                self._replaced, self._models = b"", ("", self._models[0])
 
     def _round(self, step: Step, control: Control | None) -> list[Event]:
         """Decide rows, the first of them under a new control where there is one."""
@@ -203,6 +230,7 @@ class EnsembleBook(Book):
 
     def _decisions(self, step: Step, result: Round) -> Decisions:
         rows, out, n = step.features, result.outputs, len(step.target)
+        self._verdict = int(out.verdict[-1])
         return Decisions(
             book=self.opened.book,
             seq=rows.seq,
@@ -234,9 +262,12 @@ class EnsembleBook(Book):
             if control.action == "swap":
                 raw = self.controls.staged[control.number, control.model]
                 self._replaced = swapping.swap(manager, raw).before
+                self._models = control.model, self._models[0]
             elif control.action == "roll-back":
                 replaced, self._replaced = self._replaced, b""
-                if not swapping.take_back(manager, replaced):
+                if swapping.take_back(manager, replaced):
+                    self._models = self._models[1], ""
+                else:
                     why = f"book {control.book} has no weights to roll back to: nothing is changed"
                     yield refusal(control, why)
         except WeightsError as error:
@@ -285,7 +316,7 @@ _CLOCK_V2 = {
 
 
 def upcast_v2_v3(saved: Saved, fresh: Saved) -> Saved:
-    """0.3.0 stores every number of the clock under its own name, and some arrays under others."""
+    """0.3.0 stores every number of the clock under its own name, some arrays under others, and what people see."""
     clock = {
         f"clock.{field}": saved[f"clock.{array}"][place : place + 1].copy()
         for array, fields in _CLOCK_V2.items()
@@ -302,4 +333,4 @@ def upcast_v2_v3(saved: Saved, fresh: Saved) -> Saved:
         "pending_seq": saved["account.pending_seq"],
         "sent": saved["standing.sent"],
     }
-    return saved | clock | renamed
+    return saved | clock | renamed | {"models": fresh["models"], "control_action": fresh["control_action"]}

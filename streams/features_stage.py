@@ -41,6 +41,16 @@ class FeaturesBook(Book):
         """As `Book` says."""
         return self.ticks.next_seq
 
+    @property
+    def reached(self) -> int:
+        """As `Book` says, with rows beyond a hole that is waited for."""
+        return self.ticks.reached
+
+    @property
+    def last_ts(self) -> int:
+        """As `Book` says."""
+        return self.extractor.last_ts
+
     def save(self) -> dict[str, Any]:
         """As `Book` says."""
         return {

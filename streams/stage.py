@@ -8,6 +8,7 @@ from windvane.agents.program import FIRST, VERSION
 from windvane.metamodel.base.config import TradingConfig
 from windvane.streams.codec import pack, unpack
 from windvane.streams.events import BookOpened, DeadLetter, Decisions, Event, TrainRequest, TrainResult
+from windvane.streams.summaries import BookSummary
 from windvane.streams.topics import Topic
 
 
@@ -57,6 +58,13 @@ class Logic(Protocol):
 
     def progress(self, book: str) -> Progress:
         """How far a book has come. Called by a worker for every record that it receives, writes or may forget."""
+        ...
+
+    def summaries(self) -> list[BookSummary]:
+        """What people want to know of every book that was ever opened, from the state alone.
+
+        Called by a worker between two steps, every few seconds; it may take some microseconds a book.
+        """
         ...
 
     def books(self) -> frozenset[str]:
@@ -161,6 +169,7 @@ class Books(NamedTuple):
     writer: str  # the release that stored it
     open: list[tuple[dict[str, Any], dict[str, Any]]]  # how each was opened, and its state
     closed: list[dict[str, Any]]  # how each was opened
+    ended: dict[str, int]  # rows of the closed ones, where this was stored
 
 
 def save_books(
@@ -168,12 +177,13 @@ def save_books(
     opened: Mapping[str, BookOpened],
     states: Mapping[str, Mapping[str, Any]],
     closed: Mapping[str, BookOpened],
+    ended: Mapping[str, int],
 ) -> bytes:
     """A stage's snapshot: for every book how it was opened, and its state unless it is closed.
 
-    states: arrays and JSON values by name, by book.
+    states: arrays and JSON values by name, by book; ended: rows of the closed books.
     """
-    books: dict[str, Any] = {"stage|version": version, "stage|writer": VERSION}
+    books: dict[str, Any] = {"stage|version": version, "stage|writer": VERSION, "stage|ended": dict(ended)}
     books |= {f"closed|{name}": event for name, event in closed.items()}
     for place, (book, state) in enumerate(states.items()):
         books[f"{place}|opened"] = opened[book]
@@ -186,7 +196,7 @@ def load_books(snapshot: bytes) -> Books:
     """What `save_books` was given, by this release or an older one."""
     books: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     closed: list[dict[str, Any]] = []
-    about: dict[str, Any] = {"version": 1, "writer": FIRST}  # 0.1.0 stored neither
+    about: dict[str, Any] = {"version": 1, "writer": FIRST, "ended": {}}  # 0.1.0 stored none of them
     for name, value in unpack(snapshot).items():
         place, key = name.split("|", 1)
         if place == "stage":
@@ -199,4 +209,4 @@ def load_books(snapshot: bytes) -> Books:
                 opened.update(value)
             else:
                 state[key] = value
-    return Books(int(about["version"]), str(about["writer"]), list(books.values()), closed)
+    return Books(int(about["version"]), str(about["writer"]), list(books.values()), closed, about["ended"])

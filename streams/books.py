@@ -79,15 +79,12 @@ class Book(ABC):
         """Seq after the highest row received; a stage that others feed need not say."""
         return self.next_seq
 
-    @property
-    def last_ts(self) -> int:
-        """Event time of the last row worked off, UNIX ns; 0 where the stage does not know it."""
-        return 0
+    def told(self) -> tuple[int, Trading | None]:
+        """What people want to know beside rows: the last row's event time, UNIX ns, and what the book holds and obeys.
 
-    @property
-    def trading(self) -> Trading | None:
-        """What the book holds and obeys; only the ensemble knows."""
-        return None
+        0 and None where the stage does not know it.
+        """
+        return 0, None
 
     def waits_for(self) -> tuple[str, ...]:
         """Names of the topics that can bring what the next row lacks, the one to report first; () where none can.
@@ -266,18 +263,12 @@ class BookStage(ABC, Generic[B]):
 
     def summaries(self) -> list[BookSummary]:
         """As `Logic` says."""
-        told = [
-            BookSummary(
-                name,
-                key_of(self._opened[name]),
-                book.next_seq,
-                book.reached,
-                book.last_ts,
-                trading=book.trading,
-            )
-            for name, book in self._books.items()
-        ]
-        return told + [closed_summary(opened, self._ended) for opened in self._closed.values()]
+        summaries = []
+        for name, book in self._books.items():
+            ts, trading = book.told()
+            key = key_of(self._opened[name])
+            summaries.append(BookSummary(name, key, book.next_seq, book.reached, ts, False, trading))
+        return summaries + [closed_summary(opened, self._ended) for opened in self._closed.values()]
 
     def waiting(self) -> Mapping[str, Waiting]:
         """As `Logic` says; a book of which rows came before its opening waits for the features, which open it."""

@@ -76,16 +76,10 @@ class EnsembleBook(Book):
         """As `Book` says."""
         return self.joint.next_seq
 
-    @property
-    def last_ts(self) -> int:
-        """As `Book` says."""
-        return self.ensemble.present.ts
-
-    @property
-    def trading(self) -> Trading:
+    def told(self) -> tuple[int, Trading]:
         """As `Book` says."""
         now, controls = self.ensemble.present, self.controls
-        return Trading(
+        trading = Trading(
             state_of(now),
             controls.applied,
             controls.action,
@@ -97,6 +91,7 @@ class EnsembleBook(Book):
             now.day,
             self._verdict,
         )
+        return now.ts, trading
 
     def save(self) -> dict[str, Any]:
         """As `Book` says."""

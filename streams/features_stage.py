@@ -46,10 +46,9 @@ class FeaturesBook(Book):
         """As `Book` says, with rows beyond a hole that is waited for."""
         return self.ticks.reached
 
-    @property
-    def last_ts(self) -> int:
+    def told(self) -> tuple[int, None]:
         """As `Book` says."""
-        return self.extractor.last_ts
+        return self.extractor.last_ts, None
 
     def save(self) -> dict[str, Any]:
         """As `Book` says."""

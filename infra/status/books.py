@@ -69,9 +69,11 @@ def books_of(summaries: Summaries, now: float) -> dict[str, Book]:
     """The present state of every book that a worker has told of, by name in order; now: UNIX s."""
     by_book: dict[str, dict[str, list[_Seen]]] = {}
     troubles: dict[str, list[BookTrouble]] = {}
-    for (name, partition), told in summaries.items():
+    for (name, partition), told in summaries.told.items():
         stage = name.partition(".")[0]
         for seen in _seen(told, partition):
+            if seen.summary.closed and seen.summary.book in summaries.removed:
+                continue
             by_book.setdefault(seen.summary.book, {}).setdefault(stage, []).append(seen)
         for book, (code, text) in _troubles(told):
             troubles.setdefault(book, []).append(BookTrouble(code=code, text=text))

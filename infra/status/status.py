@@ -63,7 +63,7 @@ class Watcher:
         places = [TopicPartition(name(topic), p) for topic in topics.TOPICS for p in range(self._partitions)]
         spans_of = await spans(self._reader, places)
         self._told = self._told or await layout.has_summaries(self._settings)
-        summaries: Summaries = {}
+        summaries = Summaries({}, {})
         if self._told:
             summaries = await read_summaries(self._reader, self._settings, range(self._partitions))
         letters = {p: span for p, span in spans_of.items() if p.topic == name(topics.DEAD_LETTERS)}

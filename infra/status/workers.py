@@ -28,7 +28,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
 
 def workers_of(summaries: Summaries, now: float) -> list[Worker]:
     """Every process that is responsible for a partition; those that were stopped, or replaced, are not among them."""
-    heads = [told.worker for told in summaries.values() if told.worker is not None]
+    heads = [told.worker for told in summaries.told.values() if told.worker is not None]
     heads = [head for head in heads if head.phase != STOPPED]
     alive = [head for head in heads if now - head.at <= SILENT_SECONDS]
     kept = [head for head in heads if head in alive or not _replaced(head, alive)]
@@ -73,7 +73,7 @@ def _told(head: WorkerSummary) -> float:
 def waiting_records(summaries: Summaries, ends: Mapping[tuple[str, int], int]) -> dict[str, int]:
     """By stage how many records lie behind what its workers had read; ends: by topic without prefix, and partition."""
     waiting: dict[str, int] = {}
-    for told in summaries.values():
+    for told in summaries.told.values():
         head = told.worker
         for topic, at in {} if head is None else head.positions.items():
             left = max(0, ends.get((topic, head.partition), 0) - at)  # type: ignore[union-attr]

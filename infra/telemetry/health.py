@@ -67,7 +67,7 @@ class Health:
         elif self.partitions:
             text = "caught up"
         else:
-            text = self.spare or "no partition is assigned"
+            text = self.spare or "no partition assigned"
         return well, {
             "well": well,
             "text": text,

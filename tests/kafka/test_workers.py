@@ -1,6 +1,7 @@
 """Workers as a person runs them: shared partitions, ports, refusals in one sentence, and a broker that goes away."""
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -84,7 +85,9 @@ def test_two_workers_share_the_partitions_and_one_takes_them_all_when_the_other_
     )
     for process, port in zip(processes, ports, strict=True):
         assert listening(process.pid) == [(LOOPBACK, port)]
-        assert page(port, "/health") == "ok\n"
+        health = json.loads(page(port, "/health"))
+        assert (health["well"], health["stage"]) == (True, "features")
+        assert {one["partition"] for one in health["partitions"]} <= everyone
         assert "windvane_build_info" in page(port, "/metrics")
 
     async def run() -> None:

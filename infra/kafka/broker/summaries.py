@@ -1,8 +1,9 @@
 """What workers tell on the compacted topic PREFIX.summaries, from which `windvane status` knows every book.
 
-Two kinds of records of each stage (and its agents) lie on each partition. Under the key NAME is the worker: who runs
+Three kinds of records of each stage (and its agents) lie on each partition. Under the key NAME is the worker: who runs
 the partition, since when and how far behind; it is a sign of life. Under NAME#0, NAME#1, ... are its books, in as many
-parts as they need; these are written only where something has changed. NAME is that of the stage's stored states.
+parts as they need; these are written only where something has changed. NAME is that of the stage's stored states. Under
+removed/BOOK is a book that a person has taken out of the lists.
 """
 
 import time
@@ -30,6 +31,7 @@ STOPPED = "stopped"
 """The phase of a worker that was stopped by hand and has said so."""
 
 _PART = "#"
+_REMOVED = "removed/"
 _READ_MS = 300
 _QUIET_SECONDS = 5.0
 
@@ -74,8 +76,19 @@ class Told(NamedTuple):
     books: list[BooksPart]
 
 
-Summaries = dict[tuple[str, int], Told]
-"""By name and partition."""
+class Removed(msgspec.Struct, frozen=True, kw_only=True):
+    """A closed book that a person has taken out of the lists."""
+
+    at: float  # UNIX s
+    book: str
+
+
+class Summaries(NamedTuple):
+    """All that is told."""
+
+    told: dict[tuple[str, int], Told]  # by name and partition
+    removed: dict[str, Removed]  # by book
+
 
 T = TypeVar("T")
 
@@ -138,6 +151,11 @@ def key_of_part(name: str, part: int) -> bytes:
     return f"{name}{_PART}{part}".encode()
 
 
+def key_of_removed(book: str) -> bytes:
+    """The key of a book that was taken out of the lists."""
+    return f"{_REMOVED}{book}".encode()
+
+
 async def read_summaries(
     reader: AIOKafkaConsumer, settings: KafkaSettings, partitions: Iterable[int]
 ) -> Summaries:
@@ -161,9 +179,15 @@ async def read_summaries(
 
 
 def _assembled(newest: Mapping[tuple[str, int], bytes]) -> Summaries:
-    """Workers with their books, of which those parts count that the first part knows of."""
-    summaries: Summaries = {}
-    for name, partition in dict.fromkeys((key.partition(_PART)[0], place) for key, place in newest):
+    """Workers with their books, of which those parts count that the first part knows of; and the removed books."""
+    told: dict[tuple[str, int], Told] = {}
+    removed: dict[str, Removed] = {}
+    for key, partition in newest:
+        if key.startswith(_REMOVED):
+            one = _decoded(newest[key, partition], Removed)
+            removed |= {} if one is None else {one.book: one}
+    names = ((key.partition(_PART)[0], place) for key, place in newest if not key.startswith(_REMOVED))
+    for name, partition in dict.fromkeys(names):
         worker = _decoded(newest.get((name, partition), b""), WorkerSummary)
         parts: list[BooksPart] = []
         number = 1
@@ -174,8 +198,8 @@ def _assembled(newest: Mapping[tuple[str, int], bytes]) -> Summaries:
             number = part.parts if not parts else number
             parts.append(part)
         if worker is not None or parts:
-            summaries[name, partition] = Told(worker, parts)
-    return summaries
+            told[name, partition] = Told(worker, parts)
+    return Summaries(told, removed)
 
 
 def _decoded(raw: bytes, kind: type[T]) -> T | None:

@@ -46,6 +46,16 @@ class Hosts:
             self._metrics.health.assigned(self._hosts)
             self._log.info("partitions assigned", partitions=sorted(self._hosts))
 
+    def spare(self) -> None:
+        """Say that the group has no partition for this worker."""
+        partitions = self.plan.partitions
+        why = (
+            f"no partition assigned: the topics have {partitions}, and as many workers of the group have them, so this "
+            "one is a spare until another leaves"
+        )
+        self._metrics.health.spare = why
+        self._log.warning("worker is a spare", reason=why)
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if error is not None and not self.failed.done():

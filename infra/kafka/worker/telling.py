@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import AuthorizationError, KafkaError
+from aiokafka.errors import ClusterAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
 
 from windvane.infra.kafka.broker import layout
 from windvane.infra.kafka.broker.clients import new_producer, reading
@@ -52,6 +52,9 @@ class _Partition:
     troubles: dict[str, tuple[str, str]] = field(default_factory=dict)  # told last
     positions: Mapping[str, int] = field(default_factory=dict)
     parts: list[bytes] = field(default_factory=list)  # of the books, not written yet
+    removed: frozenset[str] = (
+        frozenset()
+    )  # books that a person took out of the lists before this worker began
     phase: str = ""  # told last
     told: float = float("-inf")  # monotonic seconds of the last sign of life
 
@@ -94,7 +97,8 @@ class Teller:
                 if await layout.has_summaries(self._plan.settings):
                     async with reading(self._plan.settings) as reader:
                         summaries = await read_summaries(reader, self._plan.settings, [partition])
-                    told = summaries.get((self._plan.name, partition))
+                    told = summaries.told.get((self._plan.name, partition))
+                    known.removed = frozenset(summaries.removed)
                     known.rows |= _rows_of([] if told is None else told.books)
         except (KafkaError, SettingsError, OSError):
             pass  # then the age of a row that came before is not known, and nothing else
@@ -113,7 +117,8 @@ class Teller:
         known = self._partitions.get(partition)
         if known is None:
             return
-        now, books = time.time(), worker.summaries()
+        now, removed = time.time(), known.removed
+        books = [book for book in worker.summaries() if not (book.closed and book.book in removed)]
         for book in books:
             if book.rows > known.rows.get(book.book, (0, 0))[0]:
                 known.rows[book.book] = (book.rows, int(now))
@@ -139,7 +144,7 @@ class Teller:
                 if await self._ready():
                     for partition in list(self._metrics.health.partitions):
                         await self._write(partition)
-            except AuthorizationError:
+            except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError):
                 topic = self._plan.settings.topic(layout.SUMMARIES)
                 self._warn(
                     f"this user may not write to {topic}: grant it, as docs/kafka.md says under Rights"

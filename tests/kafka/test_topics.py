@@ -15,7 +15,7 @@ from windvane.infra.kafka.broker.admin import AIOKafkaAdminClient, Setup
 from windvane.infra.kafka.broker.settings import KafkaSettings
 from windvane.streams.topics import TICKS, TOPICS
 
-ALL = {*(t.name for t in TOPICS), layout.SNAPSHOTS}
+ALL = {*(t.name for t in TOPICS), layout.SNAPSHOTS, layout.SUMMARIES}
 
 
 async def listed(settings: KafkaSettings) -> set[str]:
@@ -187,7 +187,8 @@ def test_every_topic_of_the_topology_has_its_place() -> None:
     assert {kept.name for kept in layout.LAYOUT} == ALL
     forever = {kept.name for kept in layout.LAYOUT if kept.retention < 0 and not kept.compacted}
     assert forever == {"learner", "control", "models"}
-    assert {kept.name for kept in layout.LAYOUT if kept.compacted} == {"snapshots"}
+    assert {kept.name for kept in layout.LAYOUT if kept.compacted} == {"snapshots", "summaries"}
+    assert [kept.name for kept in layout.LAYOUT if kept.optional] == ["summaries"]
 
 
 def test_another_prefix_is_another_world(topics: KafkaSettings) -> None:

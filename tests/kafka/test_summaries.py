@@ -133,6 +133,9 @@ def test_a_halted_silent_book_among_fifty_is_there_before_and_after_a_restart(
     assert "and 30 more: --all shows every one" in shown.out
     assert "! quiet" in shown.out
     where = ("--bootstrap", topics.bootstrap, "--prefix", topics.prefix)
+    every = windvane("status", *where, "--all").out
+    assert all(name in every for name in (*MANY, "quiet"))
+    assert "more: --all" not in every
     assert "1 halt at row 20" in windvane("status", *where, "--book", "quiet").out
     assert "weights       " in windvane("status", *where, "--book", MANY[-1]).out
     said = refusal(

@@ -14,6 +14,7 @@ from windvane.streams.events import (
     Decisions,
     Event,
     Features,
+    LearnerUpdate,
     Proposals,
     cut,
 )
@@ -23,6 +24,7 @@ from windvane.streams.summaries import UNKNOWN, BookSummary, key_of
 
 ROWS = 700
 OPENED = opening(config())
+_READ = BookOpened | Features | Proposals | LearnerUpdate
 
 
 def of(stage: Any, book: str = "book") -> BookSummary:

@@ -33,9 +33,7 @@ def of(stage: Any, book: str = "book") -> BookSummary:
 
 def ensemble(*controls: Control, last: int = ROWS) -> tuple[EnsembleStage, list[Event]]:
     """A stage that has decided rows, and what it said."""
-    events = [
-        e for _, e in plain_run([OPENED, ticks(last)]) if isinstance(e, BookOpened | Features | Proposals)
-    ]
+    events = [e for _, e in plain_run([OPENED, ticks(last)]) if isinstance(e, _READ)]
     stage = EnsembleStage(None)
     return stage, stage.step([*controls, *events])
 

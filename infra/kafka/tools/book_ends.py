@@ -31,7 +31,7 @@ class End(NamedTuple):
 
     book: str
     rows: int  # sent so far, with those beyond holes
-    age: float | None  # s since its newest row was received, None where none came since the workers read on
+    age: float | None  # s since its newest row came, as far as that is known; None where it is not
     position: float | None  # units of capital that it holds, None where no worker has told it
 
 
@@ -49,6 +49,7 @@ async def end_of(settings: KafkaSettings, book: str) -> End:
             at = fed.worker.positions.get(TICKS.name, 0)
         if known is not None and at:
             seen.rows, seen.opened, seen.closed = max(known.reached, 0), True, known.closed
+            seen.age = _row_age(fed, book)
         await _read(reader, TopicPartition(settings.topic(TICKS), partition), at if seen.opened else 0, seen)
     if not seen.opened:
         raise BookError(
@@ -137,6 +138,18 @@ async def _summaries(reader: AIOKafkaConsumer, settings: KafkaSettings, partitio
 def _summary_of(told: Told | None, book: str) -> BookSummary | None:
     parts = [] if told is None else told.books
     return next((one for part in parts for one in part.books if one.book == book), None)
+
+
+def _row_age(told: Told, book: str) -> float | None:
+    """Seconds since the last row of a book came to a stage, None where it does not know."""
+    at = (
+        when
+        for part in told.books
+        for one, when in zip(part.books, part.row_at, strict=False)
+        if one.book == book
+    )
+    newest = next(at, 0)
+    return max(0.0, time.time() - newest) if newest else None
 
 
 def _position(summaries: Summaries, book: str) -> float | None:

@@ -162,6 +162,8 @@ def test_workers_work_on_a_broker_without_the_topic_and_say_once_what_to_run(
         await admin.start()
         await admin.delete_topics([settings.topic(layout.SUMMARIES)])
         await admin.close()
+        while await layout.has_summaries(settings):
+            await asyncio.sleep(0.1)
         assert await layout.check(settings) == 4
         async with inside(settings, tmp_path, FEW) as running:
             await rows(settings, ["quiet"], 0, 20)

@@ -140,13 +140,11 @@ def _summary_of(told: Told | None, book: str) -> BookSummary | None:
     return next((one for part in parts for one in part.books if one.book == book), None)
 
 
-def _row_age(told: Told, book: str) -> float | None:
+def _row_age(told: Told | None, book: str) -> float | None:
     """Seconds since the last row of a book came to a stage, None where it does not know."""
+    parts = [] if told is None else told.books
     at = (
-        when
-        for part in told.books
-        for one, when in zip(part.books, part.row_at, strict=False)
-        if one.book == book
+        when for part in parts for one, when in zip(part.books, part.row_at, strict=False) if one.book == book
     )
     newest = next(at, 0)
     return max(0.0, time.time() - newest) if newest else None

@@ -27,6 +27,7 @@ class BookControls:
         ] = {}  # models by number and SHA-256, for controls not applied yet
         self.applied = 0  # number of the last one applied, 0 where none was
         self.applied_at = -1  # seq of the row that it was applied at
+        self.action = ""  # what it said; "" also where 0.2.0 applied it
         self.log = ControlLog(saved)
         self._lacking: dict[
             int, int
@@ -35,6 +36,7 @@ class BookControls:
             controls = [msgspec.convert(control, Control) for control in saved["controls"]]
             self.known = {control.number: control for control in controls}
             self.applied, self.applied_at = saved["control"], saved["control_row"]
+            self.action = saved["control_action"]
             self._lacking = dict(saved["lacking"])
             for name in (name for name in saved if name.startswith("model.")):
                 _, number, sha256 = name.split(".")
@@ -46,6 +48,7 @@ class BookControls:
             "controls": [msgspec.to_builtins(control) for control in self.known.values()],
             "control": self.applied,
             "control_row": self.applied_at,
+            "control_action": self.action,
             **self.log.save(),
             "lacking": list(self._lacking.items()),
         }
@@ -126,7 +129,7 @@ class BookControls:
         """A control rules from this row on; it and those before it are done with. Returns those that it passes."""
         passed = [self.known[number] for number in sorted(self.known) if number < control.number]
         self.log.obey(control.number, row)
-        self.applied, self.applied_at = control.number, row
+        self.applied, self.applied_at, self.action = control.number, row, control.action
         self.known = {number: c for number, c in self.known.items() if number > control.number}
         self.staged = {key: raw for key, raw in self.staged.items() if key[0] > control.number}
         self._lacking = {number: at for number, at in self._lacking.items() if number > control.number}

@@ -23,6 +23,7 @@ from windvane.streams.events import (
 from windvane.streams.opening import unlike
 from windvane.streams.snapshot import Books, Snapshot, load_books
 from windvane.streams.stage import Progress, StateError, Waiting
+from windvane.streams.summaries import BookSummary, Trading, closed_summary, key_of
 from windvane.streams.topics import FEATURES
 from windvane.streams.troubles import Lasting, Refused, Trouble, Troubles
 
@@ -76,6 +77,18 @@ class Book(ABC):
         """What to emit when the book is closed, before it is dropped."""
         return ()
 
+    @property
+    def reached(self) -> int:
+        """Seq after the highest row received; a stage that others feed need not say."""
+        return self.next_seq
+
+    def told(self) -> tuple[int, Trading | None]:
+        """What people want to know beside rows: the last row's event time, UNIX ns, and what the book holds and obeys.
+
+        0 and None where the stage does not know it.
+        """
+        return 0, None
+
     def waits_for(self) -> tuple[str, ...]:
         """Names of the topics that can bring what the next row lacks, the one to report first; () where none can.
 
@@ -105,6 +118,7 @@ class BookStage(ABC, Generic[B]):
         self._books: dict[str, B] = {}
         self._opened: dict[str, BookOpened] = {}  # of the open ones
         self._closed: dict[str, BookOpened] = {}
+        self._ended: dict[str, int] = {}  # rows of the closed ones
         self._last: dict[str, BookClosed] = {}  # of open books whose end is known
         self._early: dict[str, list[Event]] = {}  # of books that are not open yet
         self._stray: dict[str, int] = {}  # how many of those were there when `give_up_early` was called last
@@ -144,6 +158,7 @@ class BookStage(ABC, Generic[B]):
             raise _unreadable(stored, error) from error
         self._closed |= {opened.book: opened for opened in closed}
         self._ends |= stored.ends
+        self._ended |= stored.ended
 
     def _restore(self, opened: BookOpened, saved: dict[str, Any], stored: Books) -> None:
         book, what = self.new_book(opened), f"the stored state of book {opened.book}"
@@ -163,7 +178,7 @@ class BookStage(ABC, Generic[B]):
     def begin_snapshot(self) -> Snapshot:
         """As `Logic` says; every step copies the books first that it is about to change."""
         self._snapshot = Snapshot(
-            version_of(self.upcasts), self._opened, self._closed, self._ends, self._books
+            version_of(self.upcasts), self._opened, self._closed, self._ends, self._ended, self._books
         )
         return self._snapshot
 
@@ -236,6 +251,7 @@ class BookStage(ABC, Generic[B]):
         ends = book.ends()
         if ends is not None:
             self._ends[name] = ends
+        self._ended[name] = closed.last + 1
         del self._books[name], self._last[name]
         return book.end(closed)
 
@@ -296,6 +312,15 @@ class BookStage(ABC, Generic[B]):
     def books(self) -> frozenset[str]:
         """As `Logic` says."""
         return frozenset((*self._opened, *self._closed))
+
+    def summaries(self) -> list[BookSummary]:
+        """As `Logic` says."""
+        summaries = []
+        for name, book in self._books.items():
+            ts, trading = book.told()
+            key = key_of(self._opened[name])
+            summaries.append(BookSummary(name, key, book.next_seq, book.reached, ts, False, trading))
+        return summaries + [closed_summary(opened, self._ended) for opened in self._closed.values()]
 
     def waiting(self) -> Mapping[str, Waiting]:
         """As `Logic` says; a book of which rows came before its opening waits for the features, which open it."""

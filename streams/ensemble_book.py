@@ -36,6 +36,7 @@ from windvane.streams.joining import Joint, Step
 from windvane.streams.learner_versions import LearnerVersions
 from windvane.streams.retraining import weights_of
 from windvane.streams.schedule import Schedule
+from windvane.streams.summaries import Trading, state_of
 from windvane.streams.timed import TimedJoint
 from windvane.streams.topics import CONTROL, LEARNER, MODELS, PROPOSALS
 from windvane.streams.troubles import Lasting, Trouble
@@ -54,6 +55,8 @@ class EnsembleBook(Book):
         self.versions = LearnerVersions(timed=self.timed is not None)
         self.controls = BookControls()
         self._replaced = b""  # what was learned before the last swap of the whole learner, for a roll-back
+        self._models = ("", "")  # SHA-256 of the swapped-in weights in use, and before the last swap; "": own
+        self._verdict: int | None = None  # of the last row, None before the first of this process
 
     def _new_joint(self, next_seq: int = 0, saved: Mapping[str, Any] | None = None) -> Joint:
         config, saved = self.opened.config, saved or {}
@@ -74,6 +77,23 @@ class EnsembleBook(Book):
         """As `Book` says."""
         return self.joint.next_seq
 
+    def told(self) -> tuple[int, Trading]:
+        """As `Book` says."""
+        now, controls = self.ensemble.present, self.controls
+        trading = Trading(
+            state_of(now),
+            controls.applied,
+            controls.action,
+            controls.applied_at,
+            self.versions.used,
+            self._models[0],
+            now.position,
+            now.equity,
+            now.day,
+            self._verdict,
+        )
+        return now.ts, trading
+
     def save(self) -> dict[str, Any]:
         """As `Book` says."""
         return {
@@ -82,6 +102,7 @@ class EnsembleBook(Book):
             **self.versions.save(),
             **self.controls.save(),
             "before": np.frombuffer(self._replaced, np.uint8),
+            "models": list(self._models),
             **self.controls.save_models(),
             **({} if self.timed is None else {"awake": self.timed.awake, "last": self.timed.last}),
             **self.ensemble.state(),
@@ -95,6 +116,7 @@ class EnsembleBook(Book):
         self.versions = LearnerVersions(timed=self.timed is not None, saved=saved)
         self.controls = BookControls(saved)
         self._replaced = saved["before"].tobytes()
+        self._models = saved["models"][0], saved["models"][1]
         self.ensemble.restore(saved)
 
     def receive(self, event: Event) -> Sequence[Event]:
@@ -165,7 +187,7 @@ class EnsembleBook(Book):
         while (update := self.versions.use(row, choice)) is not None:
             if update.outcome == "swapped":
                 self.ensemble.manager.swap_predictor(weights_of(update))
-                self._replaced = b""
+                self._replaced, self._models = b"", ("", self._models[0])
 
     def _round(self, step: Step, control: Control | None) -> list[Event]:
         """Decide rows, the first of them under a new control where there is one."""
@@ -204,6 +226,7 @@ class EnsembleBook(Book):
 
     def _decisions(self, step: Step, result: Round) -> Decisions:
         rows, out, n = step.features, result.outputs, len(step.target)
+        self._verdict = int(out.verdict[-1])
         return Decisions(
             book=self.opened.book,
             seq=rows.seq,
@@ -235,9 +258,12 @@ class EnsembleBook(Book):
             if control.action == "swap":
                 raw = self.controls.staged[control.number, control.model]
                 self._replaced = swapping.swap(manager, raw).before
+                self._models = control.model, self._models[0]
             elif control.action == "roll-back":
                 replaced, self._replaced = self._replaced, b""
-                if not swapping.take_back(manager, replaced):
+                if swapping.take_back(manager, replaced):
+                    self._models = self._models[1], ""
+                else:
                     why = f"book {control.book} has no weights to roll back to: nothing is changed"
                     yield refusal(control, why)
         except WeightsError as error:
@@ -302,7 +328,7 @@ _CLOCK_V2 = {
 
 
 def upcast_v2_v3(saved: Saved, fresh: Saved) -> Saved:
-    """0.3.0 stores every number of the clock under its own name, and some arrays under others."""
+    """0.3.0 stores every number of the clock under its own name, some arrays under others, and what people see."""
     clock = {
         f"clock.{field}": saved[f"clock.{array}"][place : place + 1].copy()
         for array, fields in _CLOCK_V2.items()
@@ -319,4 +345,4 @@ def upcast_v2_v3(saved: Saved, fresh: Saved) -> Saved:
         "pending_seq": saved["account.pending_seq"],
         "sent": saved["standing.sent"],
     }
-    return saved | clock | renamed
+    return saved | clock | renamed | {"models": fresh["models"], "control_action": fresh["control_action"]}

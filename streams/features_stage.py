@@ -57,6 +57,15 @@ class FeaturesBook(Book):
         """As `Book` says."""
         return self.ticks.next_seq
 
+    @property
+    def reached(self) -> int:
+        """As `Book` says, with rows beyond a hole that is waited for."""
+        return self.ticks.reached
+
+    def told(self) -> tuple[int, None]:
+        """As `Book` says."""
+        return self.extractor.last_ts, None
+
     def save(self) -> dict[str, Any]:
         """As `Book` says."""
         return {

@@ -102,6 +102,11 @@ class Source(Generic[B]):
         return self._beyond[0]
 
     @property
+    def reached(self) -> int:
+        """Seq after the highest row that has arrived, beyond holes too."""
+        return self._beyond[-1].last + 1 if self._beyond else self.covers
+
+    @property
     def head(self) -> B:
         """The next rows of one batch, which stay where they are; there must be some."""
         start, _, batch = self._ready[0]

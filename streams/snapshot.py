@@ -23,8 +23,8 @@ class Saves(Protocol):
 class Snapshot:
     """How every book was opened, and the states of the open ones, as they are when the snapshot is made.
 
-    version: of the fields of a book's state; ends: what is remembered of closed books, JSON values. Its owner calls
-    `copy` with every book before it changes.
+    version: of the fields of a book's state; ends: what is remembered of closed books, JSON values; ended: their rows.
+    Its owner calls `copy` with every book before it changes.
     """
 
     def __init__(
@@ -33,12 +33,13 @@ class Snapshot:
         opened: Mapping[str, BookOpened],
         closed: Mapping[str, BookOpened],
         ends: Mapping[str, Mapping[str, Any]],
+        ended: Mapping[str, int],
         books: Mapping[str, Saves],
     ) -> None:
         self._left = dict(books)
         self._states: dict[str, Packed] = dict.fromkeys(books, Packed({}, b""))
         self._opened = {name: opened[name] for name in books}
-        self._about = _about(version, VERSION, closed, ends)
+        self._about = _about(version, VERSION, closed, ends) | {"stage|ended": dict(ended)}
 
     @property
     def copied(self) -> bool:
@@ -75,11 +76,12 @@ class Books(NamedTuple):
     open: list[tuple[dict[str, Any], dict[str, Any]]]  # how each was opened, and its state
     closed: list[dict[str, Any]]  # how each was opened
     ends: dict[str, dict[str, Any]]  # what is remembered of closed ones, by book
+    ended: dict[str, int]  # rows of the closed ones, where this was stored
 
     def to_bytes(self, *books: str) -> bytes:
         """A snapshot of these open books, and of all that are closed."""
         closed = {fields["book"]: fields for fields in self.closed}
-        whole = _about(self.version, self.writer, closed, self.ends)
+        whole = _about(self.version, self.writer, closed, self.ends) | {"stage|ended": self.ended}
         chosen = [(opened, state) for opened, state in self.open if opened["book"] in books]
         for place, (opened, state) in enumerate(chosen):
             whole |= {f"{place}|{name}": value for name, value in {"opened": opened, **state}.items()}
@@ -100,7 +102,7 @@ def load_books(snapshot: bytes) -> Books:
     books: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     closed: list[dict[str, Any]] = []
     ends: dict[str, dict[str, Any]] = {}
-    about: dict[str, Any] = {"version": 1, "writer": FIRST}  # 0.1.0 stored neither
+    about: dict[str, Any] = {"version": 1, "writer": FIRST, "ended": {}}  # 0.1.0 stored none of them
     for name, value in unpack(snapshot).items():
         place, key = name.split("|", 1)
         if place == "stage":
@@ -115,7 +117,9 @@ def load_books(snapshot: bytes) -> Books:
                 opened.update(value)
             else:
                 state[key] = value
-    return Books(int(about["version"]), str(about["writer"]), list(books.values()), closed, ends)
+    return Books(
+        int(about["version"]), str(about["writer"]), list(books.values()), closed, ends, about["ended"]
+    )
 
 
 def take_out(snapshot: bytes, book: str) -> tuple[bytes, bytes]:
@@ -124,4 +128,4 @@ def take_out(snapshot: bytes, book: str) -> tuple[bytes, bytes]:
     others = [fields["book"] for fields, _ in stored.open if fields["book"] != book]
     if len(others) == len(stored.open):
         return snapshot, b""
-    return stored.to_bytes(*others), stored._replace(closed=[], ends={}).to_bytes(book)
+    return stored.to_bytes(*others), stored._replace(closed=[], ends={}, ended={}).to_bytes(book)

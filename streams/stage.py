@@ -15,6 +15,7 @@ from windvane.streams.events import (
     TrainResult,
 )
 from windvane.streams.snapshot import Snapshot
+from windvane.streams.summaries import BookSummary
 from windvane.streams.topics import Topic
 from windvane.streams.troubles import Lasting, Troubles
 
@@ -79,6 +80,13 @@ class Logic(Protocol):
 
     def progress(self, book: str) -> Progress:
         """How far a book has come. Called by a worker for every record that it receives, writes or may forget."""
+        ...
+
+    def summaries(self) -> list[BookSummary]:
+        """What people want to know of every book that was ever opened, from the state alone.
+
+        Called by a worker between two steps, every few seconds; it may take some microseconds a book.
+        """
         ...
 
     def books(self) -> frozenset[str]:

@@ -22,6 +22,7 @@ from windvane.streams.codec import WireError, cuts, to_json
 from windvane.streams.events import (
     Batch,
     BookClosed,
+    BookOpened,
     Control,
     DeadLetter,
     Decisions,
@@ -36,6 +37,7 @@ from windvane.streams.events import (
 from windvane.streams.published import Published, published
 from windvane.streams.resuming import Resumed
 from windvane.streams.stage import Following, Gapped, Hole, OpenRounds, Stage, StateError, Timed, Waiting
+from windvane.streams.summaries import BookSummary
 from windvane.streams.topics import DEAD_LETTERS, Topic
 from windvane.streams.troubles import Lasting, Troubles
 
@@ -114,6 +116,14 @@ class StageWorker:
     def outputs(self) -> Mapping[str, int]:
         """For every topic written, the offset from which on the stored state knows nothing of it."""
         return dict(self._outputs)
+
+    def summaries(self) -> list[BookSummary]:
+        """What people want to know of every book. Called by the runner between steps, every few seconds."""
+        return self.logic.summaries()
+
+    def opening(self, book: str) -> BookOpened | None:
+        """How a book was opened, None where it never was. Called by the runner for books that it tells of."""
+        return self.logic.progress(book).opened
 
     def begin_at(self, topic: Topic, offset: int) -> None:
         """Read a source from this offset on at least: the log has lost what was before, and will not have it again."""

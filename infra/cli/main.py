@@ -14,6 +14,7 @@ import typer
 from windvane.agents.errors import WindvaneError
 from windvane.infra.cli import (
     backtest,
+    books,
     control,
     doctor,
     evaluate,
@@ -54,6 +55,7 @@ app.command(name="up")(up.up)
 app.command(name="worker")(worker.worker)
 app.command(name="control")(control.control)
 app.command(name="status")(status.status)
+app.add_typer(books.app, name="books")
 app.add_typer(replay.app, name="replay")
 app.add_typer(topics.app, name="topics")
 app.add_typer(train.app, name="train")

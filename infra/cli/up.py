@@ -13,7 +13,12 @@ def up(
     agents: Annotated[str | None, typer.Option(help="Agents, separated by commas. Default: all.")] = None,
     state: options.State = None,
     binding: Annotated[str, typer.Option(help="aiokafka or faust.")] = "aiokafka",
-    web_port: Annotated[int, typer.Option(help="First of four ports for metrics, on loopback; 0: none.")] = 0,
+    web_port: Annotated[
+        str | None,
+        typer.Option(
+            help="First of four ports for metrics, on loopback; none: no metrics. Default: 6066, or free ones above."
+        ),
+    ] = None,
 ) -> None:
     """Run all stages as processes, restart what dies, stop all on Ctrl-C or SIGTERM.
 
@@ -26,18 +31,19 @@ def up(
     from windvane.infra.kafka.broker import layout
     from windvane.infra.kafka.broker.settings import KafkaSettings
     from windvane.infra.kafka.worker.plan import agents_of, specs
-    from windvane.infra.kafka.worker.service import check_port
+    from windvane.infra.kafka.worker.service import web_port_of
     from windvane.infra.kafka.worker.supervisor import Supervisor
     from windvane.infra.runs.progress import interruptible
     from windvane.infra.runs.summary import prepare
 
     settings = KafkaSettings.load(bootstrap, prefix)
     stages = specs(tuple(AGENTS) if agents is None else agents_of(agents))
-    port = check_port(web_port)
+    port = web_port_of(web_port)
     asyncio.run(layout.check(settings))
     prepare()  # once, so that four processes do not compile the same
     words = ["--bootstrap", settings.bootstrap, "--prefix", settings.prefix, "--binding", binding]
     words += [] if state is None else ["--state", str(state)]
-    supervisor = Supervisor(stages, words, port)
+    words += [] if port.serves else ["--web-port", "none"]
+    supervisor = Supervisor(stages, words, port.port)
     with interruptible() as stopping:
         raise typer.Exit(supervisor.run(stopping))

@@ -25,24 +25,30 @@ def worker(
     state: options.State = None,
     binding: Annotated[str, typer.Option(help="aiokafka or faust.")] = "aiokafka",
     web_host: Annotated[str, typer.Option(help="Address that metrics are served on.")] = "127.0.0.1",
-    web_port: Annotated[int, typer.Option(help="Port of /metrics and /health; 0: none.")] = 0,
+    web_port: Annotated[
+        str | None,
+        typer.Option(
+            help="Port of /metrics and /health; none: no metrics. Default: one a stage from 6066 on."
+        ),
+    ] = None,
     instance: Annotated[
         str | None, typer.Option(help="A lasting name: after a restart its partitions come back at once.")
     ] = None,
 ) -> None:
     """Run one STAGE as a worker; workers of a stage share the books."""
     from windvane.infra.kafka.broker.settings import KafkaSettings
-    from windvane.infra.kafka.worker.service import check_port, run_worker
+    from windvane.infra.kafka.worker.service import run_worker, web_port_of
 
-    if web_port == 0:
-        refuse_idle(context, {"web_host"}, "without --web-port")
+    port = web_port_of(web_port)
+    if not port.serves:
+        refuse_idle(context, {"web_host"}, "with --web-port none")
     run_worker(
         stage,
         KafkaSettings.load(bootstrap, prefix),
         binding=binding,
         state=state,
         web_host=web_host,
-        web_port=check_port(web_port),
+        web_port=port,
         instance=instance,
     )
 

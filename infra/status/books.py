@@ -1,158 +1,170 @@
-"""The present state of each book, read from the last records of its topics."""
+"""The present state of every book, from what the workers of all stages told of it last."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import msgspec
 
-from windvane.infra.kafka.broker.settings import KafkaSettings
-from windvane.infra.kafka.broker.tails import Tail, Tails
-from windvane.infra.telemetry.metrics import verdict_counts
-from windvane.metamodel.base.regimes import REGIMES
-from windvane.metamodel.trading.control import STATES
-from windvane.streams import topics
-from windvane.streams.codec import WireError, from_json
-from windvane.streams.events import (
-    Batch,
-    BookClosed,
-    Decisions,
-    Event,
-    Features,
-    LearnerUpdate,
-    Proposals,
-    Ticks,
-)
+from windvane.infra.kafka.broker.summaries import Summaries, Told, WorkerSummary
+from windvane.metamodel.trading.risk import GATES
+from windvane.streams.summaries import UNKNOWN, BookSummary, Opening, Trading
 
-OF_BOOKS = (topics.TICKS, topics.FEATURES, topics.PROPOSALS, topics.DECISIONS)
-"""Topics on which every open book has records, by which books are found."""
-
-_READ = (*OF_BOOKS, topics.ORDERS, topics.LEARNER)
-E = TypeVar("E", bound=Event)
+FEATURES, PROPOSALS, ENSEMBLE = "features", "proposals", "ensemble"
 
 
-class Book(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The present state of one book; a field is None where its topic has no record of the book near its end."""
+class Control(msgspec.Struct, frozen=True, kw_only=True):
+    """The last control that a book has obeyed."""
+
+    number: int
+    action: str | None  # None where a version that did not store it obeyed it
+    row: int  # the first that it ruled
+
+
+class BookTrouble(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong with a book."""
+
+    code: str
+    text: str  # one sentence with what to do
+
+
+class Book(msgspec.Struct, frozen=True, kw_only=True):
+    """The present state of one book; a field is None where no worker has told it yet."""
 
     book: str
-    closed: bool = False
-    ticks: int | None = None  # last seq
-    features: int | None = None  # last seq
-    proposals: int | None = None  # last seq that all agents have answered
-    decisions: int | None = None  # last seq
-    behind: int | None = None  # rows from the last tick to the last decision
-    tick_ts: int | None = None  # event time of the last tick, UNIX ns
-    tick_event_age: float | None = None  # s since then
-    tick_age: float | None = None  # s since the broker got it
-    decision_age: float | None = None  # s since the broker got the last decision
-    state: str | None = None  # one of STATES
-    learner: int | None = None  # version in use
-    learner_published: int | None = None  # version that the feedback stage has reached
-    equity: float | None = None  # currency
-    position: float | None = None  # units of capital
-    target: float | None = None  # after risk, units of capital
-    weights: dict[str, float] = {}
-    regime: str | None = None  # the most probable
-    verdicts: dict[str, int] = {}  # rows of the last record at which a gate acted
-    order_ts: int | None = None  # event time of the last order, UNIX ns
+    partition: int
+    closed: bool  # its feed has ended it
+    state: str | None  # active, reduce-only, halted, flattening, or closed once all its rows are decided
+    rows: int | None  # decided
+    ticks: int | None  # rows that the features stage has received, beyond holes too
+    features: int | None  # rows
+    proposals: int | None  # rows that all agents have answered
+    behind: int | None  # rows that have come and are not decided
+    row_ts: int | None  # event time of the last row, UNIX ns
+    row_age: float | None  # s since the last row came; None: never, or before the workers know
+    last_control: Control | None  # None where none was obeyed
+    learner: int | None  # version in use
+    model: str | None  # SHA-256 of the weights that a person swapped in, "own" where none are in use
+    position: float | None  # units of capital
+    equity: float | None  # currency
+    day: float | None  # currency, earned since the UTC day began
+    verdicts: list[str] | None  # gates that acted at the last row; None: no row since the ensemble's restart
+    symbol: str | None
+    agents: tuple[str, ...]
+    closing: str | None  # lockstep or timed
+    digest: str | None  # of its settings
+    troubles: list[BookTrouble] = []
 
 
-def books_of(settings: KafkaSettings, tails: Tails, now: float) -> list[Book]:
-    """Return the present state of every book that has a record near the end of a topic, sorted by name.
+class _Seen(NamedTuple):
+    """What one stage told of a book."""
 
-    tails: the last records by topic and book; now: the present time, UNIX s.
-    """
-    of = {topic: tails.get(settings.topic(topic), {}) for topic in _READ}
-    names = {book for topic in OF_BOOKS for book in of[topic] if book}
-    return [
-        _book(name, {topic.name: of[topic].get(name, []) for topic in _READ}, now) for name in sorted(names)
-    ]
+    worker: WorkerSummary | None
+    partition: int
+    summary: BookSummary
+    row_at: int  # UNIX s, 0 where that is not known
+    opening: Opening | None
 
 
-def _book(name: str, tails: Mapping[str, Sequence[Tail]], now: float) -> Book:
-    """The state of one book from its last records by topic."""
-    ticks, tick_age = _last(tails[topics.TICKS.name], Ticks, now)
-    features, _ = _last(tails[topics.FEATURES.name], Features, now)
-    decisions, decision_age = _last(tails[topics.DECISIONS.name], Decisions, now)
-    update, _ = _last(tails[topics.LEARNER.name], LearnerUpdate, now)
-    newest = tails[topics.TICKS.name][-1:]
-    tick_ts = None if ticks is None else int(ticks.ts[-1])
-    values: dict[str, Any] = {
-        "book": name,
-        "closed": any(isinstance(event_of(tail), BookClosed) for tail in newest),
-        "ticks": _seq(ticks),
-        "features": _seq(features),
-        "proposals": _answered(tails[topics.PROPOSALS.name]),
-        "decisions": _seq(decisions),
-        "behind": None if ticks is None else ticks.last - (-1 if decisions is None else decisions.last),
-        "tick_ts": tick_ts,
-        "tick_event_age": None if tick_ts is None else now - tick_ts / 1e9,
-        "tick_age": tick_age,
-        "decision_age": decision_age,
-        "learner_published": None if update is None else update.version,
-        "regime": _regime(features),
-        "order_ts": _order_ts(tails[topics.ORDERS.name]),
+def books_of(summaries: Summaries, now: float) -> dict[str, Book]:
+    """The present state of every book that a worker has told of, by name in order; now: UNIX s."""
+    by_book: dict[str, dict[str, list[_Seen]]] = {}
+    troubles: dict[str, list[BookTrouble]] = {}
+    for (name, partition), told in summaries.told.items():
+        stage = name.partition(".")[0]
+        for seen in _seen(told, partition):
+            if seen.summary.closed and seen.summary.book in summaries.removed:
+                continue
+            by_book.setdefault(seen.summary.book, {}).setdefault(stage, []).append(seen)
+        for book, (code, text) in _troubles(told):
+            troubles.setdefault(book, []).append(BookTrouble(code=code, text=text))
+    return {
+        name: _book(name, stages, troubles.get(name, []), now) for name, stages in sorted(by_book.items())
     }
-    if decisions is not None:
-        values |= {
-            "state": STATES[int(decisions.state[-1])],
-            "learner": int(decisions.learner[-1]),
-            "equity": float(decisions.equity[-1]),
-            "position": float(decisions.position[-1]),
-            "target": float(decisions.target[-1]),
-            "weights": dict(zip(decisions.agents, decisions.weights[-1].tolist(), strict=True)),
-            "verdicts": dict(verdict_counts(decisions.verdicts)),
-        }
-    return Book(**values)
 
 
-def _last(tails: Sequence[Tail], kind: type[E], now: float) -> tuple[E | None, float | None]:
-    """The last event of type `kind`, and how many seconds ago the broker received it; None, None without one."""
-    for tail in reversed(tails):
-        event = event_of(tail)
-        if isinstance(event, kind):
-            return event, max(0.0, now - tail.written)
-    return None, None
+def _seen(told: Told, partition: int) -> Iterator[_Seen]:
+    for part in told.books:
+        for summary, row_at in zip(part.books, part.row_at, strict=False):
+            yield _Seen(told.worker, partition, summary, row_at, part.openings.get(summary.settings))
 
 
-def event_of(tail: Tail) -> Event | None:
-    """Return the event that a record holds, or None where it holds none; stages report those as dead letters."""
-    try:
-        return from_json(tail.raw)
-    except WireError:
+def _troubles(told: Told) -> Iterator[tuple[str, tuple[str, str]]]:
+    for part in told.books:
+        yield from part.troubles.items()
+
+
+def _book(name: str, stages: dict[str, list[_Seen]], told: list[BookTrouble], now: float) -> Book:
+    every = [seen for group in stages.values() for seen in group]
+    fed, decided = _one(stages, FEATURES), _one(stages, ENSEMBLE)
+    opening = next((seen.opening for seen in every if seen.opening is not None), None)
+    agents = () if opening is None else opening.agents
+    first = fed or decided or every[0]
+    closed = any(seen.summary.closed for seen in every)
+    trading = None if decided is None else decided.summary.trading
+    ticks, rows = _rows(fed, reached=True), _rows(decided)
+    ended = decided is not None and decided.summary.closed
+    return Book(
+        book=name,
+        partition=first.partition,
+        closed=closed,
+        state="closed" if ended else None if trading is None else trading.state,
+        rows=rows,
+        ticks=ticks,
+        features=_rows(fed),
+        proposals=_answered(stages.get(PROPOSALS, []), agents),
+        behind=_behind(ticks, rows, ended),
+        row_ts=max((seen.summary.ts for seen in every), default=0) or None,
+        row_age=max(0.0, now - first.row_at) if first.row_at else None,
+        symbol=None if opening is None else opening.symbol,
+        agents=agents,
+        closing=None if opening is None else opening.closing,
+        digest=None if opening is None else opening.digest,
+        troubles=told,
+        **_traded(trading),
+    )
+
+
+def _one(stages: dict[str, list[_Seen]], stage: str) -> _Seen | None:
+    return next(iter(stages.get(stage, ())), None)
+
+
+def _rows(seen: _Seen | None, *, reached: bool = False) -> int | None:
+    if seen is None:
         return None
+    rows = seen.summary.reached if reached else seen.summary.rows
+    return None if rows == UNKNOWN else rows
 
 
-def _seq(batch: Batch | None) -> int | None:
-    """The number of a batch's last row."""
-    return None if batch is None else batch.last
+def _behind(ticks: int | None, rows: int | None, ended: bool) -> int | None:
+    """Rows that wait to be decided; never below 0, since stages tell at different moments."""
+    if ended or ticks is None:
+        return 0 if ended else None
+    return max(0, ticks - (rows or 0))
 
 
-def _answered(tails: Sequence[Tail]) -> int | None:
-    """The last row for which all workers of the proposals stage, each with agents of its own, have proposed."""
-    lasts: dict[tuple[str, ...], int] = {}
-    for tail in tails:
-        event = event_of(tail)
-        if isinstance(event, Proposals):
-            lasts[event.agents] = max(event.last, lasts.get(event.agents, -1))
-    return min(lasts.values(), default=None)
+def _answered(seen: Iterable[_Seen], agents: tuple[str, ...]) -> int | None:
+    """Rows for which every agent of the book has proposed; workers that are gone count for none that is there."""
+    rows: dict[str, int] = {}
+    for one in seen:
+        for agent in () if one.worker is None else one.worker.agents:
+            rows[agent] = max(one.summary.rows, rows.get(agent, 0))
+    return min((rows.get(agent, 0) for agent in agents), default=None) if rows else None
 
 
-def _regime(features: Features | None) -> str | None:
-    """The most probable regime at the last row."""
-    return None if features is None or features.regime is None else REGIMES[int(features.regime[-1].argmax())]
-
-
-class _Ordered(msgspec.Struct):
-    """The part of an order that is read: its event time."""
-
-    ts: int
-
-
-def _order_ts(tails: Sequence[Tail]) -> int | None:
-    """Event time of the last order that can be read, UNIX ns."""
-    for tail in reversed(tails):
-        try:
-            return msgspec.json.decode(tail.raw, type=_Ordered).ts
-        except msgspec.MsgspecError:
-            continue
-    return None
+def _traded(trading: Trading | None) -> dict[str, Any]:
+    """The fields that the ensemble knows."""
+    if trading is None:
+        return dict.fromkeys(
+            ("last_control", "learner", "model", "position", "equity", "day", "verdicts"), None
+        )
+    control = Control(number=trading.control, action=trading.action or None, row=trading.control_row)
+    verdict = trading.verdict
+    return {
+        "last_control": control if trading.control else None,
+        "learner": trading.learner,
+        "model": trading.model or "own",
+        "position": trading.position,
+        "equity": trading.equity,
+        "day": trading.day,
+        "verdicts": None if verdict is None else [g for k, g in enumerate(GATES) if verdict >> k & 1],
+    }

@@ -24,6 +24,7 @@ from prometheus_client import (
 )
 
 from windvane.agents.program import VERSION
+from windvane.infra.telemetry.health import RESTARTING, WORKING, Health, PartitionHealth
 from windvane.infra.telemetry.names import (
     COUNTER,
     GAUGE,
@@ -55,6 +56,7 @@ from windvane.streams.events import (
     Proposals,
     Statements,
 )
+from windvane.streams.summaries import STATES_TOLD, BookSummary
 
 HISTORY_SECONDS = 3600.0
 """An order of a tick older than this is of history that is replayed, so it does not count towards latency."""
@@ -73,6 +75,7 @@ _OF_A_BOOK = [
     name for name, metric in METRICS.items() if metric.kind == GAUGE and metric.labels[:1] == ("book",)
 ]
 _BITS = np.arange(len(GATES))
+_RISK_STATES = dict(zip(STATES_TOLD, (0, 1, 2, 2), strict=True))
 
 
 class WorkerMetrics:
@@ -84,6 +87,7 @@ class WorkerMetrics:
     def __init__(self, stage: str, registry: CollectorRegistry | None = None) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more a counter, which nobody reads
         self.stage = stage
+        self.health = Health(stage)
         self.registry = CollectorRegistry() if registry is None else registry
         self._waiting: dict[str, list[Batch]] = {}  # by book, rows that are not in its metrics yet
         self._wrote: dict[str, float] = {}  # by book, when the last of those were written, UNIX s
@@ -96,6 +100,7 @@ class WorkerMetrics:
         self._books: dict[int, set[str]] = {}
         self._peaks: dict[str, float] = {}
         self._waits: dict[tuple[int, str, str], float] = {}
+        self.silent: set[str] = set()  # books from a stored state of which no row was written since
         self._by_type: dict[type[Event], Callable[[Any], None]] = {
             Features: self._features,
             Proposals: self._rows,
@@ -146,6 +151,7 @@ class WorkerMetrics:
     def stepped(self, partition: int, seconds: float) -> None:
         """Note that a step of the stage took so many seconds to compute."""
         self._child("windvane_step_seconds", partition).observe(seconds)
+        self._partition(partition).turned = time.monotonic()
 
     def sent(self, topic: str, records: int) -> None:
         """Count `records` records that the broker has acknowledged on a topic."""
@@ -154,19 +160,23 @@ class WorkerMetrics:
     def committed(self, partition: int, seconds: float) -> None:
         """Note how many seconds the transaction of a step took, or the acknowledgement of all that it wrote."""
         self._child("windvane_commit_seconds", partition).observe(seconds)
+        self._partition(partition).committed = time.monotonic()
 
     def recovered(self, partition: int, seconds: float) -> None:
         """Note that it took so many seconds from the assignment of a partition until it is worked on."""
         self._child("windvane_recoveries_total", partition).inc()
         self._child("windvane_recovery_seconds", partition).set(seconds)
+        self._partition(partition).enter(WORKING)
 
     def restarted(self, partition: int, reason: str) -> None:
         """Count that the state of a partition was dropped and loaded again; the label is the class of the reason."""
         self._child("windvane_restarts_total", partition, restart_class(reason)).inc()
+        self._partition(partition).enter(RESTARTING)
 
     def lag(self, topic: str, partition: int, records: int) -> None:
         """Set how many records of a partition of a topic are not read yet."""
         self._child("windvane_lag_records", topic, partition).set(records)
+        self._partition(partition).lag[topic] = records
 
     def waiting(self, partition: int, book: str, topic: str, seconds: float) -> None:
         """Set for how long a book has waited for a topic.
@@ -181,6 +191,30 @@ class WorkerMetrics:
         self._child("windvane_snapshots_total", partition).inc()
         self._child("windvane_snapshot_seconds", partition).set(seconds)
         self._child("windvane_snapshot_bytes", partition).set(size)
+        self._partition(partition).stored = time.monotonic()
+
+    def _partition(self, partition: int) -> PartitionHealth:
+        """The health of a partition."""
+        return self.health.partitions.setdefault(partition, PartitionHealth())
+
+    def restored(self, partition: int, book: BookSummary, at: float) -> None:
+        """Set the gauges of an open book that comes from a stored state: silence and halts are seen without a row.
+
+        at: when its last row was written, UNIX s.
+        """
+        name, child = book.book, self._child
+        self._books.setdefault(partition, set()).add(name)
+        self.silent.add(name)
+        child("windvane_last_output_seconds", name).set(at)
+        if book.rows > 0:
+            child("windvane_last_seq", name).set(book.rows - 1)
+        if book.ts > 0:
+            child("windvane_last_event_seconds", name).set(book.ts / 1e9)
+        if book.trading is not None:
+            child("windvane_risk_state", name).set(_RISK_STATES[book.trading.state])
+            child("windvane_equity", name).set(book.trading.equity)
+            child("windvane_position", name).set(book.trading.position)
+            child("windvane_learner_version", name).set(book.trading.learner)
 
     def unstored(self, partition: int, seconds: float) -> None:
         """Set for how long the state of a partition could not be stored; 0 where it is stored."""
@@ -194,6 +228,7 @@ class WorkerMetrics:
 
     def released(self, partition: int) -> None:
         """Remove the gauges of a partition and its books, which another worker now reports; counters stay."""
+        self.health.released(partition)
         for topic in {str(key[1]) for key in self._children if key[0] == "windvane_lag_records"}:
             self._forget("windvane_lag_records", topic, partition)
         for name in ("windvane_waiting_seconds", "windvane_trouble", "windvane_unstored_seconds"):
@@ -203,6 +238,7 @@ class WorkerMetrics:
             self.settle(book)
             self._peaks.pop(book, None)
             self._wrote.pop(book, None)
+            self.silent.discard(book)
             for name in _OF_A_BOOK:
                 self._forget(name, book)
 
@@ -237,6 +273,8 @@ class WorkerMetrics:
         child("windvane_rows_total", book).inc(len(batch))
         child("windvane_last_seq", book).set(batch.last)
         child("windvane_last_output_seconds", book).set(self._wrote[book])
+        child("windvane_last_output_seconds", book).set(time.time())
+        self.silent.discard(book)
 
     def _features(self, rows: Features) -> None:
         self._rows(rows)

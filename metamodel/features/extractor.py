@@ -133,6 +133,11 @@ class MarketFeatureExtractor:
         """Whether the warm-up is over, so that the windows of all features are filled."""
         return int(self._memory.seen[at.GOOD]) > WARMUP
 
+    @property
+    def last_ts(self) -> int:
+        """Time of the last row, UNIX ns, 0 before the first."""
+        return int(self._memory.seen[at.TIME])
+
     def state(self) -> dict[str, np.ndarray]:
         """Return copies of everything that `step` remembers between calls, by name."""
         whole = self._memory._asdict()

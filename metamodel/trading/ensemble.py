@@ -63,6 +63,17 @@ class Round(NamedTuple):
     statements: int
 
 
+class Present(NamedTuple):
+    """The book's own account after the last row, as people look at it."""
+
+    ts: int  # event time of that row, UNIX ns, 0 before the first
+    state: int  # risk.ACTIVE, REDUCE_ONLY or HALTED
+    flattening: bool  # a position that was ordered closed is still open
+    position: float  # units of capital, at the last mid
+    equity: float  # currency
+    day: float  # currency, earned since the UTC day began
+
+
 def _resumption(config: TradingConfig) -> Resumption:
     """When `on_halt` lets trading resume. A timed book is live: a level that nobody vouches for waits for a person."""
     after = {"stop": -1, "next-day": 0, "resume-after": config.resume_after}[config.on_halt]
@@ -162,6 +173,21 @@ class Ensemble:
     def away(self) -> bool:
         """Whether the price was last seen on another level than the accounts are marked at."""
         return int(self._book.clock["level"][0]) != AT_HOME
+
+    @property
+    def present(self) -> Present:
+        """The book's own account after the last row."""
+        book, terms = self._book, self._round_settings.terms
+        clock, own, standing = book.clock[0], book.account[0], book.standing[0]
+        equity = float(own["equity"])
+        return Present(
+            ts=int(clock["ts"]),
+            state=int(standing["state"]),
+            flattening=bool(standing["flattening"]),
+            position=int(own["lots"]) * terms.lot * float(clock["mid"]) / terms.capital,
+            equity=equity,
+            day=equity - terms.capital - float(standing["day_start"]),
+        )
 
     @property
     def fills(self) -> int:

@@ -91,8 +91,8 @@ def test_the_page_names_what_the_topology_reads_and_writes(stage: object) -> Non
     name, reads, emits = stage.name, stage.reads, stage.emits  # type: ignore[attr-defined]
     read, written, group, identity = rights()[name]
     own = emits if name == "ensemble" else set(emits) - {DEAD_LETTERS}
-    assert set(read.split(", ")) == {t.name for t in (*reads, *own)} | {"snapshots"}
-    assert set(written.split(", ")) == {t.name for t in emits} | {"snapshots"}
+    assert set(read.split(", ")) == {t.name for t in (*reads, *own)} | {"snapshots", "summaries"}
+    assert set(written.split(", ")) == {t.name for t in emits} | {"snapshots", "summaries"}
     assert group.startswith(f"PREFIX.{name}")
     assert (identity != "") == (name == "ensemble")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,22 +16,22 @@ from simulated_book import Recorded, config, opening, plain_run, ticks
 from windvane.agents.program import Program
 from windvane.infra.kafka.broker.clients import new_producer, reading
 from windvane.infra.kafka.broker.groups import client_id
+from windvane.infra.kafka.broker.layout import SUMMARIES
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
+from windvane.infra.kafka.broker.summaries import in_parts, key_of_part
 from windvane.infra.kafka.broker.tails import FIRST_WINDOW, read_tails, spans
-from windvane.infra.status.status import Limits, watching
+from windvane.infra.status.status import watching
+from windvane.infra.status.troubles import Limits
 from windvane.streams import topics as names
 from windvane.streams.codec import cuts, to_json
 from windvane.streams.events import (
-    BookClosed,
     DeadLetter,
-    Decisions,
     Event,
     Fills,
-    LearnerUpdate,
     Orders,
-    Ticks,
 )
 from windvane.streams.records import order_lines
+from windvane.streams.summaries import BookSummary, Opening
 from windvane.streams.topics import Topic
 
 ROWS, PARTITIONS = 600, 4
@@ -41,10 +42,6 @@ IN_TRANSACTIONS = {names.DECISIONS, names.ORDERS, names.STATEMENTS}
 def run() -> Recorded:
     """An open book."""
     return plain_run([opening(config()), ticks(ROWS)])
-
-
-def last(run: Recorded, kind: type[Any]) -> Any:
-    return [event for _, event in run if isinstance(event, kind)][-1]
 
 
 def lines(topic: Topic, event: Event) -> list[bytes]:
@@ -91,68 +88,61 @@ def status(settings: KafkaSettings, *options: object) -> tuple[int, dict[str, An
     return ran.code, json.loads(ran.out)
 
 
-def test_the_page_says_what_lies_on_the_topics(topics: KafkaSettings, run: Recorded) -> None:
-    written(topics, run)
-    _, page = status(topics)
-    (book,) = page["books"]
-    decisions, update = last(run, Decisions), last(run, LearnerUpdate)
-    assert [book[name] for name in ("ticks", "features", "proposals", "decisions")] == [ROWS - 1] * 4
-    assert (book["behind"], book.get("closed", False)) == (0, False)
-    assert book["equity"] == decisions.equity[-1]
-    assert book["position"] == decisions.position[-1]
-    assert book["state"] == "active"
-    assert book["learner"] == decisions.learner[-1]
-    assert book["learner_published"] == update.version
-    assert book["weights"] == dict(zip(decisions.agents, decisions.weights[-1].tolist(), strict=True))
-    assert book["tick_ts"] == last(run, Ticks).ts[-1]
-    assert book["order_ts"] == last(run, Orders).ts[-1]
-    assert 0 <= book["tick_age"] < 60
-    assert page["orders"] >= sum(len(e) for _, e in run if isinstance(e, Orders))
-    assert page["dead_letters"] == 0
+async def tell(settings: KafkaSettings, rows: int, row_age: float = 1.0) -> None:
+    """What the workers of features would tell of a book of which nothing is decided."""
+    place = partition_of("book", PARTITIONS)
+    summary = BookSummary("book", "k", rows, rows, 1)
+    raws = in_parts(
+        time.time(), [summary], {"k": Opening("d", "BTCUSD", ("vol_trend",), "timed", 1e6)},
+        {"book": int(time.time() - row_age)}, {},
+    )  # fmt: skip
+    producer = new_producer(settings)
+    await producer.start()
+    try:
+        for part, raw in enumerate(raws):
+            key = key_of_part("features", part)
+            await producer.send_and_wait(settings.topic(SUMMARIES), raw, key=key, partition=place)
+    finally:
+        await producer.stop()
 
 
-def test_open_books_without_workers_wake_a_person(topics: KafkaSettings, run: Recorded) -> None:
-    written(topics, run)
-    code, page = status(topics)
+def test_open_books_without_workers_wake_a_person(topics: KafkaSettings) -> None:
+    asyncio.run(tell(topics, ROWS))
+    code, page = status(topics, "--behind", ROWS)
     assert code == 1
+    assert (page["books"]["book"]["ticks"], page["books"]["book"]["rows"]) == (ROWS, None)
+    starts = {"proposals": "proposals:vol_trend"}
     assert page["troubles"] == [
-        f"no worker of stage {stage} is running"
+        f"no worker of stage {stage} is running: start `windvane worker {starts.get(stage, stage)}`, or all with "
+        "`windvane up`"
         for stage in ("features", "proposals", "feedback", "ensemble")
     ]
 
 
-def test_a_closed_book_that_is_done_is_healthy(topics: KafkaSettings, run: Recorded) -> None:
-    written(topics, [*run, (names.TICKS, BookClosed(book="book", last=ROWS - 1))])
-    code, page = status(topics)
-    assert (code, page["troubles"]) == (0, [])
-    assert page["books"][0]["closed"] is True
-    assert page["books"][0]["ticks"] == ROWS - 1
+def test_rows_that_nobody_decides_are_a_trouble(topics: KafkaSettings) -> None:
+    asyncio.run(tell(topics, ROWS))
+    code, page = status(topics, "--behind", 100)
+    assert code == 1
+    assert f"the decisions of book book are {ROWS} rows behind its ticks" in page["troubles"][0]
 
 
-def test_a_halt_and_dead_letters_wake_a_person(topics: KafkaSettings, run: Recorded) -> None:
-    halted = msgspec.structs.replace(last(run, Decisions), state=np.full(len(last(run, Decisions)), 2))
+def test_silence_is_a_trouble_after_so_many_seconds(topics: KafkaSettings) -> None:
+    asyncio.run(tell(topics, ROWS, row_age=50))
+    assert not any("no row for" in said for said in status(topics, "--silence", 1000)[1]["troubles"])
+    _, page = status(topics, "--silence", 40)
+    assert any(said.startswith("book book has had no row for 5") for said in page["troubles"])
+    assert page["books"]["book"]["troubles"][0]["code"] == "silent"
+
+
+def test_dead_letters_wake_a_person(topics: KafkaSettings) -> None:
     bad = DeadLetter(
         book="book", source="ticks, partition 0, offset 7", reason="not an event: x", payload="{"
     )
-    written(topics, [*run, (names.DECISIONS, halted), (names.DEAD_LETTERS, bad)])
+    written(topics, [(names.DEAD_LETTERS, bad)])
     code, page = status(topics)
     assert code == 1
-    assert "book book is halted" in page["troubles"]
-    assert "1 dead letters in the last hour, the last: not an event: x" in page["troubles"]
-
-
-def test_rows_that_nobody_decides_are_a_trouble(topics: KafkaSettings, run: Recorded) -> None:
-    written(topics, [(topic, event) for topic, event in run if topic is not names.DECISIONS])
-    code, page = status(topics, "--behind", 100)
-    assert code == 1
-    assert f"the decisions of book book are {ROWS} rows behind its ticks" in page["troubles"]
-    assert "equity" not in page["books"][0]
-
-
-def test_silence_is_a_trouble_after_so_many_seconds(topics: KafkaSettings, run: Recorded) -> None:
-    written(topics, run)
-    _, page = status(topics, "--silence", 0.001)
-    assert any(sentence.startswith("book book has had no tick for") for sentence in page["troubles"])
+    assert page["troubles"][-1].startswith("1 dead letters in the last hour, the last: not an event: x: mend")
+    assert page["dead_letters"] == 1
 
 
 def test_groups_show_members_and_what_they_have_not_acknowledged(
@@ -195,6 +185,7 @@ def test_groups_show_members_and_what_they_have_not_acknowledged(
         "name": f"{topics.prefix}.features",
         "stage": "features",
         "members": 2,
+        "spares": 0,
         "programs": ["0.9.0 (code 0123456789abcdef)"],
         "lag": ends - 1,
     }
@@ -239,18 +230,18 @@ def test_a_quiet_book_is_found_behind_a_busy_one_and_behind_aborted_records(topi
     assert json.loads(tails[topics.topic(names.TICKS)][other][-1].raw)["seq"] == [3 * FIRST_WINDOW - 1]
 
 
-def test_a_person_reads_a_page(topics: KafkaSettings, run: Recorded) -> None:
-    written(topics, run)
+def test_a_person_reads_a_page(topics: KafkaSettings) -> None:
+    asyncio.run(tell(topics, ROWS))
     ran = windvane("status", "--bootstrap", topics.bootstrap, "--prefix", topics.prefix)
     assert ran.code == 1
-    for part in ("book", f"{ROWS - 1:,}", "active", "vol_trend", "! no worker of stage ensemble is running"):
+    for part in ("book", f"{ROWS:,}", "not decided", "! no worker of stage ensemble is running"):
         assert part in ran.out
     assert max(map(len, ran.out.splitlines())) <= 160
 
 
 def test_no_book_yet_is_healthy_and_missing_topics_are_one_sentence(topics: KafkaSettings) -> None:
     code, page = status(topics)
-    assert (code, page["books"], page["groups"], page["troubles"]) == (0, [], [], [])
+    assert (code, page["books"], page["groups"], page["troubles"]) == (0, {}, [], [])
     missing = windvane("status", "--bootstrap", topics.bootstrap, "--prefix", f"{topics.prefix}-x")
     assert f"windvane topics create --bootstrap {topics.bootstrap}" in refusal(missing)
 

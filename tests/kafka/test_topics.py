@@ -18,7 +18,7 @@ from windvane.streams.codec import to_json
 from windvane.streams.events import DeadLetter
 from windvane.streams.topics import DEAD_LETTERS, TICKS, TOPICS
 
-ALL = {*(t.name for t in TOPICS), layout.SNAPSHOTS}
+ALL = {*(t.name for t in TOPICS), layout.SNAPSHOTS, layout.SUMMARIES}
 
 
 async def listed(settings: KafkaSettings) -> set[str]:
@@ -190,7 +190,8 @@ def test_every_topic_of_the_topology_has_its_place() -> None:
     assert {kept.name for kept in layout.LAYOUT} == ALL
     forever = {kept.name for kept in layout.LAYOUT if kept.retention < 0 and not kept.compacted}
     assert forever == {"learner", "control", "models"}
-    assert {kept.name for kept in layout.LAYOUT if kept.compacted} == {"snapshots"}
+    assert {kept.name for kept in layout.LAYOUT if kept.compacted} == {"snapshots", "summaries"}
+    assert [kept.name for kept in layout.LAYOUT if kept.optional] == ["summaries"]
 
 
 def test_another_prefix_is_another_world(topics: KafkaSettings) -> None:

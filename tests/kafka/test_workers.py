@@ -1,10 +1,12 @@
 """Workers as a person runs them: shared partitions, ports, refusals in one sentence, and a broker that goes away."""
 
 import asyncio
+import json
 import os
 import re
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +65,15 @@ def processes() -> Iterator[list[Process]]:
         process.stop()
 
 
+def _well(port: int) -> bool:
+    """Whether /health answers 200: while partitions recover it is 503."""
+    try:
+        page(port, "/health")
+    except urllib.error.HTTPError:
+        return False
+    return True
+
+
 def assigned(process: Process) -> set[int]:
     told = process.events("partitions assigned")
     return set(told[-1]["partitions"]) if told else set()
@@ -84,7 +95,11 @@ def test_two_workers_share_the_partitions_and_one_takes_them_all_when_the_other_
     )
     for process, port in zip(processes, ports, strict=True):
         assert listening(process.pid) == [(LOOPBACK, port)]
-        assert page(port, "/health") == "ok\n"
+        process.until("an end of the recovery", lambda process=process: bool(process.events("caught up")))
+        process.until("health", lambda port=port: _well(port))
+        health = json.loads(page(port, "/health"))
+        assert (health["well"], health["stage"]) == (True, "features")
+        assert {one["partition"] for one in health["partitions"]} <= everyone
         assert "windvane_build_info" in page(port, "/metrics")
 
     async def run() -> None:

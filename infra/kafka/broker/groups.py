@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 
 from windvane.agents.program import Program
 from windvane.infra.kafka.broker.tails import Span
@@ -20,6 +21,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     stage: str
     members: int
+    spares: int  # those of them that no partition was left for
     programs: list[str]  # versions and code digests of those members, each once
     lag: int  # records after what was acknowledged; states are stored every few seconds, so some is normal
 
@@ -27,16 +29,19 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 async def groups(
     admin: AIOKafkaAdminClient, prefix: str, spans: Mapping[TopicPartition, Span]
 ) -> list[Group]:
-    """Every group of the prefix; spans: what each partition holds."""
+    """Every group of the prefix that has members; spans: what each partition holds."""
     names = sorted(name for name, *_ in await admin.list_consumer_groups() if name.startswith(f"{prefix}."))
     answer = []
     for name in names:
         members = await _members(admin, name)
+        if not members:
+            continue  # it is no more: what it once acknowledged says nothing
         answer.append(
             Group(
                 name=name,
                 stage=name.removeprefix(f"{prefix}.").partition(".")[0],
                 members=len(members),
+                spares=sum(not _assigned(member) for member in members),
                 programs=sorted({program for member in members for program in _programs(member)}),
                 lag=_lag(await admin.list_consumer_group_offsets(name), spans),
             )
@@ -61,6 +66,14 @@ async def _members(admin: AIOKafkaAdminClient, name: str) -> Sequence[Sequence[A
     (answer,) = await admin.describe_consumer_groups([name])
     *_, members = answer.groups[0][:6]
     return list(members)
+
+
+def _assigned(member: Sequence[Any]) -> bool:
+    """Whether a member has a partition; its last field is the assignment in Kafka's encoding."""
+    raw = member[-1]
+    if not isinstance(raw, bytes) or not raw:
+        return False
+    return any(partitions for _, partitions in ConsumerProtocolMemberAssignment.decode(raw).assignment)
 
 
 def _lag(committed: Mapping[TopicPartition, Any], spans: Mapping[TopicPartition, Span]) -> int:

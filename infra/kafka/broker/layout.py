@@ -14,6 +14,9 @@ from windvane.streams.checks import MOST_MODEL_BYTES
 SNAPSHOTS = "snapshots"
 """The topic of stages' states: the key is the stage and its agents, the partition is the one that the state is of."""
 
+SUMMARIES = "summaries"
+"""The topic on which workers tell of themselves and their books, for `windvane status`; nothing else depends on it."""
+
 MOST_BYTES = 1_048_588
 """Largest record of a topic of events, bytes; the stages cut theirs at half of it."""
 
@@ -27,6 +30,8 @@ COMPRESSIONS = ("uncompressed", "gzip")
 
 _DAY = 24 * 3600 * 1000
 _FOREVER = -1
+_SEGMENT = 600_000
+"""Summaries are written all the time and read as a whole, so what is outdated among them is to go soon: ms."""
 
 
 class LayoutError(SettingsError):
@@ -42,6 +47,8 @@ class TopicLayout(NamedTuple):
     compacted: bool = False
     written_by: str = "every stage"
     most_bytes: int = MOST_BYTES
+    segment_bytes: int = 128 * 1024 * 1024  # of a compacted topic: the last segment is never compacted
+    optional: bool = False  # workers work on where it is missing, as on a broker of an earlier version
 
     @property
     def cleanup(self) -> str:
@@ -59,7 +66,9 @@ class TopicLayout(NamedTuple):
             "compression.type": COMPRESSIONS[0],
         }
         if self.compacted:
-            config |= {"segment.bytes": str(128 * 1024 * 1024), "min.cleanable.dirty.ratio": "0.2"}
+            config |= {"segment.bytes": str(self.segment_bytes), "min.cleanable.dirty.ratio": "0.2"}
+        if self.name == SUMMARIES:
+            config |= {"segment.ms": str(_SEGMENT), "min.cleanable.dirty.ratio": "0.05"}
         return config
 
 
@@ -87,6 +96,7 @@ LAYOUT = (
         for t in topics.TOPICS
     ),
     TopicLayout(SNAPSHOTS, "stage and agents", compacted=True, most_bytes=MOST_STATE_BYTES),
+    TopicLayout(SUMMARIES, "stage and agents", compacted=True, segment_bytes=4 * 1024 * 1024, optional=True),
 )
 
 
@@ -142,6 +152,18 @@ async def check(settings: KafkaSettings) -> int:
     return existing[settings.topic(topics.TICKS)].partitions
 
 
+async def has_summaries(settings: KafkaSettings) -> bool:
+    """Whether the topic on which workers tell of themselves is there."""
+    async with Setup(settings) as setup:
+        return bool(await setup.topics([settings.topic(SUMMARIES)]))
+
+
+def mending(settings: KafkaSettings, partitions: int) -> str:
+    """The command that makes and mends topics."""
+    where = f"--bootstrap {settings.bootstrap} --prefix {settings.prefix}"
+    return f"`windvane topics create {where} --partitions {partitions}`"
+
+
 async def cluster(settings: KafkaSettings) -> str:
     """The id of the cluster, by which states are kept: offsets of one cluster mean nothing on another."""
     async with Setup(settings) as setup:
@@ -190,24 +212,24 @@ def _check_numbers(partitions: int, replication: int) -> None:
 def _faults(settings: KafkaSettings, existing: Mapping[str, TopicState]) -> Iterator[str]:
     """What is wrong, one sentence each, beginning with the topics that are missing."""
     widest = max((t.partitions for t in existing.values()), default=4)
-    mend = f"run `windvane topics create --bootstrap {settings.bootstrap} --prefix {settings.prefix}"
-    for name in _names(settings):
-        if name not in existing:
-            hidden = "" if settings.username is None else f", or {settings.username} may not see it"
-            yield f"topic {name} is missing{hidden}: {mend} --partitions {widest}`"
+    mend = f"run {mending(settings, widest)}"
     for layout in LAYOUT:
         name = settings.topic(layout.name)
+        if name not in existing and not layout.optional:
+            hidden = "" if settings.username is None else f", or {settings.username} may not see it"
+            yield f"topic {name} is missing{hidden}: {mend}"
+    for layout in LAYOUT:
+        name = settings.topic(layout.name)
+        if name not in existing:
+            continue
         state = existing[name]
         if state.partitions != widest:
             other = next(n for n, t in existing.items() if t.partitions == widest)
             has = _partitions(state.partitions)
-            yield f"topic {name} has {has}, {other} has {widest}: {mend} --partitions {widest}`"
+            yield f"topic {name} has {has}, {other} has {widest}: {mend}"
         for setting in _wrong(layout, state):
             value, right = state.config.get(setting, ""), layout.config(1)[setting]
-            yield (
-                f"topic {name} has {setting}={value}, it needs {right}: {mend} --partitions {widest}`, "
-                "which sets it"
-            )
+            yield f"topic {name} has {setting}={value}, it needs {right}: {mend}, which sets it"
 
 
 def _wrong(layout: TopicLayout, state: TopicState) -> list[str]:

@@ -19,6 +19,7 @@ from windvane.infra.kafka.worker.inlet import MS, Delivered, DeliveredInlet
 from windvane.infra.kafka.worker.plain import SESSION_MS
 from windvane.infra.kafka.worker.plan import WorkerPlan
 from windvane.infra.telemetry.metrics import WorkerMetrics
+from windvane.infra.telemetry.web import health_page
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
@@ -72,6 +73,7 @@ def build(
         web_port=web_port or 6066,
         web_in_thread=False,
     )
+    metrics.health.listens = "" if web_port is None else f"{web_host}:{web_port}"
     app.transport = _Transport([*app.conf.broker_consumer], app)
     names = [plan.settings.topic(topic) for topic in plan.stage.reads]
     source = app.topic(*names, key_serializer="raw", value_serializer="raw")
@@ -112,7 +114,8 @@ def build(
 
     @app.page("/health")
     async def healthy(web: Any, request: Any) -> Any:
-        return web.text("ok\n")
+        status, body = health_page(metrics.health)
+        return web.text(body.decode(), content_type="application/json", status=status)
 
     return app
 

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from windvane.infra.kafka.worker.inlet import Inlet
 from windvane.infra.kafka.worker.partition import PartitionHost
 from windvane.infra.kafka.worker.plan import WorkerPlan
+from windvane.infra.kafka.worker.telling import Teller
 from windvane.infra.telemetry.logs import logger
 from windvane.infra.telemetry.metrics import WorkerMetrics
 
@@ -21,6 +22,7 @@ class Hosts:
         self.plan = plan
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._metrics = metrics
+        self._teller = Teller(plan, metrics)
         self._new_inlet = inlet
         self._hosts: dict[int, PartitionHost] = {}
         self._changing = asyncio.Lock()
@@ -38,10 +40,21 @@ class Hosts:
             for host in revoked:
                 self._metrics.released(host.partition)
             for partition in sorted(wanted - self._hosts.keys()):
-                host = PartitionHost(self.plan, partition, self._metrics, self._new_inlet)
+                host = PartitionHost(self.plan, partition, self._metrics, self._new_inlet, self._teller)
                 self._hosts[partition] = host
                 host.start().add_done_callback(self._ended)
+            self._metrics.health.assigned(self._hosts)
             self._log.info("partitions assigned", partitions=sorted(self._hosts))
+
+    def spare(self) -> None:
+        """Say that the group has no partition for this worker."""
+        partitions = self.plan.partitions
+        why = (
+            f"no partition assigned: the topics have {partitions}, and as many workers of the group have them, so this "
+            "one is a spare until another leaves"
+        )
+        self._metrics.health.spare = why
+        self._log.warning("worker is a spare", reason=why)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
@@ -49,8 +62,10 @@ class Hosts:
             self.failed.set_exception(error)
 
     async def stop(self) -> None:
-        """Stop all partitions once their states are stored, and close the store."""
+        """Stop all partitions once their states are stored, tell people so, and close the store."""
+        mine = list(self._hosts)
         await self.assign(())
+        await self._teller.close(mine)
         await self.plan.store.close()
 
     def positions(self) -> dict[TopicPartition, int]:

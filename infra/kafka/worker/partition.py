@@ -30,6 +30,7 @@ from windvane.infra.kafka.worker.recovery import (
     refuse_lost,
 )
 from windvane.infra.kafka.worker.saver import Saver
+from windvane.infra.kafka.worker.telling import Teller
 from windvane.infra.kafka.worker.trainings import Trainings
 from windvane.infra.kafka.worker.troubles import TroubleWatch
 from windvane.infra.telemetry.logs import logger
@@ -52,7 +53,8 @@ _FENCED_SECONDS = 3.0
 class PartitionHost:
     """Runs a plan's stage on one partition, as a task of the event loop, from `start` until `stop`.
 
-    inlet: makes what records are read from, of a started reader that is assigned and stands where the state ends.
+    inlet: makes what records are read from, of a started reader that is assigned and stands where the state ends;
+    teller: tells people of the partition, None tells nobody.
     """
 
     def __init__(
@@ -61,11 +63,13 @@ class PartitionHost:
         partition: int,
         metrics: WorkerMetrics,
         inlet: Callable[[AIOKafkaConsumer], Inlet] = Inlet,
+        teller: Teller | None = None,
     ) -> None:
         self.plan = plan
         self.partition = partition
         self.inlet: Inlet | None = None
         self._new_inlet = inlet
+        self._teller = teller
         self._metrics = metrics
         self._log = logger(stage=plan.name, partition=partition)
         self._places = {t: TopicPartition(plan.settings.topic(t), partition) for t in plan.stage.reads}
@@ -146,6 +150,8 @@ class PartitionHost:
             )
             del saved  # many books have hundreds of megabytes of it
             self._worker, self._ends = worker, dict(worker.outputs)
+            if self._teller is not None:
+                self._teller.begun(self.partition, worker)
             if worker.handed_over is not None:
                 self._log.warning(
                     "another version goes on", before=str(worker.handed_over), now=str(plan.program)
@@ -304,6 +310,8 @@ class PartitionHost:
             behind = await inlet.behind(place)
             if behind is not None:
                 self._metrics.lag(topic.name, self.partition, behind)
+        if self._teller is not None:
+            self._teller.tell(self.partition, worker, self.watch.troubles)
 
     @property
     def positions(self) -> dict[TopicPartition, int]:

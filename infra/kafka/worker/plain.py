@@ -38,6 +38,8 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         """Run the partitions assigned; those of all sources move together, since all topics have equally many."""
         self._consumer.pause(*assigned)
         await self._hosts.assign({place.partition for place in assigned})
+        if not assigned:
+            self._hosts.spare()
 
 
 async def run_plain(

@@ -34,7 +34,7 @@ class Supervisor:
     """Keeps one process running for each stage.
 
     stages: the words after `windvane worker`; options: those that every one of them gets; web_port: of the first
-    stage, the others have the next ones, None: no metrics.
+    stage, the others have the next ones, None: the workers' own choice.
     """
 
     def __init__(self, stages: Sequence[str], options: Sequence[str], web_port: int | None) -> None:

@@ -95,7 +95,11 @@ SHOWN: dict[str, dict[str, str]] = {
     | {"--model": "kafka/test_swapping.py"},
     "status": dict.fromkeys(
         ("--bootstrap", "--prefix", "--json", "--silence", "--behind"), "kafka/test_status.py"
-    ),
+    )
+    | dict.fromkeys(("--book", "--all"), "kafka/test_summaries.py"),
+    "books list": dict.fromkeys(("--bootstrap", "--prefix", "--json"), "kafka/test_books.py"),
+    "books close": dict.fromkeys(("--bootstrap", "--prefix", "--yes"), "kafka/test_books.py"),
+    "books remove": dict.fromkeys(("--bootstrap", "--prefix", "--yes"), "kafka/test_books.py"),
     "topics create": dict.fromkeys(
         ("--bootstrap", "--prefix", "--partitions", "--replication"), "kafka/test_topics.py"
     ),
@@ -206,5 +210,10 @@ def test_a_market_like_those_of_training_is_another(tmp_path: Path) -> None:
 def test_options_of_workers_that_cannot_be_are_refused_before_a_broker_is_asked() -> None:
     nowhere = ("--bootstrap", "127.0.0.1:1")
     assert "oracle" in refusal(windvane("up", "--agents", "oracle", *nowhere))
-    said = refusal(windvane("worker", "features", "--web-host", "0.0.0.0", *nowhere))  # noqa: S104
-    assert said == "--web-host would have no effect without --web-port: leave it out"
+    off = ("--web-port", "none")
+    said = refusal(windvane("worker", "features", "--web-host", "0.0.0.0", *off, *nowhere))  # noqa: S104
+    assert said == "--web-host would have no effect with --web-port none: leave it out"
+    assert (
+        refusal(windvane("worker", "features", "--web-port", "x"))
+        == "--web-port is 'x': give 1 to 65535, or none"
+    )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from windvane.metamodel.base.rows import LEAST_PRICE, MOST_PRICE, REPEATED
-from windvane.streams.books import FARTHEST_ROWS
+from windvane.streams.book import FARTHEST_ROWS
 from windvane.streams.codec import WireError, from_json
 from windvane.streams.events import Batch, BookClosed, Control, Event, Features, Model
 from windvane.streams.topics import MODELS, Topic

@@ -17,8 +17,8 @@ from windvane.metamodel.trading.columns import Inputs
 from windvane.metamodel.trading.control import CONTROLS
 from windvane.metamodel.trading.ensemble import Ensemble, Round
 from windvane.streams import ensemble_results as results
+from windvane.streams.book import Book, letter
 from windvane.streams.book_controls import BookControls
-from windvane.streams.books import Book, letter
 from windvane.streams.choices import Choice, Recorded
 from windvane.streams.control_log import CLOSED, ControlLog, refusal, unapplied
 from windvane.streams.events import (

@@ -10,7 +10,8 @@ from windvane.metamodel.base.upgrading import as_new
 from windvane.metamodel.features.extractor import REASONS, FeatureRows, MarketFeatureExtractor
 from windvane.metamodel.features.memory import TIME
 from windvane.metamodel.regimes.classifier import MarketRegimeClassifier
-from windvane.streams.books import FARTHEST_ROWS, Book, BookStage, letter
+from windvane.streams.book import FARTHEST_ROWS, Book, letter
+from windvane.streams.books import BookStage
 from windvane.streams.events import (
     BAD,
     GAP,

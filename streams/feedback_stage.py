@@ -11,7 +11,8 @@ import numpy as np
 
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning.counterfactual import Counterfactual, Rows
-from windvane.streams.books import Book, BookStage, letter
+from windvane.streams.book import Book, letter
+from windvane.streams.books import BookStage
 from windvane.streams.events import BookOpened, Event, Features, LearnerUpdate, Proposals, TrainResult
 from windvane.streams.joining import Joint
 from windvane.streams.retraining import Retraining, weights_of

@@ -7,7 +7,8 @@ from typing import Any
 from windvane.agents.factory import create_agents
 from windvane.metamodel.base.proposals import Joined, propose
 from windvane.metamodel.base.upgrading import as_new
-from windvane.streams.books import Book, BookStage
+from windvane.streams.book import Book
+from windvane.streams.books import BookStage
 from windvane.streams.events import BookOpened, Event, Features, Proposals
 from windvane.streams.joining import Source
 from windvane.streams.stage import Build

@@ -22,7 +22,6 @@ from windvane.streams.codec import WireError, cuts, to_json
 from windvane.streams.events import (
     Batch,
     BookClosed,
-    BookOpened,
     Control,
     DeadLetter,
     Decisions,
@@ -36,10 +35,9 @@ from windvane.streams.events import (
 )
 from windvane.streams.published import Published, published
 from windvane.streams.resuming import Resumed
-from windvane.streams.stage import Following, Gapped, Hole, OpenRounds, Stage, StateError, Timed, Waiting
-from windvane.streams.summaries import BookSummary
+from windvane.streams.stage import Following, Gapped, Hole, OpenRounds, Stage, StateError, Timed
 from windvane.streams.topics import DEAD_LETTERS, Topic
-from windvane.streams.troubles import Lasting, Troubles
+from windvane.streams.troubles import Troubles
 
 AHEAD = 64
 """Unused records of a source above which it is paused, where what is waited for comes from another."""
@@ -116,14 +114,6 @@ class StageWorker:
     def outputs(self) -> Mapping[str, int]:
         """For every topic written, the offset from which on the stored state knows nothing of it."""
         return dict(self._outputs)
-
-    def summaries(self) -> list[BookSummary]:
-        """What people want to know of every book. Called by the runner between steps, every few seconds."""
-        return self.logic.summaries()
-
-    def opening(self, book: str) -> BookOpened | None:
-        """How a book was opened, None where it never was. Called by the runner for books that it tells of."""
-        return self.logic.progress(book).opened
 
     def begin_at(self, topic: Topic, offset: int) -> None:
         """Read a source from this offset on at least: the log has lost what was before, and will not have it again."""
@@ -223,21 +213,9 @@ class StageWorker:
         if self._gapped is not None:
             self._gapped.give_up(book, stop)
 
-    def stalled(self) -> Mapping[str, Waiting]:
-        """Books whose next row is known and lacks something else. Called by the runner between steps, to report."""
-        return reports.stalled(self.logic)
-
     def troubles(self) -> Troubles:
         """What is wrong with books, by book; no clock is asked. Called by the runner between steps, to report."""
         return reports.troubles(self.logic, ((b, kept.why) for b, kept in self._resumed.stopped.items()))
-
-    def lasting(self) -> Mapping[str, Lasting]:
-        """What is a trouble once it has lasted, by book. Called by the runner between steps, to report."""
-        return reports.lasting(self.logic)
-
-    def calm(self) -> None:
-        """Forget troubles that nothing has renewed since the last call. Called by the runner now and then."""
-        self.logic.calm()
 
     def lost(self, begins: Mapping[str, int]) -> str:
         """The name of a book that goes on from records which its log has lost, "" where there is none.

@@ -78,7 +78,7 @@ class Teller:
 
         Called by the partition whenever it has built its worker.
         """
-        now, books = int(time.time()), [book for book in worker.summaries() if not book.closed]
+        now, books = int(time.time()), [book for book in worker.logic.summaries() if not book.closed]
         fallback = {book.book: (book.rows, min(now, _event_time(book, worker))) for book in books}
         for book in books:
             self._metrics.restored(partition, book, fallback[book.book][1] or now)
@@ -118,12 +118,12 @@ class Teller:
         if known is None:
             return
         now, removed = time.time(), known.removed
-        books = [book for book in worker.summaries() if not (book.closed and book.book in removed)]
+        books = [book for book in worker.logic.summaries() if not (book.closed and book.book in removed)]
         for book in books:
             if book.rows > known.rows.get(book.book, (0, 0))[0]:
                 known.rows[book.book] = (book.rows, int(now))
             if book.settings not in known.openings:
-                opened = worker.opening(book.book)
+                opened = worker.logic.progress(book.book).opened
                 if opened is not None:
                     known.openings[book.settings] = opening_of(opened)
         known.positions = worker.positions
@@ -253,6 +253,6 @@ def _rows_of(parts: Iterable[BooksPart]) -> dict[str, tuple[int, int]]:
 
 def _event_time(book: BookSummary, worker: StageWorker) -> int:
     """When the last row of a restored book came, UNIX s, as its own time says; 0 where that says nothing of it."""
-    opened = worker.opening(book.book)
+    opened = worker.logic.progress(book.book).opened
     live = opened is not None and opened.config.closing == "timed"
     return int(book.ts / 1e9) if live else 0

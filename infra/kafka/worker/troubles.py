@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from windvane.infra.telemetry.logs import Log
 from windvane.infra.telemetry.metrics import WorkerMetrics
+from windvane.streams import reports
 from windvane.streams.troubles import Trouble, Troubles
 from windvane.streams.worker import StageWorker
 
@@ -43,15 +44,15 @@ class TroubleWatch:
         """Take note of what is wrong now. whole: what is wrong with the whole partition, None where nothing is."""
         now = self._clock()
         if now - self._calmed >= _CALM_SECONDS:
-            worker.calm()
+            worker.logic.calm()
             self._calmed = now
-        lasting = worker.lasting()
+        lasting = reports.lasting(worker.logic)
         self._since = {
             book: (mark, self._since[book][1] if self._since.get(book, (None,))[0] == mark else now)
             for book, (mark, _) in lasting.items()
         }
         long = {book for book, (_, since) in self._since.items() if now - since > LONG_SECONDS}
-        for book, (seq, topics) in worker.stalled().items():
+        for book, (seq, topics) in reports.stalled(worker.logic).items():
             mark, since = self._since[book]
             if book in long and mark == seq:
                 seconds = now - since

@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from simulated_book import config, opening, spoil, ticks
 from windvane.infra.telemetry import metrics
-from windvane.infra.telemetry.metrics import WorkerMetrics, verdict_counts
+from windvane.infra.telemetry.books import verdict_counts
+from windvane.infra.telemetry.metrics import WorkerMetrics
 from windvane.infra.telemetry.names import METRICS, REASON_CLASSES, reason_class
 from windvane.metamodel.learning.members import MEMBERS
 from windvane.metamodel.trading.risk import GATES

@@ -1,0 +1,217 @@
+"""Metrics of books: figures from the events that a stage sent, and from the states that it began with.
+
+Rows of a book wait until there are some, or until somebody reads the metrics: to set the gauges of every single row
+would cost as much as to decide it.
+"""
+
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from windvane.infra.telemetry.names import GAUGE, METRICS, reason_class
+from windvane.infra.telemetry.series import Series
+from windvane.metamodel.base.regimes import REGIMES
+from windvane.metamodel.learning.members import MEMBERS
+from windvane.metamodel.trading.risk import GATES
+from windvane.streams.coalesce import coalesced
+from windvane.streams.events import (
+    BAD,
+    GAP,
+    HEARTBEAT,
+    REPEATED,
+    Batch,
+    BookClosed,
+    BookOpened,
+    DeadLetter,
+    Decisions,
+    Event,
+    Features,
+    Fills,
+    LearnerUpdate,
+    Orders,
+    Proposals,
+    Statements,
+)
+from windvane.streams.summaries import STATES_TOLD, BookSummary
+
+HISTORY_SECONDS = 3600.0
+"""An order of a tick older than this is of history that is replayed, so it does not count towards latency."""
+
+_MOST_WAITING, _MOST_ROWS = 8, 16
+"""Batches of a book that wait at most, and rows of one that waits: of a larger one, nothing is gained."""
+
+_FLAGS = {"heartbeat": HEARTBEAT, "bad": BAD, "gap": GAP}
+_OF_A_BOOK = [
+    name for name, metric in METRICS.items() if metric.kind == GAUGE and metric.labels[:1] == ("book",)
+]
+_BITS = np.arange(len(GATES))
+_RISK_STATES = dict(zip(STATES_TOLD, (0, 1, 2, 2), strict=True))
+
+
+class BookMetrics:
+    """The series of the books of one worker; no method blocks."""
+
+    def __init__(self, series: Series) -> None:
+        self._series = series
+        series.before_reading = self.settle
+        self._waiting: dict[str, list[Batch]] = {}  # by book, rows that are not in its metrics yet
+        self._wrote: dict[str, float] = {}  # by book, when the last of those were written, UNIX s
+        self._settling = Lock()
+        self._books: dict[int, set[str]] = {}  # by partition
+        self._peaks: dict[str, float] = {}
+        self.silent: set[str] = set()  # books from a stored state of which no row was written since
+        self._by_type: dict[type[Event], Callable[[Any], None]] = {
+            Features: self._features,
+            Proposals: self._rows,
+            Decisions: self._decisions,
+            Orders: self._orders,
+            Fills: self._fills,
+            Statements: self._statements,
+            LearnerUpdate: self._learner,
+            DeadLetter: self._dead_letter,
+            BookOpened: self._opened,
+            BookClosed: self._closed,
+        }
+
+    def restored(self, partition: int, book: BookSummary, at: float) -> None:
+        """Set the gauges of an open book that comes from a stored state: silence and halts are seen without a row.
+
+        at: when its last row was written, UNIX s.
+        """
+        name, child = book.book, self._series.child
+        self._books.setdefault(partition, set()).add(name)
+        self.silent.add(name)
+        child("windvane_last_output_seconds", name).set(at)
+        if book.rows > 0:
+            child("windvane_last_seq", name).set(book.rows - 1)
+        if book.ts > 0:
+            child("windvane_last_event_seconds", name).set(book.ts / 1e9)
+        if book.trading is not None:
+            child("windvane_risk_state", name).set(_RISK_STATES[book.trading.state])
+            child("windvane_equity", name).set(book.trading.equity)
+            child("windvane_position", name).set(book.trading.position)
+            child("windvane_learner_version", name).set(book.trading.learner)
+
+    def released(self, partition: int) -> None:
+        """Remove the gauges of the books of a partition, which another worker now reports; counters stay."""
+        for book in self._books.pop(partition, ()):
+            self.settle(book)
+            self._peaks.pop(book, None)
+            self._wrote.pop(book, None)
+            self.silent.discard(book)
+            for name in _OF_A_BOOK:
+                self._series.forget(name, book)
+
+    def observe(self, partition: int, event: Event) -> None:
+        """Take note of an event that was sent, for the metrics of its book."""
+        record = self._by_type.get(type(event))
+        if record is None:
+            return
+        self._books.setdefault(partition, set()).add(event.book)
+        if not isinstance(event, Features | Proposals | Decisions):
+            if isinstance(event, BookClosed):
+                self.settle(event.book)
+            record(event)
+            return
+        self.silent.discard(event.book)
+        with self._settling:
+            self._wrote[event.book] = time.time()
+            waiting = self._waiting.setdefault(event.book, [])
+            waiting.append(event)
+        if len(waiting) >= _MOST_WAITING or len(event) > _MOST_ROWS:
+            self.settle(event.book)
+
+    def settle(self, *books: str) -> None:
+        """Set the metrics of these books, or of all, from the rows that wait; the newest row stands in the gauges."""
+        for book in books or tuple(self._waiting):
+            with self._settling:
+                batches = self._waiting.pop(book, [])
+                for batch in coalesced(batches):
+                    self._by_type[type(batch)](batch)
+
+    def _rows(self, batch: Batch) -> None:
+        book, child = batch.book, self._series.child
+        child("windvane_rows_total", book).inc(len(batch))
+        child("windvane_last_seq", book).set(batch.last)
+        child("windvane_last_output_seconds", book).set(self._wrote[book])
+
+    def _features(self, rows: Features) -> None:
+        self._rows(rows)
+        book, child = rows.book, self._series.child
+        child("windvane_last_event_seconds", book).set(int(rows.ts[-1]) / 1e9)
+        if int(rows.flags.max()) and (rows.flags & REPEATED).any():
+            for flag, bit in _FLAGS.items():
+                child("windvane_flagged_rows_total", book, flag).inc(int(np.count_nonzero(rows.flags & bit)))
+        if rows.regime is not None:
+            for name, share in zip(REGIMES, rows.regime[-1].tolist(), strict=True):
+                child("windvane_regime", book, name).set(share)
+
+    def _decisions(self, rows: Decisions) -> None:
+        self._rows(rows)
+        book, child = rows.book, self._series.child
+        child("windvane_last_event_seconds", book).set(int(rows.ts[-1]) / 1e9)
+        for agent, weight in zip(rows.agents, rows.weights[-1].tolist(), strict=True):
+            child("windvane_agent_weight", book, agent).set(weight)
+        for member, weight in zip(MEMBERS, rows.members[-1].tolist(), strict=False):
+            child("windvane_member_weight", book, member).set(weight)
+        child("windvane_risk_state", book).set(int(rows.state[-1]))
+        child("windvane_equity", book).set(float(rows.equity[-1]))
+        child("windvane_position", book).set(float(rows.position[-1]))
+        child("windvane_wanted", book).set(float(rows.wanted[-1]))
+        child("windvane_target", book).set(float(rows.target[-1]))
+        child("windvane_learner_version", book).set(int(rows.learner[-1]))
+        peak = max(self._peaks.get(book, 0.0), float(rows.equity.max()))
+        self._peaks[book] = peak
+        child("windvane_drawdown_ratio", book).set(1.0 - float(rows.equity[-1]) / peak if peak > 0 else 0.0)
+        for gate, count in verdict_counts(rows.verdicts):
+            child("windvane_verdicts_total", book, gate).inc(count)
+        if rows.awake is not None:
+            asleep = rows.awake == 0
+            child("windvane_rounds_late_total", book).inc(int(asleep.any(axis=1).sum()))
+            for agent, late in zip(rows.agents, asleep.sum(axis=0).tolist(), strict=True):
+                child("windvane_agent_late_total", book, agent).inc(late)
+
+    def _orders(self, orders: Orders) -> None:
+        self._series.child("windvane_orders_total", orders.book).inc(len(orders))
+        latency = self._series.child("windvane_order_latency_seconds", orders.book)
+        now = time.time_ns()
+        for ts in orders.ts.tolist():
+            seconds = (now - ts) / 1e9
+            if seconds < HISTORY_SECONDS:
+                latency.observe(max(seconds, 0.0))
+
+    def _fills(self, fills: Fills) -> None:
+        self._series.child("windvane_fills_total", fills.book).inc(int(np.count_nonzero(fills.qty)))
+        self._series.child("windvane_fees_total", fills.book).inc(max(float(fills.fee.sum()), 0.0))
+
+    def _statements(self, rows: Statements) -> None:
+        self._series.child("windvane_max_drawdown_ratio", rows.book).set(float(rows.drawdown[-1, 0]))
+
+    def _learner(self, update: LearnerUpdate) -> None:
+        self._series.child("windvane_retrainings_total", update.book, update.outcome).inc()
+        self._series.child("windvane_learner_version", update.book).set(update.version)
+
+    def _dead_letter(self, letter: DeadLetter) -> None:
+        self._series.child("windvane_dead_letters_total", reason_class(letter.reason)).inc()
+
+    def _opened(self, event: BookOpened) -> None:
+        self._series.child("windvane_last_output_seconds", event.book).set(time.time())
+
+    def _closed(self, event: BookClosed) -> None:
+        """A closed book writes nothing any more, so the series by which silence is noticed is removed."""
+        self._series.child("windvane_books_closed_total", event.book).inc()
+        self._series.forget("windvane_last_output_seconds", event.book)
+
+
+def verdict_counts(verdicts: Any) -> list[tuple[str, int]]:
+    """Return the name of every risk gate that acted, and at how many rows, in the order of GATES.
+
+    verdicts: (n,) int64, bit k of a row is set where gate k acted.
+    """
+    if not verdicts.any():
+        return []
+    counts = (verdicts[:, None] >> _BITS & 1).sum(axis=0)
+    return [(GATES[k], int(counts[k])) for k in np.flatnonzero(counts).tolist()]

@@ -20,7 +20,8 @@ from windvane.streams.events import (
     Features,
     Ticks,
 )
-from windvane.streams.stage import Progress, StateError, Waiting, load_books, save_books
+from windvane.streams.snapshot import Snapshot, load_books
+from windvane.streams.stage import Progress, StateError, Waiting
 from windvane.streams.topics import FEATURES
 
 EARLY_RECORDS = 64
@@ -99,6 +100,7 @@ class BookStage(ABC, Generic[B]):
         self._stray: dict[str, int] = {}  # how many of those were there when `give_up_early` was called last
         self._awaiting: dict[str, int] = {}  # how many of the controls among them have a dead letter
         self._moved: dict[str, None] = {}  # books to advance in the next step, whatever comes
+        self._snapshot: Snapshot | None = None  # of which books may be left to copy
         if snapshot is not None:
             self._load(snapshot)
 
@@ -137,11 +139,20 @@ class BookStage(ABC, Generic[B]):
 
     def snapshot(self) -> bytes:
         """As `Logic` says: the state of every open book, and which are closed."""
-        states = {name: book.save() for name, book in self._books.items()}
-        return save_books(version_of(self.upcasts), self._opened, states, self._closed)
+        snapshot = self.begin_snapshot()
+        snapshot.copy(*self._books)
+        return b"".join(snapshot.parts())
+
+    def begin_snapshot(self) -> Snapshot:
+        """As `Logic` says; every step copies the books first that it is about to change."""
+        self._snapshot = Snapshot(version_of(self.upcasts), self._opened, self._closed, self._books)
+        return self._snapshot
 
     def step(self, events: Sequence[Event]) -> list[Event]:
         """As `Logic` says: every event is kept by its book, then each book that got one advances."""
+        if self._snapshot is not None:
+            self._snapshot.copy(*{event.book for event in events}, *self._moved)
+            self._snapshot = None if self._snapshot.copied else self._snapshot
         out: list[Event] = []
         touched: dict[str, None] = {}
         for event in events:

@@ -72,5 +72,7 @@ class Gatekeeper:
 
 def _priced(rows: Features) -> bool:
     """Whether every good row has a mid that is a price: returns are divided by it."""
+    if len(rows) == 1:
+        return bool(LEAST_PRICE <= rows.mid[0] <= MOST_PRICE or rows.flags[0] & REPEATED)
     mid = rows.mid[(rows.flags & REPEATED) == 0]
     return bool(((mid >= LEAST_PRICE) & (mid <= MOST_PRICE)).all())

@@ -3,7 +3,7 @@
 What a step costs hardly depends on its rows, and the cut of rows into batches changes no result.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -15,27 +15,34 @@ _Kind = tuple[object, ...]
 def coalesced(events: Iterable[Event]) -> list[Event]:
     """The same events, with batches joined whose rows follow each other; the order in every book and kind stays."""
     out: list[Event] = []
-    runs: dict[str, dict[_Kind, list[Batch]]] = {}
+    runs: dict[str, list[Batch]] = {}
     for event in events:
-        kinds = runs.setdefault(event.book, {})
-        if not isinstance(event, Batch):
-            out.extend(_joined(kinds))
-            kinds.clear()
-            out.append(event)
+        run = runs.setdefault(event.book, [])
+        if isinstance(event, Batch):
+            run.append(event)
             continue
-        run = kinds.setdefault(_kind(event), [])
-        if run and run[-1].last + 1 != event.first:
-            out.extend(_joined(kinds))
-            kinds.clear()
-            run = kinds.setdefault(_kind(event), [])
-        run.append(event)
-    for kinds in runs.values():
-        out.extend(_joined(kinds))
+        out.extend(_joined(run))
+        run.clear()
+        out.append(event)
+    for run in runs.values():
+        out.extend(_joined(run))
     return out
 
 
-def _joined(kinds: dict[_Kind, list[Batch]]) -> Iterator[Batch]:
-    return (join(run) for run in kinds.values())
+def _joined(batches: Sequence[Batch]) -> Iterator[Batch]:
+    """Batches of one book, joined by their kind; a hole in one of them keeps what is before it before what follows."""
+    if len({type(batch) for batch in batches}) == len(batches):  # one of each: of many books, nearly always
+        yield from batches
+        return
+    kinds: dict[_Kind, list[Batch]] = {}
+    for batch in batches:
+        run = kinds.setdefault(_kind(batch), [])
+        if run and run[-1].last + 1 != batch.first:
+            yield from map(join, kinds.values())
+            kinds.clear()
+            run = kinds.setdefault(_kind(batch), [])
+        run.append(batch)
+    yield from map(join, kinds.values())
 
 
 def _kind(batch: Batch) -> _Kind:

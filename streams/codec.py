@@ -6,9 +6,9 @@ Packed is what this program reads again: a JSON head that names the arrays, then
 
 import base64
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 import msgspec
 import numpy as np
@@ -48,21 +48,26 @@ class WireError(WindvaneError):
     """Bytes are not an event; the message says why."""
 
 
+_REAL, _WHOLE = np.dtype(np.float64), np.dtype(np.int64)
+_NUMBERS = {_REAL: frozenset((int, float)), _WHOLE: frozenset((int,))}
+
+
 def _array(kind: Any, value: Any) -> Any:
-    if kind not in (Floats, Ints):
+    dtype = _REAL if kind is Floats else _WHOLE if kind is Ints else None
+    if dtype is None:
         raise NotImplementedError(f"no decoding of {kind}")
-    dtype = get_args(get_args(kind)[1])[0]
     if isinstance(value, dict):
-        if dtype is not np.float64:
+        if dtype is not _REAL:
             raise ValueError("only real columns may travel as base64")
         raw = base64.b64decode(value["f8"], validate=True)
         return np.frombuffer(raw, dtype="<f8").reshape(value["shape"]).astype(np.float64)
     if not isinstance(value, list):
         raise ValueError("a column must be an array")
     rows = value if value and isinstance(value[0], list) else (value,)
-    allowed = {int} if dtype is np.int64 else {int, float}
-    if not all(set(map(type, row)) <= allowed for row in rows):
-        raise ValueError("a column holds something that is not a number of its kind")
+    allowed = _NUMBERS[dtype]
+    for row in rows:
+        if not allowed.issuperset(map(type, row)):
+            raise ValueError("a column holds something that is not a number of its kind")
     return np.array(value, dtype=dtype)
 
 
@@ -84,31 +89,48 @@ _decoder = msgspec.json.Decoder(
 )
 
 
-def _fields(event: ev.Event) -> Iterator[tuple[str, Any]]:
-    defaults = dict(
-        zip(
-            event.__struct_fields__[-len(event.__struct_defaults__) :] if event.__struct_defaults__ else (),
-            event.__struct_defaults__,
-            strict=True,
-        )
+class _Field(NamedTuple):
+    """A field of a kind of events."""
+
+    name: str
+    default: Any  # msgspec.NODEFAULT where it has none
+    is_column: bool
+    named_by: str | None  # of a matrix: the field that names its columns, "" where that is a constant
+
+
+@cache
+def _layout(kind: type[ev.Event]) -> tuple[_Field, ...]:
+    """The fields of a kind, looked up once: a record of one row costs little else than such look-ups."""
+    matrices = kind.matrices if issubclass(kind, ev.Batch) else {}
+    return tuple(
+        _Field(f.name, f.default, "ndarray" in str(f.type), matrices.get(f.name))
+        for f in msgspec.structs.fields(kind)
     )
-    for name in event.__struct_fields__:
+
+
+def _fields(event: ev.Event) -> Iterator[tuple[str, Any]]:
+    """Names and values of the fields that are written: not those that are absent or at their default."""
+    for name, default, is_column, _ in _layout(type(event)):
         value = getattr(event, name)
-        if value is not None and not (
-            name in defaults and not isinstance(value, np.ndarray) and value == defaults[name]
-        ):
+        if value is not None and (is_column or default is msgspec.NODEFAULT or value != default):
             yield name, value
+
+
+def _not_finite(columns: Sequence[tuple[str, Floats]]) -> str:
+    """The name of the first real column that holds NaN or inf, "" where none does."""
+    if not columns or np.isfinite(np.concatenate([value.ravel() for _, value in columns])).all():
+        return ""  # one look at all columns, since of few rows a look costs more than the numbers
+    return next(name for name, value in columns if not np.isfinite(value).all())
 
 
 def to_json(event: ev.Event) -> bytes:
     """Return an event as JSON, one record of a topic; raises WireError where a column holds NaN or inf."""
     out: dict[str, Any] = {"type": type(event).__name__}
+    real: list[tuple[str, Floats]] = []
     for name, value in _fields(event):
         if isinstance(value, np.ndarray):
-            if value.dtype == np.float64 and not np.isfinite(value).all():
-                raise WireError(
-                    f"column {name} of {type(event).__name__} holds NaN or inf: it must not be sent"
-                )
+            if value.dtype == _REAL:
+                real.append((name, value))
             if name in _BASE64:
                 raw = np.ascontiguousarray(value, dtype="<f8").tobytes()
                 out[name] = {"shape": list(value.shape), "f8": base64.b64encode(raw).decode()}
@@ -120,6 +142,9 @@ def to_json(event: ev.Event) -> bytes:
             out[name] = msgspec.to_builtins(value)
         else:
             out[name] = value
+    wrong = _not_finite(real)
+    if wrong:
+        raise WireError(f"column {wrong} of {type(event).__name__} holds NaN or inf: it must not be sent")
     return orjson.dumps(out, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
@@ -150,15 +175,23 @@ def _check_single(event: ev.Event) -> None:
 
 
 def _check(batch: ev.Batch) -> None:
-    n = len(batch.seq)
-    if batch.seq.ndim != 1 or n == 0:
+    seq = batch.seq
+    n = len(seq)
+    if seq.ndim != 1 or n == 0:
         raise WireError("a batch needs one or more rows")
-    for name, value in _fields(batch):
-        if isinstance(value, np.ndarray):
+    real: list[tuple[str, Floats]] = []
+    for name, _, is_column, named_by in _layout(type(batch)):
+        value = getattr(batch, name) if is_column else None
+        if value is None:
+            continue
+        if named_by is not None or value.shape != (n,):
             _check_shape(batch, name, value, n)
-            if value.dtype == np.float64 and not np.isfinite(value).all():
-                raise WireError(f"column {name} holds NaN or inf")
-    if (np.diff(batch.seq) <= 0).any() or batch.seq[0] < 0:
+        if value.dtype == _REAL:
+            real.append((name, value))
+    wrong = _not_finite(real)
+    if wrong:
+        raise WireError(f"column {wrong} holds NaN or inf")
+    if (n > 1 and (seq[1:] <= seq[:-1]).any()) or seq[0] < 0:
         raise WireError("seq must grow from row to row, from 0 or more")
 
 
@@ -189,24 +222,44 @@ def cuts(event: ev.Event, rows: int = MAX_ROWS) -> Iterator[ev.Event]:
     if not isinstance(event, ev.Batch):
         yield event
         return
+    if len(event) == 1:
+        yield event
+        return
     rows = max(1, min(rows, _MOST_BYTES // _row_bytes(event)))
     for start in range(0, len(event), rows):
         yield ev.cut(event, start, start + rows)
 
 
-def pack(values: Mapping[str, Any]) -> bytes:
-    """Return a mapping of arrays and JSON values as bytes, in the order of its names."""
+class Packed(NamedTuple):
+    """A mapping of arrays and JSON values: a head that names them, and the bytes of the arrays."""
+
+    head: dict[str, Any]
+    raw: bytes
+
+
+def packed(values: Mapping[str, Any]) -> Packed:
+    """A copy of a mapping of arrays and JSON values, in the order of its names."""
     head: dict[str, Any] = {}
     parts: list[bytes] = []
     for name, value in values.items():
         if isinstance(value, np.ndarray):
-            array = np.ascontiguousarray(value)
-            head[name] = {"$": [array.dtype.str, list(array.shape)]}
-            parts.append(array.tobytes())
+            head[name] = {"$": [value.dtype.str, list(value.shape)]}
+            parts.append(value.tobytes())
         else:
             head[name] = msgspec.to_builtins(value)
-    text = orjson.dumps(head)
-    return b"".join([len(text).to_bytes(4, "little"), text, *parts])
+    return Packed(head, b"".join(parts))
+
+
+def parts_of(several: Iterable[Packed]) -> list[bytes]:
+    """Several mappings as one, in parts that joined are what `unpack` reads; their names must differ."""
+    several = list(several)
+    text = orjson.dumps({name: value for one in several for name, value in one.head.items()})
+    return [len(text).to_bytes(4, "little") + text, *(one.raw for one in several)]
+
+
+def pack(values: Mapping[str, Any]) -> bytes:
+    """Return a mapping of arrays and JSON values as bytes, in the order of its names."""
+    return b"".join(parts_of([packed(values)]))
 
 
 def unpack(raw: bytes) -> dict[str, Any]:

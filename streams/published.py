@@ -103,6 +103,8 @@ class Published:
         of a closed book may follow in a step of its own.
         """
         decided = self._decided.get(batch.book, -1)
+        if not self._rows and decided < batch.first:  # nothing is to be compared: so it is, but after a crash
+            return batch
         old = self._old(topic, batch.book)
         last = -1 if old is None else old.last
         known = int(np.searchsorted(batch.seq, last, side="right"))

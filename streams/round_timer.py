@@ -59,11 +59,22 @@ class RoundTimer:
                 self._late[book] = _Late(upto)
         return any(late.end is None for late in self._late.values())
 
-    def ends_at(self, end: int) -> None:
-        """The offset after the last record of the proposals partition, looked up after `watch` asked for it."""
-        self._late = {
-            book: late._replace(end=end) if late.end is None else late for book, late in self._late.items()
-        }
+    def asking(self) -> dict[str, int]:
+        """For every book whose late rounds need an end of the proposals the seq below which they are.
+
+        Called by a runner that begins to look the end up, which may take a while: the end that it finds is theirs only.
+        """
+        return {book: late.stop for book, late in self._late.items() if late.end is None}
+
+    def ends_at(self, end: int, asked: Mapping[str, int] | None = None) -> None:
+        """The offset after the last record of the proposals partition, looked up after `watch` asked for it.
+
+        asked: what `asking` returned when the look-up began, None where it took no time.
+        """
+        for book, stop in (self.asking() if asked is None else asked).items():
+            late = self._late.get(book)
+            if late is not None and late.end is None and late.stop == stop:
+                self._late[book] = late._replace(end=end)
 
     def due(self, read: int) -> dict[str, int]:
         """For every book with rounds to be closed now the seq below which they are, once each.

@@ -1,13 +1,12 @@
 """What a stage is: its place in the pipeline as data, and the pure logic that steps from events to events."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from windvane.agents.errors import WindvaneError
-from windvane.agents.program import FIRST, VERSION
 from windvane.metamodel.base.config import TradingConfig
-from windvane.streams.codec import pack, unpack
 from windvane.streams.events import BookOpened, DeadLetter, Decisions, Event, TrainRequest, TrainResult
+from windvane.streams.snapshot import Snapshot
 from windvane.streams.topics import Topic
 
 
@@ -52,6 +51,13 @@ class Logic(Protocol):
         """The state after all rows that were used; rows that were not are to be read again after a restart.
 
         Called by a runner between two steps, once what they returned is acknowledged. It copies every open book.
+        """
+        ...
+
+    def begin_snapshot(self) -> Snapshot:
+        """As `snapshot`, but no book is copied yet: the runner copies some at a time, and steps go on meanwhile.
+
+        Called by a runner as `snapshot` is, and not again before all books are copied.
         """
         ...
 
@@ -152,51 +158,3 @@ class Stage(NamedTuple):
 
 class StateError(WindvaneError):
     """A snapshot or an event that contradicts what is there; the message says what to do."""
-
-
-class Books(NamedTuple):
-    """A stage's snapshot as it was stored."""
-
-    version: int  # of the fields of a book's state
-    writer: str  # the release that stored it
-    open: list[tuple[dict[str, Any], dict[str, Any]]]  # how each was opened, and its state
-    closed: list[dict[str, Any]]  # how each was opened
-
-
-def save_books(
-    version: int,
-    opened: Mapping[str, BookOpened],
-    states: Mapping[str, Mapping[str, Any]],
-    closed: Mapping[str, BookOpened],
-) -> bytes:
-    """A stage's snapshot: for every book how it was opened, and its state unless it is closed.
-
-    states: arrays and JSON values by name, by book.
-    """
-    books: dict[str, Any] = {"stage|version": version, "stage|writer": VERSION}
-    books |= {f"closed|{name}": event for name, event in closed.items()}
-    for place, (book, state) in enumerate(states.items()):
-        books[f"{place}|opened"] = opened[book]
-        for name, value in state.items():
-            books[f"{place}|{name}"] = value
-    return pack(books)
-
-
-def load_books(snapshot: bytes) -> Books:
-    """What `save_books` was given, by this release or an older one."""
-    books: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
-    closed: list[dict[str, Any]] = []
-    about: dict[str, Any] = {"version": 1, "writer": FIRST}  # 0.1.0 stored neither
-    for name, value in unpack(snapshot).items():
-        place, key = name.split("|", 1)
-        if place == "stage":
-            about[key] = value
-        elif place == "closed":
-            closed.append(value)
-        else:
-            opened, state = books.setdefault(place, ({}, {}))
-            if key == "opened":
-                opened.update(value)
-            else:
-                state[key] = value
-    return Books(int(about["version"]), str(about["writer"]), list(books.values()), closed)

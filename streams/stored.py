@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from windvane.agents.program import FIRST, Program
 from windvane.streams.codec import pack, unpack
 from windvane.streams.events import Batch, DeadLetter, Event, LearnerUpdate, Proposals
+from windvane.streams.snapshot import Snapshot
 from windvane.streams.stage import Progress, Stage
 
 
@@ -35,7 +36,7 @@ class Stored(NamedTuple):
     outputs: Mapping[str, int]
     received: Mapping[str, int]
     letters: Sequence[str]
-    state: bytes
+    state: bytes  # of the stage; empty where it is stored apart
     known: Mapping[str, Known]
 
     def to_bytes(self) -> bytes:
@@ -52,6 +53,25 @@ class Stored(NamedTuple):
             }
         )
         return len(head).to_bytes(4, "little") + head + self.state
+
+
+class Saving:
+    """A state that is being stored: what a worker was at one moment, and its stage's snapshot of that moment.
+
+    The worker works on meanwhile; whoever stores the state copies some books at a time, and takes the parts then.
+    """
+
+    def __init__(self, head: Stored, snapshot: Snapshot) -> None:
+        self._head = head.to_bytes()  # now: what it was made of changes with the next step
+        self._snapshot = snapshot
+
+    def copy_some(self, most: int) -> bool:
+        """Copy so many books at most; returns whether every book is copied. Called between two steps."""
+        return self._snapshot.copy_some(most)
+
+    def parts(self) -> list[bytes]:
+        """What a store keeps, in parts; to be called once, when all is copied, by any thread."""
+        return [self._head, *self._snapshot.parts()]
 
 
 def from_bytes(raw: bytes) -> Stored:

@@ -91,6 +91,7 @@ class StageWorker:
         self._letters: list[DeadLetter] = []
         self._published = Published()
         self._requests: list[TrainRequest] = []
+        self.stepped: set[str] = set()  # books that the last step had records of
         self._program = program or this_program()
         self.handed_over: Program | None = None  # the program that stored the state, where it was another one
         state = None if saved is None else self._load(saved)
@@ -137,16 +138,15 @@ class StageWorker:
         """
         self._next[topic.name] = max(self._next[topic.name], offset + 1)
         again = offset < self._received.get(topic.name, 0)  # so its dead letter was published
-        source = f"{topic.name}, partition {self._partition}, offset {offset}"
         try:
             event = decoded(topic, raw, received)
         except WireError as error:
             if not again:
-                self._reject("", source, str(error), raw)
+                self._reject("", topic, offset, str(error), raw)
             return
         reason = self._gatekeeper.refusal(topic, event, self.logic.progress(event.book).next_seq)
         if reason and not again:
-            self._reject(event.book[:LONGEST_NAME], source, reason, raw)
+            self._reject(event.book[:LONGEST_NAME], topic, offset, reason, raw)
         if reason or (
             isinstance(event, Control | Model) and offset < self._known_below(topic.name, event.book)
         ):
@@ -159,7 +159,8 @@ class StageWorker:
         known = self._known.get(source, stored.Known(0))
         return max(known.read if book in self._stored_books else 0, known.later.get(book, 0))
 
-    def _reject(self, book: str, source: str, reason: str, raw: bytes) -> None:
+    def _reject(self, book: str, topic: Topic, offset: int, reason: str, raw: bytes) -> None:
+        source = f"{topic.name}, partition {self._partition}, offset {offset}"
         payload = raw[:1000].decode(errors="replace")
         letter = DeadLetter(book=book, source=source, reason=reason[:_LONGEST_REASON], payload=payload)
         self._letters.append(letter)
@@ -171,7 +172,8 @@ class StageWorker:
         """
         events, self._inbox = self._inbox, []
         letters, self._letters = self._letters, []
-        going = {book for book in {e.book for e in events} if self.logic.progress(book).next_seq}
+        self.stepped = {e.book for e in events}
+        going = {book for book in self.stepped if self.logic.progress(book).next_seq}
         # Records that come before the opening of their book are counted by the logic, so they are not joined.
         beginning = [e for e in events if e.book not in going]
         joined = [*beginning, *coalesced(e for e in events if e.book in going)]
@@ -289,7 +291,16 @@ class StageWorker:
                     yield Record(topic, event.book, raw)
 
     def save(self, outputs: Mapping[str, int]) -> bytes:
+        """The state to store, whole: as `begin_save`, but every book is copied at once."""
+        saving = self.begin_save(outputs)
+        while not saving.copy_some(len(self.logic.books())):
+            pass
+        return b"".join(saving.parts())
+
+    def begin_save(self, outputs: Mapping[str, int]) -> stored.Saving:
         """The state to store. Called by the runner between steps, once all records sent are acknowledged.
+
+        Its books are not copied yet: the runner copies them between the steps that follow. Not called again before.
 
         outputs: for every topic written, the end of what this worker itself followed or wrote. The end of the log may
         be further, by another's hand. Before all that was followed is computed again, the old ends stay.
@@ -302,21 +313,21 @@ class StageWorker:
         }
         received = {name: max(at, self._received.get(name, 0)) for name, at in self._next.items()}
         ends = outputs if met else self._outputs
-        state = stored.Stored(
+        head = stored.Stored(
             self._layout,
             self._program,
             positions,
             ends,
             received,
             self._published.letters,
-            self.logic.snapshot(),
+            b"",
             {
                 source: self._known_now(source)
                 for source in (CONTROL.name, MODELS.name)
                 if source in self._next
             },
         )
-        return state.to_bytes()
+        return stored.Saving(head, self.logic.begin_snapshot())
 
     def _known_now(self, source: str) -> stored.Known:
         """What a state that is stored now has of a source's controls and models."""

@@ -2,19 +2,20 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
-def replace_file(path: Path, raw: bytes, *, durably: bool = True) -> None:
+def replace_file(path: Path, raw: bytes | Iterable[bytes], *, durably: bool = True) -> None:
     """Write a file beside the old one and rename it: a crash of the program leaves the old or the new one whole.
 
-    durably: bring it to disk, so that a power cut leaves one of them whole, too; it takes milliseconds.
+    raw: what it is to hold, or the parts of it in order; durably: bring it to disk, so that a power cut leaves one of
+    them whole, too; it takes milliseconds.
     """
     part = path.with_suffix(".part")
     with part.open("wb") as file:
-        file.write(raw)
+        file.writelines([raw] if isinstance(raw, bytes) else raw)
         if durably:
             file.flush()
             os.fsync(file.fileno())

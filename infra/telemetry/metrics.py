@@ -1,11 +1,14 @@
 """Metrics of one worker for Prometheus: what it read, computed and wrote, and figures from the events it sent.
 
 Names, kinds and labels are in `windvane.infra.telemetry.names`. The worker sets values while it works; the series of a
-metric with given labels is looked up once and kept, since a lookup is slow.
+metric with given labels is looked up once and kept, since a lookup is slow. Rows of a book wait until there are some,
+or until somebody reads the metrics: to set the gauges of every single row would cost as much as to decide it.
 """
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    Metric,
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
@@ -32,6 +36,7 @@ from windvane.infra.telemetry.names import (
 from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.learning.members import MEMBERS
 from windvane.metamodel.trading.risk import GATES
+from windvane.streams.coalesce import coalesced
 from windvane.streams.events import (
     BAD,
     GAP,
@@ -57,6 +62,9 @@ HISTORY_SECONDS = 3600.0
 FORGET_SECONDS = 30.0
 """A wait that `waiting` did not report again for so many seconds is over."""
 
+_MOST_WAITING, _MOST_ROWS = 8, 16
+"""Batches of a book that wait at most, and rows of one that waits: of a larger one, nothing is gained."""
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The HTTP content type of what `expose` returns."""
 
@@ -70,13 +78,17 @@ _BITS = np.arange(len(GATES))
 class WorkerMetrics:
     """The metrics of the worker of a stage in this process; the worker calls a method for each thing that happens.
 
-    No method blocks. registry: of prometheus_client, None for a new one.
+    No method blocks. registry: of prometheus_client, None for a new one; another thread may read it.
     """
 
     def __init__(self, stage: str, registry: CollectorRegistry | None = None) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more a counter, which nobody reads
         self.stage = stage
         self.registry = CollectorRegistry() if registry is None else registry
+        self._waiting: dict[str, list[Batch]] = {}  # by book, rows that are not in its metrics yet
+        self._wrote: dict[str, float] = {}  # by book, when the last of those were written, UNIX s
+        self._settling = Lock()
+        self.registry.register(_Settler(self.settle))  # the first that is asked
         if registry is None:
             ProcessCollector(registry=self.registry)
         self._metrics = {name: self._made(name) for name in METRICS}
@@ -177,22 +189,43 @@ class WorkerMetrics:
         self._forget("windvane_waiting_seconds", partition)
         self._waits = {wait: at for wait, at in self._waits.items() if wait[0] != partition}
         for book in self._books.pop(partition, ()):
+            self.settle(book)
             self._peaks.pop(book, None)
+            self._wrote.pop(book, None)
             for name in _OF_A_BOOK:
                 self._forget(name, book)
 
     def observe(self, partition: int, event: Event) -> None:
-        """Set the metrics of a book from an event that was sent; takes some tens of microseconds for any batch."""
+        """Take note of an event that was sent, for the metrics of its book."""
         record = self._by_type.get(type(event))
-        if record is not None:
-            self._books.setdefault(partition, set()).add(event.book)
+        if record is None:
+            return
+        self._books.setdefault(partition, set()).add(event.book)
+        if not isinstance(event, Features | Proposals | Decisions):
+            if isinstance(event, BookClosed):
+                self.settle(event.book)
             record(event)
+            return
+        with self._settling:
+            self._wrote[event.book] = time.time()
+            waiting = self._waiting.setdefault(event.book, [])
+            waiting.append(event)
+        if len(waiting) >= _MOST_WAITING or len(event) > _MOST_ROWS:
+            self.settle(event.book)
+
+    def settle(self, *books: str) -> None:
+        """Set the metrics of these books, or of all, from the rows that wait; the newest row stands in the gauges."""
+        for book in books or tuple(self._waiting):
+            with self._settling:
+                batches = self._waiting.pop(book, [])
+                for batch in coalesced(batches):
+                    self._by_type[type(batch)](batch)
 
     def _rows(self, batch: Batch) -> None:
         book, child = batch.book, self._child
         child("windvane_rows_total", book).inc(len(batch))
         child("windvane_last_seq", book).set(batch.last)
-        child("windvane_last_output_seconds", book).set(time.time())
+        child("windvane_last_output_seconds", book).set(self._wrote[book])
 
     def _features(self, rows: Features) -> None:
         self._rows(rows)
@@ -261,13 +294,38 @@ class WorkerMetrics:
         self._child("windvane_books_closed_total", event.book).inc()
         self._forget("windvane_last_output_seconds", event.book)
 
+    async def page(self) -> bytes:
+        """Return what `expose` does, without holding up the event loop: many books have megabytes of it."""
+        self._forget_waits()
+        return await asyncio.to_thread(generate_latest, self.registry)
+
     def expose(self) -> bytes:
         """Return all metrics in Prometheus' text format; called for each request of the endpoint."""
+        self._forget_waits()
+        return generate_latest(self.registry)
+
+    def _forget_waits(self) -> None:
+        """Remove the series of waits that are over."""
         before = time.monotonic() - FORGET_SECONDS
         for wait in [wait for wait, at in self._waits.items() if at < before]:
             del self._waits[wait]
             self._forget("windvane_waiting_seconds", *wait)
-        return generate_latest(self.registry)
+
+
+class _Settler:
+    """Lets metrics settle before they are read; it has none of its own."""
+
+    def __init__(self, settle: Callable[[], None]) -> None:
+        self._settle = settle
+
+    def describe(self) -> Iterator[Metric]:
+        """No metric."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """No metric, once all have settled."""
+        self._settle()
+        return iter(())
 
 
 def verdict_counts(verdicts: Any) -> list[tuple[str, int]]:

@@ -19,7 +19,7 @@ async def serving(metrics: WorkerMetrics, host: str, port: int | None) -> AsyncI
 
     async def exposed(request: web.Request) -> web.Response:
         return web.Response(
-            body=metrics.expose(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+            body=await metrics.page(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         )
 
     async def healthy(request: web.Request) -> web.Response:

@@ -17,6 +17,7 @@ import numpy as np
 
 from windvane.streams.round_timer import RoundTimer
 from windvane.streams.stage import Stage
+from windvane.streams.stored import Saving
 from windvane.streams.topics import CONTROL, MODELS, PROPOSALS, TOPICS, Topic
 from windvane.streams.topology import TOPOLOGY
 from windvane.streams.worker import Record, StageWorker
@@ -126,6 +127,7 @@ class _Instance:
         # store a state older than the place to follow from.
         self.ends = {topic.name: log.end(topic.name) for topic in place.stage.emits}
         self.timer = RoundTimer()
+        self.saving: Saving | None = None  # some books may be left to copy, while it steps on
 
     def idle(self, log: Log) -> bool:
         return all(
@@ -220,8 +222,10 @@ class FaultyRunner:
                     self.log.append(topic.name, raw)
                 self._point()
         self._point()
-        if self._random.random() < self._faults.save:
-            stored = instance.worker.save(instance.ends)
+        if instance.saving is None and self._random.random() < self._faults.save:
+            instance.saving = instance.worker.begin_save(instance.ends)
+        if instance.saving is not None and instance.saving.copy_some(int(self._random.integers(3))):
+            stored, instance.saving = b"".join(instance.saving.parts()), None
             self._point()
             instance.place.stored = stored
 

@@ -1,4 +1,4 @@
-"""`python tests/bench_kafka throughput|hop|latency|soak`: measures the pipeline on Kafka with simulated data.
+"""`python tests/bench_kafka throughput|hop|latency|soak|books`: measures the pipeline on Kafka with simulated data.
 
 The figures depend on the machine and on its load: compare ratios, and look at the load average beside them.
 """
@@ -21,7 +21,7 @@ def _words(text: str) -> list[str]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench_kafka", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("throughput", "hop", "latency", "soak"):
+    for name in ("throughput", "hop", "latency", "soak", "books"):
         one = commands.add_parser(name)
         one.add_argument("--bootstrap", help="HOST:PORT of a broker; else one is started from KAFKA_HOME")
         one.add_argument("--binding", type=_words, default=["aiokafka", "faust"], help="aiokafka,faust")
@@ -45,6 +45,16 @@ def _options() -> argparse.Namespace:
     one.add_argument("--rate", type=float, default=500.0, help="ticks/s of all books")
     one.add_argument("--books", type=int, default=4)
     one.add_argument("--closing", default="lockstep", help="lockstep or timed")
+    one = commands.choices["books"]
+    one.set_defaults(binding=["aiokafka"], closing="timed")
+    one.add_argument("--counts", type=_words, default=["1", "10", "100", "500", "1000"], help="of books")
+    one.add_argument("--rate", type=float, default=1.0, help="ticks/s of every book")
+    one.add_argument("--seconds", type=float, default=60.0, help="of every count")
+    one.add_argument("--partitions", type=int, default=4)
+    one.add_argument("--timed", dest="closing", action="store_const", const="timed", help="the default")
+    one.add_argument("--lockstep", dest="closing", action="store_const", const="lockstep")
+    one.add_argument("--no-recovery", dest="recovery", action="store_false", help="kill nothing")
+    one.add_argument("--json", action="store_true", help="print everything as JSON, too")
     for name, words in {
         "send": ("load",),
         "loop": ("bootstrap", "source", "target", "size", "identity"),

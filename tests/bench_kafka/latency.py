@@ -94,7 +94,7 @@ async def through(settings: KafkaSettings, pipeline: Pipeline, load: Load) -> Ru
             for name in STAGES
         },
         cpu={n: 1e3 * (busy_after[n] - busy_before[n]) / live for n in busy_after},
-        late=1e3 * json.loads(output)["late_p99"],
+        late=1e3 * json.loads(output.splitlines()[-1])["late_p99"],
         load=os.getloadavg()[0],
     )
 

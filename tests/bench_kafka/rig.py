@@ -112,20 +112,23 @@ class Processes:
 class Pipeline(Processes):
     """`windvane up` with all agents on a prefix; the context begins when all stages are at work."""
 
-    def __init__(self, settings: KafkaSettings, binding: str, folder: Path) -> None:
+    def __init__(
+        self, settings: KafkaSettings, binding: str, folder: Path, partitions: int = PARTITIONS
+    ) -> None:
         super().__init__(folder)
+        self._partitions = partitions
         self._broker = _own.get(settings.bootstrap)
         self._web = _free_ports(len(STAGES))
         options = ("--bootstrap", settings.bootstrap, "--prefix", settings.prefix, "--binding", binding)
-        state = str(folder / "states" / binding)
-        command = windvane("up", *options, "--state", state, "--web-port", str(self._web))
+        self._states, self._prefix = folder / "states" / binding, settings.prefix
+        command = windvane("up", *options, "--state", str(self._states), "--web-port", str(self._web))
         self._name = f"up-{settings.prefix}"
         self._up = self.start(self._name, command)
 
     def __enter__(self) -> Self:
         """Wait until every stage is at work on every partition, by when kernels are compiled."""
         until = time.monotonic() + _READY_SECONDS
-        while len(self._caught_up()) < len(STAGES) * PARTITIONS:
+        while len(self._caught_up()) < len(STAGES) * self._partitions:
             if time.monotonic() > until or self._up.poll() is not None:
                 self.__exit__()
                 raise SystemExit(f"the stages do not get to work: {self.log(self._name)[-2000:]}")
@@ -158,14 +161,30 @@ class Pipeline(Processes):
         """Return the resident memory of every stage in MB."""
         return {name: _resident(pid) for name, pid in self.stages().items()}
 
+    def stored(self) -> dict[str, int]:
+        """Return the bytes of the stored states of every stage."""
+        sizes = dict.fromkeys(STAGES, 0)
+        for file in self._states.glob(f"*/{self._prefix}/*/*.wvs"):
+            sizes[file.parent.name.partition(".")[0]] += file.stat().st_size
+        return sizes
+
+    def storing(self) -> dict[str, float]:
+        """Return the seconds that storing the last state took, by stage, the longest of its partitions."""
+        return {
+            name: max(_values(self._page(place), "windvane_snapshot_seconds"), default=0.0)
+            for place, name in enumerate(STAGES)
+        }
+
+    def _page(self, place: int) -> str:
+        """The metrics of the stage at a place of STAGES, in Prometheus' text format."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._web + place}/metrics", timeout=30) as answer:
+            return str(answer.read().decode())
+
     def spent(self) -> dict[str, tuple[float, float, float]]:
         """Return for every stage the steps so far, the seconds they took, and the seconds their commits took."""
         by_stage = {}
         for place, name in enumerate(STAGES):
-            with urllib.request.urlopen(
-                f"http://127.0.0.1:{self._web + place}/metrics", timeout=10
-            ) as answer:
-                text = answer.read().decode()
+            text = self._page(place)
             by_stage[name] = (
                 _total(text, "windvane_step_seconds_count"),
                 _total(text, "windvane_step_seconds_sum"),
@@ -185,9 +204,13 @@ def _resident(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE / 1e6
 
 
+def _values(text: str, name: str) -> list[float]:
+    """The values of all series of a metric in Prometheus' text format."""
+    return [float(v) for v in re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)]
+
+
 def _total(text: str, name: str) -> float:
-    """The sum of all series of a metric in Prometheus' text format."""
-    return sum(float(v) for v in re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE))
+    return sum(_values(text, name))
 
 
 def _free_ports(number: int) -> int:

@@ -1,26 +1,31 @@
 """Sends ticks of simulated books at a steady rate, whatever the pipeline does; their event time is when each is due."""
 
 import asyncio
+import json
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from seen import places_of, rows_in
 
 from windvane.agents.factory import AGENTS
 from windvane.infra.kafka.broker import layout
-from windvane.infra.kafka.broker.clients import new_producer
+from windvane.infra.kafka.broker.clients import ends_of, new_producer, reading
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
-from windvane.infra.kafka.tools.replayer import decided
 from windvane.metamodel.base.config import TradingConfig, digest
 from windvane.metamodel.simulation.market import SimulatedMarket, simulate
 from windvane.streams.codec import cuts, to_json
 from windvane.streams.events import BookClosed, BookOpened, Event, Ticks
-from windvane.streams.topics import TICKS
+from windvane.streams.topics import DECISIONS, TICKS
 
 HISTORY = 768
 """Rows that are sent at once before the others: the warm-up, and some rows after it."""
+
+MARKETS = 16
+"""Markets that are simulated; further books trade them again."""
 
 _STEP = 5_000_000  # ns between rows of the history
 
@@ -73,7 +78,8 @@ async def send(load: Load) -> Sent:
     """Open the books, send their history, wait until it is decided, send the rest at the rate, and close the books."""
     settings = KafkaSettings(bootstrap=load.bootstrap, prefix=load.prefix)
     partitions = await layout.check(settings)
-    markets = {book: simulate("standard", load.rows, load.seed + k) for k, book in enumerate(load.books)}
+    drawn = [simulate("standard", load.rows, load.seed + k) for k in range(min(len(load.books), MARKETS))]
+    markets = {book: drawn[k % MARKETS] for k, book in enumerate(load.books)}
     producer = new_producer(settings)
     await producer.start()
 
@@ -90,10 +96,12 @@ async def send(load: Load) -> Sent:
             for piece in cuts(past):
                 await write(piece)
         await producer.flush()
-        for book in load.books:
-            await decided(settings, book, HISTORY, lambda done: None, lambda: False)
+        await _history_decided(settings, load, partitions)
+        start = time.time_ns() + 500_000_000
+        sys.stdout.write(json.dumps({"start": start}) + "\n")
+        sys.stdout.flush()
         late = []
-        for due, book, seq in _schedule(load):
+        for due, book, seq in _schedule(load, start):
             while (left := due - time.time_ns()) > 0:
                 await asyncio.sleep(left / 1e9)
             late.append(time.time_ns() - due)
@@ -106,9 +114,23 @@ async def send(load: Load) -> Sent:
     return Sent(len(late), float(p50), float(p99))
 
 
-def _schedule(load: Load) -> Iterator[tuple[int, str, int]]:
+async def _history_decided(settings: KafkaSettings, load: Load, partitions: int) -> None:
+    """Return once a reader of committed records has the decisions of the whole history of every book."""
+    last = HISTORY - 1
+    missing = {book.encode() for book in load.books}
+    places = places_of(settings, (DECISIONS,), load.books, partitions)
+    async with reading(settings) as reader:
+        first, _ = await ends_of(reader, tuple(places))
+        reader.assign(tuple(places))
+        for place, offset in first.items():
+            reader.seek(place, offset)
+        while missing:
+            for records in (await reader.getmany(timeout_ms=200)).values():
+                missing -= {r.key for r in records if rows_in(r.value or b"")[1] >= last}
+
+
+def _schedule(load: Load, start: int) -> Iterator[tuple[int, str, int]]:
     """For each row the time at which it is due, UNIX ns, its book and its number; books take turns."""
-    start = time.time_ns() + 500_000_000
     for k in range((load.rows - HISTORY) * len(load.books)):
         yield (
             int(start + k * 1e9 / load.rate),

@@ -1,12 +1,17 @@
 """Runs the measurements and prints their results as tables; the functions are named after the commands."""
 
+import json
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rig import STAGES, conditions
 from sender import Load
+
+if TYPE_CHECKING:
+    from fleet import Fleet
 
 _console = Console(width=160)
 _BUSY = (*STAGES, "broker")
@@ -128,6 +133,72 @@ def soak(options: Namespace, bootstrap: str, folder: Path) -> None:
             f"most rows not decided {done.most_lag}, restarts {done.restarts}"
         )
     _show(f"{options.minutes:g} minutes at {options.rate:g} ticks/s, {options.books} books", table)
+
+
+def books(options: Namespace, bootstrap: str, folder: Path) -> None:
+    """Measure and print what many books cost, how late they are, and the law that follows."""
+    import fleet as bench
+
+    for binding in options.binding:
+        runs = [
+            bench.run(
+                bootstrap,
+                binding,
+                int(count),
+                options.rate,
+                options.seconds,
+                folder,
+                partitions=options.partitions,
+                closing=options.closing,
+                recovery=options.recovery,
+            )
+            for count in options.counts
+        ]
+        _show(f"{options.closing} books at {options.rate:g} ticks/s each, binding {binding}", _costs(runs))
+        _show("Tick due to order read and to decision read, ms; storing and recovery, s", _latencies(runs))
+        if len(runs) > 1:
+            law = bench.Law.of(runs)
+            _console.print(
+                f"law: {law.fixed:.0f} ms of processor a second + {law.each:.2f} ms x ticks a second"
+            )
+        if options.json:
+            _console.print_json(json.dumps([run._asdict() | {"busy": run.busy} for run in runs]))
+
+
+def _costs(runs: "list[Fleet]") -> Table:
+    table = _table(
+        "books", *(f"{s} ms/tick" for s in _BUSY), "sum", "sender", "reader", "MB/book", "KB stored"
+    )
+    for run in runs:
+        cpu = [f"{run.cpu.get(name, 0):.2f}" for name in _BUSY]
+        apart = [f"{run.cpu[name]:.2f}" for name in ("sender", "reader")]
+        size = sum(run.state.values()) / 1e3
+        table.add_row(
+            f"{run.books:,}", *cpu, f"{run.busy:.2f}", *apart, f"{run.megabytes:.2f}", f"{size:.0f}"
+        )
+    return table
+
+
+def _latencies(runs: "list[Fleet]") -> Table:
+    columns = (
+        "orders",
+        "p50",
+        "p99",
+        "max",
+        "decisions p50",
+        "p99",
+        "undecided",
+        "storing",
+        "recovery",
+        "load",
+    )
+    table = _table("books", *columns)
+    for run in runs:
+        late = [f"{v:.0f}" for v in (run.orders.p50, run.orders.p99, run.orders.most)]
+        decided = [f"{v:.0f}" for v in (run.decisions.p50, run.decisions.p99)]
+        ends = (f"{max(run.storing.values()):.2f}", f"{run.recovery:.1f}", f"{run.load:.1f}")
+        table.add_row(f"{run.books:,}", f"{run.orders.count:,}", *late, *decided, f"{run.undecided:,}", *ends)
+    return table
 
 
 def _load() -> str:

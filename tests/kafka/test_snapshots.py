@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
+from aiokafka import TopicPartition
 from running import PARTITIONS, put, records
 
 from windvane.infra.kafka.broker import layout
@@ -50,7 +51,7 @@ class StoreContract:
     def save(self, name: str, partition: int, *states: bytes) -> None:
         async def all_of_them(store: SnapshotStore) -> None:
             for state in states:
-                await store.save(self.named(name), partition, state)
+                await store.save(self.named(name), partition, [state[:5], state[5:]])
 
         self.within(all_of_them)
 
@@ -78,9 +79,9 @@ class StoreContract:
 
     def test_many_partitions_save_at_once_and_again_after_a_close(self) -> None:
         async def at_once(store: SnapshotStore) -> None:
-            await asyncio.gather(*(store.save(self.named("feedback"), p, b"first %d" % p) for p in range(4)))
+            await asyncio.gather(*(store.save(self.named("feedback"), p, [b"first %d" % p]) for p in range(4)))
             await store.close()
-            await asyncio.gather(*(store.save(self.named("feedback"), p, b"state %d" % p) for p in range(4)))
+            await asyncio.gather(*(store.save(self.named("feedback"), p, [b"state %d" % p]) for p in range(4)))
 
         self.within(at_once)
         assert [self.load("feedback", p) for p in range(4)] == [b"state %d" % p for p in range(4)]
@@ -157,7 +158,44 @@ class TestTopic(StoreContract):
         asyncio.run(put(self._settings, SNAPSHOTS, [None], "", partition=0, key=key))
         assert self.load("features", 0) is None
 
-    def test_what_no_record_can_hold_is_refused(self) -> None:
-        with pytest.raises(StateError, match=r"keep states in a folder$"):
-            self.save("ensemble", 0, np.random.default_rng(2).bytes(17 * 1024 * 1024))
-        assert self.load("ensemble", 0) is None
+    def part_keys(self, partition: int) -> set[bytes]:
+        """Keys of the parts that the topic holds of this test's stages."""
+
+        async def run() -> set[bytes]:
+            found: dict[bytes, bytes | None] = {}
+            place = TopicPartition(self._settings.topic(SNAPSHOTS), partition)
+            async for key, value, _ in TopicStore(self._settings)._records(place):
+                found[key.encode()] = value
+            ours = self.named("").encode()
+            return {key for key, value in found.items() if value and key.startswith(ours) and b"/" in key}
+
+        return asyncio.run(run())
+
+    def test_what_no_record_can_hold_is_written_in_parts_and_removed_when_it_is_replaced(self) -> None:
+        first, second = (np.random.default_rng(k).bytes(17 * 1024 * 1024) for k in (2, 3))
+        self.save("ensemble", 0, first)
+        assert self.load("ensemble", 0) == first
+        assert len(self.part_keys(0)) == 2
+        self.save("ensemble", 0, second, first)
+        assert self.load("ensemble", 0) == first
+        assert len(self.part_keys(0)) == 4, "a store that has not loaded leaves what others wrote"
+        self.within(lambda store: self.replaced(store, b"small"))
+        assert self.load("ensemble", 0) == b"small"
+        assert len(self.part_keys(0)) == 2
+
+    async def replaced(self, store: SnapshotStore, state: bytes) -> None:
+        await store.load(self.named("ensemble"), 0)
+        await store.save(self.named("ensemble"), 0, [state])
+
+    def test_a_crash_between_two_parts_leaves_the_old_state(self) -> None:
+        self.save("ensemble", 3, b"old")
+        key = self.named("ensemble") + "/0123456789abcdef/0"
+        asyncio.run(put(self._settings, SNAPSHOTS, [b"half of the new"], "", partition=3, key=key.encode()))
+        assert self.load("ensemble", 3) == b"old"
+
+    def test_a_state_of_which_a_part_is_lost_is_damaged(self) -> None:
+        key = self.named("ensemble").encode()
+        for named in (b"parts 0123456789abcdef/2", b"parts ", b"parts x/-1"):
+            asyncio.run(put(self._settings, SNAPSHOTS, [named], "", partition=1, key=key))
+            with pytest.raises(StateError, match="is damaged: remove it"):
+                self.load("ensemble", 1)

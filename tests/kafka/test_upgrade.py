@@ -53,7 +53,7 @@ async def as_left(settings: KafkaSettings, states: Path, chosen: dict[str, bytes
     for spec in STAGES:
         plan = plan_of(spec, settings, 1, states)
         old = stored.from_bytes(chosen[plan.stage.name])
-        await store.save(plan.name, 0, old._replace(layout=plan.layout).to_bytes())
+        await store.save(plan.name, 0, [old._replace(layout=plan.layout).to_bytes()])
 
 
 def test_it_goes_on_with_what_0_1_0_left(single: KafkaSettings, tmp_path: Path) -> None:

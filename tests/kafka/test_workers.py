@@ -169,7 +169,7 @@ def _of_another_layout(states: Path, settings: KafkaSettings) -> None:
     async def save() -> None:
         store = FolderStore(states / await layout.cluster(settings), settings.prefix)
         for partition in range(PARTITIONS):
-            await store.save("features", partition, StageWorker(TOPOLOGY[0], "of long ago").save({}))
+            await store.save("features", partition, [StageWorker(TOPOLOGY[0], "of long ago").save({})])
 
     asyncio.run(save())
 

@@ -27,7 +27,8 @@ from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.events import BookOpened, cut
 from windvane.streams.features_stage import FeaturesStage
 from windvane.streams.proposals_stage import ProposalsStage
-from windvane.streams.stage import StateError, load_books
+from windvane.streams.snapshot import load_books
+from windvane.streams.stage import StateError
 from windvane.streams.stored import from_bytes
 
 RING = np.full(4, 7.0)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.producer import sender
@@ -18,19 +19,38 @@ sender.BACKOFF_OVERRIDE = 0.002
 """Seconds that aiokafka waits between two transactions; its own 20 ms would be most of an order's latency."""
 
 
+class Fetching(NamedTuple):
+    """When the broker answers a fetch: as soon as it has so many bytes, or after so many ms."""
+
+    least_bytes: int
+    wait_ms: int
+
+    @staticmethod
+    def usual(*, patient: bool) -> "Fetching":
+        """At once when there is a record; patient: small records gather, since a fetch costs more than their rows."""
+        return Fetching(16_384, 50) if patient else Fetching(1, 250)
+
+
+def let_gather(reader: AIOKafkaConsumer, fetching: Fetching) -> None:
+    """Let the next fetches of a started reader wait in another way; aiokafka has no public way to say so."""
+    fetcher = reader._fetcher
+    fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = fetching
+
+
 def new_reader(settings: KafkaSettings, *, patient: bool = False) -> AIOKafkaConsumer:
     """A reader, not started, of committed records, without a group; it raises an error where an offset is gone.
 
-    patient: let small records gather for 50 ms, for a stage that no row waits for: a fetch costs more than their rows.
+    patient: for a stage that no row waits for.
     """
-    wait = {"fetch_min_bytes": 16_384, "fetch_max_wait_ms": 50} if patient else {"fetch_max_wait_ms": 250}
+    usual = Fetching.usual(patient=patient)
     return AIOKafkaConsumer(
         **settings.client(),
         isolation_level="read_committed",
         auto_offset_reset="none",
         enable_auto_commit=False,
         max_partition_fetch_bytes=4 * MOST_BYTES,
-        **wait,
+        fetch_min_bytes=usual.least_bytes,
+        fetch_max_wait_ms=usual.wait_ms,
     )
 
 
@@ -78,4 +98,5 @@ async def ends_of(
     reader: AIOKafkaConsumer, places: Sequence[TopicPartition]
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
     """By place the first offset that the log holds, and the one after its last committed record."""
-    return await reader.beginning_offsets(places), await reader.end_offsets(places)
+    first, ends = await asyncio.gather(reader.beginning_offsets(places), reader.end_offsets(places))
+    return first, ends

@@ -1,7 +1,10 @@
 """Where stages keep their states: a folder on this machine, or the topic `snapshots` where machines share no folder."""
 
 import asyncio
+import time
+import uuid
 import zlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +17,14 @@ from windvane.infra.runs.files import replace_file
 from windvane.streams.stage import StateError
 
 _HEAD = 4  # CRC-32
-_MOST = 16 * 1024 * 1024
+MOST_BYTES = 16 * 1024 * 1024
+"""A larger state, compressed, is written to the topic in parts."""
+
+_NAMES_PARTS = b"parts "
+"""What a record begins with that names the parts of a state; a compressed state begins with another byte."""
+
+_ABANDONED_MS = 3_600_000
+"""Parts that no record names after so long are left over by a worker that was killed while it wrote them."""
 
 
 class SnapshotStore(Protocol):
@@ -27,8 +37,8 @@ class SnapshotStore(Protocol):
         """
         ...
 
-    async def save(self, name: str, partition: int, state: bytes) -> None:
-        """Keep a state; when this returns it survives a crash.
+    async def save(self, name: str, partition: int, state: Sequence[bytes]) -> None:
+        """Keep a state, which comes in parts; when this returns it survives a crash.
 
         Called by a partition's saver every few seconds, one state after the other, while the partition works on: it
         may take its time, and must not block the event loop.
@@ -54,58 +64,93 @@ class FolderStore:
         path = self._path(name, partition)
         return _checked(path.read_bytes(), str(path)) if path.is_file() else None
 
-    async def save(self, name: str, partition: int, state: bytes) -> None:
+    async def save(self, name: str, partition: int, state: Sequence[bytes]) -> None:
         """Write the state in one step, and to disk: a crash leaves either the old state or the new one."""
         path = self._path(name, partition)
         path.parent.mkdir(parents=True, exist_ok=True)
-        await asyncio.to_thread(replace_file, path, _sealed(state))
+        await asyncio.to_thread(lambda: replace_file(path, _sealed(state)))
 
     async def close(self) -> None:
         """Do nothing, since no file is kept open."""
 
 
 class TopicStore:
-    """States as records of the compacted topic PREFIX.snapshots, key NAME; any machine goes on from them."""
+    """States as records of the compacted topic PREFIX.snapshots, key NAME; any machine goes on from them.
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    A state that no record can hold is written in parts, keys NAME/ID/0 and so on with an ID of its own, and then a
+    record NAME that names them: a crash leaves the old state or the new one. What was named before is removed then.
+    strike: a failpoint, called with "part" behind each part.
+    """
+
+    def __init__(self, settings: KafkaSettings, strike: Callable[[str], None] = lambda point: None) -> None:
         self._settings = settings
+        self._strike = strike
         self._topic = settings.topic(SNAPSHOTS)
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
+        self._old: dict[tuple[str, int], list[str]] = {}  # keys of parts that the next state replaces
 
     async def load(self, name: str, partition: int) -> bytes | None:
         """Return the newest state on the topic, None without one; raises StateError where it is damaged."""
         place = TopicPartition(self._topic, partition)
+        newest: bytes | None = None
+        parts: dict[str, tuple[bytes, int]] = {}  # by key: the part, and when the broker got it, UNIX ms
+        async for key, value, time_ms in self._records(place):
+            if key == name:
+                newest = value
+            elif key.startswith(f"{name}/"):
+                parts.pop(key, None)
+                if value is not None:
+                    parts[key] = value, time_ms
+        where = f"{self._topic}, partition {partition}, key {name}"
+        named = _parts_named(newest, name, where)
+        before = time.time() * 1e3 - _ABANDONED_MS  # younger ones may be of a worker that is at it
+        self._old[name, partition] = [k for k, (_, at) in parts.items() if k in named or at < before]
+        if not named:
+            return None if newest is None else _checked(_inflated(newest, where), where)
+        if not parts.keys() >= set(named):
+            raise _damaged(where)
+        return _checked(_inflated(b"".join(parts[key][0] for key in named), where), where)
+
+    async def _records(self, place: TopicPartition) -> AsyncIterator[tuple[str, bytes | None, int]]:
+        """Key, value and time of every record that the topic holds now."""
         reader = AIOKafkaConsumer(
             **self._settings.client(),
             auto_offset_reset="earliest",
             enable_auto_commit=False,
-            max_partition_fetch_bytes=2 * _MOST,
+            max_partition_fetch_bytes=2 * MOST_BYTES,
         )
         await reader.start()
         try:
             reader.assign([place])
             end = (await reader.end_offsets([place]))[place]
             at = (await reader.beginning_offsets([place]))[place]
-            newest: bytes | None = None
             while at < end:
                 for record in (await reader.getmany(place, timeout_ms=1000)).get(place, ()):
-                    newest = record.value if record.key == name.encode() else newest
+                    yield (record.key or b"").decode(errors="replace"), record.value, record.timestamp
                 at = await reader.position(place)
         finally:
             await close(reader)
-        where = f"{self._topic}, partition {partition}, key {name}"
-        return None if newest is None else _checked(_inflated(newest, where), where)
 
-    async def save(self, name: str, partition: int, state: bytes) -> None:
-        """Write the state and wait for the acknowledgement; raises StateError where it is too large for a record."""
-        raw = await asyncio.to_thread(zlib.compress, _sealed(state), 1)
-        if len(raw) > _MOST:
-            raise StateError(
-                f"the state of {name} has {len(raw)} bytes, a record at most {_MOST}: keep states in a folder"
-            )
+    async def save(self, name: str, partition: int, state: Sequence[bytes]) -> None:
+        """Write the state and wait for the acknowledgement."""
+        raw = await asyncio.to_thread(_deflated, _sealed(state))
         producer = await self._started()
-        await producer.send_and_wait(self._topic, raw, key=name.encode(), partition=partition)
+
+        async def write(key: str, value: bytes | None) -> None:
+            await producer.send_and_wait(self._topic, value, key=key.encode(), partition=partition)
+
+        starts = range(0, len(raw), MOST_BYTES) if len(raw) > MOST_BYTES else ()
+        identity, old = uuid.uuid4().hex, self._old.get((name, partition), [])
+        keys = [f"{name}/{identity}/{k}" for k in range(len(starts))]
+        self._old[name, partition] = [*old, *keys]
+        for key, start in zip(keys, starts, strict=True):
+            await write(key, raw[start : start + MOST_BYTES])
+            self._strike("part")
+        await write(name, _NAMES_PARTS + f"{identity}/{len(keys)}".encode() if keys else raw)
+        self._old[name, partition] = keys
+        for key in old:
+            await write(key, None)
 
     async def _started(self) -> AIOKafkaProducer:
         """The producer that all partitions share, started by the first of them."""
@@ -115,7 +160,7 @@ class TopicStore:
                     **self._settings.client(),
                     acks="all",
                     enable_idempotence=True,
-                    max_request_size=_MOST + 4096,
+                    max_request_size=MOST_BYTES + 4096,
                 )
                 try:
                     await producer.start()
@@ -132,9 +177,17 @@ class TopicStore:
             await producer.stop()
 
 
-def _sealed(state: bytes) -> bytes:
-    """A state behind its CRC-32."""
-    return zlib.crc32(state).to_bytes(_HEAD, "little") + state
+def _sealed(state: Sequence[bytes]) -> list[bytes]:
+    """The parts of a state behind the CRC-32 of all of them."""
+    crc = 0
+    for part in state:
+        crc = zlib.crc32(part, crc)
+    return [crc.to_bytes(_HEAD, "little"), *state]
+
+
+def _deflated(parts: Sequence[bytes]) -> bytes:
+    squeeze = zlib.compressobj(1)
+    return b"".join([*(squeeze.compress(part) for part in parts), squeeze.flush()])
 
 
 def _inflated(raw: bytes, where: str) -> bytes:
@@ -142,6 +195,16 @@ def _inflated(raw: bytes, where: str) -> bytes:
         return zlib.decompress(raw)
     except zlib.error as error:
         raise _damaged(where) from error
+
+
+def _parts_named(raw: bytes | None, name: str, where: str) -> list[str]:
+    """Keys of the parts that a record names, none where the record is a state itself."""
+    if raw is None or not raw.startswith(_NAMES_PARTS):
+        return []
+    identity, _, number = raw.removeprefix(_NAMES_PARTS).decode(errors="replace").partition("/")
+    if not number.isdecimal():
+        raise _damaged(where)
+    return [f"{name}/{identity}/{k}" for k in range(int(number))]
 
 
 def _checked(raw: bytes, where: str) -> bytes:

@@ -9,6 +9,9 @@ POINTS = ("read", "step", "send", "transaction", "commit", "snapshot", "saved", 
 committed, after it, before a state is stored, after it, and while a partition recovers.
 """
 
+PART = "part"
+"""Behind each part of a state that no record of the topic snapshots can hold."""
+
 Failpoint = Callable[[str], None]
 
 

@@ -108,7 +108,7 @@ def build(
 
     @app.page("/metrics")
     async def exposed(web: Any, request: Any) -> Any:
-        return web.text(metrics.expose().decode(), content_type="text/plain; version=0.0.4")
+        return web.text((await metrics.page()).decode(), content_type="text/plain; version=0.0.4")
 
     @app.page("/health")
     async def healthy(web: Any, request: Any) -> Any:

@@ -17,6 +17,7 @@ from aiokafka.structs import RecordMetadata
 from windvane.infra.kafka.broker.batches import batches, by_topic
 from windvane.infra.kafka.broker.clients import close, ends_of, new_producer, new_reader
 from windvane.infra.kafka.worker.closing import Closer
+from windvane.infra.kafka.worker.gathering import Gathering
 from windvane.infra.kafka.worker.inlet import MS, Inlet
 from windvane.infra.kafka.worker.plan import WorkerPlan
 from windvane.infra.kafka.worker.recovery import RECOVERY_MS, Offsets, check_handover, follow, refuse_gaps
@@ -27,10 +28,10 @@ from windvane.infra.telemetry.metrics import WorkerMetrics
 from windvane.streams.topics import CONTROL, DEAD_LETTERS, MODELS, PROPOSALS, Topic
 from windvane.streams.worker import Record, StageWorker
 
-_MOST_RECORDS = 512
+_MOST_RECORDS = 2048
 """Records worked off in one step at most, so that no step takes so long that the group misses a heartbeat.
 
-Their bytes are bounded by what one fetch may bring.
+Their bytes are bounded by what one fetch may bring. Of many books that catch up, a step must hold several rows each.
 """
 
 _IDLE_SECONDS = 0.25
@@ -66,6 +67,7 @@ class PartitionHost:
             str, tuple[int, float]
         ] = {}  # by book, the row that is waited for, and since when
         self._saver = Saver(plan, partition, metrics)
+        self._closing: Closer | None = None
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
@@ -124,9 +126,11 @@ class PartitionHost:
             await reader.start()
             saved = await plan.store.load(plan.name, self.partition)
             observe = partial(self._metrics.observe, self.partition)
-            worker = StageWorker(
-                plan.stage, plan.layout, saved, plan.checks(self.partition), observe, plan.program
+            checks = plan.checks(self.partition)
+            worker = await asyncio.to_thread(  # to load many books takes longer than a heartbeat may be away
+                StageWorker, plan.stage, plan.layout, saved, checks, observe, plan.program
             )
+            del saved  # many books have hundreds of megabytes of it
             self._worker, self._ends = worker, dict(worker.outputs)
             if worker.handed_over is not None:
                 self._log.warning(
@@ -145,6 +149,8 @@ class PartitionHost:
             await self._work_on(producer, self.inlet, worker, began)
         finally:
             self._worker = self.inlet = None
+            if self._closing is not None:
+                await self._closing.stop()
             await self._saver.settle()
             await close(reader)
             await close(producer)
@@ -192,8 +198,8 @@ class PartitionHost:
 
         began: when the recovery began, monotonic seconds.
         """
-        plan, ready, saved = self.plan, False, time.monotonic()
-        closer = Closer(worker, inlet.reader, self._places.get(PROPOSALS))
+        plan, ready, saved, closer = self.plan, False, time.monotonic(), self._closer(worker, inlet)
+        gathering = Gathering(inlet.reader, patient=plan.stage.patient)
         trainings, paused, moved = Trainings(plan.trainer), set[TopicPartition](), True
         while True:
             wait = closer.seconds_left(trainings.answer(worker, _IDLE_SECONDS))
@@ -201,11 +207,12 @@ class PartitionHost:
             plan.strike("read")
             await closer.close_due(worker.next_offset(PROPOSALS))
             stopping = self._stopping  # read once, since it may change while this turn waits for the broker
-            due = time.monotonic() - saved > plan.save_seconds or stopping
+            due = time.monotonic() - saved > self._saver.pause or stopping
             if due and ready and not stopping and await self._caught_up(inlet):
                 worker.give_up_early()  # the step below writes the dead letters, and the state saved forgets them
             began_step = time.perf_counter()
             records = worker.step()
+            gathering.note(worker.stepped)
             trainings.begin(worker)
             self._metrics.stepped(self.partition, time.perf_counter() - began_step)
             plan.strike("step")
@@ -223,11 +230,16 @@ class PartitionHost:
                 paused = ahead
             if due:
                 if moved or stopping:  # the state of a partition where nothing has moved is stored already
-                    moved = not await self._saver.save(lambda: worker.save(self._ends), last=stopping)
+                    moved = not await self._saver.save(lambda: worker.begin_save(self._ends), last=stopping)
                 await self._report(inlet, worker)
                 saved = time.monotonic()
                 if stopping:
                     return
+
+    def _closer(self, worker: StageWorker, inlet: Inlet) -> Closer:
+        """The clock of this life's timed books."""
+        self._closing = Closer(worker, inlet.reader, self._places.get(PROPOSALS))
+        return self._closing
 
     async def _read(self, inlet: Inlet, worker: StageWorker, wait: float) -> bool:
         """Hand the worker what has come, waiting at most `wait` seconds for it; returns whether anything has."""

@@ -97,5 +97,8 @@ def plan_of(
         digest = hashlib.sha256(",".join(sorted(names)).encode()).hexdigest()[:8]
         name = f"{word}.{digest}"
         stage = stage.run_by(names)
-    store: SnapshotStore = TopicStore(settings) if states is None else FolderStore(states, settings.prefix)
-    return WorkerPlan(name, stage, settings, partitions, store, failpoint(word), save_seconds)
+    strike = failpoint(word)
+    store: SnapshotStore = (
+        TopicStore(settings, strike) if states is None else FolderStore(states, settings.prefix)
+    )
+    return WorkerPlan(name, stage, settings, partitions, store, strike, save_seconds)

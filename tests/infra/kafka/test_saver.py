@@ -1,6 +1,7 @@
 """The Saver of a partition: one state after the other, the newest last, and the loop never waits for one."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -8,6 +9,22 @@ from windvane.infra.kafka.broker.settings import KafkaSettings
 from windvane.infra.kafka.worker.plan import plan_of
 from windvane.infra.kafka.worker.saver import Saver
 from windvane.infra.telemetry.metrics import WorkerMetrics
+
+
+class Books:
+    """A state of a few books, to be copied one after the other."""
+
+    def __init__(self, raw: bytes, books: int = 1) -> None:
+        self.raw = raw
+        self.left = books
+
+    def copy_some(self, most: int) -> bool:
+        self.left -= 1
+        return self.left <= 0
+
+    def parts(self) -> list[bytes]:
+        assert self.left <= 0
+        return [self.raw[:2], self.raw[2:]]
 
 
 class SlowStore:
@@ -21,13 +38,13 @@ class SlowStore:
     async def load(self, name: str, partition: int) -> bytes | None:
         return self.stored[-1] if self.stored else None
 
-    async def save(self, name: str, partition: int, state: bytes) -> None:
+    async def save(self, name: str, partition: int, state: Sequence[bytes]) -> None:
         assert (name, partition) == ("features", 2)
         self.begun += 1
         await self.gate.acquire()
-        if state == b"refused":
+        if b"".join(state) == b"refused":
             raise OSError("the disk is full")
-        self.stored.append(state)
+        self.stored.append(b"".join(state))
 
     async def close(self) -> None:
         return
@@ -39,9 +56,9 @@ def saver_on(store: SlowStore) -> Saver:
 
 
 async def turns(number: int = 3) -> None:
-    """Let other tasks run."""
+    """Let other tasks run, and threads that take no time."""
     for _ in range(number):
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
 
 
 class TestSaver:
@@ -49,13 +66,13 @@ class TestSaver:
         async def scenario() -> None:
             store = SlowStore()
             saver = saver_on(store)
-            assert await saver.save(lambda: b"first", last=False)
+            assert await saver.save(lambda: Books(b"first"), last=False)
             await turns()
             assert not await saver.save(lambda: pytest.fail("a state was made for nothing"), last=False)
             assert (store.begun, store.stored) == (1, [])
             store.gate.release()
             await turns()
-            assert await saver.save(lambda: b"third", last=False)
+            assert await saver.save(lambda: Books(b"third"), last=False)
             store.gate.release()
             await saver.settle()
             assert store.stored == [b"first", b"third"]
@@ -66,8 +83,8 @@ class TestSaver:
         async def scenario() -> None:
             store = SlowStore()
             saver = saver_on(store)
-            await saver.save(lambda: b"first", last=False)
-            last = asyncio.create_task(saver.save(lambda: b"last", last=True))
+            await saver.save(lambda: Books(b"first"), last=False)
+            last = asyncio.create_task(saver.save(lambda: Books(b"last"), last=True))
             await turns()
             assert not last.done()
             store.gate.release()
@@ -85,10 +102,10 @@ class TestSaver:
             store = SlowStore()
             saver = saver_on(store)
             store.gate.release()
-            assert await saver.save(lambda: b"refused", last=False)
+            assert await saver.save(lambda: Books(b"refused"), last=False)
             await turns()
             with pytest.raises(OSError, match="the disk is full"):
-                await saver.save(lambda: b"next", last=False)
+                await saver.save(lambda: Books(b"next"), last=False)
 
         asyncio.run(scenario())
 
@@ -97,14 +114,41 @@ class TestSaver:
             store = SlowStore()
             saver = saver_on(store)
             await saver.settle()
-            await saver.save(lambda: b"refused", last=False)
+            await saver.save(lambda: Books(b"refused"), last=False)
             settling = asyncio.create_task(saver.settle())
             await turns()
             assert not settling.done()
             store.gate.release()
             await settling
             store.gate.release()
-            assert await saver.save(lambda: b"after", last=True)
+            assert await saver.save(lambda: Books(b"after"), last=True)
             assert store.stored == [b"after"]
+
+        asyncio.run(scenario())
+
+    def test_while_books_are_copied_the_partition_steps_on(self) -> None:
+        async def scenario() -> None:
+            store = SlowStore()
+            saver = saver_on(store)
+            store.gate.release()
+            books = Books(b"many", books=50)
+            assert await saver.save(lambda: books, last=False)
+            left = set()
+            while not store.stored:
+                left.add(books.left)
+                await asyncio.sleep(0)
+            assert len(left) > 40
+
+        asyncio.run(scenario())
+
+    def test_states_of_many_books_lie_further_apart(self) -> None:
+        async def scenario() -> None:
+            store = SlowStore()
+            saver = saver_on(store)
+            assert saver.pause == 5.0
+            for size, pause in ((10_000, 5.0), (80_000_000, 10.0), (10_000, 5.0)):
+                store.gate.release()
+                await saver.save(lambda size=size: Books(bytes(size)), last=True)
+                assert saver.pause == pause
 
         asyncio.run(scenario())

@@ -38,6 +38,9 @@ class Batch(Event, frozen=True, kw_only=True):
     matrices: ClassVar[dict[str, str]] = {}
     """Columns that are (n, k), and the field that names their k columns, or "" where it is a constant."""
 
+    in_base64: ClassVar[frozenset[str]] = frozenset()
+    """Real matrices that JSON has as base64 of their bytes, since their numbers would be what limits a pipeline."""
+
     def __len__(self) -> int:
         return len(self.seq)
 
@@ -118,6 +121,7 @@ class Features(Batch, frozen=True, kw_only=True):
     """What is known of the market at each row."""
 
     matrices: ClassVar[dict[str, str]] = {"x": "", "regime": ""}
+    in_base64: ClassVar[frozenset[str]] = frozenset({"x"})
 
     ts: Annotated[Ints, column("UNIX ns")]
     flags: Annotated[Ints, column("bits of windvane.metamodel.base.rows")]

@@ -121,7 +121,7 @@ class Features(Batch, frozen=True, kw_only=True):
     """What is known of the market at each row."""
 
     matrices: ClassVar[dict[str, str]] = {"x": "", "regime": ""}
-    in_base64: ClassVar[frozenset[str]] = frozenset({"x"})
+    in_base64: ClassVar[frozenset[str]] = frozenset({"x", "regime"})
 
     ts: Annotated[Ints, column("UNIX ns")]
     flags: Annotated[Ints, column("bits of windvane.metamodel.base.rows")]
@@ -139,6 +139,7 @@ class Proposals(Batch, frozen=True, kw_only=True):
     """What the agents of one worker want."""
 
     matrices: ClassVar[dict[str, str]] = {"target": "agents", "action": "agents", "confidence": "agents"}
+    in_base64: ClassVar[frozenset[str]] = frozenset({"target", "confidence"})
 
     agents: Annotated[tuple[str, ...], Meta(description="(A,) names")]
     versions: Annotated[tuple[str, ...], Meta(description="(A,)")]

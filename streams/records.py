@@ -5,7 +5,6 @@ JavaScript number cannot hold nanoseconds.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
 from typing import Annotated
 
 import msgspec
@@ -53,13 +52,9 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     fee: Annotated[float, Meta(description="currency")]
 
 
-_EPOCH = datetime(1970, 1, 1)
-
-
 def rfc3339(ts: Ints) -> list[str]:
     """Return times (n,) in UNIX ns as n texts such as 2024-01-31T23:59:59.000000001Z."""
-    parts = (divmod(t, 1_000_000_000) for t in ts.tolist())
-    return [f"{(_EPOCH + timedelta(seconds=whole)).isoformat()}.{rest:09d}Z" for whole, rest in parts]
+    return [f"{t}Z" for t in ts.view("datetime64[ns]").astype(str).tolist()]
 
 
 def each_order(orders: Orders, symbol: str) -> Iterator[Order]:

@@ -232,8 +232,9 @@ class BookStage(ABC, Generic[B]):
 
     def progress(self, book: str) -> Progress:
         """As `Logic` says."""
-        if book in self._books:
-            return Progress("open", self._books[book].next_seq, self._opened[book])
+        state = self._books.get(book)
+        if state is not None:
+            return Progress("open", state.next_seq, self._opened[book])
         if book in self._closed:
             return Progress("closed", 0, self._closed[book])
         return Progress("early" if book in self._early else "unknown", 0, None)

@@ -4,12 +4,10 @@ JSON is what other people read: an object of arrays, the feature matrix as base6
 Packed is what this program reads again: a JSON head that names the arrays, then the bytes of the arrays.
 """
 
-import base64
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from typing import Annotated, Any, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 import numpy as np
@@ -43,8 +41,6 @@ _TYPES = (
     ev.DeadLetter,
 )
 BY_NAME: dict[str, type[ev.Event]] = {t.__name__: t for t in _TYPES}
-_BASE64 = {"x"}
-_DIGITS = re.compile("-?[0-9]{1,19}")
 
 
 class WireError(WindvaneError):
@@ -52,51 +48,6 @@ class WireError(WindvaneError):
 
 
 _REAL, _WHOLE = np.dtype(np.float64), np.dtype(np.int64)
-_NUMBERS = {_REAL: frozenset((int, float)), _WHOLE: frozenset((int,))}
-
-
-def _array(kind: Any, value: Any) -> Any:
-    dtype = _REAL if kind is Floats else _WHOLE if kind in (Ints, ev.Times) else None
-    if dtype is None:
-        raise NotImplementedError(f"no decoding of {kind}")
-    if isinstance(value, dict):
-        if dtype is not _REAL:
-            raise ValueError("only real columns may travel as base64")
-        raw = base64.b64decode(value["f8"], validate=True)
-        return np.frombuffer(raw, dtype="<f8").reshape(value["shape"]).astype(np.float64)
-    if not isinstance(value, list):
-        raise ValueError("a column must be an array")
-    if kind is ev.Times and str in map(type, value):
-        value = [_whole(one) for one in value]
-    rows = value if value and isinstance(value[0], list) else (value,)
-    allowed = _NUMBERS[dtype]
-    for row in rows:
-        if not allowed.issuperset(map(type, row)):
-            raise ValueError(f"a column of {'whole ' if dtype is _WHOLE else ''}numbers holds something else")
-    return np.array(value, dtype=dtype)
-
-
-def _whole(value: Any) -> Any:
-    """The whole number that a text of digits says; what is no text, or says none, as it is."""
-    return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
-
-
-_decoder = msgspec.json.Decoder(
-    SentOpening
-    | ev.BookClosed
-    | ev.Ticks
-    | ev.Features
-    | ev.Proposals
-    | ev.Decisions
-    | ev.Orders
-    | ev.Fills
-    | ev.Statements
-    | ev.LearnerUpdate
-    | ev.Control
-    | ev.Model
-    | ev.DeadLetter,
-    dec_hook=_array,
-)
 
 
 class _Field(NamedTuple):
@@ -104,58 +55,113 @@ class _Field(NamedTuple):
 
     name: str
     default: Any  # msgspec.NODEFAULT where it has none
-    is_column: bool
+    dtype: np.dtype[Any] | None  # of a column, None where it is no column
     named_by: str | None  # of a matrix: the field that names its columns, "" where that is a constant
+    in_base64: bool
+
+
+@cache
+def _types(kind: type[ev.Event]) -> dict[str, Any]:
+    """The type of every field, without its note: msgspec converts to such a type faster."""
+    types = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    return {n: get_args(t)[0] if get_origin(t) is Annotated else t for n, t in types.items()}
+
+
+def _dtype(of: Any) -> np.dtype[Any] | None:
+    known = {Floats: _REAL, Ints: _WHOLE, ev.Times: _WHOLE}
+    return next((known[t] for t in (of, *get_args(of)) if t in known), None)
 
 
 @cache
 def _layout(kind: type[ev.Event]) -> tuple[_Field, ...]:
     """The fields of a kind, looked up once: a record of one row costs little else than such look-ups."""
-    matrices = kind.matrices if issubclass(kind, ev.Batch) else {}
+    types = _types(kind)
+    matrices, packed = (kind.matrices, kind.in_base64) if issubclass(kind, ev.Batch) else ({}, frozenset())
     return tuple(
-        _Field(f.name, f.default, "ndarray" in str(f.type), matrices.get(f.name))
+        _Field(f.name, f.default, _dtype(types[f.name]), matrices.get(f.name), f.name in packed)
         for f in msgspec.structs.fields(kind)
     )
 
 
+class _Base64(msgspec.Struct, gc=False):
+    """A real column as its little-endian float64 bytes; JSON has them in base64."""
+
+    shape: list[int]
+    f8: bytearray  # which arrays may write to
+
+
+_Digits = Annotated[str, msgspec.Meta(pattern="^-?[0-9]{1,19}$")]
+_TOLD = {
+    (_REAL, 1): list[float] | _Base64,
+    (_REAL, 2): list[list[float]] | _Base64,
+    (_WHOLE, 1): list[int],
+    (_WHOLE, 2): list[list[int]],
+}
+
+
+def _as_told(kind: type[ev.Batch]) -> type[msgspec.Struct]:
+    """A kind of batches as it stands in JSON, with lists of numbers for arrays: so msgspec looks at every number."""
+    types, fields = _types(kind), []
+    for field, known in zip(_layout(kind), msgspec.structs.fields(kind), strict=True):
+        of = types[field.name]
+        if field.dtype is not None:
+            told = _TOLD[field.dtype, 1 if field.named_by is None else 2]
+            told = list[int | _Digits] if of is ev.Times else told
+            of = told if known.required else told | None
+        fields.append((field.name, of) if known.required else (field.name, of, known.default))
+    return msgspec.defstruct(kind.__name__, fields, tag=kind.__name__, kw_only=True, gc=False)
+
+
+_KIND_OF = {_as_told(kind): kind for kind in BY_NAME.values() if issubclass(kind, ev.Batch)}
+_SINGLE = (
+    SentOpening,
+    *(t for t in BY_NAME.values() if not issubclass(t, ev.Batch) and t is not ev.BookOpened),
+)
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Union[*_KIND_OF, *_SINGLE])
+_encoder = msgspec.json.Encoder()
+
+
 def _fields(event: ev.Event) -> Iterator[tuple[str, Any]]:
     """Names and values of the fields that are written: not those that are absent or at their default."""
-    for name, default, is_column, _ in _layout(type(event)):
+    for name, default, dtype, _, _ in _layout(type(event)):
         value = getattr(event, name)
-        if value is not None and (is_column or default is msgspec.NODEFAULT or value != default):
+        if value is not None and (dtype is not None or default is msgspec.NODEFAULT or value != default):
             yield name, value
-
-
-def _not_finite(columns: Sequence[tuple[str, Floats]]) -> str:
-    """The name of the first real column that holds NaN or inf, "" where none does."""
-    if not columns or np.isfinite(np.concatenate([value.ravel() for _, value in columns])).all():
-        return ""  # one look at all columns, since of few rows a look costs more than the numbers
-    return next(name for name, value in columns if not np.isfinite(value).all())
 
 
 def to_json(event: ev.Event) -> bytes:
     """Return an event as JSON, one record of a topic; raises WireError where a column holds NaN or inf."""
     out: dict[str, Any] = {"type": type(event).__name__}
-    real: list[tuple[str, Floats]] = []
-    for name, value in _fields(event):
-        if isinstance(value, np.ndarray):
-            if value.dtype == _REAL:
-                real.append((name, value))
-            if name in _BASE64:
-                raw = np.ascontiguousarray(value, dtype="<f8").tobytes()
-                out[name] = {"shape": list(value.shape), "f8": base64.b64encode(raw).decode()}
-            else:
-                out[name] = np.ascontiguousarray(value)
-        elif isinstance(value, tuple) and not all(math.isfinite(v) for v in value if isinstance(v, float)):
-            raise WireError(f"{name} of {type(event).__name__} holds NaN or inf: it must not be sent")
+    for name, default, dtype, _, in_base64 in _layout(type(event)):
+        value = getattr(event, name)
+        if value is None:
+            continue
+        if in_base64:
+            if not np.isfinite(value).all():
+                raise _no_number(event, name)
+            raw = _encoder.encode(value.astype("<f8", copy=False).tobytes())
+            out[name] = {"shape": value.shape, "f8": orjson.Fragment(raw)}
+        elif dtype is not None:
+            out[name] = value if value.flags.c_contiguous else np.ascontiguousarray(value)
         elif isinstance(value, msgspec.Struct):
             out[name] = msgspec.to_builtins(value)
-        else:
+        elif default is msgspec.NODEFAULT or value != default:
             out[name] = value
-    wrong = _not_finite(real)
-    if wrong:
-        raise WireError(f"column {wrong} of {type(event).__name__} holds NaN or inf: it must not be sent")
-    return orjson.dumps(out, option=orjson.OPT_SERIALIZE_NUMPY)
+    told = orjson.dumps(out, option=orjson.OPT_SERIALIZE_NUMPY)
+    if b"null" in told:  # which NaN and inf become
+        _check_numbers(event)
+    return told
+
+
+def _check_numbers(event: ev.Event) -> None:
+    for name, value in _fields(event):
+        numbers = value if isinstance(value, np.ndarray | tuple) else ()
+        if not all(math.isfinite(v) for v in np.ravel(numbers).tolist() if isinstance(v, float)):
+            raise _no_number(event, name)
+
+
+def _no_number(event: ev.Event, name: str) -> WireError:
+    return WireError(f"{name} of {type(event).__name__} holds NaN or inf: it must not be sent")
 
 
 def from_json(raw: bytes, received: int | None = None) -> ev.Event:
@@ -165,18 +171,69 @@ def from_json(raw: bytes, received: int | None = None) -> ev.Event:
     which ticks get instead of what their sender says.
     """
     try:
-        event = _decoder.decode(raw)
-        if isinstance(event, SentOpening):
-            event = completed(event)
-    except (msgspec.DecodeError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        told = _decoder.decode(raw)
+        if isinstance(told, SentOpening):
+            told = completed(told)
+        kind = _KIND_OF.get(type(told))
+        if kind is not None:
+            return _batch(kind, told, received)
+    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
         raise WireError(f"not an event: {error}") from error
-    if isinstance(event, ev.Batch):
-        _check(event)
-    else:
-        _check_single(event)
-    if isinstance(event, ev.Ticks) and received is not None:
-        return msgspec.structs.replace(event, received=np.full(len(event), received))
-    return event
+    _check_single(told)
+    return told
+
+
+def _batch(kind: type[ev.Batch], told: Any, received: int | None) -> ev.Batch:
+    """The batch that was told of, after checking it."""
+    n = len(told.seq)
+    if n == 0:
+        raise WireError("a batch needs one or more rows")
+    fields: dict[str, Any] = {}
+    for name, _, dtype, named_by, _ in _layout(kind):
+        value = getattr(told, name)
+        if dtype is not None and value is not None:
+            column = _numbers(value, dtype) if type(value) is list else _unpacked(name, value)
+            if column.shape != (n,) or named_by is not None:
+                width = (
+                    None
+                    if named_by is None
+                    else len(getattr(told, named_by))
+                    if named_by
+                    else _WIDTHS.get(name)
+                )
+                _check_shape(name, column, n, named_by is not None, width)
+            value = column
+        fields[name] = value
+    seq = fields["seq"]
+    if told.seq[0] < 0 or (n > 1 and (seq[1:] <= seq[:-1]).any()):
+        raise WireError("seq must grow from row to row, from 0 or more")
+    if received is not None and kind is ev.Ticks:
+        fields["received"] = np.full(n, received)
+    return kind(**fields)
+
+
+def _numbers(value: list[Any], dtype: np.dtype[Any]) -> np.ndarray:
+    """A column that came as a list; JavaScript sends times as texts of digits, since its numbers end at 2^53."""
+    if dtype is _WHOLE and str in map(type, value):
+        value = [int(number) for number in value]
+    return np.array(value, dtype)
+
+
+def _unpacked(name: str, column: _Base64) -> Floats:
+    array = np.frombuffer(column.f8, "<f8").reshape(column.shape).astype(np.float64, copy=False)
+    if not np.isfinite(array).all():
+        raise WireError(f"column {name} holds NaN or inf")
+    return array
+
+
+def _check_shape(name: str, value: np.ndarray, rows: int, is_matrix: bool, width: int | None) -> None:
+    """Refuse a column that has not as many rows as the batch, or a matrix that has not `width` columns (None: any)."""
+    if value.ndim == 0 or value.shape[0] != rows:
+        raise WireError(f"column {name} has {value.shape[:1]} rows, seq has {rows}")
+    if value.ndim != 1 + is_matrix:
+        raise WireError(f"column {name} has {value.ndim} dimensions")
+    if width is not None and value.shape[1] != width:
+        raise WireError(f"column {name} is {value.shape[1]} wide, expected {width}")
 
 
 def _check_single(event: ev.Event) -> None:
@@ -187,55 +244,19 @@ def _check_single(event: ev.Event) -> None:
         raise WireError(f"{type(event).__name__} cannot be written again: {error}") from error
 
 
-def _check(batch: ev.Batch) -> None:
-    seq = batch.seq
-    n = len(seq)
-    if seq.ndim != 1 or n == 0:
-        raise WireError("a batch needs one or more rows")
-    real: list[tuple[str, Floats]] = []
-    for name, _, is_column, named_by in _layout(type(batch)):
-        value = getattr(batch, name) if is_column else None
-        if value is None:
-            continue
-        if named_by is not None or value.shape != (n,):
-            _check_shape(batch, name, value, n)
-        if value.dtype == _REAL:
-            real.append((name, value))
-    wrong = _not_finite(real)
-    if wrong:
-        raise WireError(f"column {wrong} holds NaN or inf")
-    if (n > 1 and (seq[1:] <= seq[:-1]).any()) or seq[0] < 0:
-        raise WireError("seq must grow from row to row, from 0 or more")
-
-
-def _check_shape(batch: ev.Batch, name: str, value: np.ndarray, rows: int) -> None:
-    if value.ndim == 0 or value.shape[0] != rows:
-        raise WireError(f"column {name} has {value.shape[:1]} rows, seq has {rows}")
-    named_by = batch.matrices.get(name)
-    if value.ndim != (1 if named_by is None else 2):
-        raise WireError(f"column {name} has {value.ndim} dimensions")
-    if named_by is None:
-        return
-    width = len(getattr(batch, named_by)) if named_by else _WIDTHS.get(name, value.shape[1])
-    if value.shape[1] != width:
-        raise WireError(f"column {name} is {value.shape[1]} wide, expected {width}")
-
-
 def _row_bytes(batch: ev.Batch) -> int:
     """The most bytes that a row of a batch takes in JSON."""
     total = 0
-    for name, value in _fields(batch):
-        if isinstance(value, np.ndarray):
-            total += (11 if name in _BASE64 else 25) * (value.size // len(batch))
+    for name, _, dtype, _, in_base64 in _layout(type(batch)):
+        value = getattr(batch, name)
+        if dtype is not None and value is not None:
+            total += (11 if in_base64 else 25) * (value.size // len(batch))
     return total
 
 
 def cuts(event: ev.Event, rows: int = MAX_ROWS) -> Iterator[ev.Event]:
     """Yield an event in pieces of at most `rows` rows and half a megabyte."""
-    if not isinstance(event, ev.Batch):
-        yield event
-        return
-    if len(event) == 1:
+    if not isinstance(event, ev.Batch) or len(event) == 1:
         yield event
         return
     rows = max(1, min(rows, _MOST_BYTES // _row_bytes(event)))
@@ -306,13 +327,6 @@ def to_packed(event: ev.Event) -> bytes:
     return pack({"type": type(event).__name__, **dict(_fields(event))})
 
 
-@cache
-def _fields_of(kind: type[ev.Event]) -> dict[str, Any]:
-    """The type of every field, without its note: msgspec converts to such a type faster."""
-    types = {field.name: field.type for field in msgspec.structs.fields(kind)}
-    return {n: get_args(t)[0] if get_origin(t) is Annotated else t for n, t in types.items()}
-
-
 def from_packed(raw: bytes) -> ev.Event:
     """Return the event in a record of a journal; raises WireError with the reason where it is none."""
     values = unpack(raw)
@@ -325,7 +339,7 @@ def from_packed(raw: bytes) -> ev.Event:
     try:
         plain = {
             name: msgspec.convert(rest[name], of_field)
-            for name, of_field in _fields_of(kind).items()
+            for name, of_field in _types(kind).items()
             if name in rest
         }
         whole: dict[str, Any] = {**plain, **arrays}

@@ -19,6 +19,7 @@ class EnsembleStage(BookStage[EnsembleBook]):
 
     def __init__(self, snapshot: bytes | None) -> None:
         self._followed: dict[str, list[Decisions]] = {}  # choices of books that are not open yet
+        self._rounds: dict[str, OpenRounds] = {}  # rounds that are open, by book
         super().__init__(snapshot)
 
     def new_book(self, opened: BookOpened) -> EnsembleBook:
@@ -27,6 +28,22 @@ class EnsembleStage(BookStage[EnsembleBook]):
         for decisions in self._followed.pop(opened.book, ()):
             book.recorded.add(decisions)
         return book
+
+    def step(self, events: Sequence[Event]) -> list[Event]:
+        """As `Logic` says; it notes which rounds are open now, so that nobody need look at every book."""
+        touched = {event.book for event in events} | self._moved.keys()
+        out = super().step(events)
+        for name in touched:
+            self._note_rounds(name)
+        return out
+
+    def _note_rounds(self, name: str) -> None:
+        book = self._books.get(name)
+        span = None if book is None or book.timed is None else book.timed.open
+        if book is None or span is None:
+            self._rounds.pop(name, None)
+        else:
+            self._rounds[name] = OpenRounds(*span, book.opened.config)
 
     def late(self, event: Event) -> Sequence[Event]:
         """The refusal of a control of a closed book."""
@@ -38,17 +55,13 @@ class EnsembleStage(BookStage[EnsembleBook]):
             return
         if rows.book in self._books:
             self._books[rows.book].recorded.add(rows)
+            self._note_rounds(rows.book)
         elif rows.book not in self._closed:
             self._followed.setdefault(rows.book, []).append(rows)
 
     def open_rounds(self) -> Mapping[str, OpenRounds]:
         """As `Timed` says; lockstep books have none."""
-        rounds: dict[str, OpenRounds] = {}
-        for name, book in self._books.items():
-            span = None if book.timed is None else book.timed.open
-            if span is not None:
-                rounds[name] = OpenRounds(*span, book.opened.config)
-        return rounds
+        return dict(self._rounds)
 
     def close_rounds(self, book: str, stop: int) -> None:
         """As `Timed` says; a book that is not open or not timed has no rounds to close."""

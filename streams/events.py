@@ -42,6 +42,9 @@ class Batch(Event, frozen=True, kw_only=True):
     matrices: ClassVar[dict[str, str]] = {}
     """Columns that are (n, k), and the field that names their k columns, or "" where it is a constant."""
 
+    in_base64: ClassVar[frozenset[str]] = frozenset()
+    """Real matrices that JSON has as base64 of their bytes, since their numbers would be what limits a pipeline."""
+
     def __len__(self) -> int:
         return len(self.seq)
 
@@ -130,6 +133,7 @@ class Features(Batch, frozen=True, kw_only=True):
     """What is known of the market at each row."""
 
     matrices: ClassVar[dict[str, str]] = {"x": "", "regime": ""}
+    in_base64: ClassVar[frozenset[str]] = frozenset({"x", "regime"})
 
     ts: Annotated[Ints, column("UNIX ns")]
     flags: Annotated[Ints, column("bits of windvane.metamodel.base.rows")]
@@ -147,6 +151,7 @@ class Proposals(Batch, frozen=True, kw_only=True):
     """What the agents of one worker want."""
 
     matrices: ClassVar[dict[str, str]] = {"target": "agents", "action": "agents", "confidence": "agents"}
+    in_base64: ClassVar[frozenset[str]] = frozenset({"target", "confidence"})
 
     agents: Annotated[tuple[str, ...], Meta(description="(A,) names")]
     versions: Annotated[tuple[str, ...], Meta(description="(A,)")]

@@ -54,8 +54,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
 
 def rfc3339(ts: Ints) -> list[str]:
     """Return times (n,) in UNIX ns as n texts such as 2024-01-31T23:59:59.000000001Z."""
-    text: list[str] = np.datetime_as_string(ts.astype("datetime64[ns]"), unit="ns").tolist()
-    return [f"{t}Z" for t in text]
+    return [f"{t}Z" for t in ts.view("datetime64[ns]").astype(str).tolist()]
 
 
 def each_order(orders: Orders, symbol: str) -> Iterator[Order]:

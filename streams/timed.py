@@ -43,6 +43,7 @@ class TimedJoint(Joint):
         self.last = (
             np.zeros(len(self.agents)) if last is None else last
         )  # (N,) targets in the last row handed out
+        self._all_awake = bool(self.awake.all())
         self._recorded = recorded
         self._quorum_lag = quorum_lag
         self._slept = np.zeros(
@@ -58,7 +59,9 @@ class TimedJoint(Joint):
     def open(self) -> tuple[int, int] | None:
         """Rounds that are open though their features are there, from (inclusive) and to (exclusive)."""
         start, stop = self.next_seq, self.features.covers
-        return (start, stop) if start < stop and self._recorded.at(start) is None else None
+        if start >= stop:
+            return None
+        return (start, stop) if self._recorded.empty or self._recorded.at(start) is None else None
 
     def lacks(self) -> tuple[str, ...]:
         """Names of the topics that can bring the next row; () where its round is closed."""
@@ -80,6 +83,21 @@ class TimedJoint(Joint):
 
     def choose_awake(self) -> None:
         """Decide which agents the next row waits for. To be called before `ready`."""
+        if self._usual is None or self.next_seq < self._late:
+            self._choose_awake()
+            self._all_awake = bool(self.awake.all())
+
+    @property
+    def _usual(self) -> Source[Proposals] | None:
+        """The only source of proposals, where it speaks for all agents, all are awake and no choice is recorded.
+
+        So it is for nearly every row, which then needs no look at each agent.
+        """
+        if not self._all_awake or not self._recorded.empty or len(self._proposals) != 1:
+            return None
+        return self._proposals.get(self.agents)
+
+    def _choose_awake(self) -> None:
         row, answered = self.next_seq, self._answered(self._owners())
         choice = self._recorded.at(row) if row < self.features.covers else None
         if choice is not None:
@@ -96,9 +114,13 @@ class TimedJoint(Joint):
 
         It changes nothing: `choose_awake` does.
         """
-        start, owners = self.next_seq, self._owners()
+        start, usual = self.next_seq, self._usual
         if self.features.covers <= start:
             return start, start
+        if usual is not None:
+            stop = min(self.features.covers, usual.answered)
+            return start, usual.piece_end(self.features.piece_end(stop)) if stop > start else stop
+        owners = self._owners()
         choice = self._recorded.at(start)
         stop = self.features.covers if choice is None else min(self.features.covers, choice.stop)
         answered = self._answered(owners)[self.awake != 0]
@@ -111,6 +133,11 @@ class TimedJoint(Joint):
 
     def pop(self, stop: int) -> Step:
         """Hand out the rows below `stop`; the last target of an agent that sleeps is repeated, with confidence 0."""
+        usual = self._usual
+        if usual is not None:
+            whole = usual.pop(stop)
+            self.last = whole.target[-1].copy()
+            return Step(self.features.pop(stop), whole.target, whole.confidence, self.awake)
         owners, awake = self._owners(), self.awake
         pieces = {names: source.pop(stop) for names, source in self._waited_for(owners).items()}
         for source in self._proposals.values():

@@ -151,28 +151,30 @@ def _column(kind: type[msgspec.Struct], field: msgspec.structs.FieldInfo, note: 
     described: Schema = {"x-shape": list(note.shape), "x-dtype": "int64" if whole else "float64"}
     if text.strip("; "):
         described = {"description": text.strip("; "), **described}
-    if field.name == "x":
-        return _base64(described, len(NAMES))
+    width = _WIDTHS.get(field.name)
     if len(note.shape) == 2:
-        width = _WIDTHS.get(field.name)
         one = {"type": "array", "items": one, **({"minItems": width, "maxItems": width} if width else {})}
-    return {**described, "type": "array", "items": one, "minItems": 1, "maxItems": MAX_ROWS}
+    rows: Schema = {"type": "array", "items": one, "minItems": 1, "maxItems": MAX_ROWS}
+    if field.name not in getattr(kind, "in_base64", ()):
+        return {**described, **rows}
+    if field.name == "x":  # no release has ever written its numbers
+        return {**described, **_base64(width)}
+    return {**described, "anyOf": [_base64(width), {"description": "As 0.2.0 and 0.1.0 wrote it.", **rows}]}
 
 
-def _base64(described: Schema, width: int) -> Schema:
-    """A matrix as its bytes: as JSON numbers it would be what limits a pipeline."""
+def _base64(width: int | None) -> Schema:
+    """A matrix as its bytes: as JSON numbers it would be what limits a pipeline. width: None: of any."""
     return {
-        **described,
         "type": "object",
         "required": ["shape", "f8"],
         "properties": {
             "shape": {
                 "type": "array",
-                "description": f"[n, {width}]",
+                "description": f"[n, {width or 'number of agents'}]",
                 "items": {"type": "integer", "minimum": 1, "maximum": MAX_ROWS},
                 "minItems": 2,
                 "maxItems": 2,
-                "contains": {"const": width},
+                **({"contains": {"const": width}} if width else {}),
             },
             "f8": {
                 "type": "string",

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypedDict, Unpack
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
+from windvane.agents.bound import Bound
 from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel.base import rows
 from windvane.metamodel.features import memory as at
@@ -86,6 +87,7 @@ class MarketFeatureExtractor:
         self.stale_after = stale_after
         self.most_ahead = most_ahead
         self._memory = Memory.new(len(NAMES))
+        self._extract = Bound(_extract)
 
     def step(self, ts: Ints, flags: Ints, price: Floats, **columns: Unpack[OptionalColumns]) -> FeatureRows:
         """Features of n ticks; every column (n,), ts and received in UNIX ns, sizes in base currency.
@@ -125,7 +127,7 @@ class MarketFeatureExtractor:
             _EMPTY if ask_size is None or not deep else ask_size,
             _EMPTY if buy_size is None or size is None else buy_size,
         )
-        _extract(self._memory, Bounds(self.stale_after, self.most_ahead), ticks, out)
+        self._extract((self._memory,), ticks, Bounds(self.stale_after, self.most_ahead), out)
         return out
 
     @property
@@ -153,7 +155,7 @@ class MarketFeatureExtractor:
 
 
 @kernel
-def _extract(m: Memory, bounds: Bounds, ticks: Ticks, out: FeatureRows) -> None:
+def _extract(m: Memory, ticks: Ticks, bounds: Bounds, out: FeatureRows) -> None:
     """Step through the rows: change the memory, and write what is known of the market after each.
 
     Columns are read and written here and in no function of their own, since every array of a tuple that is handed on

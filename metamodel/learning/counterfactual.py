@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
+from windvane.agents.bound import Bound
 from windvane.agents.kernel import kernel
 from windvane.metamodel.base import account
 from windvane.metamodel.base import rows as flagged
@@ -80,13 +81,14 @@ class Counterfactual:
         )
         self._reading = samples.reading(weighing)
         self._gn = np.zeros(agents)
+        self._score = Bound(_score_rows)
 
     def step(self, rows: Rows, start: int, stop: int) -> int:
         """Score the agents on rows start <= t < stop, and return how many of these are good.
 
         Every row of a market is scored once, in order.
         """
-        return int(_score_rows(self._memory, self._terms, self._reading, rows, start, stop, self._gn))
+        return int(self._score((self._memory, self._terms, self._reading), rows, start, stop, self._gn))
 
     def harvest(self) -> tuple[int, Floats]:
         """Return how many rows were scored since the last harvest, and the mean score (N,) over them."""

@@ -5,11 +5,12 @@ regimes. Here is when it is updated and which label shows; `kernel` has the netw
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
+from windvane.agents.bound import Bound
 from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.base.rows import REPEATED
@@ -39,6 +40,13 @@ Chosen on the validation seeds: labels that would flicker stay, and a true chang
 WINDOW = 100
 
 
+class Rows(NamedTuple):
+    """n rows of features."""
+
+    flags: Ints  # (n,)
+    x: Floats  # (n, 50) raw features
+
+
 class MarketRegimeClassifier:
     """Steps through features and returns the posterior of each row; O(1) a row, and the same bits for any cut.
 
@@ -52,6 +60,7 @@ class MarketRegimeClassifier:
         self._memory = new_memory(
             len(self.model.network.back), self.model.prior, first_label(self.model), window
         )
+        self._classify = Bound(_classify)
 
     def step(self, x: Floats, flags: Ints) -> Floats:
         """Posterior (n, 7) after each of n rows.
@@ -60,7 +69,7 @@ class MarketRegimeClassifier:
         repeats the last posterior; up to the end of the warm-up it is the prior.
         """
         posterior = np.empty((len(flags), len(REGIMES)))
-        _classify(self.model.network, self._memory, flags, x, posterior)
+        self._classify((self.model.network, self._memory), Rows(flags, x), posterior)
         return posterior
 
     def predict_regime(self, features: Floats) -> tuple[str, float]:
@@ -151,13 +160,13 @@ def shown_labels(posterior: Floats, before: int | None = None, model: RegimeMode
 
 
 @kernel
-def _classify(net: Network, m: Memory, flags: Ints, x: Floats, posterior: Floats) -> None:
-    """Step through n rows: flags (n,), x (n, 50) raw features; fills posterior (n, K).
+def _classify(net: Network, m: Memory, rows: Rows, posterior: Floats) -> None:
+    """Step through n rows; fills posterior (n, K).
 
     Only good rows count; the first update is at the first row past the warm-up, then one every EVERY good rows.
     """
     a, b = np.empty(net.inward.shape[1]), np.empty(net.inward.shape[1])
-    window = m.recent.shape[0]
+    window, flags, x = m.recent.shape[0], rows.flags, rows.x
     for t in range(flags.shape[0]):
         if flags[t] & REPEATED == 0:
             k = m.seen[GOOD]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from windvane.agents.bound import Bound
 from windvane.agents.kernel import kernel
 from windvane.metamodel.base import account, records
 from windvane.metamodel.base.arrays import arrays, write
@@ -100,6 +101,7 @@ class Ensemble:
             sent=risk.new_sent(accounts, config.limits),
         )
         self._all_awake = np.ones(len(config.agents), np.int64)
+        self._run = Bound(_run)
 
     def _new_settings(self) -> Settings:
         config = self.config
@@ -135,8 +137,7 @@ class Ensemble:
             awake=rows.awake if rows.awake.size else self._all_awake,
         )
         out = self._outputs(n)
-        m, rules = self.manager.learner, self.manager.rules
-        _run(m, rules, self._book, self._round_settings, whole, out)
+        self._run((self.manager.learner, self.manager.rules, self._book, self._round_settings), whole, out)
         return Round(out, *out.counts[0].item())
 
     def rehearse(self, rows: Inputs) -> None:

@@ -42,6 +42,14 @@ class TestRecords:
     def test_time_keeps_every_nanosecond(self) -> None:
         assert rfc3339(TS) == ["2023-12-31T23:59:59.999999999Z", "2024-01-01T00:00:00.000000001Z"]
 
+    def test_every_time_has_nine_digits_whatever_it_is(self) -> None:
+        ts = np.array([0, 1, -1, 10**9, 1_704_067_200_000_000_000, 2**63 - 1, -(2**63) + 1])
+        assert rfc3339(ts) == [
+            f"{t}Z" for t in np.datetime_as_string(ts.astype("M8[ns]"), unit="ns").tolist()
+        ]
+        assert rfc3339(ts[::2]) == rfc3339(ts)[::2]
+        assert {len(text) for text in rfc3339(ts)} == {len("2024-01-31T23:59:59.000000001Z")}
+
     def test_an_order_as_one_line_of_json_with_its_fields_in_order(self) -> None:
         first, second = each_order(orders(), "BTCUSD")
         assert msgspec.json.encode(first) == (

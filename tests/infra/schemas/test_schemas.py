@@ -190,13 +190,30 @@ class TestMessageSchemas:
         config["config"]["leverage"] = 100
         assert not VALIDATORS["BookOpened"].is_valid(config), "a setting that nobody knows"
 
-    def test_the_feature_matrix_travels_as_its_bytes(self, recorded: Recorded) -> None:
-        raw = next(raw for name, raw in records(recorded) if name == "Features")
-        x = json.loads(raw)["x"]
-        VALIDATORS["Features"].validate(json.loads(raw))
-        rows, width = x["shape"]
-        assert len(base64.b64decode(x["f8"])) == 8 * rows * width
-        assert SCHEMAS["Features"]["properties"]["x"]["properties"]["f8"]["contentEncoding"] == "base64"
+    @pytest.mark.parametrize(
+        ("name", "field"),
+        [("Features", "x"), ("Features", "regime"), ("Proposals", "target"), ("Proposals", "confidence")],
+    )
+    def test_matrices_travel_as_their_bytes(self, recorded: Recorded, name: str, field: str) -> None:
+        event = next(e for _, whole in recorded for e in cuts(whole) if type(e).__name__ == name)
+        told = json.loads(to_json(event))
+        VALIDATORS[name].validate(told)
+        column, rows = getattr(event, field), told[field]
+        assert rows["shape"] == list(column.shape)
+        assert base64.b64decode(rows["f8"]) == column.astype("<f8").tobytes()
+
+    @pytest.mark.parametrize(
+        ("name", "field"), [("Features", "regime"), ("Proposals", "target"), ("Proposals", "confidence")]
+    )
+    def test_matrices_of_numbers_as_before_0_3_0_are_valid(
+        self, recorded: Recorded, name: str, field: str
+    ) -> None:
+        event = next(e for _, whole in recorded for e in cuts(whole) if type(e).__name__ == name)
+        column = getattr(event, field)
+        told = json.loads(to_json(event)) | {field: column.tolist()}
+        VALIDATORS[name].validate(told)
+        again = getattr(from_json(json.dumps(told).encode()), field)
+        assert again.tobytes() == column.tobytes()
 
     @every_event
     def test_every_column_says_its_shape(self, name: str) -> None:

@@ -8,12 +8,21 @@ import typer
 
 
 def exchange(
-    files: Annotated[list[Path], typer.Argument(help="A capture in parquet, or the files of a recording.", show_default=False)],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="A capture in parquet, or the files of a recording.", show_default=False),
+    ],
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1, 0 for a free one.")] = 8080,
     speed: Annotated[str, typer.Option(help="Times as fast as it happened, such as 1x or 20x.")] = "1x",
-    begin: Annotated[float, typer.Option(help="Seconds into the capture; what lies before is history.")] = 0.0,
-    loop: Annotated[bool, typer.Option("--loop", help="Begin anew at the end, with ids and times that go on.")] = False,
-    faults: Annotated[str | None, typer.Option(help="JSON lines of faults, or seed:7 for some at random.")] = None,
+    begin: Annotated[
+        float, typer.Option(help="Seconds into the capture; what lies before is history.")
+    ] = 0.0,
+    loop: Annotated[
+        bool, typer.Option("--loop", help="Begin anew at the end, with ids and times that go on.")
+    ] = False,
+    faults: Annotated[
+        str | None, typer.Option(help="JSON lines of faults, or seed:7 for some at random.")
+    ] = None,
 ) -> None:
     """Serve captured trades and quotes as Binance does, spot or USD-M futures, REST and websockets, until Ctrl-C.
 

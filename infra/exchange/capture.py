@@ -68,7 +68,9 @@ def load(files: list[Path]) -> Capture:
     if all(file.suffix == ".gz" for file in files):
         return _of_recording(files)
     if len(files) > 1:
-        raise FeedError("several files are served only where all are parts of one recording: give one parquet file")
+        raise FeedError(
+            "several files are served only where all are parts of one recording: give one parquet file"
+        )
     return _of_parquet(files[0])
 
 
@@ -83,7 +85,9 @@ def _of_parquet(file: Path) -> Capture:
         if {"ts", "agg_id", "price", "qty", "side"} <= names:
             return _of_trades(pq.read_table(file))
     except (pa.ArrowException, OSError) as error:
-        raise FeedError(f"{file} cannot be read as parquet ({str(error).splitlines()[0]}): give a capture") from error
+        raise FeedError(
+            f"{file} cannot be read as parquet ({str(error).splitlines()[0]}): give a capture"
+        ) from error
     raise FeedError(
         f"{file} has columns {', '.join(sorted(names))}: a capture has ts, agg_id, price, qty, side, or "
         "recv_ns, exch_ms, kind, side, price, qty, id"
@@ -107,7 +111,9 @@ def _of_trades(table: object) -> Capture:
     trades = Trades(ids, ms, _numbers(table, "price"), _numbers(table, "qty"), buyer, fills)
     _check_ids(ids)
     at = np.maximum.accumulate(ms * 1_000_000)
-    return Capture("binance", "BTCUSDT", "BTC", "USDT", trades, _no_quotes(), at, np.zeros(n, np.int64), np.arange(n))
+    return Capture(
+        "binance", "BTCUSDT", "BTC", "USDT", trades, _no_quotes(), at, np.zeros(n, np.int64), np.arange(n)
+    )
 
 
 def _of_book(table: object) -> Capture:
@@ -160,11 +166,24 @@ def _of_recording(files: list[Path]) -> Capture:
         np.array([(t.id, t.id) for t in found], np.int64).reshape(-1, 2),
     )
     n = len(recording.frames)
-    at = np.maximum.accumulate(np.array([frame.at + recording.head.offset for frame in recording.frames], np.int64))
+    at = np.maximum.accumulate(
+        np.array([frame.at + recording.head.offset for frame in recording.frames], np.int64)
+    )
     frames = tuple((frame.stream, frame.frame.encode()) for frame in recording.frames)
     head = recording.head
     kind = np.full(n, FRAME, np.int64)
-    return Capture(head.exchange, head.native, head.base, head.quote, trades, _no_quotes(), at, kind, np.arange(n), frames)
+    return Capture(
+        head.exchange,
+        head.native,
+        head.base,
+        head.quote,
+        trades,
+        _no_quotes(),
+        at,
+        kind,
+        np.arange(n),
+        frames,
+    )
 
 
 def _no_quotes() -> Quotes:

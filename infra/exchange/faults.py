@@ -14,7 +14,17 @@ import msgspec
 from windvane.infra.feeds.errors import FeedError
 
 What = Literal[
-    "drop", "half-open", "refuse", "slam", "garbage", "lose", "duplicate", "reorder", "pause", "clock", "shutdown"
+    "drop",
+    "half-open",
+    "refuse",
+    "slam",
+    "garbage",
+    "lose",
+    "duplicate",
+    "reorder",
+    "pause",
+    "clock",
+    "shutdown",
 ]
 WHERE = ("rest", "sockets", "both")
 _LASTING = ("refuse", "slam", "duplicate", "reorder", "pause", "clock")
@@ -84,7 +94,9 @@ def parse(text: str) -> Faults:
         return Faults(tuple(drawn(int(number))))
     path = Path(text)
     if not path.is_file():
-        raise FeedError(f"--faults is {text!r}, which is no file: give JSON lines, or seed:7 for faults at random")
+        raise FeedError(
+            f"--faults is {text!r}, which is no file: give JSON lines, or seed:7 for faults at random"
+        )
     script = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if line.strip() and not line.startswith("#"):

@@ -39,13 +39,25 @@ class Market:
         self._at = capture.at
         self._kind, self._row = capture.kind.tolist(), capture.row.tolist()
         self._trades = list(
-            zip(t.id.tolist(), t.ms.tolist(), t.price.tolist(), t.qty.tolist(), t.buyer.tolist(), t.fills.tolist(), strict=True)
+            zip(
+                t.id.tolist(),
+                t.ms.tolist(),
+                t.price.tolist(),
+                t.qty.tolist(),
+                t.buyer.tolist(),
+                t.fills.tolist(),
+                strict=True,
+            )
         )
         self._quotes = list(zip(q.update.tolist(), q.ms.tolist(), q.values.tolist(), strict=True))
         self._updates = int(q.update[-1] - q.update[0]) + 1 if len(q.update) else 0
         lower = capture.native.lower()
         self._streams = {kind: f"{lower}@{name}" for kind, name in _HEADS.items()}
-        self._write: dict[int, Callable[[int, int], Served]] = {TRADE: self._trade, QUOTE: self._quote, FRAME: self._frame}
+        self._write: dict[int, Callable[[int, int], Served]] = {
+            TRADE: self._trade,
+            QUOTE: self._quote,
+            FRAME: self._frame,
+        }
 
     def start(self) -> None:
         """The clock starts now."""

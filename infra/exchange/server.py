@@ -43,7 +43,9 @@ class LocalExchange:
         if not 0.0 <= begin < length:
             raise FeedError(f"--begin is {begin:g} s: the capture is {length:.0f} s long, so give less")
         if loop and capture.frames:
-            raise FeedError("--loop needs ids that can be moved: frames of a recording are served as they came, once")
+            raise FeedError(
+                "--loop needs ids that can be moved: frames of a recording are served as they came, once"
+            )
         self.faults = faults or Faults()
         self.market = Market(capture, speed, begin, loop)
         self.sockets = Sockets(self.market, self.faults)
@@ -105,7 +107,11 @@ class LocalExchange:
         path = request.path
         if not path.startswith(prefix):
             # Clients that trade everything ask all sides of an exchange for their symbols; the others have none.
-            return (200, {"symbols": []}) if path.endswith("/exchangeInfo") else (404, {"code": -1, "msg": "no such path"})
+            return (
+                (200, {"symbols": []})
+                if path.endswith("/exchangeInfo")
+                else (404, {"code": -1, "msg": "no such path"})
+            )
         name = path.removeprefix(prefix)
         if name == "ping":
             return 200, {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -103,10 +103,10 @@ class Ticker(msgspec.Struct, gc=False):
 SHUTDOWN = "serverShutdown"
 
 
-def parse_frame(frame: bytes, received: int, now: int) -> Trade | Ticker | str:
+def parse_frame(frame: bytes, received: int, now: Callable[[], int]) -> Trade | Ticker | str:
     """Return the trade or quote of a frame, else the name of its event, "" for an answer to a subscription.
 
-    received, now: ns, this machine's clock and the estimate of the exchange's, for quotes that come without a time.
+    received: ns, this machine's clock. now: gives the estimate of the exchange's, for quotes that come without a time.
     Raises msgspec.DecodeError (a ValidationError is one) where it is neither.
     """
     envelope = _envelope.decode(frame)
@@ -116,7 +116,7 @@ def parse_frame(frame: bytes, received: int, now: int) -> Trade | Ticker | str:
         return Trade(t.a, t.T * MS, t.p, t.q, not t.m, received)
     if stream.endswith("@bookTicker"):
         b = _book_ticker.decode(envelope.data)
-        return Ticker(b.u, Quote(b.T * MS if b.T else now, b.b, b.a, b.B, b.A, received))
+        return Ticker(b.u, Quote(b.T * MS if b.T else now(), b.b, b.a, b.B, b.A, received))
     return envelope.e or (_event.decode(envelope.data).e if stream else "")
 
 
@@ -180,7 +180,9 @@ def market_of(symbol: str, s: _Symbol, venue: Venue) -> Market:
         least_notional=rule(("NOTIONAL", "MIN_NOTIONAL"), "minNotional", "notional"),
         taker_bp=venue.taker_bp,
         perpetual=venue.perpetual,
-        lacks=() if venue.perpetual else ("quotes have no time of the exchange: that of their arrival is taken",),
+        lacks=()
+        if venue.perpetual
+        else ("quotes have no time of the exchange: that of their arrival is taken",),
     )
 
 

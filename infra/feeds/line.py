@@ -95,7 +95,9 @@ class Line:
                 socket.reason = f"no frame for {silence:.1f} s"
                 self._note("silent", f"{socket.reason}: the connection is dropped", silence)
                 break
-            if (self._rolling.is_set() or now - socket.began >= self._roll_after) and not self._dialling.wait(now):
+            if (self._rolling.is_set() or now - socket.began >= self._roll_after) and not self._dialling.wait(
+                now
+            ):
                 following = await self._dial_once()
                 if following is not None:
                     return await self._join(socket, following)
@@ -145,7 +147,9 @@ class Line:
         if isinstance(error, aiohttp.WSServerHandshakeError) and error.status in (418, 429):
             pause = retry_after(error.headers or {}, 60.0)
             self._dialling.forbid(now, pause)
-            self._note("refused", f"the exchange answered {error.status}: left alone for {pause:.0f} s", pause)
+            self._note(
+                "refused", f"the exchange answered {error.status}: left alone for {pause:.0f} s", pause
+            )
 
     async def _read(self, socket: _Socket) -> None:
         """Pass on every frame until the socket ends; stops reading while too much waits to be taken."""

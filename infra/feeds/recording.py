@@ -68,7 +68,7 @@ class Recording:
         """Trades of the frames that can be read, in the order of arrival."""
         for frame in self.frames:
             try:
-                found = wire.parse_frame(frame.frame.encode(), frame.at, frame.at)
+                found = wire.parse_frame(frame.frame.encode(), frame.at, lambda: 0)
             except msgspec.DecodeError:
                 continue
             if isinstance(found, Trade):

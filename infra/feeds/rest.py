@@ -21,7 +21,9 @@ _REFUSED = (418, 429)
 class Rest:
     """GET alone: nothing here changes anything at an exchange, so asking again is safe."""
 
-    def __init__(self, session: aiohttp.ClientSession, base: str, refused: Callable[[int, float], None]) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, base: str, refused: Callable[[int, float], None]
+    ) -> None:
         """base: scheme and host. refused: called with the status and the seconds for which to leave the exchange alone,
         so that no socket dials meanwhile.
         """

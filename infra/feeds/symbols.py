@@ -20,11 +20,15 @@ def find(asked: str, known: Mapping[str, str], exchange: str) -> str:
     Raises FeedError where several symbols are given, or none or several are meant.
     """
     if "," in asked or len(asked.split()) > 1:
-        raise FeedError(f"{asked!r} are several symbols, and one book trades one: start another for the second")
+        raise FeedError(
+            f"{asked!r} are several symbols, and one book trades one: start another for the second"
+        )
     exact = [native for symbol, native in known.items() if asked in (symbol, native)]
     if exact:
         return exact[0]
-    alike = {symbol: native for symbol, native in known.items() if plain(asked) in (plain(symbol), plain(native))}
+    alike = {
+        symbol: native for symbol, native in known.items() if plain(asked) in (plain(symbol), plain(native))
+    }
     if len(set(alike.values())) == 1:
         return next(iter(alike.values()))
     if alike:

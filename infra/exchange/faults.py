@@ -33,12 +33,12 @@ _LASTING = ("refuse", "slam", "duplicate", "reorder", "pause", "clock")
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line of a script.
 
-    at: seconds after the start, of a wall clock. do: drop: break all sockets. half-open: leave them open and send nothing
-    more on them. refuse: answer `status` to REST, to handshakes or both (`where`), with Retry-After where `retry_after` is
-    above 0. slam: accept sockets and close them at once. garbage: send `count` frames that are no JSON. lose: leave out
-    the next `count` trades. duplicate: send every frame twice. reorder: swap neighbours. pause: send nothing, then all of
-    it at once. clock: answer the time `seconds` off. shutdown: announce the end of all sockets, and end them after
-    `lasts` seconds. lasts: seconds, for what lasts.
+    at: seconds after the start, of a wall clock. do: drop: break all sockets. half-open: leave them open and send
+    nothing more on them. refuse: answer `status` to REST, to handshakes or both (`where`), with Retry-After where
+    `retry_after` is above 0. slam: accept sockets and close them at once. garbage: send `count` frames that are no
+    JSON. lose: leave out the next `count` trades. duplicate: send every frame twice. reorder: swap neighbours. pause:
+    send nothing, then all of it at once. clock: answer the time `seconds` off. shutdown: announce the end of all
+    sockets, and end them after `lasts` seconds. lasts: seconds, for what lasts.
     """
 
     at: float

@@ -97,7 +97,8 @@ class Market:
         return out
 
     def first_since(self, ms: int) -> int:
-        """The id of the first trade at or after a time; ids of a capture are in the order of its times but for little."""
+        """The id of the first trade at or after a time; ids of a capture are in the order of its times but for
+        little."""
         shift = self.capture.span // 1_000_000
         times = np.maximum.accumulate(self.capture.trades.ms)
         if not len(times):

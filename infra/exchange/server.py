@@ -32,8 +32,8 @@ class LocalExchange:
         loop: bool = False,
         faults: Faults | None = None,
     ) -> None:
-        """port: 0 for a free one. speed: times as fast as it happened. begin: seconds into the capture at which the clock
-        starts; what lies before is history. loop: begin anew at the end, with ids and times that go on.
+        """port: 0 for a free one. speed: times as fast as it happened. begin: seconds into the capture at which the
+        clock starts; what lies before is history. loop: begin anew at the end, with ids and times that go on.
 
         Raises FeedError where these do not fit.
         """

@@ -1,4 +1,5 @@
-"""Taps: what ccxt's websockets receive is handed on, item by item, where ccxt itself keeps the newest and drops the rest.
+"""Taps: what ccxt's websockets receive is handed on, item by item, where ccxt itself keeps the newest and drops the
+rest.
 
 ccxt stores trades in a cache of 1,000 and quotes in a dictionary of the newest, and its `watch` calls return what is
 there when the caller gets its turn. Under load that loses most of it without a word. Its handlers append to these very

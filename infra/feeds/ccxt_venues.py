@@ -11,7 +11,7 @@ from windvane.infra.feeds.feed import Market
 from windvane.infra.feeds.rest import websocket_of
 
 _NO_ORDER = "trades and quotes come on two sockets, so their times alone tell the order"
-_NO_IDS = "ids do not tell what is missing: after a break trades are joined by the latest that are listed, or a gap is told"
+_NO_IDS = "ids do not tell what is missing: after a break the latest trades are joined, or a gap is told"
 
 
 @dataclass(frozen=True, slots=True)

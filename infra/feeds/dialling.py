@@ -6,7 +6,8 @@ from collections import deque
 from random import Random
 
 BUDGET, PERIOD = 6, 30.0
-"""Attempts in any so many seconds: one in 5 s on average, a fifth of what Binance bans an address for (300 in 5 minutes)."""
+"""Attempts in any so many seconds: one in 5 s on average, a fifth of what Binance bans an address for (300 in 5
+minutes)."""
 FIRST, MOST = 1.0, 30.0
 """Seconds before the attempt after one that failed, doubled with each, and the most it comes to."""
 HEALTHY = 30.0

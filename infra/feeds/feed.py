@@ -9,9 +9,9 @@ A session calls it like this, in one event loop:
             ...
     await feed.close()
 
-`open`, `take`, `klines` and `trades` wait without blocking the loop; `offset`, `now` and `counts` return at once. A feed
-reads its sockets in tasks of its own from `open` to `close`, so a caller that computes for a second loses nothing: items
-pile up, at most `MOST_WAITING` of them, after which the sockets are not read until the caller has taken them.
+`open`, `take`, `klines` and `trades` wait without blocking the loop; `offset`, `now` and `counts` return at once. A
+feed reads its sockets in tasks of its own from `open` to `close`, so a caller that computes for a second loses nothing:
+items pile up, at most `MOST_WAITING` of them, after which the sockets are not read until the caller has taken them.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Trade(msgspec.Struct, frozen=True, gc=False):
     """One trade of the exchange.
 
     id: the exchange's number, rising by one a trade where `Market.dense`; as delivered, ids only rise. ts: ns, the
-    exchange's time; it may step back by a little, which the `Cleaner` judges. price: quote currency. qty: base currency.
-    buyer: whether the buyer took, so the price was the ask. received: ns, this machine's clock when the frame was read,
-    0 for a trade fetched by REST.
+    exchange's time; it may step back by a little, which the `Cleaner` judges. price: quote currency. qty: base
+    currency. buyer: whether the buyer took, so the price was the ask. received: ns, this machine's clock when the
+    frame was read, 0 for a trade fetched by REST.
     """
 
     id: int
@@ -113,9 +113,9 @@ class Market(msgspec.Struct, frozen=True):
 
     symbol: as people write it, BTC/USDT or BTC/USDT:USDT. native: as the exchange writes it. tick, lot: steps of price
     (quote currency) and quantity (base currency). least_qty: base, least_notional: quote currency; 0 where there is no
-    limit. taker_bp: the fee of a taker without discounts, in basis points. perpetual: whether positions pay funding and may
-    be short. dense: whether ids rise by exactly one a trade, so that a missing trade is seen. quotes: whether best bid and
-    ask are published. lacks: sentences on what this feed cannot do.
+    limit. taker_bp: the fee of a taker without discounts, in basis points. perpetual: whether positions pay funding
+    and may be short. dense: whether ids rise by exactly one a trade, so that a missing trade is seen. quotes: whether
+    best bid and ask are published. lacks: sentences on what this feed cannot do.
     """
 
     exchange: str
@@ -172,16 +172,16 @@ class Feed(Protocol):
     async def open(self, after: int | None = None) -> Market:
         """Ask the exchange for the symbol and the time, and begin to read.
 
-        after: the id of the last trade that the caller has from an earlier session; those since then are fetched and come
-        first, or a Gap does. Raises FeedError where the symbol is unknown or the exchange cannot be reached.
+        after: the id of the last trade that the caller has from an earlier session; those since then are fetched and
+        come first, or a Gap does. Raises FeedError where the symbol is unknown or the exchange cannot be reached.
         """
         ...
 
     async def take(self) -> list[Item]:
         """Wait until an item is there, and return all that are, trades in the order of their ids.
 
-        Trades and quotes that came on two sockets are merged by their time. Raises FeedError where the feed is closed or
-        can never go on (the symbol was delisted, the address is banned for good).
+        Trades and quotes that came on two sockets are merged by their time. Raises FeedError where the feed is closed
+        or can never go on (the symbol was delisted, the address is banned for good).
         """
         ...
 

@@ -15,9 +15,9 @@ NAMES = (*VENUES, *GENERIC)
 def open_feed(exchange: str, symbol: str, endpoint: str | None = None) -> Feed:
     """Return the feed of one symbol; its `open` dials.
 
-    exchange: one of `NAMES`, or `ccxt:binance` and `ccxt:binanceusdm` to read these over ccxt. endpoint: scheme, host and
-    port that replace the exchange's own. Raises FeedError where the exchange is unknown or the endpoint is no address,
-    ModuleNotFoundError where ccxt is needed and missing.
+    exchange: one of `NAMES`, or `ccxt:binance` and `ccxt:binanceusdm` to read these over ccxt. endpoint: scheme, host
+    and port that replace the exchange's own. Raises FeedError where the exchange is unknown or the endpoint is no
+    address, ModuleNotFoundError where ccxt is needed and missing.
     """
     if exchange in VENUES:
         return BinanceFeed(exchange, symbol, endpoint)

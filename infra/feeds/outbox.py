@@ -9,7 +9,8 @@ from windvane.infra.feeds.feed import MOST_WAITING, Item, Quote, Trade
 
 
 class Outbox:
-    """One task takes; any number put. Nothing is ever dropped: whoever reads sockets waits in `room` while it is full."""
+    """One task takes; any number put. Nothing is ever dropped: whoever reads sockets waits in `room` while it is
+    full."""
 
     def __init__(self, by_time: bool) -> None:
         """by_time: whether trades and quotes come on sockets of their own, so that only their times tell the order."""
@@ -66,8 +67,8 @@ class Outbox:
 def merged(items: list[Item]) -> list[Item]:
     """Items in the order of time where trades and quotes came on sockets of their own; each kind keeps its order.
 
-    A quote of the same time as a trade comes after it, since trades move quotes. Everything else (gaps, notes) stays with
-    the trades around it. Times that step back within a kind count as the highest before them.
+    A quote of the same time as a trade comes after it, since trades move quotes. Everything else (gaps, notes) stays
+    with the trades around it. Times that step back within a kind count as the highest before them.
     """
     quotes = [item for item in items if isinstance(item, Quote)]
     if not quotes or len(quotes) == len(items):

@@ -1,0 +1,255 @@
+"""One contract, two implementations: what comes out of a feed, whatever the exchange does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+
+import pytest
+from feed_harness import FIRST_ID, START, capture, check, read
+
+from windvane.infra.exchange.capture import Capture
+from windvane.infra.exchange.faults import Fault, Faults
+from windvane.infra.exchange.server import LocalExchange
+from windvane.infra.feeds.errors import FeedError
+from windvane.infra.feeds.feed import Feed, Gap, Quote, Trade
+from windvane.infra.feeds.opening import open_feed
+
+NATIVE = ("binance", "binanceusdm")
+FEEDS = (*NATIVE, "ccxt:binance", "ccxt:binanceusdm")
+every_feed = pytest.mark.parametrize("name", FEEDS)
+
+
+def market_of(name: str, **how: float) -> Capture:
+    return capture(name.removeprefix("ccxt:"), **how)
+
+
+def run(work: Awaitable[None]) -> None:
+    async def limited() -> None:
+        await asyncio.wait_for(work, 60)
+
+    asyncio.run(limited())
+
+
+def at(name: str, exchange: LocalExchange) -> Feed:
+    return open_feed(name, "btc-usdt", exchange.url)
+
+
+@every_feed
+def test_trades_come_once_and_in_order_with_quotes_and_the_rules_of_the_symbol(name: str) -> None:
+    async def work() -> None:
+        whole = market_of(name, seconds=400)
+        async with LocalExchange(whole, speed=20) as exchange:
+            feed = at(name, exchange)
+            market = await feed.open()
+            assert (market.native, market.base, market.quote) == ("BTCUSDT", "BTC", "USDT")
+            assert market.lot == (0.001 if market.perpetual else 0.00001)
+            assert market.least_notional == (100.0 if market.perpetual else 5.0)
+            assert market.taker_bp == (5.0 if market.perpetual else 10.0)
+            got = await read(feed, lambda r: len(r.ids) > 500 and len(r.of(Quote)) > 500)
+            await feed.close()
+            with pytest.raises(FeedError, match="closed"):
+                while True:
+                    await feed.take()
+        check(got, whole)
+        assert not got.of(Gap)
+        assert feed.counts.trades >= len(got.ids)
+
+    run(work())
+
+
+@every_feed
+def test_what_breaks_is_dialled_again_and_what_was_missed_is_fetched(name: str) -> None:
+    async def work() -> None:
+        whole = market_of(name)
+        faults = Faults((Fault(0.8, "drop"), Fault(1.0, "garbage", count=3), Fault(4.0, "lose", count=5)))
+        async with LocalExchange(whole, speed=2, faults=faults) as exchange:
+            feed = at(name, exchange)
+            await feed.open()
+            got = await read(feed, lambda r: len(r.ids) > 250)
+            await feed.close()
+        check(got, whole)
+        assert not got.of(Gap)
+        assert feed.counts.fetched > 5
+        assert len(got.notes("connected")) > len(got.notes("rollover")) + 1
+
+    run(work())
+
+
+@every_feed
+def test_garbage_duplicates_and_disorder_cost_no_connection(name: str) -> None:
+    async def work() -> None:
+        whole = market_of(name)
+        faults = Faults(
+            (Fault(0.5, "garbage", count=3), Fault(0.6, "duplicate", lasts=1), Fault(1.5, "reorder", lasts=1))
+        )
+        async with LocalExchange(whole, speed=4, faults=faults) as exchange:
+            feed = at(name, exchange)
+            await feed.open()
+            dials = feed.counts.dials
+            got = await read(feed, lambda r: len(r.ids) > 300)
+            accepted = exchange.sockets.accepted
+            await feed.close()
+        check(got, whole)
+        assert not got.of(Gap)
+        assert dials == 0
+        assert accepted == feed.counts.dials <= 2
+        assert feed.counts.duplicates > 5
+
+    run(work())
+
+
+@every_feed
+def test_trades_that_nobody_lists_are_a_declared_gap(name: str) -> None:
+    async def work() -> None:
+        whole = market_of(name)
+        faults = Faults((Fault(0.5, "lose", count=4), Fault(0.4, "refuse", where="rest", status=400, lasts=6.0)))
+        async with LocalExchange(whole, speed=2, faults=faults) as exchange:
+            feed = at(name, exchange)
+            await feed.open()
+            got = await read(feed, lambda r: bool(r.of(Gap)) and len(r.ids) > 60)
+            await feed.close()
+        check(got, whole)
+        (gap,) = got.of(Gap)
+        assert gap.last - gap.first == 3
+        assert gap.since < gap.until
+        assert "could not be fetched" in gap.reason
+
+    run(work())
+
+
+@every_feed
+def test_a_session_goes_on_after_the_last_trade_that_it_had(name: str) -> None:
+    async def work() -> None:
+        whole = market_of(name, seconds=200)
+        async with LocalExchange(whole, begin=100.0) as exchange:
+            feed = at(name, exchange)
+            await feed.open(after=FIRST_ID + 499)
+            got = await read(feed, lambda r: len(r.ids) > 1550)
+            listed = await feed.trades(START + 10_000_000_000, START + 80_000_000_000)
+            await feed.close()
+        check(got, whole)
+        assert got.ids[0] == FIRST_ID + 500
+        assert [t.id for t in listed] == list(range(FIRST_ID + 200, FIRST_ID + 1600))
+
+    run(work())
+
+
+@every_feed
+def test_bars_are_what_the_trades_come_to(name: str) -> None:
+    async def work() -> None:
+        whole = market_of(name, seconds=300)
+        minute = 60_000_000_000
+        async with LocalExchange(whole, begin=290.0) as exchange:
+            feed = at(name, exchange)
+            first = -(-START // minute) * minute
+            bars = [bar async for page in feed.klines(minute, first, first + 100 * minute) for bar in page]
+            with pytest.raises(FeedError, match="publishes no bars of 7 s"):
+                await anext(aiter(feed.klines(7_000_000_000, first, first + minute)))
+            await feed.close()
+        assert [bar.ts for bar in bars] == [first + k * minute for k in range(4)]
+        t = whole.trades
+        inside = (t.ms * 1_000_000 >= first) & (t.ms * 1_000_000 < first + minute)
+        assert bars[0].volume == pytest.approx(t.qty[inside].sum())
+        assert (bars[0].open, bars[0].close) == (t.price[inside][0], t.price[inside][-1])
+        assert (bars[0].high, bars[0].low) == (t.price[inside].max(), t.price[inside].min())
+        if name in NATIVE:
+            assert bars[0].buy_volume == pytest.approx(t.qty[inside & (t.buyer == 1)].sum())
+        else:
+            assert bars[0].buy_volume is None
+
+    run(work())
+
+
+@every_feed
+def test_the_offset_is_measured_and_time_goes_by_it(name: str) -> None:
+    async def work() -> None:
+        faults = Faults((Fault(0.0, "clock", seconds=-1.3, lasts=100.0),))
+        async with LocalExchange(market_of(name), faults=faults) as exchange:
+            feed = at(name, exchange)
+            await feed.open()
+            ahead = (feed.now() - exchange.market.now()) / 1e9
+            got = await read(feed, lambda r: bool(r.notes("offset")))
+            await feed.close()
+        assert ahead == pytest.approx(-1.3, abs=0.3)
+        assert feed.offset < 0
+        assert got.notes("offset")[0].value == pytest.approx(feed.offset / 1e9, abs=2.0)
+        assert "behind" in got.notes("offset")[0].text
+
+    run(work())
+
+
+@pytest.mark.parametrize("name", ["binanceusdm", "ccxt:binanceusdm"])
+def test_a_socket_that_falls_silent_is_told_and_replaced(name: str) -> None:
+    async def work() -> None:
+        whole = market_of(name)
+        async with LocalExchange(whole, faults=Faults((Fault(1.0, "half-open"),))) as exchange:
+            feed = at(name, exchange)
+            await feed.open()
+            got = await read(feed, lambda r: bool(r.notes("silent")) and len(r.ids) > 150)
+            await feed.close()
+        check(got, whole)
+        assert not got.of(Gap)
+        assert 5.0 <= got.notes("silent")[0].value <= 6.0
+
+    run(work())
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_a_second_socket_takes_over_before_the_first_one_ends(name: str) -> None:
+    async def work() -> None:
+        whole = market_of(name)
+        async with LocalExchange(whole, speed=2, faults=Faults((Fault(1.0, "shutdown", lasts=4.0),))) as exchange:
+            feed = at(name, exchange)
+            await feed.open()
+            got = await read(feed, lambda r: len(r.ids) > 300)
+            await feed.close()
+        check(got, whole)
+        assert got.notes("rollover")
+        assert feed.counts.fetched == 0
+        quotes = [quote.ts for quote in got.of(Quote)]
+        assert quotes == sorted(quotes)
+
+    run(work())
+
+
+@every_feed
+@pytest.mark.parametrize(
+    ("symbol", "sentence"),
+    [("BTCUSD", "did you mean BTC/USDT"), ("BTCUSDT,ETHUSDT", "one book trades one"), ("zz", "has no symbol")],
+)
+def test_a_symbol_that_is_not_there_is_said_with_the_nearest(name: str, symbol: str, sentence: str) -> None:
+    async def work() -> None:
+        async with LocalExchange(market_of(name)) as exchange:
+            feed = open_feed(name, symbol, exchange.url)
+            with pytest.raises(FeedError, match=sentence):
+                await feed.open()
+            await feed.close()
+
+    run(work())
+
+
+def test_a_consumer_that_stalls_loses_nothing() -> None:
+    async def work() -> None:
+        whole = market_of("binanceusdm", seconds=400)
+        async with LocalExchange(whole, speed=20) as exchange:
+            feed = at("binanceusdm", exchange)
+            await feed.open()
+            got = await read(feed, lambda r: len(r.ids) > 50)
+            await asyncio.sleep(1.0)
+            later = await read(feed, lambda r: len(r.ids) > 400)
+            await feed.close()
+        got.items += later.items
+        check(got, whole)
+        assert not got.of(Gap)
+        assert all(trade.received > 0 for trade in got.of(Trade))
+
+    run(work())
+
+
+def test_names_and_addresses_that_cannot_be_are_refused() -> None:
+    with pytest.raises(FeedError, match="give one of binance"):
+        open_feed("nasdaq", "BTCUSDT")
+    for endpoint in ("127.0.0.1:80", "ftp://x", "http://host/path"):
+        with pytest.raises(FeedError, match="give scheme, host and port"):
+            open_feed("binance", "BTCUSDT", endpoint)

@@ -26,7 +26,6 @@ What = Literal[
     "clock",
     "shutdown",
 ]
-WHERE = ("rest", "sockets", "both")
 _LASTING = ("refuse", "slam", "duplicate", "reorder", "pause", "clock")
 
 
@@ -50,6 +49,11 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retry_after: int = 0
     seconds: float = 0.0
 
+    @property
+    def lasts_on(self) -> bool:
+        """Whether it lasts, in place of happening at a moment."""
+        return self.do in _LASTING
+
     def active(self, now: float) -> bool:
         """Whether it lasts at `now` seconds after the start."""
         return self.at <= now < self.at + self.lasts
@@ -63,7 +67,7 @@ class Faults:
 
     def __post_init__(self) -> None:
         self.begin = time.monotonic()
-        self.lasting = [fault for fault in self.script if fault.do in _LASTING]
+        self.lasting = [fault for fault in self.script if fault.lasts_on]
 
     def start(self) -> None:
         """The exchange is up: the script begins."""
@@ -82,7 +86,7 @@ class Faults:
 
     def moments(self) -> Iterator[Fault]:
         """Faults that happen at a moment, by time."""
-        yield from sorted((f for f in self.script if f.do not in _LASTING), key=lambda fault: fault.at)
+        yield from sorted((f for f in self.script if not f.lasts_on), key=lambda fault: fault.at)
 
 
 def parse(text: str) -> Faults:

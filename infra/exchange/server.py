@@ -7,10 +7,11 @@ from contextlib import suppress
 from types import TracebackType
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from windvane.infra.exchange import rest_answers as rest
 from windvane.infra.exchange.capture import Capture
-from windvane.infra.exchange.faults import Faults
+from windvane.infra.exchange.faults import Fault, Faults
 from windvane.infra.exchange.market import Market
 from windvane.infra.exchange.sockets import Sockets
 from windvane.infra.feeds.errors import FeedError
@@ -49,7 +50,7 @@ class LocalExchange:
         self.faults = faults or Faults()
         self.market = Market(capture, speed, begin, loop)
         self.sockets = Sockets(self.market, self.faults)
-        self.requests = 0
+        self.requests = self.handshakes = 0
         self._port = port
         self._runner: web.AppRunner | None = None
         self._script: asyncio.Task[None] | None = None
@@ -85,6 +86,13 @@ class LocalExchange:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    async def inject(self, fault: Fault) -> None:
+        """Let a fault happen, or begin, now; its `at` is passed over."""
+        if fault.lasts_on:
+            self.faults.lasting.append(replace(fault, at=self.faults.now()))
+        else:
+            await self.sockets.happen(fault)
+
     async def _play(self) -> None:
         for fault in self.faults.moments():
             await asyncio.sleep(max(0.0, fault.at - self.faults.now()))
@@ -92,6 +100,7 @@ class LocalExchange:
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
         socket = request.headers.get("Upgrade", "").lower() == "websocket"
+        self.handshakes += socket
         fault = self.faults.active("refuse")
         if fault is not None and fault.where in ("both", "sockets" if socket else "rest"):
             headers = {"Retry-After": str(fault.retry_after)} if fault.retry_after else {}

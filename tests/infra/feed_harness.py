@@ -29,7 +29,9 @@ def capture(
     trades = Trades(FIRST_ID + k, ms, price, 0.001 * (1 + k % 7), k % 2, np.stack([k, k], axis=1))
     quotes = Quotes(9_000 + k, ms, np.stack([price - 0.1, 1.0 + k % 3, price + 0.1, 2.0 + k % 3], axis=1))
     kind = np.tile([TRADE, QUOTE], n)
-    return Capture(exchange, "BTCUSDT", "BTC", "USDT", trades, quotes, np.repeat(at, 2), kind, np.repeat(k, 2))
+    return Capture(
+        exchange, "BTCUSDT", "BTC", "USDT", trades, quotes, np.repeat(at, 2), kind, np.repeat(k, 2)
+    )
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -94,15 +95,15 @@ def _of_parquet(file: Path) -> Capture:
     )
 
 
-def _numbers(table: object, name: str) -> Floats:
-    return np.asarray(table.column(name).to_numpy())  # type: ignore[attr-defined]
+def _numbers(table: Any, name: str) -> Any:
+    return np.asarray(table.column(name).to_numpy())
 
 
-def _texts(table: object, name: str) -> Floats:
-    return np.asarray(table.column(name).to_pylist())  # type: ignore[attr-defined]
+def _texts(table: Any, name: str) -> Any:
+    return np.asarray(table.column(name).to_pylist())
 
 
-def _of_trades(table: object) -> Capture:
+def _of_trades(table: Any) -> Capture:
     """Trades of a spot market, without quotes."""
     ms, ids = _numbers(table, "ts"), _numbers(table, "agg_id")
     n = len(ids)
@@ -116,7 +117,7 @@ def _of_trades(table: object) -> Capture:
     )
 
 
-def _of_book(table: object) -> Capture:
+def _of_book(table: Any) -> Capture:
     """Trades and quotes of USD-M futures, sent in the order in which a recorder received them.
 
     A recorder's clock may be off; the times of sending are moved by the median of what it was off.

@@ -102,13 +102,13 @@ def parse(text: str) -> Faults:
             f"--faults is {text!r}, which is no file: give JSON lines, or seed:7 for faults at random"
         )
     script = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for n, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if line.strip() and not line.startswith("#"):
             try:
                 script.append(msgspec.json.decode(line, type=Fault))
             except msgspec.DecodeError as error:
                 raise FeedError(
-                    f"{path}, line {number}: {error}; write such as "
+                    f"{path}, line {n}: {error}; write such as "
                     '{"at":5,"do":"drop"}, with do one of ' + ", ".join(get_args(What))
                 ) from error
     return Faults(tuple(script))

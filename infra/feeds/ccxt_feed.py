@@ -81,7 +81,10 @@ class CcxtFeed(Session):
                     symbol, names[interval], since=start, limit=PAGE
                 )  # type: ignore[misc]
             )
-            bars = [Kline(int(r[0]) * MS, *map(float, r[1:6]), None) for r in rows]
+            bars = [
+                Kline(int(r[0]) * MS, float(r[1]), float(r[2]), float(r[3]), float(r[4]), float(r[5]), None)
+                for r in rows
+            ]
             whole = [b for b in bars if b.ts >= at and b.ts + interval <= min(until, self.now())]
             if not whole:
                 return
@@ -255,10 +258,9 @@ class CcxtFeed(Session):
             try:
                 symbol = self.market.symbol
                 rows = await self._ask(lambda: self._exchange.fetch_trades(symbol, limit=PAGE))  # noqa: B023
-                latest, reason = (
-                    [(self._as_trade(row, 0), row["id"]) for row in rows],
-                    "the list of trades is too short",
-                )
+                latest = [(self._as_trade(row, 0), row["id"]) for row in rows]
+                latest.sort(key=lambda pair: pair[0].id)
+                reason = "the list of trades is too short"
             except FeedError as error:
                 latest, reason = [], f"trades could not be fetched: {error}"
             self.outbox.extend(order.fill(latest, reason))

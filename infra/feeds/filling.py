@@ -56,7 +56,7 @@ async def _fetch(
             found = await page(at)
         except FeedError as error:
             return f"trades could not be fetched: {error}"
-        wanted = [trade for trade in found if at <= trade.id <= last]
+        wanted = sorted((trade for trade in found if at <= trade.id <= last), key=lambda trade: trade.id)
         for trade in wanted:
             outbox.extend(sequencer.push(trade, time.monotonic()))
         fetched(len(wanted))

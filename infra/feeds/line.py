@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Literal
 
 import aiohttp
 
@@ -32,7 +33,7 @@ _CONNECT = aiohttp.ClientWSTimeout(ws_close=2.0)
 class _Socket:
     """A connection while it lasts."""
 
-    connection: aiohttp.ClientWebSocketResponse
+    connection: aiohttp.ClientWebSocketResponse[Literal[False]]
     began: float
     task: asyncio.Task[None] | None = None
     frames: int = 0

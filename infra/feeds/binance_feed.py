@@ -44,6 +44,7 @@ class BinanceFeed(Session):
         self._roll_after = roll_after
         self._sequencer = Sequencer(self._counts)
         self._update = 0
+        self._recorded: Callable[[bytes, int], None] | None = None
         self._lines: list[Line] = []
         self._session: aiohttp.ClientSession | None = None
         self._opened_rest: Rest | None = None
@@ -114,6 +115,10 @@ class BinanceFeed(Session):
             page = await self._page({"symbol": native, "fromId": page[-1].id + 1, "limit": PAGE})
         return out
 
+    def record(self, frame: Callable[[bytes, int], None]) -> None:
+        """Call `frame` from now on with every frame as it comes, and this machine's clock in ns: for recordings."""
+        self._recorded = frame
+
     async def close(self) -> None:
         """End all tasks and sockets."""
         await super().close()
@@ -152,6 +157,8 @@ class BinanceFeed(Session):
 
     def _frame(self, frame: bytes, received: int) -> None:
         """Pass on what a frame says; one that cannot be read is counted, and no more."""
+        if self._recorded is not None:
+            self._recorded(frame, received)
         try:
             found = wire.parse_frame(frame, received, self.clock.now)
         except msgspec.DecodeError:

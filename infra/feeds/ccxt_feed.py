@@ -32,7 +32,7 @@ _PATIENCE = 60.0
 
 
 class CcxtFeed(Session):
-    """See `Feed` of feed.py for what is promised, and docs/live.md for what each exchange lacks."""
+    """See `Feed` of feed.py for what is promised, and docs/exchanges.md for what each exchange lacks."""
 
     def __init__(self, name: str, symbol: str, endpoint: str | None = None) -> None:
         """name: a key of `ccxt_venues.VENUES`. endpoint: scheme, host and port that replace the exchange's."""

@@ -18,6 +18,7 @@ from windvane.infra.cli import (
     control,
     doctor,
     evaluate,
+    exchange,
     inspect,
     journal,
     orders,
@@ -48,6 +49,7 @@ app.command(name="inspect")(inspect.inspect)
 app.command(name="simulate")(simulate.simulate)
 app.command(name="journal")(journal.journal)
 app.command(name="evaluate")(evaluate.evaluate)
+app.command(name="exchange")(exchange.exchange)
 app.command(name="doctor")(doctor.doctor)
 app.command(name="orders")(orders.orders)
 app.command(name="schemas")(schemas.schemas)

@@ -209,7 +209,7 @@ EXTRAS = {name: named(texts) for name, texts in PROJECT["optional-dependencies"]
 
 
 def test_every_requirement_is_imported_and_every_import_is_required() -> None:
-    assert CORE | EXTRAS["kafka"] | EXTRAS["train"] | EXTRAS["gym"] == set(imported())
+    assert CORE | EXTRAS["kafka"] | EXTRAS["live"] | EXTRAS["train"] | EXTRAS["gym"] == set(imported())
     assert not CORE & (EXTRAS["kafka"] | EXTRAS["train"])
     assert not EXTRAS["kafka"] & EXTRAS["train"]
     (every,) = PROJECT["optional-dependencies"]["all"]
@@ -218,7 +218,11 @@ def test_every_requirement_is_imported_and_every_import_is_required() -> None:
 
 @pytest.mark.parametrize(
     ("extra", "where"),
-    [("kafka", ("kafka/", "telemetry/", "status/")), ("train", ("training/",))],
+    [
+        ("kafka", ("kafka/", "telemetry/", "status/", "feeds/", "exchange/")),
+        ("live", ("kafka/", "telemetry/", "status/", "feeds/", "exchange/")),
+        ("train", ("training/",)),
+    ],
 )
 def test_an_extra_is_imported_only_where_it_is_asked_for(extra: str, where: tuple[str, ...]) -> None:
     for distribution in EXTRAS[extra]:

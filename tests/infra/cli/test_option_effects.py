@@ -79,6 +79,9 @@ SHOWN: dict[str, dict[str, str]] = {
         ("--bootstrap", "--prefix", "--book", "--since", "--follow", "--until-idle", "--json"),
         "kafka/test_subscriber.py",
     ),
+    "exchange": dict.fromkeys(
+        ("--port", "--speed", "--begin", "--loop", "--faults"), "infra/cli/test_exchange.py"
+    ),
     "schemas": {"--out": "infra/schemas/test_schemas.py"},
     "up": {
         **dict.fromkeys(("--bootstrap", "--prefix", "--state"), "kafka/test_workers.py"),

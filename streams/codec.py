@@ -109,8 +109,8 @@ def _as_told(kind: type[ev.Batch]) -> type[msgspec.Struct]:
     return msgspec.defstruct(kind.__name__, fields, tag=kind.__name__, kw_only=True, gc=False)
 
 
-_KIND_OF = {_as_told(kind): kind for kind in _TYPES if issubclass(kind, ev.Batch)}
-_SINGLE = tuple(kind for kind in _TYPES if not issubclass(kind, ev.Batch))
+_KIND_OF = {_as_told(kind): kind for kind in BY_NAME.values() if issubclass(kind, ev.Batch)}
+_SINGLE = tuple(kind for kind in BY_NAME.values() if not issubclass(kind, ev.Batch))
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Union[*_KIND_OF, *_SINGLE])
 _encoder = msgspec.json.Encoder()
 

@@ -6,24 +6,36 @@ Packed is what this program reads again: a JSON head that names the arrays, then
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
-from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+from typing import Any, NamedTuple, Union
 
 import msgspec
 import numpy as np
 import orjson
 
-from windvane.agents.base import Floats, Ints
-from windvane.agents.errors import WindvaneError
-from windvane.metamodel.features.extractor import NAMES
 from windvane.streams import events as ev
 from windvane.streams.opening import SentOpening, completed
+from windvane.streams.wire import WireError, all_finite, as_told, batch_of, layout, types_of
+
+__all__ = [
+    "BY_NAME",
+    "MAX_ROWS",
+    "Packed",
+    "WireError",
+    "cuts",
+    "from_json",
+    "from_packed",
+    "pack",
+    "packed",
+    "parts_of",
+    "to_json",
+    "to_packed",
+    "unpack",
+]
 
 MAX_ROWS = 256
 """Largest number of rows in one record of a topic."""
 
 _MOST_BYTES = 500_000
-_WIDTHS = {"x": len(NAMES), "regime": 7}
 
 _TYPES = (
     ev.BookOpened,
@@ -42,77 +54,7 @@ _TYPES = (
 )
 BY_NAME: dict[str, type[ev.Event]] = {t.__name__: t for t in _TYPES}
 
-
-class WireError(WindvaneError):
-    """Bytes are not an event; the message says why."""
-
-
-_REAL, _WHOLE = np.dtype(np.float64), np.dtype(np.int64)
-
-
-class _Field(NamedTuple):
-    """A field of a kind of events."""
-
-    name: str
-    default: Any  # msgspec.NODEFAULT where it has none
-    dtype: np.dtype[Any] | None  # of a column, None where it is no column
-    named_by: str | None  # of a matrix: the field that names its columns, "" where that is a constant
-    in_base64: bool
-
-
-@cache
-def _types(kind: type[ev.Event]) -> dict[str, Any]:
-    """The type of every field, without its note: msgspec converts to such a type faster."""
-    types = {field.name: field.type for field in msgspec.structs.fields(kind)}
-    return {n: get_args(t)[0] if get_origin(t) is Annotated else t for n, t in types.items()}
-
-
-def _dtype(of: Any) -> np.dtype[Any] | None:
-    known = {Floats: _REAL, Ints: _WHOLE, ev.Times: _WHOLE}
-    return next((known[t] for t in (of, *get_args(of)) if t in known), None)
-
-
-@cache
-def _layout(kind: type[ev.Event]) -> tuple[_Field, ...]:
-    """The fields of a kind, looked up once: a record of one row costs little else than such look-ups."""
-    types = _types(kind)
-    matrices, packed = (kind.matrices, kind.in_base64) if issubclass(kind, ev.Batch) else ({}, frozenset())
-    return tuple(
-        _Field(f.name, f.default, _dtype(types[f.name]), matrices.get(f.name), f.name in packed)
-        for f in msgspec.structs.fields(kind)
-    )
-
-
-class _Base64(msgspec.Struct, gc=False):
-    """A real column as its little-endian float64 bytes; JSON has them in base64."""
-
-    shape: list[int]
-    f8: bytearray  # which arrays may write to
-
-
-_Digits = Annotated[str, msgspec.Meta(pattern="^-?[0-9]{1,19}$")]
-_TOLD = {
-    (_REAL, 1): list[float] | _Base64,
-    (_REAL, 2): list[list[float]] | _Base64,
-    (_WHOLE, 1): list[int],
-    (_WHOLE, 2): list[list[int]],
-}
-
-
-def _as_told(kind: type[ev.Batch]) -> type[msgspec.Struct]:
-    """A kind of batches as it stands in JSON, with lists of numbers for arrays: so msgspec looks at every number."""
-    types, fields = _types(kind), []
-    for field, known in zip(_layout(kind), msgspec.structs.fields(kind), strict=True):
-        of = types[field.name]
-        if field.dtype is not None:
-            told = _TOLD[field.dtype, 1 if field.named_by is None else 2]
-            told = list[int | _Digits] if of is ev.Times else told
-            of = told if known.required else told | None
-        fields.append((field.name, of) if known.required else (field.name, of, known.default))
-    return msgspec.defstruct(kind.__name__, fields, tag=kind.__name__, kw_only=True, gc=False)
-
-
-_KIND_OF = {_as_told(kind): kind for kind in BY_NAME.values() if issubclass(kind, ev.Batch)}
+_KIND_OF = {as_told(kind): kind for kind in BY_NAME.values() if issubclass(kind, ev.Batch)}
 _SINGLE = (
     SentOpening,
     *(t for t in BY_NAME.values() if not issubclass(t, ev.Batch) and t is not ev.BookOpened),
@@ -123,7 +65,7 @@ _encoder = msgspec.json.Encoder()
 
 def _fields(event: ev.Event) -> Iterator[tuple[str, Any]]:
     """Names and values of the fields that are written: not those that are absent or at their default."""
-    for name, default, dtype, _, _ in _layout(type(event)):
+    for name, default, dtype, _, _ in layout(type(event)):
         value = getattr(event, name)
         if value is not None and (dtype is not None or default is msgspec.NODEFAULT or value != default):
             yield name, value
@@ -132,12 +74,12 @@ def _fields(event: ev.Event) -> Iterator[tuple[str, Any]]:
 def to_json(event: ev.Event) -> bytes:
     """Return an event as JSON, one record of a topic; raises WireError where a column holds NaN or inf."""
     out: dict[str, Any] = {"type": type(event).__name__}
-    for name, default, dtype, _, in_base64 in _layout(type(event)):
+    for name, default, dtype, _, in_base64 in layout(type(event)):
         value = getattr(event, name)
         if value is None:
             continue
         if in_base64:
-            if not np.isfinite(value).all():
+            if not all_finite(value):
                 raise _no_number(event, name)
             raw = _encoder.encode(value.astype("<f8", copy=False).tobytes())
             out[name] = {"shape": value.shape, "f8": orjson.Fragment(raw)}
@@ -176,64 +118,13 @@ def from_json(raw: bytes, received: int | None = None) -> ev.Event:
             told = completed(told)
         kind = _KIND_OF.get(type(told))
         if kind is not None:
-            return _batch(kind, told, received)
-    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
+            return batch_of(kind, told, received)
+    except WireError:
+        raise
+    except (msgspec.DecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise WireError(f"not an event: {error}") from error
     _check_single(told)
     return told
-
-
-def _batch(kind: type[ev.Batch], told: Any, received: int | None) -> ev.Batch:
-    """The batch that was told of, after checking it."""
-    n = len(told.seq)
-    if n == 0:
-        raise WireError("a batch needs one or more rows")
-    fields: dict[str, Any] = {}
-    for name, _, dtype, named_by, _ in _layout(kind):
-        value = getattr(told, name)
-        if dtype is not None and value is not None:
-            column = _numbers(value, dtype) if type(value) is list else _unpacked(name, value)
-            if column.shape != (n,) or named_by is not None:
-                width = (
-                    None
-                    if named_by is None
-                    else len(getattr(told, named_by))
-                    if named_by
-                    else _WIDTHS.get(name)
-                )
-                _check_shape(name, column, n, named_by is not None, width)
-            value = column
-        fields[name] = value
-    seq = fields["seq"]
-    if told.seq[0] < 0 or (n > 1 and (seq[1:] <= seq[:-1]).any()):
-        raise WireError("seq must grow from row to row, from 0 or more")
-    if received is not None and kind is ev.Ticks:
-        fields["received"] = np.full(n, received)
-    return kind(**fields)
-
-
-def _numbers(value: list[Any], dtype: np.dtype[Any]) -> np.ndarray:
-    """A column that came as a list; JavaScript sends times as texts of digits, since its numbers end at 2^53."""
-    if dtype is _WHOLE and str in map(type, value):
-        value = [int(number) for number in value]
-    return np.array(value, dtype)
-
-
-def _unpacked(name: str, column: _Base64) -> Floats:
-    array = np.frombuffer(column.f8, "<f8").reshape(column.shape).astype(np.float64, copy=False)
-    if not np.isfinite(array).all():
-        raise WireError(f"column {name} holds NaN or inf")
-    return array
-
-
-def _check_shape(name: str, value: np.ndarray, rows: int, is_matrix: bool, width: int | None) -> None:
-    """Refuse a column that has not as many rows as the batch, or a matrix that has not `width` columns (None: any)."""
-    if value.ndim == 0 or value.shape[0] != rows:
-        raise WireError(f"column {name} has {value.shape[:1]} rows, seq has {rows}")
-    if value.ndim != 1 + is_matrix:
-        raise WireError(f"column {name} has {value.ndim} dimensions")
-    if width is not None and value.shape[1] != width:
-        raise WireError(f"column {name} is {value.shape[1]} wide, expected {width}")
 
 
 def _check_single(event: ev.Event) -> None:
@@ -247,7 +138,7 @@ def _check_single(event: ev.Event) -> None:
 def _row_bytes(batch: ev.Batch) -> int:
     """The most bytes that a row of a batch takes in JSON."""
     total = 0
-    for name, _, dtype, _, in_base64 in _layout(type(batch)):
+    for name, _, dtype, _, in_base64 in layout(type(batch)):
         value = getattr(batch, name)
         if dtype is not None and value is not None:
             total += (11 if in_base64 else 25) * (value.size // len(batch))
@@ -339,7 +230,7 @@ def from_packed(raw: bytes) -> ev.Event:
     try:
         plain = {
             name: msgspec.convert(rest[name], of_field)
-            for name, of_field in _types(kind).items()
+            for name, of_field in types_of(kind).items()
             if name in rest
         }
         whole: dict[str, Any] = {**plain, **arrays}

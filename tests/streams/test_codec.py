@@ -134,6 +134,11 @@ NOT_EVENTS = {
     "price is an object": spoiled(price={"f8": 1}),
     "price is bad base64": spoiled(price={"f8": "?", "shape": [2]}),
     "price has a bad shape": spoiled(price={"f8": "AAAAAAAA8D8=", "shape": [2**70]}),
+    "price has more bytes than its shape": spoiled(price={"f8": base64.b64encode(bytes(24)).decode(), "shape": [2]}),
+    "price has fewer bytes than its shape": spoiled(price={"f8": base64.b64encode(bytes(8)).decode(), "shape": [2]}),
+    "price is a packed matrix": spoiled(price={"f8": base64.b64encode(bytes(32)).decode(), "shape": [2, 2]}),
+    "price is packed in no dimension": spoiled(price={"f8": base64.b64encode(bytes(8)).decode(), "shape": []}),
+    "price has a negative shape": spoiled(price={"f8": "", "shape": [-1]}),
     "ts is real": spoiled(ts=[1.5, 2.5]),
     "ts is a matrix": spoiled(ts=[[1], [2]]),
     "ts is beyond 64 bits": spoiled(ts=[1, 2**63]),
@@ -156,6 +161,15 @@ MISSHAPEN = {
     "targets without agents": told(ev.Proposals, target=[0.1, 0.2]),
     "actions that are real": told(ev.Proposals, action=[[0.7, 0.2], [1.0, 0.0]]),
     "forty-nine features": told(ev.Features, x=[[0.0] * 49] * 2),
+    "packed regimes of six": told(
+        ev.Features, regime={"f8": base64.b64encode(bytes(96)).decode(), "shape": [2, 6]}
+    ),
+    "packed targets of three agents for two": told(
+        ev.Proposals, target={"f8": base64.b64encode(bytes(48)).decode(), "shape": [2, 3]}
+    ),
+    "packed confidences of one row for two": told(
+        ev.Proposals, confidence={"f8": base64.b64encode(bytes(16)).decode(), "shape": [1, 2]}
+    ),
     "features without columns": told(ev.Features, x=[0.0, 0.0]),
 }
 
@@ -198,7 +212,9 @@ class TestCodec:
             assert getattr(again, "ts").tolist() == [2**62 + 1] * 2  # noqa: B009
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-    @pytest.mark.parametrize("kind", [ev.Ticks, ev.Features, ev.Decisions], ids=lambda k: k.__name__)
+    @pytest.mark.parametrize(
+        "kind", [ev.Ticks, ev.Features, ev.Proposals, ev.Decisions], ids=lambda k: k.__name__
+    )
     def test_what_is_not_a_number_is_neither_sent_nor_read(self, kind: type[ev.Batch], value: float) -> None:
         for name in (f.name for f in msgspec.structs.fields(kind)):
             event = random_batch(kind, 3, 2)
@@ -209,7 +225,7 @@ class TestCodec:
             column.reshape(-1)[-1] = value
             with pytest.raises(WireError, match=name):
                 to_json(event)
-            if name == "x":
+            if name in kind.in_base64:
                 raw[name]["f8"] = base64.b64encode(column.tobytes()).decode()
                 with pytest.raises(WireError, match=name):
                     from_json(orjson.dumps(raw))
@@ -230,6 +246,20 @@ class TestCodec:
 
     def test_a_single_event_is_not_cut(self) -> None:
         assert list(cuts(SINGLES[0])) == [SINGLES[0]]
+
+    @settings(max_examples=40, deadline=None)
+    @given(event=any_batch(), data=st.data())
+    def test_a_real_column_may_come_as_numbers_or_as_its_bytes(
+        self, event: ev.Batch, data: st.DataObject
+    ) -> None:
+        """As every release has read them, whichever of the two it writes."""
+        told = orjson.loads(to_json(event))
+        for name in event.__struct_fields__:
+            column = getattr(event, name)
+            if isinstance(column, np.ndarray) and column.dtype == np.float64:
+                packed = {"f8": base64.b64encode(column.tobytes()).decode(), "shape": list(column.shape)}
+                told[name] = data.draw(st.sampled_from([packed, column.tolist()]), label=name)
+        same(table([from_json(orjson.dumps(told))]), table([event]))
 
     @pytest.mark.parametrize("raw", NOT_EVENTS.values(), ids=NOT_EVENTS.keys())
     def test_what_is_not_an_event_is_refused_with_a_reason(self, raw: bytes) -> None:

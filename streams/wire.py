@@ -74,7 +74,7 @@ def as_told(kind: type[Batch]) -> type[msgspec.Struct]:
     for field, known in zip(layout(kind), msgspec.structs.fields(kind), strict=True):
         of = types[field.name]
         if field.dtype is not None:
-            told = _TOLD[field.dtype, 1 if field.named_by is None else 2]
+            told: Any = _TOLD[field.dtype, 1 if field.named_by is None else 2]
             told = list[int | _Digits] if of is Times else told
             of = told if known.required else told | None
         fields.append((field.name, of) if known.required else (field.name, of, known.default))

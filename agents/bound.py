@@ -36,9 +36,9 @@ class Bound:
 
 
 def _code(function: Any, arguments: tuple[Any, ...]) -> Callable[..., Any]:
-    """The machine code of a kernel for such arguments; the kernel itself where it is not compiled, or asks to look."""
+    """The machine code of a kernel for such arguments; the kernel itself where it is not compiled, or an array not plain."""
     if not hasattr(function, "compile") or not _plain(arguments):
-        return function  # type: ignore[no-any-return]
+        return function
     kind = (function, _kind(arguments))
     if kind not in _CODES:
         _CODES[kind] = function.compile(tuple(map(numba.typeof, arguments)))

@@ -184,7 +184,7 @@ class TestRunFiles:
         assert {path.name for path in tmp_path.iterdir()} == FILES
         assert strict(tmp_path / "metrics.json") == found
         assert pq.read_table(tmp_path / "decisions.parquet").num_rows == rows
-        assert found["series"]["ensemble"]["sharpe"] == 0.0
+        assert found["series"]["ensemble"]["sharpe"] is None
         assert found["gain"]["ci"] == [None, None]
         assert (found["psr"], found["dsr"]) == (None, None)
         page = (tmp_path / "report.html").read_text(encoding="utf-8")

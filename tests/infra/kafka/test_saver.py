@@ -47,7 +47,7 @@ class SlowStore:
         await self.gate.acquire()
         if b"".join(state) == b"refused":
             raise OSError("the disk is full")
-        if state == b"no answer":
+        if b"".join(state) == b"no answer":
             raise KafkaError
         self.stored.append(b"".join(state))
 

@@ -58,11 +58,13 @@ class Line:
         dialling: shared by the lines of one feed, since an exchange counts by address.
         """
         self.broken: Callable[[], None] = lambda: None
+        self.up: Callable[[], None] = lambda: None
         self.dialled: Callable[[], None] = lambda: None
         self._session, self._url, self._frame = session, url, frame
         self._outbox, self._dialling, self._roll_after = outbox, dialling, roll_after
         self._watchdog = Watchdog(time.monotonic())
         self._rolling = asyncio.Event()
+        self._broke = False
 
     @property
     def silence_limit(self) -> float:
@@ -102,6 +104,7 @@ class Line:
                 following = await self._dial_once()
                 if following is not None:
                     return await self._join(socket, following)
+        self._broke = True
         self.broken()
         await self._close(socket)
         self._dialling.ended(time.monotonic(), time.monotonic() - socket.began)
@@ -122,7 +125,10 @@ class Line:
             self._note("dialling", f"the next attempt to connect starts in {wait:.1f} s", wait)
             while (wait := self._dialling.wait(time.monotonic())) > 0.0:
                 await asyncio.sleep(wait)
-        return await self._dial_once()
+        socket = await self._dial_once()
+        if socket is not None and self._broke:
+            self.up()
+        return socket
 
     async def _dial_once(self) -> _Socket | None:
         self._rolling.clear()

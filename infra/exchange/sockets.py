@@ -79,8 +79,7 @@ class Sockets:
         finally:
             self.open.discard(socket)
             sending.cancel()
-            with suppress(asyncio.CancelledError, ConnectionError):
-                await sending
+            await asyncio.gather(sending, return_exceptions=True)
         return connection
 
     async def happen(self, fault: Fault) -> None:

@@ -92,7 +92,8 @@ class Line:
         """Watch a socket to its end; returns the one that replaces it, None where there is none yet."""
         while not socket.ended.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(socket.ended.wait(), LOOK)
+                async with asyncio.timeout(LOOK):
+                    await socket.ended.wait()
             now = time.monotonic()
             if not self._outbox.full and (silence := self._watchdog.silent(now)):
                 socket.reason = f"no frame for {silence:.1f} s"
@@ -113,8 +114,14 @@ class Line:
     async def _join(self, old: _Socket, following: _Socket) -> _Socket:
         """Read both for a while, so that no trade falls between them, then end the old one."""
         self._note("rollover", "a second connection replaces one that is about to end", OVERLAP)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(following.ended.wait(), OVERLAP)
+        try:
+            async with asyncio.timeout(OVERLAP):
+                await following.ended.wait()
+        except TimeoutError:
+            pass
+        except asyncio.CancelledError:
+            await self._close(following)
+            raise
         await self._close(old)
         return following
 
@@ -185,8 +192,9 @@ class Line:
     async def _close(self, socket: _Socket) -> None:
         assert socket.task is not None  # noqa: S101 - set where the socket is made
         socket.task.cancel()
-        with suppress(asyncio.CancelledError):
-            await socket.task
+        await asyncio.wait(
+            [socket.task]
+        )  # in place of awaiting it, which would take our own end for the task's
         with suppress(aiohttp.ClientError, OSError, TimeoutError):
             await socket.connection.close()
 

@@ -28,7 +28,9 @@ def market_of(name: str, **how: float) -> Capture:
 
 def run(work: Awaitable[None]) -> None:
     async def limited() -> None:
+        began = time.monotonic()
         await asyncio.wait_for(work, 60)
+        assert time.monotonic() - began < 60, "something would not end"
 
     asyncio.run(limited())
 

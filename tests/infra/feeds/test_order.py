@@ -112,9 +112,10 @@ def test_two_sockets_are_merged_by_time_and_each_keeps_its_order(
         i for i in given_items if not isinstance(i, Quote)
     ]
     assert [i for i in out if isinstance(i, Quote)] == [i for i in given_items if isinstance(i, Quote)]
+    quotes = [i.ts for i in given_items if isinstance(i, Quote)]
+    raised = [max(quotes[: k + 1]) for k in range(len(quotes))]
     highest = -1
     for k, item in enumerate(out):
-        if isinstance(item, Trade):
+        if isinstance(item, Trade) and len(quotes) < len(given_items):
             highest = max(highest, item.ts)
-            waiting = [q.ts for q in out[k:] if isinstance(q, Quote)]
-            assert not waiting or max(q.ts for q in out if isinstance(q, Quote)) >= highest or waiting == []
+            assert sum(isinstance(i, Quote) for i in out[:k]) == sum(ts < highest for ts in raised)

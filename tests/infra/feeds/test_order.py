@@ -75,7 +75,11 @@ def test_one_absurd_id_silences_nothing_and_a_new_numbering_is_believed() -> Non
 def test_a_break_is_joined_or_told(before: list[int], listed_from: int, listed_to: int) -> None:
     """Ids that are not dense: what is listed after a break reaches back to what was seen, or there is a gap."""
     order = Overlap(Counts())
-    seen = ids([item for n in before for item in order.push(trade(n), n)])
+    first = [item for n in before for item in order.push(trade(n), n)]
+    seen = ids(first)
+    late = [item.first for item in first if isinstance(item, Gap)]
+    assert not set(late) & set(seen), "a repetition is no gap"
+    assert set(late) | set(seen) == set(before)
     assert seen == sorted(set(seen))
     last = order.last
     order.interrupt()

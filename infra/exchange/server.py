@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from types import TracebackType
 
 from aiohttp import web
@@ -79,8 +78,7 @@ class LocalExchange:
     ) -> None:
         if self._script is not None:
             self._script.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._script
+            await asyncio.gather(self._script, return_exceptions=True)
         for socket in list(self.sockets.open):
             socket.break_off()
         if self._runner is not None:

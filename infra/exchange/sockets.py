@@ -79,8 +79,7 @@ class Sockets:
         finally:
             self.open.discard(socket)
             sending.cancel()
-            with suppress(asyncio.CancelledError, ConnectionError):
-                await sending
+            await asyncio.gather(sending, return_exceptions=True)
         return connection
 
     async def happen(self, fault: Fault) -> None:
@@ -115,7 +114,7 @@ class Sockets:
                     await _put(socket, frame)
                     if twice:
                         await _put(socket, frame)
-            await asyncio.sleep(_MOST_SLEEP / max(1.0, min(market.speed, 10.0)))
+            await asyncio.sleep(_MOST_SLEEP / max(1.0, min(market.speed, 4.0)))
 
     def _wanted(self, socket: Socket, places: range) -> Iterable[Served]:
         if socket.streams:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
@@ -44,6 +45,7 @@ class BinanceFeed(Session):
         self._roll_after = roll_after
         self._sequencer = Sequencer(self._counts)
         self._update = 0
+        self._back = asyncio.Event()
         self._recorded: Callable[[bytes, int], None] | None = None
         self._lines: list[Line] = []
         self._session: aiohttp.ClientSession | None = None
@@ -58,10 +60,11 @@ class BinanceFeed(Session):
         for url, quotes in wire.urls(self._venue, self._ws_base, market.native):
             line = Line(session, url, self._frame, self.outbox, self.dialling, roll_after=self._roll_after)
             line.dialled = self._dialled
+            line.up = self._back.set
             if quotes:
                 line.broken = self._forget_update
             self._lines.append(line)
-        filled = keep_filled(self._sequencer, self.outbox, self._page_from, self._fetched)
+        filled = keep_filled(self._sequencer, self.outbox, self._page_from, self._fetched, self._back)
         self._start(*(line.run() for line in self._lines), filled, self._keep_time())
         return market
 

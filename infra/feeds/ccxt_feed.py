@@ -49,6 +49,8 @@ class CcxtFeed(Session):
         self._guard = Guard(self._exchange, self._garbage, self._connected)
         self._order: Sequencer | Overlap = Sequencer(self._counts)
         self._first_frame = 0.0
+        self._back = asyncio.Event()
+        self._broke = False
         self._size = 1.0
 
     async def open(self, after: int | None = None) -> Market:
@@ -57,7 +59,7 @@ class CcxtFeed(Session):
         market = await self._prepared()
         if market.dense:
             self._order = Sequencer(self._counts, after)
-            filled = keep_filled(self._order, self.outbox, self._page_from, self._fetched)
+            filled = keep_filled(self._order, self.outbox, self._page_from, self._fetched, self._back)
         else:
             self._order = Overlap(self._counts, after)
             filled = self._keep_joined(self._order)
@@ -181,6 +183,7 @@ class CcxtFeed(Session):
                 await asyncio.gather(*watching, return_exceptions=True)
                 with suppress(ccxt.BaseError, OSError):
                     await self._exchange.close_ws_clients()
+            self._broke = True
             if isinstance(self._order, Overlap):
                 self._order.interrupt()
             now = time.monotonic()
@@ -205,6 +208,8 @@ class CcxtFeed(Session):
 
     def _connected(self, url: str) -> None:
         self._first_frame = time.monotonic()
+        if self._broke:
+            self._back.set()
         self._note("connected", f"frames come from {url.partition('?')[0]}")
 
     def _trade(self, row: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ BUDGET, PERIOD = 6, 30.0
 minutes)."""
 FIRST, MOST = 1.0, 30.0
 """Seconds before the attempt after one that failed, doubled with each, and the most it comes to."""
-HEALTHY = 30.0
+HEALTHY = 5.0
 """Seconds that a connection must have lasted for the waiting times to begin anew: a door that opens and is slammed is
 no success."""
 
@@ -37,8 +37,10 @@ class Dialling:
 
     def ended(self, now: float, lasted: float) -> None:
         """An attempt failed, or its connection ended after `lasted` seconds."""
-        self._failures = 0 if lasted >= HEALTHY else self._failures + 1
-        if self._failures:
+        if lasted >= HEALTHY:
+            self._failures = 0
+        elif now >= self._not_before:  # sockets that end together are one failure
+            self._failures += 1
             longest = min(MOST, FIRST * 2.0 ** min(self._failures - 1, 16))
             self._not_before = max(self._not_before, now + longest * (0.5 + 0.5 * self._random.random()))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from windvane.infra.feeds.errors import FeedError
 from windvane.infra.feeds.feed import Trade
@@ -14,6 +15,8 @@ from windvane.infra.feeds.sequence import Sequencer
 MOST_PAGES = 100
 """Answers asked for to fill one hole; what is beyond is declared missing."""
 _LOOK = 0.05
+_SHORT = 100
+"""A page of fewer trades reaches to the present."""
 _LAG = 5
 """Times that trades are asked for which the exchange has sent to others and does not list yet."""
 
@@ -23,13 +26,18 @@ async def keep_filled(
     outbox: Outbox,
     page: Callable[[int], Awaitable[list[Trade]]],
     fetched: Callable[[int], None],
+    back: asyncio.Event,
 ) -> None:
     """Fill holes as they are found, until cancelled.
 
     page: gives trades from an id on, oldest first; raises FeedError. fetched: told how many trades came that way.
+    back: set when a connection is up again, so that what was missed does not wait for the next trade to show it.
     """
     while True:
         await asyncio.sleep(_LOOK)
+        if back.is_set():
+            back.clear()
+            await _catch_up(sequencer, outbox, page, fetched)
         hole = sequencer.hole(time.monotonic())
         if hole is None:
             continue
@@ -39,6 +47,26 @@ async def keep_filled(
             outbox.extend(out)
             if not out:
                 break
+
+
+async def _catch_up(
+    sequencer: Sequencer,
+    outbox: Outbox,
+    page: Callable[[int], Awaitable[list[Trade]]],
+    fetched: Callable[[int], None],
+) -> None:
+    """Push what is listed after the last trade; where that fails, the next trade shows the hole."""
+    with suppress(FeedError):
+        for _ in range(MOST_PAGES):
+            if (before := sequencer.last) is None:
+                return
+            found = await page(before + 1)
+            for trade in sorted(found, key=lambda trade: trade.id):
+                out = sequencer.push(trade, time.monotonic())
+                fetched(len(out) > 0)
+                outbox.extend(out)
+            if sequencer.last == before or len(found) < _SHORT:
+                return
 
 
 async def _fetch(

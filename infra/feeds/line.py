@@ -58,11 +58,13 @@ class Line:
         dialling: shared by the lines of one feed, since an exchange counts by address.
         """
         self.broken: Callable[[], None] = lambda: None
+        self.up: Callable[[], None] = lambda: None
         self.dialled: Callable[[], None] = lambda: None
         self._session, self._url, self._frame = session, url, frame
         self._outbox, self._dialling, self._roll_after = outbox, dialling, roll_after
         self._watchdog = Watchdog(time.monotonic())
         self._rolling = asyncio.Event()
+        self._broke = False
 
     @property
     def silence_limit(self) -> float:
@@ -90,7 +92,8 @@ class Line:
         """Watch a socket to its end; returns the one that replaces it, None where there is none yet."""
         while not socket.ended.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(socket.ended.wait(), LOOK)
+                async with asyncio.timeout(LOOK):
+                    await socket.ended.wait()
             now = time.monotonic()
             if not self._outbox.full and (silence := self._watchdog.silent(now)):
                 socket.reason = f"no frame for {silence:.1f} s"
@@ -102,6 +105,7 @@ class Line:
                 following = await self._dial_once()
                 if following is not None:
                     return await self._join(socket, following)
+        self._broke = True
         self.broken()
         await self._close(socket)
         self._dialling.ended(time.monotonic(), time.monotonic() - socket.began)
@@ -110,8 +114,14 @@ class Line:
     async def _join(self, old: _Socket, following: _Socket) -> _Socket:
         """Read both for a while, so that no trade falls between them, then end the old one."""
         self._note("rollover", "a second connection replaces one that is about to end", OVERLAP)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(following.ended.wait(), OVERLAP)
+        try:
+            async with asyncio.timeout(OVERLAP):
+                await following.ended.wait()
+        except TimeoutError:
+            pass
+        except asyncio.CancelledError:
+            await self._close(following)
+            raise
         await self._close(old)
         return following
 
@@ -122,7 +132,10 @@ class Line:
             self._note("dialling", f"the next attempt to connect starts in {wait:.1f} s", wait)
             while (wait := self._dialling.wait(time.monotonic())) > 0.0:
                 await asyncio.sleep(wait)
-        return await self._dial_once()
+        socket = await self._dial_once()
+        if socket is not None and self._broke:
+            self.up()
+        return socket
 
     async def _dial_once(self) -> _Socket | None:
         self._rolling.clear()
@@ -179,8 +192,9 @@ class Line:
     async def _close(self, socket: _Socket) -> None:
         assert socket.task is not None  # noqa: S101 - set where the socket is made
         socket.task.cancel()
-        with suppress(asyncio.CancelledError):
-            await socket.task
+        await asyncio.wait(
+            [socket.task]
+        )  # in place of awaiting it, which would take our own end for the task's
         with suppress(aiohttp.ClientError, OSError, TimeoutError):
             await socket.connection.close()
 

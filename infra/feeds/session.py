@@ -58,9 +58,7 @@ class Session:
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*tasks, return_exceptions=True)
         self.outbox.end(FeedError("the feed is closed: open another"))
 
     async def _ask_time(self) -> int:
@@ -97,7 +95,8 @@ class Session:
         """Measure the offset each minute, and at once where trades say that it is off, at most each second."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._drifted.wait(), EVERY)
+                async with asyncio.timeout(EVERY):
+                    await self._drifted.wait()
             try:
                 await self._measure()
             except FeedError as error:

@@ -28,7 +28,9 @@ def market_of(name: str, **how: float) -> Capture:
 
 def run(work: Awaitable[None]) -> None:
     async def limited() -> None:
+        began = time.monotonic()
         await asyncio.wait_for(work, 60)
+        assert time.monotonic() - began < 60, "something would not end"
 
     asyncio.run(limited())
 
@@ -77,6 +79,7 @@ def test_what_breaks_is_dialled_again_and_what_was_missed_is_fetched(name: str) 
             await exchange.inject(Fault(0, "drop"))
             got.items += (await read(feed, lambda r: len(r.ids) > 100)).items
             assert len(got.notes("connected")) > connected
+            got.items += (await read(feed, lambda r: len(r.ids) > 100)).items
             fetched = feed.counts.fetched
             assert fetched > 0
             await exchange.inject(Fault(0, "lose", count=5))
@@ -294,6 +297,25 @@ def test_a_server_that_slams_the_door_is_not_stormed(name: str) -> None:
             await asyncio.sleep(5.0)
             await feed.close()
         assert 1 <= exchange.handshakes - before <= BUDGET
+
+    run(work())
+
+
+@pytest.mark.parametrize("name", ["binanceusdm", "ccxt:binanceusdm"])
+def test_what_was_missed_does_not_wait_for_the_next_trade(name: str) -> None:
+    async def work() -> None:
+        whole = market_of(name, seconds=20)
+        async with LocalExchange(whole, speed=10) as exchange:
+            feed = at(name, exchange)
+            await feed.open()
+            got = await read(feed, lambda r: len(r.ids) > 20)
+            await exchange.inject(Fault(0, "slam", lasts=0.8))
+            await exchange.inject(Fault(0, "drop"))
+            last = int(whole.trades.id[-1])
+            got.items += (await read(feed, lambda r: bool(r.ids) and r.ids[-1] == last)).items
+            await feed.close()
+        check(got, whole)
+        assert not got.of(Gap)
 
     run(work())
 

@@ -197,6 +197,7 @@ async def feed(command: list[str], folder: Path, upto: int | None = None) -> lis
     said: list[str] = []
     while (line := await asyncio.wait_for(process.stdout.readline(), 60)) and len(said) != upto:
         said.append(line.decode().strip())
+    assert upto is None or len(said) == upto, (said, (await process.stderr.read()).decode())
     if upto is not None:
         process.kill()
     code = await process.wait()
@@ -232,7 +233,7 @@ def fed_rows(book: str) -> list[Event]:
 async def _fed(settings: KafkaSettings, command: list[str], folder: Path, states: Path) -> list[list[str]]:
     """The lines of every run of a feed: killed twice, worked to its end, and started once more."""
     async with inside(settings, states, STAGES) as stages:
-        slowly = [*command, "--every", "0.02"]
+        slowly = [*command, "--every", "0.1"]
         said = [await feed(slowly, folder, upto) for upto in (12, 20)]
         said += [await feed(command, folder) for _ in range(2)]
         replay = (sys.executable, "-m", "windvane", "replay", "topic", "--from-book", "fed")

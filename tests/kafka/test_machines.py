@@ -66,6 +66,7 @@ def shared(machines: list[Machine]) -> bool:
     )
 
 
+@pytest.mark.slow  # twelve processes start at once, which others feel for a minute
 def test_two_of_three_machines_go_on_where_the_third_has_failed(
     topics: KafkaSettings, machines: list[Machine]
 ) -> None:

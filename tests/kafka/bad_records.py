@@ -106,7 +106,12 @@ BAD = (
     Bad("unknown type", TICKS, _json("Rumour"), "not an event"),
     Bad("missing column", TICKS, _json("Ticks", **{**COLUMNS, "price": None}), "not an event"),
     Bad("no columns", TICKS, _json("Ticks"), "not an event"),
-    Bad("NaN as text", TICKS, _json("Ticks", **{**COLUMNS, "price": ["NaN", "NaN"]}), "Expected `float`, got `str`"),
+    Bad(
+        "NaN as text",
+        TICKS,
+        _json("Ticks", **{**COLUMNS, "price": ["NaN", "NaN"]}),
+        "Expected `float`, got `str`",
+    ),
     Bad("infinite", TICKS, _json("Ticks", **COLUMNS).replace(b"2.0", b"1e400"), "out of range"),
     Bad("ragged", TICKS, _json("Ticks", **{**COLUMNS, "price": [1.0]}), "rows, seq has 2"),
     Bad("seq that falls", TICKS, _json("Ticks", **{**COLUMNS, "seq": [5, 4]}), "seq must grow"),

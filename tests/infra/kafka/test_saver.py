@@ -90,6 +90,12 @@ async def turns(number: int = 3) -> None:
         await asyncio.sleep(0.01)
 
 
+async def begun(saver: Saver, raw: bytes) -> None:
+    """Return once the saver has begun to store a state, or raise what it raises."""
+    while not await saver.save(lambda: Books(raw), last=False):
+        await turns()
+
+
 class TestSaver:
     def test_a_state_that_is_being_stored_puts_the_next_off_and_its_bytes_are_not_made(self) -> None:
         async def scenario() -> None:
@@ -153,8 +159,7 @@ class TestSaver:
             store.gate.release()
             assert await saver.save(lambda: Books(b"no answer"), last=False)
             with pytest.raises(KafkaError):
-                while not await saver.save(lambda: Books(b"next"), last=False):
-                    await turns()
+                await begun(saver, b"next")
 
         asyncio.run(scenario())
 

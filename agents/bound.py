@@ -36,7 +36,7 @@ class Bound:
 
 
 def _code(function: Any, arguments: tuple[Any, ...]) -> Callable[..., Any]:
-    """The machine code of a kernel for such arguments; the kernel itself where it is not compiled, or arrays not plain."""
+    """The machine code of a kernel for such arguments; the kernel itself where that is not to be had."""
     if not hasattr(function, "compile") or not _plain(arguments):
         return function
     kind = (function, _kind(arguments))

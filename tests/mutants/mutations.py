@@ -177,10 +177,10 @@ WIRE = (
     ),
     Mutation(
         "wire: a text that is no number is taken for a time",
-        "streams/codec.py",
-        "_DIGITS",
-        r'"-\?\[0-9\]\{1,19\}"',
-        'r"\\s*[+-]?[0-9_]{1,19}"',
+        "streams/wire.py",
+        "_Digits",
+        r'"\^-\?\[0-9\]\{1,19\}\$"',
+        'r"^\\s*[+-]?[0-9_]{1,19}$"',
         ("tests/infra/schemas/test_schemas.py",),
     ),
 )

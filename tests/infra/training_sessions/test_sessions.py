@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from windvane.agents.factory import AGENTS
-from windvane.infra.dev.selfcheck import a_session_trains_saves_and_is_evaluated
-from windvane.infra.training_sessions import checkpoints, evaluation, judging
+from windvane.infra.training_sessions import checkpoints, judging
 from windvane.infra.training_sessions import trainer as home
-from windvane.infra.training_sessions.episodes import ensemble, environment, play
+from windvane.infra.training_sessions.episodes import ensemble, play
 from windvane.infra.training_sessions.evaluator import MetaLearningEvaluator
 from windvane.infra.training_sessions.trainer import MetaLearningEnsembleTrainer
 from windvane.metamodel.base.config import ConfigError, WeighingConfig
@@ -292,14 +291,6 @@ def test_an_evaluation_says_what_it_is_of_and_is_the_same_twice(tmp_path: Path) 
     assert sum(found["decision_analysis"]["actions"].values()) == 900
 
 
-def test_stability_is_the_classifiers() -> None:
-    config = made(custom_params={"regime_history_window": 150})
-    env = environment(config)
-    whole = ensemble(config, env)
-    told = play(whole, env, 8, 700)
-    assert evaluation.stability(told.label, 150)[-1] == pytest.approx(told.stability)
-
-
 def test_an_environment_of_ones_own_is_used_or_refused(tmp_path: Path) -> None:
     class Hard(TradeSimulator):
         def __init__(self, **env_args: Any) -> None:
@@ -349,9 +340,3 @@ def test_a_learner_that_says_to_use_a_predictor_that_is_not_there_is_refused(use
     with pytest.raises(WeightsError, match=r"predictor\.use"):
         load(manager, write_weights(tensors, about))
     assert to_bytes(manager, {}) == before
-
-
-def test_the_self_check_passes_where_torch_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("dev.selfcheck", "training.trainer"):
-        monkeypatch.setattr(f"windvane.infra.{module}.has_torch", lambda: False)
-    a_session_trains_saves_and_is_evaluated()

@@ -56,10 +56,10 @@ def new_reader(settings: KafkaSettings, *, patient: bool = False) -> AIOKafkaCon
 
 @asynccontextmanager
 async def reading(settings: KafkaSettings) -> AsyncIterator[AIOKafkaConsumer]:
-    """A reader that is started, and closed at the end of the block."""
+    """A reader that is started, and closed at the end of the block, or where it is cancelled while it starts."""
     reader = new_reader(settings)
-    await reader.start()
     try:
+        await reader.start()
         yield reader
     finally:
         await close(reader)

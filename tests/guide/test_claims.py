@@ -77,15 +77,6 @@ class TestProductionMonitor:
         assert "Regime stability: nan" in capsys.readouterr().out
 
 
-def test_quick_setup_swaps_predictors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The key `predictor_swaps` counts retrained predictors that came into use, and the guide's session has some."""
-    monkeypatch.chdir(tmp_path)
-    stats = run("Quick Setup", {})["session_stats"]
-    assert stats["episodes_completed"] == 100
-    assert stats["predictor_swaps"] > 0
-    assert stats["predictor_swaps"] <= stats["meta_learning_updates"]
-
-
 def test_a_hot_swap_in_mid_trade_keeps_the_account(tmp_path: Path) -> None:
     """Position, cash and what is in flight go on; what is decided from the next row on is another thing."""
     donor = made(tmp_path / "donor")

@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from windvane.infra.kafka.broker.clients import close
+from windvane.infra.kafka.broker.clients import close, connect
 from windvane.infra.kafka.broker.settings import ANSWER_SECONDS, KafkaSettings, SettingsError, reachable
 
 _BY_TOPIC = 1  # Kafka's code of a setting that was made for the topic, and is no default of the broker
@@ -36,7 +36,7 @@ class Setup:
             **self._settings.client(), request_timeout_ms=int(ANSWER_SECONDS * 1000)
         )
         try:
-            await self._admin.start()
+            await connect(self._admin)
         except BaseException:
             await self._admin.close()
             raise
@@ -116,7 +116,7 @@ class Setup:
         if not places:
             return {}
         reader = AIOKafkaConsumer(**self._settings.client(), enable_auto_commit=False)
-        await reader.start()
+        await connect(reader)
         try:
             reader.assign(places)
             starts = await reader.beginning_offsets(places)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.producer import sender
 
 from windvane.infra.kafka.broker.settings import KafkaSettings
@@ -59,10 +60,22 @@ async def reading(settings: KafkaSettings) -> AsyncIterator[AIOKafkaConsumer]:
     """A reader that is started, and closed at the end of the block, or where it is cancelled while it starts."""
     reader = new_reader(settings)
     try:
-        await reader.start()
+        await connect(reader)
         yield reader
     finally:
         await close(reader)
+
+
+async def connect(client: AIOKafkaConsumer | AIOKafkaProducer | AIOKafkaAdminClient) -> None:
+    """Start a client; a start that is cancelled is let finish, since nobody could close its first socket otherwise."""
+    starting = asyncio.ensure_future(client.start())
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        done, _ = await asyncio.wait([starting], timeout=_STOP_SECONDS)
+        for ended in done:
+            ended.exception()  # nobody waits for what became of it
+        raise
 
 
 async def close(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
@@ -73,6 +86,8 @@ async def close(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
     """
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(client.stop(), _STOP_SECONDS)
+    sockets = client.client if isinstance(client, AIOKafkaProducer) else client._client
+    await sockets.close()  # to stop may have been given up before it came to them
 
 
 def new_producer(

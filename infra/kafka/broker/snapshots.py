@@ -10,7 +10,7 @@ from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from windvane.infra.kafka.broker.clients import close
+from windvane.infra.kafka.broker.clients import close, connect
 from windvane.infra.kafka.broker.layout import SNAPSHOTS
 from windvane.infra.kafka.broker.settings import KafkaSettings
 from windvane.infra.runs.files import replace_file
@@ -126,7 +126,7 @@ class TopicStore:
             enable_auto_commit=False,
             max_partition_fetch_bytes=2 * MOST_BYTES,
         )
-        await reader.start()
+        await connect(reader)
         try:
             reader.assign([place])
             end = (await reader.end_offsets([place]))[place]
@@ -169,7 +169,7 @@ class TopicStore:
                     max_request_size=MOST_BYTES + 4096,
                 )
                 try:
-                    await producer.start()
+                    await connect(producer)
                 except BaseException:
                     await producer.stop()
                     raise

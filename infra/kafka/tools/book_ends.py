@@ -7,7 +7,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from windvane.infra.kafka.broker import layout
-from windvane.infra.kafka.broker.clients import ends_of, new_producer, reading
+from windvane.infra.kafka.broker.clients import connect, ends_of, new_producer, reading
 from windvane.infra.kafka.broker.settings import KafkaSettings, SettingsError, partition_of
 from windvane.infra.kafka.broker.summaries import Removed, Summaries, Told, key_of_removed, read_summaries
 from windvane.infra.kafka.tools.books import last_seq
@@ -157,7 +157,7 @@ def _position(summaries: Summaries, book: str) -> float | None:
 
 async def _write(settings: KafkaSettings, topic: str, key: bytes, raw: bytes, partition: int) -> None:
     producer = new_producer(settings)
-    await producer.start()
+    await connect(producer)
     try:
         await producer.send_and_wait(topic, raw, key=key, partition=partition)
     finally:

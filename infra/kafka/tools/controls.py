@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import RecordMetadata
 
 from windvane.infra.kafka.broker import layout
-from windvane.infra.kafka.broker.clients import close, new_producer
+from windvane.infra.kafka.broker.clients import close, connect, new_producer
 from windvane.infra.kafka.broker.settings import KafkaSettings, SettingsError, partition_of
 from windvane.infra.kafka.broker.signing import guard, key_of, sign
 from windvane.infra.kafka.broker.tails import read_tails, spans
@@ -100,9 +100,9 @@ async def send_control(settings: KafkaSettings, control: Control, weights: bytes
         auto_offset_reset="earliest",
     )
     producer = new_producer(settings, most_bytes=MOST_MODEL_BYTES)
-    await reader.start()
+    await connect(reader)
     try:
-        await producer.start()
+        await connect(producer)
         try:
 
             async def write(topic: Topic, event: Event) -> RecordMetadata:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aiokafka import TopicPartition
 
 from windvane.infra.kafka.broker import layout
-from windvane.infra.kafka.broker.clients import MOST_BYTES, ends_of, new_producer, reading
+from windvane.infra.kafka.broker.clients import MOST_BYTES, connect, ends_of, new_producer, reading
 from windvane.infra.kafka.broker.settings import KafkaSettings, SettingsError, partition_of
 from windvane.infra.kafka.broker.signing import sign
 from windvane.infra.kafka.tools.books import KnownBook, free_name, known_books, last_seq
@@ -71,7 +71,7 @@ async def send(
     done = 0 if known is None else known.rows
     partition = partition_of(book, partitions)
     producer = new_producer(settings, most_bytes=MOST_MODEL_BYTES if history.controls else MOST_BYTES)
-    await producer.start()
+    await connect(producer)
     try:
 
         async def write(topic: str, raw: bytes) -> "asyncio.Future[object]":

@@ -17,7 +17,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError, TopicAuthorizationFailedError
 
-from windvane.infra.kafka.broker.clients import close, ends_of, new_reader
+from windvane.infra.kafka.broker.clients import close, connect, ends_of, new_reader
 from windvane.infra.kafka.broker.settings import KafkaSettings, SettingsError, partition_of, reachable
 from windvane.infra.kafka.tools.bookmark import Bookmark
 from windvane.streams.records import Order
@@ -211,7 +211,7 @@ class OrderSubscriber:
         reader = new_reader(self._settings)
         try:
             try:
-                await reader.start()
+                await connect(reader)
                 await self._seek(reader)
             except KafkaError as error:
                 raise self._explained(error) from error

@@ -15,7 +15,7 @@ from aiokafka.errors import IllegalOperation, InvalidProducerEpoch, KafkaError, 
 from aiokafka.structs import RecordMetadata
 
 from windvane.infra.kafka.broker.batches import batches, by_topic
-from windvane.infra.kafka.broker.clients import close, ends_of, new_producer, new_reader
+from windvane.infra.kafka.broker.clients import close, connect, ends_of, new_producer, new_reader
 from windvane.infra.kafka.worker.closing import Closer
 from windvane.infra.kafka.worker.gaps import Gaps
 from windvane.infra.kafka.worker.gathering import Gathering
@@ -140,8 +140,8 @@ class PartitionHost:
         producer = new_producer(plan.settings, identity)
         reader = new_reader(plan.settings, patient=plan.stage.patient)
         try:
-            await producer.start()  # of a transactional one: fences the last owner, aborts what it left open
-            await reader.start()
+            await connect(producer)  # of a transactional one: fences the last owner, aborts what it left open
+            await connect(reader)
             saved = await plan.store.load(plan.name, self.partition)
             observe = partial(self._metrics.observe, self.partition)
             checks = plan.checks(self.partition)

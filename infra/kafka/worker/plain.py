@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
 
-from windvane.infra.kafka.broker.clients import close
+from windvane.infra.kafka.broker.clients import close, connect
 from windvane.infra.kafka.broker.groups import client_id
 from windvane.infra.kafka.worker.hosts import Hosts
 from windvane.infra.kafka.worker.plan import WorkerPlan
@@ -91,7 +91,7 @@ async def _joined(
         topics = [settings.topic(topic) for topic in plan.stage.reads]
         consumer.subscribe(topics, listener=_Membership(consumer, hosts))
         try:
-            await consumer.start()
+            await connect(consumer)
         except KafkaConnectionError:
             await close(consumer)
             await asyncio.sleep(_AGAIN_SECONDS)

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import ClusterAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
 
 from windvane.infra.kafka.broker import layout
-from windvane.infra.kafka.broker.clients import new_producer, reading
+from windvane.infra.kafka.broker.clients import connect, new_producer, reading
 from windvane.infra.kafka.broker.settings import SettingsError
 from windvane.infra.kafka.broker.summaries import (
     STOPPED,
@@ -160,7 +160,7 @@ class Teller:
             if await layout.has_summaries(self._plan.settings):
                 producer = new_producer(self._plan.settings)
                 try:
-                    await producer.start()
+                    await connect(producer)
                 except BaseException:
                     await producer.stop()
                     raise

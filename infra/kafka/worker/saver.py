@@ -12,8 +12,11 @@ from windvane.streams.troubles import Trouble
 _BOOKS_AT_ONCE = 4
 """Copied in one go, which takes a millisecond or two; the partition steps in between."""
 
-_BYTES_A_SECOND = 8_000_000
-"""So much is stored in the mean at most: states of many books are stored less often, which costs a longer recovery."""
+_BYTES_A_SECOND = 1_500_000
+"""So much is stored in the mean at most: to store a megabyte costs as much processor as to decide some thirty rows."""
+
+_LONGEST_PAUSE = 30.0
+"""Seconds between two states of however many books: a recovery computes the rows of so long again."""
 
 
 class Saving(Protocol):
@@ -78,7 +81,7 @@ class Saver:
         self.trouble, self._since = None, time.monotonic()
         self._metrics.unstored(self._partition, 0.0)
         size = sum(map(len, parts))
-        self.pause = max(self._plan.save_seconds, size / _BYTES_A_SECOND)
+        self.pause = max(self._plan.save_seconds, min(_LONGEST_PAUSE, size / _BYTES_A_SECOND))
         self._metrics.saved(self._partition, time.perf_counter() - began, size)
 
     def idle(self) -> None:

@@ -19,7 +19,7 @@ from windvane.streams.events import (
     cut,
 )
 from windvane.streams.features_stage import FeaturesStage
-from windvane.streams.stage import load_books
+from windvane.streams.snapshot import load_books
 from windvane.streams.summaries import UNKNOWN, BookSummary, key_of
 
 ROWS = 700

@@ -61,7 +61,7 @@ bench-kafka: $(VENV)/dev
 soak: $(VENV)/dev
 	$(BIN)/python tests/bench_kafka soak --binding aiokafka --minutes $(or $(MINUTES),30)
 
-## chaos: kill all that can be killed on a real Kafka (KAFKA_HOME) and compare, about ten minutes; SEED chooses the kills
+## chaos: kill all that can be killed on a real Kafka (KAFKA_HOME) and compare, a quarter of an hour; SEED chooses the kills
 chaos: $(VENV)/dev
 	PYTHONPATH=tests:tests/kafka $(BIN)/python -m chaos --seed $(SEED)
 

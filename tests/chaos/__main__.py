@@ -9,12 +9,14 @@ import typer
 from broker import Broker, distribution
 
 from chaos import cluster as clusters
-from chaos import compare, failpoints, moving, random_kills, short, timed
+from chaos import compare, failpoints, fleet, moving, random_kills, short, timed
 from chaos.cluster import ChaosError, Cluster, Kill
 from chaos.compare import Verdict
 from chaos.report import say
 from windvane.infra.kafka.broker.settings import KafkaSettings
 from windvane.infra.runs.warmup import warm_up
+
+_CONTROL_KEY = "the key of this suite, not a secret"
 
 
 class Request(NamedTuple):
@@ -23,6 +25,8 @@ class Request(NamedTuple):
     seed: int
     rows: int
     kills: int
+    books: int
+    rate: float
     folder: Path
     broker: Broker
 
@@ -58,11 +62,18 @@ def _timed(cluster: Cluster, request: Request) -> list[Verdict]:
     return timed.run(cluster, request.broker, request.folder, seed=request.seed, rows=12_000)
 
 
+def _fleet(cluster: Cluster, request: Request) -> list[Verdict]:
+    return fleet.run(
+        cluster, request.broker, seed=request.seed, books=request.books, rate=request.rate, rounds=3
+    )
+
+
 PARTS = {
     "failpoints": Part(_failpoints, {}),
     "storm": Part(_storm, {"partitions": random_kills.PARTITIONS}),
     "moving": Part(_moving, {}),
     "timed": Part(_timed, {"lockstep": False}),
+    "fleet": Part(_fleet, {"partitions": fleet.PARTITIONS}),
     "nameless": Part(_short("nameless"), {"named": False, "state": "topic"}),
     "faust": Part(_short("faust"), {"binding": "faust"}),
 }
@@ -73,6 +84,8 @@ def main(
     only: Annotated[str, typer.Option(help="Parts to run, separated by commas.")] = ",".join(PARTS),
     rows: Annotated[int, typer.Option(help="Of each of the four books of the storm.")] = 50_000,
     kills: Annotated[int, typer.Option(help="Of the storm.")] = 30,
+    books: Annotated[int, typer.Option(min=2, help="Of the fleet.")] = 500,
+    rate: Annotated[float, typer.Option(min=1, help="Rows a second of the whole fleet.")] = 250,
     keep: Annotated[Path | None, typer.Option(help="Folder for logs and states. Default: a new one.")] = None,
 ) -> None:
     """Kill what can be killed, and compare every decision, order and fill with an embedded run."""
@@ -90,7 +103,7 @@ def main(
     right = True
     try:
         for name in parts:
-            right &= _run(name, Request(seed, rows, kills, folder, broker))
+            right &= _run(name, Request(seed, rows, kills, books, rate, folder, broker))
     finally:
         broker.stop()
     if not right:
@@ -103,7 +116,9 @@ def _run(name: str, request: Request) -> bool:
     part = PARTS[name]
     verdicts: list[Verdict] = []
     say(f"part {name}")
-    settings = KafkaSettings(bootstrap=request.broker.bootstrap, prefix=f"chaos-{name}")
+    settings = KafkaSettings(
+        bootstrap=request.broker.bootstrap, prefix=f"chaos-{name}", control_key=_CONTROL_KEY
+    )
     kills: list[Kill] = []
     deaths: list[str] = []
     with Cluster(settings, request.folder / name, **part.cluster) as cluster:

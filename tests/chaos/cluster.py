@@ -94,7 +94,8 @@ class Cluster:
             self.binding,
         ]
         words += ["--instance", name] if self.named else []
-        self.workers[name] = Process(words, self.folder / f"{name}.log")
+        key = {"WINDVANE_CONTROL_KEY": self.settings.control_key} if self.settings.control_key else None
+        self.workers[name] = Process(words, self.folder / f"{name}.log", key)
         self.workers[name].start(failpoint)
         return self.workers[name]
 
@@ -211,7 +212,7 @@ class Cluster:
         time.sleep(_LANDED_SECONDS)
         return self.written(stage)
 
-    def broker_dies(self, broker: Broker) -> None:
+    def broker_dies(self, broker: Broker, seconds: float = 120.0) -> None:
         """Kill the broker and a worker, start both again, and wait until books have decided what was sent before.
 
         The worker is started first, so it starts while the broker is down.
@@ -224,7 +225,7 @@ class Cluster:
         worker.start()
         broker.start()
         up = time.monotonic() - since
-        took = self.recovered("kill -9 broker and proposals", "broker", since, rows, 120.0)
+        took = self.recovered("kill -9 broker and proposals", "broker", since, rows, seconds)
         say(f"kill -9 broker: it serves after {up:.2f} s, the books decide after {took:.2f} s")
 
     def all_decided(self, rows: Mapping[str, int], seconds: float = 240.0) -> None:

@@ -1,7 +1,7 @@
 """Compares what is on the topics with an embedded run of the same file: lost, doubled and different rows and lines."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +21,10 @@ from windvane.streams.codec import from_json
 from windvane.streams.events import Batch, Decisions, Event, Fills, Orders, Statements, join
 from windvane.streams.records import fill_lines, order_lines
 from windvane.streams.topics import DECISIONS, FILLS, ORDERS, STATEMENTS, Topic
+
+OUTPUTS = (DECISIONS, STATEMENTS, ORDERS, FILLS)
+Raws = Mapping[Topic, list[bytes]]
+"""The values of a book's records by topic, each in the order of its log."""
 
 
 class Outputs(NamedTuple):
@@ -86,9 +90,11 @@ def outputs_in(events: Iterable[Event], symbol: str) -> Outputs:
 
 def on_topics(settings: KafkaSettings, partitions: int, book: str) -> Outputs:
     """Return the committed outputs of a book on its topics, in the order of the log."""
-    partition = partition_of(book, partitions)
-    topics = (DECISIONS, STATEMENTS, ORDERS, FILLS)
-    raws = records(settings, {TopicPartition(settings.topic(t), partition): t for t in topics}, book)
+    return outputs_of(records(settings, OUTPUTS, partition_of(book, partitions))[book])
+
+
+def outputs_of(raws: Raws) -> Outputs:
+    """Return the outputs among the records of one book."""
 
     def batches(topic: Topic) -> list[Batch]:
         return [event for raw in raws[topic] if isinstance(event := from_json(raw), Batch)]
@@ -96,17 +102,13 @@ def on_topics(settings: KafkaSettings, partitions: int, book: str) -> Outputs:
     return Outputs(batches(DECISIONS), batches(STATEMENTS), raws[ORDERS], raws[FILLS])
 
 
-def records(
-    settings: KafkaSettings, places: Mapping[TopicPartition, Topic], book: str
-) -> Mapping[Topic, list[bytes]]:
-    """Return the values of all committed records of a book, by topic; places: partitions and their topics."""
-    return asyncio.run(_read(settings, places, book))
+def records(settings: KafkaSettings, topics: Sequence[Topic], partition: int) -> Mapping[str, Raws]:
+    """Return the values of all committed records of a partition by book, none for a book that has none there."""
+    return asyncio.run(_read(settings, {TopicPartition(settings.topic(t), partition): t for t in topics}))
 
 
-async def _read(
-    settings: KafkaSettings, places: Mapping[TopicPartition, Topic], book: str
-) -> Mapping[Topic, list[bytes]]:
-    raws: dict[Topic, list[bytes]] = {t: [] for t in places.values()}
+async def _read(settings: KafkaSettings, places: Mapping[TopicPartition, Topic]) -> Mapping[str, Raws]:
+    raws: dict[str, Raws] = defaultdict(lambda: {topic: [] for topic in places.values()})
     async with reading(settings) as reader:
         first, ends = await ends_of(reader, tuple(places))
         reader.assign(tuple(places))
@@ -114,7 +116,8 @@ async def _read(
             reader.seek(place, first[place])
         while any([await reader.position(place) < ends[place] for place in places]):
             for place, batch in (await reader.getmany(timeout_ms=100)).items():
-                raws[places[place]] += [r.value for r in batch if r.key == book.encode()]
+                for record in batch:
+                    raws[record.key.decode()][places[place]].append(record.value)
     return raws
 
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _GRACE_SECONDS = 40.0
@@ -14,10 +14,14 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Process:
-    """A `windvane` command, which may run several times with the same arguments and appends to one log."""
+    """A `windvane` command, which may run several times with the same arguments and appends to one log.
 
-    def __init__(self, words: Sequence[str], log: Path) -> None:
+    environment: what it has besides the variables of this process.
+    """
+
+    def __init__(self, words: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
         self.words = list(words)
+        self._environment = environment or {}
         self.log = log
         self._process: subprocess.Popen[bytes] | None = None
         self.ended: int | None = None  # exit code of one that nobody here has ended
@@ -32,7 +36,12 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "WINDVANE_LOGS": "json", "WINDVANE_FAILPOINT": failpoint},
+                env={
+                    **os.environ,
+                    "WINDVANE_LOGS": "json",
+                    "WINDVANE_FAILPOINT": failpoint,
+                    **self._environment,
+                },
                 preexec_fn=_die_with_parent,
             )
         self.ended = None

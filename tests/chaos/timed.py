@@ -8,12 +8,11 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from aiokafka import TopicPartition
 from broker import Broker
 
 from as_recorded import as_recorded
 from chaos.cluster import Cluster
-from chaos.compare import Outputs, Verdict, compare, on_topics, outputs_in, records
+from chaos.compare import OUTPUTS, Outputs, Raws, Verdict, compare, outputs_in, outputs_of, records
 from chaos.markets import market
 from chaos.report import say
 from windvane.infra.kafka.broker.settings import partition_of
@@ -21,11 +20,14 @@ from windvane.metamodel.base.config import TradingConfig
 from windvane.metamodel.simulation.market import BAR
 from windvane.streams.codec import from_json
 from windvane.streams.events import BookOpened, Decisions, Event
-from windvane.streams.topics import CONTROL, FEATURES, LEARNER, PROPOSALS
+from windvane.streams.topics import CONTROL, FEATURES, LEARNER, MODELS, PROPOSALS
 
 _TICKS_A_SECOND = 100
 _NEAR = 1e-9
 _ROUNDS = 2
+_INPUTS = (FEATURES, PROPOSALS, LEARNER, MODELS, CONTROL)
+TOPICS = (*OUTPUTS, *_INPUTS)
+"""What a book is compared by: what its ensemble wrote, and what it has read."""
 
 
 class _Filled(msgspec.Struct):
@@ -59,24 +61,28 @@ def run(
     cluster.all_decided({book: rows})
     cluster.closed(book)
     cluster.stop()
-    got = on_topics(cluster.settings, cluster.partitions, book)
-    opened, again = recorded(cluster, book, got)
-    late = sum(int((d.weights == 0.0).any(axis=1).sum()) for d in got.decisions if isinstance(d, Decisions))
-    say(f"timed: in {late:,} of {rows:,} rows an agent had no weight")
+    raws = records(cluster.settings, TOPICS, partition_of(book, cluster.partitions))[book]
+    got = outputs_of(raws)
+    opened, again = recorded(raws, got)
+    say(f"timed: in {late(got):,} of {rows:,} rows an agent had no weight")
     verdict = compare(book, got, again)
     return [verdict._replace(words=verdict.words or account(got, opened.config, rows))]
 
 
-def recorded(cluster: Cluster, book: str, got: Outputs) -> tuple[BookOpened, Outputs]:
-    """Compute a book again from the records that its ensemble has read, with the choices of time in its decisions."""
-    settings, partition = cluster.settings, partition_of(book, cluster.partitions)
-    topics = (FEATURES, PROPOSALS, LEARNER, CONTROL)
-    places = {TopicPartition(settings.topic(t), partition): t for t in topics}
-    raws = records(settings, places, book)
-    inputs: list[Event] = [from_json(raw) for topic in topics for raw in raws[topic]]
+def recorded(raws: Raws, got: Outputs) -> tuple[BookOpened, Outputs]:
+    """Compute a book again from the records that its ensemble has read, with the choices of time in its decisions.
+
+    raws: of all TOPICS; got: the outputs among them.
+    """
+    inputs: list[Event] = [from_json(raw) for topic in _INPUTS for raw in raws[topic]]
     opened = next(event for event in inputs if isinstance(event, BookOpened))
     decisions: Iterable[Decisions] = (d for d in got.decisions if isinstance(d, Decisions))
     return opened, outputs_in(as_recorded(opened, decisions, inputs), opened.config.symbol)
+
+
+def late(got: Outputs) -> int:
+    """Rows that were decided without some agent."""
+    return sum(int((d.weights == 0.0).any(axis=1).sum()) for d in got.decisions if isinstance(d, Decisions))
 
 
 def account(got: Outputs, config: TradingConfig, rows: int) -> str:

@@ -26,15 +26,19 @@ class Hosts:
         self._new_inlet = inlet
         self._hosts: dict[int, PartitionHost] = {}
         self._changing = asyncio.Lock()
+        self._ending = False
         self._log = logger(stage=plan.name)
 
     def __getitem__(self, partition: int) -> PartitionHost | None:
         return self._hosts.get(partition)
 
     async def assign(self, partitions: Iterable[int]) -> None:
-        """Run these partitions and no others: stop those that have gone, start the new ones, leave the rest alone."""
-        wanted = set(partitions)
+        """Run these partitions and no others: stop those that have gone, start the new ones, leave the rest alone.
+
+        Once `stop` is called none is started: the member may join its group anew before it leaves it.
+        """
         async with self._changing:
+            wanted = set() if self._ending else set(partitions)
             revoked = [self._hosts.pop(p) for p in self._hosts.keys() - wanted]
             await asyncio.gather(*(host.stop() for host in revoked))
             for host in revoked:
@@ -64,6 +68,7 @@ class Hosts:
     async def stop(self) -> None:
         """Stop all partitions once their states are stored, tell people so, and close the store."""
         mine = list(self._hosts)
+        self._ending = True
         await self.assign(())
         await self._teller.close(mine)
         await self.plan.store.close()

@@ -32,7 +32,7 @@ warm-up: $(VENV)/dev
 ## test: every check that CI runs; kernels are compiled on one core while the other reads the sources
 test: $(VENV)/dev
 	$(MAKE) --jobs=2 lint warm-up
-	$(BIN)/pytest -n 3 --dist loadgroup -m 'not slow'
+	$(BIN)/pytest -n 4 --dist loadgroup -m 'not slow'
 
 ## slow: the long suites, about half an hour
 slow: $(VENV)/dev

@@ -21,21 +21,25 @@ _HOW_TO_GET_ONE = (
     "no Kafka: set KAFKA_BOOTSTRAP=HOST:PORT to a broker that may be written to, start a Docker engine, "
     "or unpack https://kafka.apache.org/downloads and set KAFKA_HOME to its folder"
 )
-_SECOND = {
-    *("test_controls", "test_docs", "test_installed", "test_rights"),
-    *("test_states", "test_timed_books", "test_tls", "test_upgrade"),
+_GROUPS = {
+    "kafka-2": (
+        *("test_controls", "test_installed", "test_rights", "test_states"),
+        *("test_timed_books", "test_tls", "test_upgrade"),
+    ),
+    "kafka-3": ("test_docs", "test_promise", "test_promise_of_many"),
 }
-"""Half of the time. Tests with a broker wait for other processes more than they compute, so two run at once."""
+"""A third of the time each. Tests with a broker wait for other processes more than they compute, so three run at once."""
+_GROUP_OF = {stem: group for group, stems in _GROUPS.items() for stem in stems}
 _IMAGE = "confluentinc/cp-kafka:7.9.0"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever takes a broker is marked `kafka`, and runs in one of two processes, each of which starts one broker."""
+    """Whatever takes a broker is marked `kafka`, and runs in one of three processes, each of which starts one broker."""
     for item in items:
         if {"kafka", "kafka_home"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.kafka)
-            item.add_marker(pytest.mark.xdist_group("kafka-2" if item.path.stem in _SECOND else "kafka"))
+            item.add_marker(pytest.mark.xdist_group(_GROUP_OF.get(item.path.stem, "kafka")))
 
 
 def _none() -> None:

@@ -28,14 +28,14 @@ _GROUPS = {
     ),
     "kafka-3": ("test_docs", "test_promise", "test_promise_of_many"),
 }
-"""A third of the time each. Tests with a broker wait for other processes more than they compute, so three run at once."""
+"""A third of the time each: tests with a broker wait for other processes more than they compute."""
 _GROUP_OF = {stem: group for group, stems in _GROUPS.items() for stem in stems}
 _IMAGE = "confluentinc/cp-kafka:7.9.0"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever takes a broker is marked `kafka`, and runs in one of three processes, each of which starts one broker."""
+    """Whatever takes a broker is marked `kafka`, and runs in one of three processes, each with a broker."""
     for item in items:
         if {"kafka", "kafka_home"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.kafka)

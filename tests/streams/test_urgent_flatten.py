@@ -4,6 +4,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -11,7 +12,7 @@ from as_recorded import as_recorded
 from simulated_book import config, opening, plain_run, same, table, ticks
 from windvane.metamodel.base.config import Costs
 from windvane.metamodel.base.limits import RiskLimits
-from windvane.streams.codec import to_json
+from windvane.streams.codec import from_json, from_packed, to_json, to_packed
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.events import (
@@ -34,6 +35,7 @@ from windvane.streams.events import (
 from windvane.streams.records import each_fill, each_order, fill_lines, order_lines
 from windvane.streams.testing.faults import Faults, FaultyRunner
 from windvane.streams.topics import CONTROL, FILLS, ORDERS, TICKS
+from windvane.streams.wire import WireError
 
 ROWS, ORDERED, GOOD = 820, 699, 704
 """The flatten rules from a heartbeat on; the first good row after it."""
@@ -75,6 +77,20 @@ def test_the_order_has_the_last_good_price_and_is_filled_at_the_next_good_row() 
     assert (decisions.position[GOOD:] == 0.0).all()
     assert (decisions.state[ORDERED:] == 2).all()
     assert set(decisions.controls[ORDERED:].tolist()) == {1}
+
+
+@pytest.mark.parametrize(("write", "read"), [(to_json, from_json), (to_packed, from_packed)])
+def test_two_fills_of_a_row_are_read_again(write: Any, read: Any) -> None:
+    fills = of(Fills, flattened())
+    assert write(read(write(fills))) == write(fills)
+
+
+def test_three_fills_of_a_row_are_refused() -> None:
+    fills = of(Fills, flattened())
+    three = msgspec.structs.replace(cut(fills, 0, 3), seq=np.full(3, 7))
+    for wrong in (three, msgspec.structs.replace(cut(fills, 0, 2), seq=np.array([7, 6]))):
+        with pytest.raises(WireError, match="seq must grow"):
+            from_json(to_json(wrong))
 
 
 def test_two_orders_that_are_filled_at_one_row_have_fills_of_their_own() -> None:

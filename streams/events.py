@@ -45,6 +45,9 @@ class Batch(Event, frozen=True, kw_only=True):
     in_base64: ClassVar[frozenset[str]] = frozenset()
     """Real matrices that JSON has as base64 of their bytes, since their numbers would be what limits a pipeline."""
 
+    most_a_row: ClassVar[int] = 1
+    """Entries that one row of the book may have."""
+
     def __len__(self) -> int:
         return len(self.seq)
 
@@ -212,7 +215,9 @@ class Orders(Batch, frozen=True, kw_only=True):
 
 
 class Fills(Batch, frozen=True, kw_only=True):
-    """Fills as columns."""
+    """Fills as columns; a row has two where an urgent order is filled beside one that was due."""
+
+    most_a_row: ClassVar[int] = 2
 
     order_seq: Annotated[Ints, column("seq of the order filled")]
     ts: Annotated[Ints, column("UNIX ns")]

@@ -42,7 +42,7 @@ class Published:
 
     def __init__(self, letters: Iterable[str] = ()) -> None:
         self._rows: dict[tuple[str, str], list[Batch]] = {}
-        self._lines: dict[tuple[str, str], dict[int, bytes]] = {}
+        self._lines: dict[tuple[str, str], dict[int, list[bytes]]] = {}
         self._decided: dict[str, int] = {}
         self._letters = Counter(letters)  # of digests of dead letters not computed again yet
 
@@ -59,7 +59,7 @@ class Published:
             except ValueError:  # nothing that a worker has written
                 return None
             if needed(book, seq):
-                self._lines.setdefault((topic.name, book), {})[seq] = raw
+                self._lines.setdefault((topic.name, book), {}).setdefault(seq, []).append(raw)
             return None
         event = published(topic, raw)
         if isinstance(event, DeadLetter):
@@ -99,7 +99,7 @@ class Published:
         for seq, raw in lines:
             if seq > decided:
                 yield raw
-            elif known.pop(seq, None) != raw:
+            elif _next_of(known, seq) != raw:
                 raise StateError(
                     f"{topic.name} of {batch.book} at seq {seq} differ from what was published: {_RECOVER}",
                     batch.book,
@@ -139,6 +139,15 @@ class Published:
             return None
         batches[:] = [join(batches)]
         return batches[0]
+
+
+def _next_of(lines: dict[int, list[bytes]], seq: int) -> bytes | None:
+    """Take the next line of a row, None where there is none; a row may have two fills."""
+    of_row = lines.get(seq, [])
+    raw = of_row.pop(0) if of_row else None
+    if not of_row:
+        lines.pop(seq, None)
+    return raw
 
 
 def _digest(letter: DeadLetter, raw: bytes) -> str:

@@ -39,7 +39,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
     """One fill of a book; its cost against the reference price is in `price`, the fee is not."""
 
-    id: Annotated[str, Meta(description="BOOK.SEQ.fill")]
+    id: Annotated[
+        str,
+        Meta(
+            description="BOOK.SEQ.fill; BOOK.SEQ.fill2 where another order was filled at that row before it"
+        ),
+    ]
     book: str
     order_id: Annotated[str, Meta(description="BOOK.SEQ.order")]
     seq: Annotated[int, Meta(description="of the row it was filled at")]
@@ -90,8 +95,11 @@ def each_order(orders: Orders, symbol: str) -> Iterator[Order]:
         )
 
 
-def each_fill(fills: Fills, symbol: str) -> Iterator[Fill]:
-    """The rows of a batch in which anything was filled; where participation left nothing, there is no fill."""
+def each_fill(fills: Fills, symbol: str, before: int = -1) -> Iterator[Fill]:
+    """The rows of a batch in which anything was filled; where participation left nothing, there is no fill.
+
+    before: seq of the last row of the batch before, where a row's two fills may have been cut apart.
+    """
     book = fills.book
     columns = zip(
         fills.order_seq.tolist(),
@@ -104,10 +112,11 @@ def each_fill(fills: Fills, symbol: str) -> Iterator[Fill]:
         strict=True,
     )
     for order_seq, seq, ts, time, qty, price, fee in columns:
+        second, before = seq == before, seq
         if qty == 0:
             continue
         yield Fill(
-            id=f"{book}.{seq}.fill",
+            id=f"{book}.{seq}.fill2" if second else f"{book}.{seq}.fill",
             book=book,
             order_id=f"{book}.{order_seq}.order",
             seq=seq,

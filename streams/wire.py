@@ -102,8 +102,9 @@ def batch_of(kind: type[Batch], told: Any, received: int | None) -> Batch:
             if value.shape != expected:
                 raise _misshapen(name, value.shape, expected)
         fields[name] = value
-    seq = fields["seq"]
-    if told.seq[0] < 0 or (n > 1 and (seq[1:] <= seq[:-1]).any()):
+    seq, most = fields["seq"], kind.most_a_row
+    falls = n > 1 and ((seq[1:] < seq[:-1]).any() or (seq[most:] <= seq[:-most]).any())
+    if told.seq[0] < 0 or falls:
         raise WireError("seq must grow from row to row, from 0 or more")
     if received is not None and kind is Ticks:
         fields["received"] = np.full(n, received)

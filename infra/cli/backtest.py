@@ -39,6 +39,7 @@ def backtest(
     seed: options.Seed = 0,
     on_halt: options.OnHalt = "next-day",
     retraining: options.Retraining = None,
+    long_only: options.LongOnly = False,
     batch: Annotated[int, typer.Option(help="Rows a step; changes speed, never results.")] = 4096,
     wire: Annotated[bool, typer.Option("--wire", help="Send every event through its bytes.")] = False,
     journal: Annotated[
@@ -78,6 +79,7 @@ def backtest(
         seed=seed,
         on_halt=on_halt,
         retraining=retraining,
+        long_only=long_only,
     )
     plan = options.plan_for(
         market, chosen, batch=batch, wire=wire, full=None if journal is None else journal == "full"

@@ -31,6 +31,10 @@ Seed = Annotated[int, typer.Option(help="Seed of all that is drawn at random.")]
 OnHalt = Annotated[
     str, typer.Option(help="After a limit halts trading: stop, next-day or 'resume-after N' (ticks).")
 ]
+LongOnly = Annotated[
+    bool,
+    typer.Option("--long-only", help="Sell only what is held, as on spot markets. Default: shorts, too."),
+]
 
 Retraining = Annotated[
     str | None,
@@ -67,6 +71,7 @@ class BookOptions:
     seed: int = 0
     on_halt: str = "next-day"  # stop, next-day, or resume-after N
     retraining: str | None = None  # on or off, None: as the preset says
+    long_only: bool = False  # True: no position below 0; False: as the preset says
 
 
 def plan_for(
@@ -101,6 +106,7 @@ def plan_for(
         if retraining not in ("on", "off"):
             raise ConfigError(f"--retraining is {retraining!r}: give on or off")
         preset.performance_prediction_enabled = retraining == "on"
+    preset.long_only = preset.long_only or options.long_only
     on_halt, resume_after = _on_halt(options.on_halt)
     if options.costs.participation > 0 and market.columns.size is None:
         raise ConfigError(f"--participation needs sizes, and {market.file} has none: leave it out")

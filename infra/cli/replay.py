@@ -112,6 +112,7 @@ def file(
     seed: options.Seed = 0,
     on_halt: options.OnHalt = "next-day",
     retraining: options.Retraining = None,
+    long_only: options.LongOnly = False,
 ) -> None:
     """Send a market file through Kafka, as a book of its own; the same command goes on where it was stopped."""
     import asyncio
@@ -141,6 +142,7 @@ def file(
         seed=seed,
         on_halt=on_halt,
         retraining=retraining,
+        long_only=long_only,
     )
     plan = options.plan_for(market, chosen, lockstep=lockstep)
     send_history(sending, histories.of_market(market, plan))

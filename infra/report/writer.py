@@ -46,6 +46,7 @@ def _stream(events: Iterable[ev.Event], out: Path, facts: Facts, tally: Tally) -
         names = ("orders.jsonl", "fills.jsonl", "dead_letters.jsonl")
         ordered, filled, dead = (stack.enter_context((out / name).open("wb")) for name in names)
         table: DecisionsTable | None = None
+        filled_seq = -1
 
         def decide(block: ev.Decisions) -> None:
             nonlocal table
@@ -63,8 +64,10 @@ def _stream(events: Iterable[ev.Event], out: Path, facts: Facts, tally: Tally) -
             ordered.write(encoder.encode_lines(list(each_order(block, symbol))))
 
         def fill(block: ev.Fills) -> None:
+            nonlocal filled_seq
             tally.count_fills(block)
-            filled.write(encoder.encode_lines(list(each_fill(block, symbol))))
+            filled.write(encoder.encode_lines(list(each_fill(block, symbol, filled_seq))))
+            filled_seq = block.last
 
         book: str | None = None
         for event in events:

@@ -2,7 +2,8 @@
 
 An order decided at good row t fills at good row t + delay, at bid or ask (or mid -/+ half spread) plus slippage, and
 pays a fee; several may be in flight. With a participation limit a fill takes at most that share of the row's volume,
-what it leaves is cancelled, and one order works at a time.
+what it leaves is cancelled, and one order works at a time. An urgent order, which a person's flatten sends between two
+good rows, has a slot of its own and fills at the next good row, whatever the delay.
 """
 
 import math
@@ -56,7 +57,7 @@ class Account:
     """The state of one account: a record."""
 
     lots: int  # position
-    flying: int  # lots in flight
+    flying: int  # lots in flight, all orders together
     cash: float  # currency
     equity: float  # currency, at the last mid
     fees: float  # currency
@@ -65,6 +66,7 @@ class Account:
     exposed: float  # sum of |position| over good rows after the warm-up, units of capital
     high: float  # highest pnl, currency
     drawdown: float  # largest fall of pnl / capital
+    urgent: int  # those of the lots in flight that are of an urgent order
 
 
 def new_accounts(accounts: int, terms: Terms) -> tuple[Records, Ints]:
@@ -98,6 +100,24 @@ def settle(
     if due == 0:
         return 0, 0.0, 0.0
     pending[at] = 0
+    return _execute(a, terms, due, mid, bid, ask, size)
+
+
+@inlined
+def settle_urgent(
+    a: Account, terms: Terms, mid: float, bid: float, ask: float, size: float
+) -> tuple[int, float, float]:
+    """Fill the urgent order; returns as `settle`, whose arguments these are."""
+    due = a.urgent
+    a.urgent = 0
+    return _execute(a, terms, due, mid, bid, ask, size)
+
+
+@inlined
+def _execute(
+    a: Account, terms: Terms, due: int, mid: float, bid: float, ask: float, size: float
+) -> tuple[int, float, float]:
+    """Fill so many lots of what is in flight, or the share of them that the volume leaves; returns as `settle`."""
     a.flying -= due
     if terms.participation > 0.0:
         most = int(min(terms.participation * max(size, 0.0) * terms.per_unit, MOST_LOTS))
@@ -129,6 +149,13 @@ def mark(a: Account, terms: Terms, mid: float) -> float:
 def place(a: Account, pending: Ints, terms: Terms, good: int, lots: int) -> None:
     """Put an order in flight at good row `good`; it fills `delay` good rows later. pending: as of `settle`."""
     pending[(good + terms.delay) % pending.shape[0]] += lots
+    a.flying += lots
+
+
+@inlined
+def place_urgent(a: Account, lots: int) -> None:
+    """Put an urgent order in flight; there must be none yet."""
+    a.urgent = lots
     a.flying += lots
 
 

@@ -50,6 +50,7 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     flatten_on_halt: Annotated[
         bool, Meta(description="a limit that halts also orders the position closed")
     ] = True
+    long_only: Annotated[bool, Meta(description="the position is never below 0")] = False
 
     def __post_init__(self) -> None:
         for name in (

@@ -51,6 +51,7 @@ class RiskSettings:
     flatten_on_halt: bool = parameter(
         _L.flatten_on_halt, "whether a limit that halts also closes the position"
     )
+    long_only: bool = parameter(_L.long_only, "whether nothing is sold that is not held, as on spot markets")
 
     def limits(self) -> RiskLimits:
         """Return the limits in the form that the risk gates read."""

@@ -14,6 +14,9 @@ from windvane.metamodel.base.account import Terms
 from windvane.metamodel.base.records import Records
 from windvane.metamodel.trading.risk import Limits
 
+ENSEMBLE, EQUAL, BUY_AND_HOLD, BASELINES = range(4)
+"""The first accounts: of the ensemble, of equal weights, and of buy and hold; those of the agents follow."""
+
 AT_HOME, AWAY, RESUMED = range(3)
 """Whether the price is on the level that the accounts are marked at; on another that is not confirmed; or on one that
 is, so that the next good row is believed."""
@@ -36,6 +39,7 @@ class Clock:
     target: float  # last target of the ensemble that passed the gates, units of capital
     level: int  # AT_HOME, AWAY or RESUMED
     rows_away: int  # good rows since the price left its level, 0 once trading has resumed
+    urgent_seq: int  # seq of the ensemble's last urgent order
 
 
 class Book(NamedTuple):
@@ -148,7 +152,11 @@ class Counts:
 
 
 class Outputs(NamedTuple):
-    """What n rounds write; orders and fills are the ensemble's, at most one each a row."""
+    """What n rounds write; orders and fills are the ensemble's.
+
+    There is at most one order a row, and one fill of an order that waited for its row beside one of an urgent order,
+    which an earlier row sent: n + 1 fills at most.
+    """
 
     weights: Floats  # (n, N)
     members: Floats  # (n, M)
@@ -163,7 +171,7 @@ class Outputs(NamedTuple):
     strayed: Ints  # (n,) 1 where the price left the level that the accounts are marked at
     counts: Records  # (1,) of Counts
     order: Records  # (n,) of Order
-    fill: Records  # (n,) of Fill
+    fill: Records  # (n + 1,) of Fill
     day: Records  # (n + 1,) of Day
     statement: Records  # (n + 1, K) of Statement
 

@@ -34,7 +34,7 @@ def apply(standings: Records, accounts: Records, terms: Terms, code: int) -> Non
         elif code in (HALT, FLATTEN):
             st.halts += 1 if st.state != risk.HALTED else 0
             st.state, st.halted_by = risk.HALTED, risk.BY_PERSON
-            st.flattening = 1 if code == FLATTEN else st.flattening
+            st.flattening = risk.BY_PERSON if code == FLATTEN else st.flattening
 
 
 @inlined

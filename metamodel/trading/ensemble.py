@@ -15,16 +15,17 @@ from windvane.agents.kernel import kernel
 from windvane.metamodel.base import account, records
 from windvane.metamodel.base.arrays import arrays, write
 from windvane.metamodel.base.config import TradingConfig, check
-from windvane.metamodel.base.rows import GAP, REPEATED
+from windvane.metamodel.base.rows import GAP, HEARTBEAT, REPEATED
 from windvane.metamodel.learning import learner, netting
 from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.learning.members import MEMBERS
 from windvane.metamodel.learning.rules import Rules
 from windvane.metamodel.learning.state import Learner
 from windvane.metamodel.regimes.model import unclassified
-from windvane.metamodel.trading import belief, control, risk, rounds
+from windvane.metamodel.trading import belief, control, orders, risk, rounds, urgent
 from windvane.metamodel.trading.columns import (
     AT_HOME,
+    ENSEMBLE,
     Book,
     Clock,
     Counts,
@@ -212,7 +213,7 @@ class Ensemble:
             strayed=np.empty(n, np.int64),
             counts=np.zeros(1, _COUNTS),
             order=np.zeros(n, _ORDER),
-            fill=np.zeros(n, _FILL),
+            fill=np.zeros(n + 1, _FILL),
             day=np.zeros(n + 1, _DAY),
             statement=np.zeros((n + 1, accounts), _STATEMENT),
         )
@@ -242,7 +243,7 @@ def _run(m: Learner, rules: Rules, book: Book, settings: Settings, inputs: Input
     - controls: the end of a day, and a person's control;
     - settle: fills that are due, and all accounts marked to the mid;
     - learn and weigh: every agent and member scored on what just happened, and weighed;
-    - aim and decide: netting, risk, orders;
+    - aim and decide: netting, risk, orders; at a heartbeat nothing but a person's flatten;
     - emit: what the row leaves.
     """
     clock, terms = book.clock[0], settings.terms
@@ -267,7 +268,7 @@ def _run(m: Learner, rules: Rules, book: Book, settings: Settings, inputs: Input
             if awake > 0:
                 clock.wanted = netting.aim(m.learned.weights, inputs.target[t], rules.band, clock.wanted)
             else:  # with nobody to follow the ensemble wants what it has
-                clock.wanted = rounds.exposure_of(book.account[rounds.ENSEMBLE], terms, row.mid)
+                clock.wanted = orders.exposure_of(book.account[ENSEMBLE], terms, row.mid)
             if row.warm:
                 trust = netting.weighted(m.learned.weights, inputs.confidence[t])
                 trust /= max(1.0 - m.memory.cash[0], 1e-12)  # of the agents alone: cash has no opinion
@@ -280,5 +281,7 @@ def _run(m: Learner, rules: Rules, book: Book, settings: Settings, inputs: Input
             out.verdict[t] = 0 | risk.Gate.COLLAR
         elif row.flag & GAP:
             clock.streak = 0
+        elif row.flag & REPEATED == HEARTBEAT:
+            urgent.flatten(book, settings, row, out)
         rounds.emit(m, book, terms, t, out)
         out.strayed[t] = 1 if at_home and clock.level != AT_HOME else 0

@@ -59,6 +59,7 @@ def check(limits: Limits, st: Standing, view: View, ask: Ask) -> tuple[int, int]
     want, verdict = gate_data(view, ask, want, verdict)
     want, verdict = gate_spread(limits, view, ask, want, verdict)
     verdict = note_collar(view, ask, want, verdict)
+    want, verdict = gate_long_only(limits, st, want, verdict)
     want, verdict = gate_position(limits, st, view, want, verdict)
     want, verdict = gate_notional(limits, st, view, want, verdict)
     want, verdict = gate_order_qty(limits, ask, want, verdict)
@@ -119,6 +120,14 @@ def note_collar(view: View, ask: Ask, want: int, verdict: int) -> int:
 def gate_collar(view: View, ask: Ask, want: int, verdict: int) -> tuple[int, int]:
     """Send no order outside the collar, not even a reduction."""
     return _answer(want if view.priced else ask.exposure, want, verdict, Gate.COLLAR)
+
+
+@inlined
+def gate_long_only(limits: Limits, st: Standing, want: int, verdict: int) -> tuple[int, int]:
+    """Want no position below 0; a halted account increases nothing, and is left as it is."""
+    if not limits.long_only or st.state == HALTED:
+        return want, verdict
+    return _answer(max(want, 0), want, verdict, Gate.LONG_ONLY)
 
 
 @inlined
@@ -192,7 +201,7 @@ def halt(limits: Limits, st: Standing, view: View, ask: Ask) -> int:
     """Halt an account at a limit; returns the position to go for: none where a halt closes it, else the exposure."""
     st.state, st.halted_by, st.halted_at = HALTED, BY_LIMIT, view.good
     st.halts += 1
-    st.flattening = 1 if limits.flatten else 0
+    st.flattening = BY_LIMIT if limits.flatten else 0
     return 0 if limits.flatten else ask.exposure
 
 
@@ -204,7 +213,8 @@ def gate_sizes(
 
     An idle account's exposure was scaled when it was wanted: scaled again at every row it would melt away.
     """
-    size = min(abs(ask.target), limits.position, limits.notional / limits.capital)
+    wished = max(ask.target, 0.0) if limits.long_only else abs(ask.target)
+    size = min(wished, limits.position, limits.notional / limits.capital)
     size, verdict = gate_var(limits, view, size, verdict)
     if not ask.idle:
         size, verdict = gate_volatility(limits, view, size, verdict)

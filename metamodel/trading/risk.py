@@ -44,9 +44,10 @@ class Gate(IntEnum):
     MIN_ORDER = 1 << 15, "An order smaller than min_order is not sent."
     IN_FLIGHT = (
         1 << 16,
-        "No order is sent while another works, where a fill takes only a share of the volume.",
+        "No order is sent while another works, where a fill takes only a share of the volume or the other is urgent.",
     )
     NO_AGENTS = 1 << 17, "No agent that the account follows is awake: it keeps its position."
+    LONG_ONLY = 1 << 18, "The position is not let below 0, where long_only says so."
 
 
 GATES: tuple[str, ...] = tuple(gate.name.lower() for gate in Gate)
@@ -56,7 +57,7 @@ ACTIVE, REDUCE_ONLY, HALTED = 0, 1, 2
 """Whether an account may trade."""
 
 BY_LIMIT, BY_PERSON = 1, 2
-"""Who halted an account."""
+"""Who halted an account, or ordered its position closed."""
 
 RESTRICTED_BY_PERSON, RESTRICTED_BY_LEVEL = 1, 2
 """Why an account may only reduce: a person's control, or a price on a level that nobody vouches for."""
@@ -80,6 +81,7 @@ class Limits(NamedTuple):
     kelly: float  # fraction of the Kelly bet
     confidence: bool
     flatten: bool
+    long_only: bool
     min_order: float  # currency
     capital: float  # currency
     lot: float  # base currency
@@ -107,6 +109,7 @@ def new_limits(limits: RiskLimits, capital: float, lot: float, min_order: float)
         kelly=on(limits.kelly_fraction),
         confidence=limits.confidence_scaling,
         flatten=limits.flatten_on_halt,
+        long_only=limits.long_only,
         min_order=min_order * capital,
         capital=capital,
         lot=lot,
@@ -120,7 +123,7 @@ class Standing:
     halted_by: int  # 0, BY_LIMIT or BY_PERSON
     halted_at: int  # good row of the halt
     restricted: int  # 0, or why the account may only reduce, also after a halt is over
-    flattening: int  # 1 while a position that was ordered closed is still open
+    flattening: int  # who ordered a position closed that is still open, BY_LIMIT or BY_PERSON; 0: nobody
     halts: int  # times halted
     sent_at: int  # orders sent so far
     day_turnover: float  # currency, of orders sent this UTC day

@@ -13,17 +13,25 @@ from windvane.metamodel.base.records import Records
 from windvane.metamodel.base.times import DAY
 from windvane.metamodel.learning import scores
 from windvane.metamodel.learning.state import Learner
-from windvane.metamodel.trading import belief, control, gates, risk
-from windvane.metamodel.trading.columns import Book, Clock, Inputs, Outputs, Row, Settings, Wishes
+from windvane.metamodel.trading import belief, control, gates, orders, risk, urgent
+from windvane.metamodel.trading.columns import (
+    BASELINES,
+    BUY_AND_HOLD,
+    ENSEMBLE,
+    Book,
+    Clock,
+    Inputs,
+    Outputs,
+    Row,
+    Settings,
+    Wishes,
+)
 
 _EDGE = 1.0 - 0.5 ** (1.0 / 4000.0)
 _SPACING = 0.01
 
 HEALTHY_AFTER = 3
 """Good rows after a hole until the book is healthy again."""
-
-ENSEMBLE, EQUAL, BUY_AND_HOLD, BASELINES = range(4)
-"""The first accounts: of the ensemble, of equal weights, and of buy and hold; those of the agents follow."""
 
 
 @inlined
@@ -87,7 +95,9 @@ def settle(book: Book, settings: Settings, row: Row, priced: bool, confirmed: bo
     for k in range(book.account.shape[0]):
         a, st = book.account[k], book.standing[k]
         if book.pending[k, at] != 0:
-            _fill(book, settings.terms, row, k, out)
+            orders.fill(book, settings.terms, row, k, out)
+        if a.urgent != 0:  # after what was ordered before it
+            urgent.fill(book, settings.terms, row, k, out)
         pnl = account.mark(a, settings.terms, row.mid)
         if confirmed and st.state != risk.HALTED:
             control.resume(
@@ -97,19 +107,6 @@ def settle(book: Book, settings: Settings, row: Row, priced: bool, confirmed: bo
             st.peak = max(st.peak, pnl)
         if wait > 0 and st.halted_by == risk.BY_LIMIT and row.good - st.halted_at >= wait:
             control.resume(st, pnl)
-
-
-@inlined
-def _fill(book: Book, terms: account.Terms, row: Row, k: int, out: Outputs) -> None:
-    """Fill what is due for account k, and write the ensemble's fill."""
-    lots, price, fee = account.settle(
-        book.account[k], book.pending[k], terms, row.good, row.mid, row.bid, row.ask, row.size
-    )
-    if k == ENSEMBLE and lots != 0:
-        fill = out.fill[out.counts[0].fills]
-        out.counts[0].fills += 1
-        fill.row, fill.order_seq = row.t, book.pending_seq[row.good % book.pending_seq.shape[0]]
-        fill.qty, fill.price, fill.fee = lots / terms.per_unit, price, fee
 
 
 @inlined
@@ -154,7 +151,7 @@ def decide(
         a, st = book.account[k], book.standing[k]
         target, confidence, idle = _wish(wishes, row.awake, k)
         if idle:
-            target = exposure_of(a, terms, row.mid)
+            target = orders.exposure_of(a, terms, row.mid)
         edge = book.aims[(row.good - 1 - terms.delay) % ring, k] * earned
         st.edge_mean += _EDGE * (edge - st.edge_mean)
         st.edge_square += _EDGE * (edge * edge - st.edge_square)
@@ -173,14 +170,15 @@ def decide(
         flattened = _flattens(st)
         allowed, verdict = gates.check(settings.limits, st, view, ask)
         if allowed != ask.exposure:
-            _place(book, terms, row, k, allowed - ask.exposure)
+            orders.place(book, terms, row, k, allowed - ask.exposure)
             if k == ENSEMBLE:
-                _order(terms, row, ask.exposure, allowed, flattened or _flattens(st), out)
+                by_order = flattened or _flattens(st)
+                orders.write_order(terms, row.t, row.mid, ask.exposure, allowed, by_order, out)
         if k == ENSEMBLE:
             out.verdict[row.t] = verdict
-            book.clock[0].target = exposure_of(a, terms, row.mid)
+            book.clock[0].target = orders.exposure_of(a, terms, row.mid)
         if terms.delay == 0:
-            _fill(book, terms, row, k, out)
+            orders.fill(book, terms, row, k, out)
             account.mark(a, terms, row.mid)
         a.exposed += abs(a.lots / terms.per_unit * row.mid) / terms.capital
 
@@ -210,45 +208,9 @@ def _wish(wishes: Wishes, awake: int, k: int) -> tuple[float, float, bool]:
 
 
 @inlined
-def exposure_of(a: account.Account, terms: account.Terms, mid: float) -> float:
-    """Position of an account and all in flight, units of capital."""
-    return (a.lots + a.flying) / terms.per_unit * mid / terms.capital
-
-
-@inlined
 def _flattens(st: risk.Standing) -> bool:
     """Whether an account is halted and closing its position."""
-    return st.state == risk.HALTED and st.flattening == 1
-
-
-@inlined
-def _place(book: Book, terms: account.Terms, row: Row, k: int, lots: int) -> None:
-    """Put an order of account k in flight, and remember what the gates ask of orders."""
-    st = book.standing[k]
-    account.place(book.account[k], book.pending[k], terms, row.good, lots)
-    if k == ENSEMBLE:
-        book.pending_seq[(row.good + terms.delay) % book.pending_seq.shape[0]] = row.seq
-    st.day_turnover += abs(lots) / terms.per_unit * row.mid
-    book.sent[k, st.sent_at % book.sent.shape[1]] = row.ts
-    st.sent_at += 1
-
-
-@inlined
-def _order(terms: account.Terms, row: Row, exposure: int, allowed: int, flattens: bool, out: Outputs) -> None:
-    """Write the ensemble's order, from its exposure to the one that is allowed, in lots."""
-    reduces = gates.reduction(allowed, exposure) == allowed
-    order = out.order[out.counts[0].orders]
-    out.counts[0].orders += 1
-    order.row, order.qty = row.t, (allowed - exposure) / terms.per_unit
-    order.target_after = allowed / terms.per_unit * row.mid / terms.capital
-    order.reduce_only = 1 if reduces else 0
-    order.reason = account.REBALANCE
-    if flattens:
-        order.reason = account.FLATTEN
-    elif allowed == 0:
-        order.reason = account.CLOSE
-    elif reduces:
-        order.reason = account.REDUCE
+    return st.state == risk.HALTED and st.flattening != 0
 
 
 @inlined

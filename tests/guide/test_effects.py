@@ -46,6 +46,7 @@ DECIDE: dict[str, tuple[Any, dict[str, Any]]] = {
     "volatility_target": (0.01, {}),
     "confidence_scaling": (True, {}),
     "flatten_on_halt": (False, {"daily_loss": 1e-3}),
+    "long_only": (True, {}),
 }
 """For each parameter a value that changes decisions, and the other parameters that must be set for that."""
 

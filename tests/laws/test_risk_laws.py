@@ -1,6 +1,7 @@
 """Laws that no market, no agent, no limit and no person may break, read off what the rounds gave."""
 
 import math
+from collections import deque
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -73,6 +74,7 @@ def adversary(seed: int, n: int = STEPS) -> Book:
         kelly_fraction=pick(None, None, 0.1, 1.0),
         confidence_scaling=bool(rng.random() < 0.3),
         flatten_on_halt=bool(rng.random() < 0.6),
+        long_only=bool(rng.random() < 0.3),
     )
     costs = Costs(
         fee_bp=pick(0.0, 1.0, 1000.0),
@@ -97,6 +99,8 @@ def adversary(seed: int, n: int = STEPS) -> Book:
     )
     odd = [HEARTBEAT, HEARTBEAT, BAD, GAP, HEARTBEAT | GAP, BAD | GAP, GAP | WARMUP]
     flags = np.where(rng.random(n) < 0.06, rng.choice(odd, n), 0)
+    control = np.where(rng.random(n) < 0.02, rng.choice([HALT, RESTRICT, RESUME, RESUME, FLATTEN], n), 0)
+    flags[(control == FLATTEN) & (rng.random(n) < 0.6)] = HEARTBEAT
     flags[: rng.integers(0, 6)] = WARMUP
     calm = rng.choice([0.0, 1e-4, 3e-3], n)
     moves = rng.normal(size=n) * calm + np.where(rng.random(n) < 0.02, rng.normal(0, 0.3, n), 0.0)
@@ -123,9 +127,7 @@ def adversary(seed: int, n: int = STEPS) -> Book:
         "bid": mid - half if quoted else None,
         "ask": mid + half if quoted else None,
         "size": np.where(rng.random(n) < 0.3, 0.0, rng.exponential(capital / price, n)) if sized else None,
-        "control": np.where(
-            rng.random(n) < 0.02, rng.choice([HALT, RESTRICT, RESUME, RESUME, FLATTEN], n), 0
-        ),
+        "control": control,
     }
     return Book(config, rows, seed)
 
@@ -136,29 +138,30 @@ def obeys(book: Book) -> int:
     config, rows, o = book.config, book.rows, got.outputs
     limits, costs, capital, unit = config.limits, config.costs, config.capital, round(1 / config.lot)
     orders = {int(order["row"]): order for order in o.order[: got.orders]}
-    fills = {int(fill["row"]): fill for fill in o.fill[: got.fills]}
     assert len(orders) == got.orders  # at most one a row
-    assert len(fills) == got.fills
+    filled = deque(o.fill[: got.fills])
     flying: dict[int, tuple[int, int]] = {}  # good row of the fill: seq and lots
+    urgent: tuple[int, int] | None = None  # seq and lots of what a heartbeat sent
     sent: list[int] = []
     cash, lots, traded, day, last_mid, good, streak = capital, 0, 0.0, -1, math.nan, 0, 0
-    was, ordered, scale = ACTIVE, False, capital
+    was, ordered, by_person, scale = ACTIVE, False, False, capital
 
-    def fill(t: int) -> None:
+    def fill(t: int, due: tuple[int, int] | None) -> None:
         nonlocal cash, lots, scale
-        due = flying.pop(good, None)
-        if t not in fills:
+        found = filled[0] if filled and filled[0]["row"] == t else None
+        if due is None or found is None or found["order_seq"] != due[0]:
             assert due is None or costs.participation > 0
             return
-        assert due is not None
-        qty, price, fee = (float(fills[t][name]) for name in ("qty", "price", "fee"))
+        filled.popleft()
+        qty, price, fee = (float(found[name]) for name in ("qty", "price", "fee"))
         got_lots = round(qty * unit)
-        assert fills[t]["order_seq"] == due[0]
         assert 0 < got_lots / due[1] <= 1
         if costs.participation > 0:
             assert abs(qty) <= costs.participation * rows["size"][t] * (1 + 1e-12)
         else:
             assert got_lots == due[1]
+        if due is urgent:
+            assert 0 <= lots + got_lots < lots or lots < lots + got_lots <= 0
         side = 1 if qty > 0 else -1
         quote = rows["mid"][t] * (1 + side * costs.half_spread_bp * 1e-4)
         if rows["bid"] is not None:
@@ -173,26 +176,30 @@ def obeys(book: Book) -> int:
         control, now = int(rows["control"][t]), int(o.state[t])
         if (ts - 1) // DAY > day:
             day, traded = (ts - 1) // DAY, 0.0
+        by_person = control == FLATTEN or (by_person and control != RESUME)
         if flag & REPEATED:
-            assert t not in orders, where
-            assert t not in fills, where
-            assert o.verdict[t] == 0, where
+            leaves = by_person and flag & REPEATED == HEARTBEAT
+            assert leaves or t not in orders, where
+            assert leaves or o.verdict[t] == 0, where
+            mid = last_mid
             streak = 0 if flag & GAP else streak
         else:
             streak += 1
-            if costs.delay > 0:
-                fill(t)
+            fill(t, flying.pop(good, None))
+            fill(t, urgent)
+            urgent = None
         if now == HALTED and (was != HALTED or control == RESUME):
             ordered = control not in (HALT, FLATTEN) and limits.flatten_on_halt
         ordered = now == HALTED and (ordered or control == FLATTEN)
         if t in orders:
             qty, held = float(orders[t]["qty"]), lots + sum(order for _, order in flying.values())
+            held += urgent[1] if urgent else 0
             order = round(qty * unit)
             after = held + order
             less = 0 <= after < held or held < after <= 0
             value = abs(order) / unit * mid
             assert order != 0, where
-            assert flag & ~LEVEL == 0, where
+            assert flag & ~(LEVEL | HEARTBEAT) == 0, where
             assert qty * unit == pytest.approx(order, rel=1e-15, abs=1e-3), where
             assert orders[t]["target_after"] == pytest.approx(after / unit * mid / capital, rel=1e-9), where
             assert orders[t]["reduce_only"] == less, where
@@ -202,6 +209,8 @@ def obeys(book: Book) -> int:
             sliced = less and abs(order) == largest  # a reduction in slices may be smaller
             assert after == 0 or sliced or value >= config.min_order * capital * (1 - 1e-12), where
             assert costs.participation == 0 or not flying, where
+            assert urgent is None, where
+            assert not limits.long_only or after >= 0, where
             recent = sum(at > ts - limits.orders_interval for at in sent)
             traded += value
             if now == HALTED:
@@ -220,15 +229,25 @@ def obeys(book: Book) -> int:
                 assert recent < (limits.max_orders or math.inf), where
                 assert traded <= (limits.max_turnover or math.inf) * capital * (1 + 1e-12), where
             sent.append(ts)
-            flying[good + costs.delay] = int(rows["seq"][t]), order
-            if costs.delay == 0:
-                fill(t)
+            this = int(rows["seq"][t]), order
+            if flag & HEARTBEAT:
+                assert less, where
+                urgent = this
+            elif costs.delay == 0:
+                fill(t, this)
+            else:
+                flying[good + costs.delay] = this
+        assert not limits.long_only or lots >= 0, where
+        assert not filled or filled[0]["row"] > t, where
         if not flag & REPEATED:
             good, last_mid = good + 1, mid
             assert o.equity[t] == pytest.approx(cash + lots / unit * mid, rel=1e-6, abs=1e-9 * scale), where
         was = now
     assert state["account.lots"][0] == lots
-    assert state["account.flying"][0] == sum(order for _, order in flying.values())
+    assert state["account.urgent"][0] == (urgent[1] if urgent else 0)
+    flown = sum(order for _, order in flying.values()) + state["account.urgent"][0]
+    assert state["account.flying"][0] == flown
+    assert not limits.long_only or (state["account.lots"] >= 0).all()
     assert state["account.cash"][0] == pytest.approx(cash, rel=1e-6, abs=1e-9 * scale)
     balance(book, got, state, last_mid, unit)
     return got.orders

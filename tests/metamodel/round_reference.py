@@ -2,61 +2,13 @@
 
 import math
 from fractions import Fraction
-from typing import NamedTuple
+
+from reference_rows import DAY, Fill, Row, Seen, exact, near, nearest, reduction
 
 from windvane.metamodel.base.config import TradingConfig
-from windvane.metamodel.base.rows import GAP, LEVEL, REPEATED, WARMUP
+from windvane.metamodel.base.rows import GAP, HEARTBEAT, LEVEL, REPEATED, WARMUP
 from windvane.metamodel.trading.control import FLATTEN, HALT, RESTRICT, RESUME
 from windvane.metamodel.trading.risk import ACTIVE, HALTED, REDUCE_ONLY
-
-SECOND = 1_000_000_000
-DAY = 86_400 * SECOND
-MIDNIGHT = 11_600 * DAY
-
-
-class Row(NamedTuple):
-    """What one row brings; bid, ask and size are None where the source has none."""
-
-    seq: int
-    ts: int
-    flag: int
-    mid: float
-    bid: float | None
-    ask: float | None
-    size: float | None
-    wanted: float
-    confidence: float
-    control: int
-
-
-class Seen(NamedTuple):
-    """What one row left; fill: seq of its order, lots, price, fee; aim: what the order was for."""
-
-    verdict: frozenset[str]
-    state: int
-    order: int
-    fill: tuple[int, int, Fraction, Fraction] | None
-    aim: int
-    lots: int
-    equity: Fraction
-    mid: float  # what it is marked at
-
-
-def exact(value: float) -> Fraction:
-    """The decimal number that a person wrote."""
-    return Fraction(repr(value))
-
-
-def reduction(want: int, held: int) -> int:
-    """The part of a wanted position that lies between 0 and the one held."""
-    if held >= 0:
-        return max(0, min(want, held))
-    return min(0, max(want, held))
-
-
-def near(mid: float, last: float) -> bool:
-    """Whether two mids are on one level."""
-    return max(exact(mid), exact(last)) <= 2 * min(exact(mid), exact(last))
 
 
 class Reference:
@@ -67,7 +19,9 @@ class Reference:
         self.capital, self.lot = exact(config.capital), exact(config.lot)
         self.cash, self.lots, self.equity = self.capital, 0, self.capital
         self.flying: list[tuple[int, int, int]] = []  # good row of the fill, lots, seq
-        self.state, self.halter, self.halted_at, self.flatten, self.halts = ACTIVE, "", 0, False, 0
+        self.urgent: tuple[int, int] | None = None  # lots of the order sent at a heartbeat, and its seq
+        self.state, self.halter, self.halted_at, self.halts = ACTIVE, "", 0, 0
+        self.flatten = ""  # who wants the position closed: "person", "limit", or nobody
         self.peak = self.day_start = self.day_turnover = Fraction(0)
         self.sent: list[int] = []
         self.mids: list[float] = []
@@ -87,16 +41,23 @@ class Reference:
 
     @property
     def held(self) -> int:
-        return self.lots + sum(lots for _, lots, _ in self.flying)
+        return self._held_at(len(self.mids) + self.costs.delay)
+
+    def _held_at(self, good: int) -> int:
+        """The position once all is filled that is due up to a good row."""
+        urgent = self.urgent[0] if self.urgent else 0
+        return self.lots + urgent + sum(lots for due, lots, _ in self.flying if due <= good)
 
     def row(self, row: Row) -> Seen:
         if self.mids or not row.flag & REPEATED:
             self._calendar(row)
         self._control(row.control)
         said: set[str] = set()
-        order, fill = 0, None
+        order, fills = 0, list[Fill]()
         if row.flag & REPEATED:
             self.streak = 0 if row.flag & GAP else self.streak
+            if row.flag & REPEATED == HEARTBEAT:
+                order, said = self._at_heartbeat(row)
         elif not self._believed(row):
             self.away, self.streak, said = True, 0, {"collar"}
             self.since = max(self.since, 1)
@@ -106,7 +67,7 @@ class Reference:
             before = self.mids[-1] if good else row.mid
             level = not near(row.mid, before) and (self.away or not row.flag & LEVEL)
             confirmed = self.resumed and not near(row.mid, before)
-            fill = self._fill(row, good)
+            fills = self._fill_due(row, good)
             self._mark(row.mid)
             if confirmed and self.state != HALTED:
                 self._resume()
@@ -127,14 +88,14 @@ class Reference:
                 order, said = self._decide(row, good, before)
                 self.aim = self.held
                 if self.costs.delay == 0:
-                    fill = self._fill(row, good)
+                    fills += self._fill_due(row, good)
                     self._mark(row.mid)
                 self.exposure += abs(float(self.lots * self.lot) * row.mid) / float(self.capital)
         return Seen(
             frozenset(said),
             self.state,
             order,
-            fill,
+            fills,
             self.aim,
             self.lots,
             self.equity,
@@ -170,7 +131,7 @@ class Reference:
         elif code in (HALT, FLATTEN):
             self.halts += self.state != HALTED
             self.state, self.halter = HALTED, "person"
-            self.flatten = self.flatten or code == FLATTEN
+            self.flatten = "person" if code == FLATTEN else self.flatten
 
     def _believed(self, row: Row) -> bool:
         """Whether a good row's level is the last one, vouched for, confirmed, or of no consequence yet."""
@@ -192,7 +153,7 @@ class Reference:
             self.state = ACTIVE if self.state == REDUCE_ONLY else self.state
 
     def _resume(self) -> None:
-        self.state, self.halter, self.flatten = REDUCE_ONLY if self.restricted else ACTIVE, "", False
+        self.state, self.halter, self.flatten = REDUCE_ONLY if self.restricted else ACTIVE, "", ""
         self.peak = self.day_start = self.pnl
 
     def _collared(self, row: Row, before: float) -> bool:
@@ -204,12 +165,15 @@ class Reference:
         self.high = max(self.high, self.pnl)
         self.drawdown = max(self.drawdown, (self.high - self.pnl) / self.capital)
 
-    def _fill(self, row: Row, good: int) -> tuple[int, int, Fraction, Fraction] | None:
-        due = [order for order in self.flying if order[0] == good]
+    def _fill_due(self, row: Row, good: int) -> list[Fill]:
+        """What was ordered for this good row, then what was ordered at a heartbeat."""
+        due = [(lots, seq) for at, lots, seq in self.flying if at == good]
         self.flying = [order for order in self.flying if order[0] != good]
-        if not due:
-            return None
-        ((_, lots, seq),) = due
+        due += [self.urgent] if self.urgent else []
+        self.urgent = None
+        return [fill for lots, seq in due if (fill := self._fill(row, lots, seq)) is not None]
+
+    def _fill(self, row: Row, lots: int, seq: int) -> Fill | None:
         if self.costs.participation:
             most = math.floor(exact(self.costs.participation) * exact(row.size or 0.0) / self.lot)
             lots = max(-most, min(most, lots))
@@ -251,7 +215,7 @@ class Reference:
         per_capital = self.capital / mid / self.lot
         want = math.trunc(exact(row.wanted) * per_capital)
         if self.lots == 0 and not self.flying:
-            self.flatten = False
+            self.flatten = ""
 
         def narrow(gate: str, to: int) -> None:
             nonlocal want
@@ -279,6 +243,7 @@ class Reference:
         if collared and want != held:
             said.add("collar")
         if not halted:
+            narrow("long_only", max(want, 0) if limits.long_only else want)
             narrow("position", within(exact(limits.max_position) * per_capital))
             if limits.max_notional is not None:
                 narrow("notional", within(exact(limits.max_notional) / mid / self.lot))
@@ -304,33 +269,64 @@ class Reference:
                     self.state, self.halter, self.halted_at = HALTED, "limit", good
             if self.state == HALTED:
                 self.halts += 1
-                self.flatten = limits.flatten_on_halt
+                self.flatten = "limit" if limits.flatten_on_halt else ""
                 want = 0 if self.flatten else held
             else:
                 want = within(exact(self._size(row, said)) * per_capital)
         if limits.max_order_qty is not None:
             narrow("order_qty", within(exact(limits.max_order_qty) / self.lot, held))
-        least = exact(self.config.min_order) * self.capital
-        sliced = limits.max_order_qty is not None and abs(want - held) == math.floor(
-            exact(limits.max_order_qty) / self.lot
-        )
-        if sliced and reduction(want, held) == want:
-            least = Fraction(0)
-        if want not in (0, held) and abs(want - held) * self.lot * mid < least:
-            narrow("min_order", held)
+        narrow("min_order", self._unless_small(want, held, mid))
         said |= {"collar"} if collared and want != held else set()
         busy = self.costs.participation > 0 and bool(self.flying)
         said |= {"in_flight"} if busy and not collared and want != held else set()
         order = 0 if collared or busy else want - held
         if order:
             self.flying.append((good + self.costs.delay, order, row.seq))
-            self.sent.append(row.ts)
-            self.day_turnover += abs(order) * self.lot * mid
+            self._sent(order, row, mid)
         return order, said
+
+    def _at_heartbeat(self, row: Row) -> tuple[int, set[str]]:
+        """What is sent where only a person's flatten sends anything: no more than is held until all is filled."""
+        good, said, held = len(self.mids), set[str](), self.held
+        want = held - nearest([self._held_at(good + later) for later in range(self.costs.delay + 1)])
+        if self.flatten != "person" or want == held:
+            return 0, said
+        said, mid = {"state"}, exact(self.mids[-1])
+        if self.limits.max_order_qty is not None:
+            most = math.floor(exact(self.limits.max_order_qty) / self.lot)
+            cut = max(held - most, min(held + most, want))
+            said |= {"order_qty"} if cut != want else set()
+            want = cut
+        if (enough := self._unless_small(want, held, mid)) != want:
+            return 0, said | {"min_order"}
+        if want == held or self.away:
+            return 0, said | ({"collar"} if want != held else set())
+        if self.urgent or (self.costs.participation and self.flying):
+            return 0, said | {"in_flight"}
+        self.urgent = enough - held, row.seq
+        self._sent(enough - held, row, mid)
+        self.aim = enough
+        return enough - held, said
+
+    def _unless_small(self, want: int, held: int, mid: Fraction) -> int:
+        """The wanted position unless the order is below the least, and neither closes nor is a slice of more."""
+        limits, least = self.limits, exact(self.config.min_order) * self.capital
+        sliced = limits.max_order_qty is not None and abs(want - held) == math.floor(
+            exact(limits.max_order_qty) / self.lot
+        )
+        if sliced and reduction(want, held) == want:
+            least = Fraction(0)
+        small = want not in (0, held) and abs(want - held) * self.lot * mid < least
+        return held if small else want
+
+    def _sent(self, order: int, row: Row, mid: Fraction) -> None:
+        self.sent.append(row.ts)
+        self.day_turnover += abs(order) * self.lot * mid
 
     def _size(self, row: Row, said: set[str]) -> float:
         """What value at risk, volatility, Kelly and confidence leave of the wanted size."""
-        limits, size = self.limits, min(abs(row.wanted), self.limits.max_position)
+        limits, wanted = self.limits, max(row.wanted, 0.0) if self.limits.long_only else abs(row.wanted)
+        size = min(wanted, limits.max_position)
         size = min(size, (limits.max_notional or math.inf) / float(self.capital))
         day = math.sqrt(max(self.variance, 1e-12)) * math.sqrt(DAY / max(self.gap, 1.0))
         factors = {

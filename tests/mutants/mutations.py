@@ -5,7 +5,7 @@ which name is not found.
 """
 
 from mutants.mutation import Mutation
-from mutants.mutations_of_risk import GATES, PACKAGE, UPGRADES
+from mutants.mutations_of_risk import GATES, PACKAGE, UPGRADES, URGENT
 
 _BOOK = ("tests/streams/test_book_controls.py",)
 _PUBLISHED = ("tests/streams/test_published.py",)
@@ -132,7 +132,7 @@ WIRE = (
         "metamodel/trading",
         "Gate.DATA",
         r"1 << 1",
-        "1 << 18",
+        "1 << 19",
         _CODES,
     ),
     Mutation(
@@ -284,4 +284,14 @@ WORKER = (
     ),
 )
 
-MUTATIONS: tuple[Mutation, ...] = (*CONTROLS, *PUBLISHED, *WIRE, *TIMED, *WORKER, *UPGRADES, *GATES, *PACKAGE)
+MUTATIONS: tuple[Mutation, ...] = (
+    *CONTROLS,
+    *PUBLISHED,
+    *WIRE,
+    *TIMED,
+    *WORKER,
+    *UPGRADES,
+    *GATES,
+    *URGENT,
+    *PACKAGE,
+)

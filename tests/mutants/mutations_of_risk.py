@@ -40,7 +40,7 @@ UPGRADES = (
 _PASSED = {
     "return want, verdict": (
         *("state", "data", "spread", "collar", "position", "notional", "order_qty", "order_rate", "turnover"),
-        *("min_order", "in_flight"),
+        *("min_order", "in_flight", "long_only"),
     ),
     "return verdict": ("daily_loss", "drawdown"),
     "return size, verdict": ("var", "volatility", "kelly", "confidence"),
@@ -69,6 +69,83 @@ GATES = (
         "",
         "return BELIEVED",
         _LEVELS,
+    ),
+)
+
+_URGENT = ("tests/metamodel/trading/test_urgent.py",)
+
+URGENT = (
+    Mutation(
+        "urgent: nothing is ordered at a heartbeat",
+        "metamodel/trading/urgent.py",
+        "flatten",
+        "",
+        "return",
+        _URGENT,
+    ),
+    Mutation(
+        "urgent: what a limit closes is ordered at a heartbeat, too",
+        "metamodel/trading/urgent.py",
+        "flatten",
+        r"\.flattening != BY_PERSON",
+        ".flattening == 0",
+        _URGENT,
+    ),
+    Mutation(
+        "urgent: rows that are no heartbeats trade, too",
+        "metamodel/trading/ensemble.py",
+        "_run",
+        r"elif row\.flag & REPEATED == HEARTBEAT:",
+        "elif row.flag & HEARTBEAT:",
+        ("tests/metamodel/trading/test_risk_halts.py",),
+    ),
+    Mutation(
+        "urgent: the position is turned by overtaking an order",
+        "metamodel/trading/urgent.py",
+        "_closable",
+        "",
+        "return a.lots + a.flying",
+        _URGENT,
+    ),
+    Mutation(
+        "urgent: another order is sent before the first is filled",
+        "metamodel/trading/urgent.py",
+        "_ask_of",
+        r"a\.urgent != 0 or ",
+        "",
+        _URGENT,
+    ),
+    Mutation(
+        "urgent: an order is sent at a price that is not believed",
+        "metamodel/trading/urgent.py",
+        "_view_of",
+        r"clock\.level == AT_HOME",
+        "True",
+        _URGENT,
+    ),
+    Mutation(
+        "urgent: the order is filled as late as others",
+        "metamodel/base/account.py",
+        "place_urgent",
+        r"a\.urgent = lots",
+        "pass",
+        _URGENT,
+    ),
+    Mutation(
+        "urgent: two fills of one row have one id",
+        "streams/records.py",
+        "each_fill",
+        r'fill2" if second',
+        'fill" if second',
+        ("tests/streams/test_records.py",),
+    ),
+    Mutation(
+        "urgent: of two fills that were published one is remembered",
+        "streams/published.py",
+        "Published.add",
+        r"\.setdefault\(seq, \[\]\)\.append\(raw\)",
+        "[seq] = [raw]",
+        ("tests/streams/test_published.py",),
     ),
 )
 

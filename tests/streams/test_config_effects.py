@@ -143,6 +143,7 @@ EFFECTS: dict[str, tuple[Any, dict[str, Any], Witness]] = {
     "limits.kelly_fraction": (0.01, {}, run),
     "limits.confidence_scaling": (True, {}, run),
     "limits.flatten_on_halt": (False, HALTS, run),
+    "limits.long_only": (True, {}, run),
     "weighing.max_agent_weight": (0.3, {}, run),
     "weighing.min_diversification_agents": (6, {}, run),
     "weighing.weight_temperature": (50.0, {}, run),

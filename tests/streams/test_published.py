@@ -93,6 +93,21 @@ class TestFreshRows:
 class TestFreshLines:
     """Orders and fills lie on their topics as single lines."""
 
+    def test_a_row_may_have_two_fills(self) -> None:
+        rows = msgspec.structs.replace(
+            rows_of(ev.Fills), seq=np.repeat([10, 11, 12], 2), order_seq=np.arange(ROWS), ts=np.arange(ROWS)
+        )
+
+        def published(last: int) -> Published:
+            found = followed(rows_of(ev.Decisions))
+            for _, raw in list(fill_lines(rows, "XBTUSD"))[:last]:
+                found.add(FILLS, raw)
+            return found
+
+        assert list(published(ROWS).fresh_lines(FILLS, rows, "XBTUSD")) == []
+        with pytest.raises(StateError, match="at seq 12 differ"):
+            list(published(ROWS - 1).fresh_lines(FILLS, rows, "XBTUSD"))
+
     @pytest.mark.parametrize(
         ("kind", "topic", "lines"), [(ev.Orders, ORDERS, order_lines), (ev.Fills, FILLS, fill_lines)]
     )

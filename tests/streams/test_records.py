@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 
 from windvane.metamodel.base.account import REASONS
-from windvane.streams.events import Fills, Orders
+from windvane.streams.events import Fills, Orders, cut
 from windvane.streams.records import each_fill, each_order, rfc3339
 
 TS = np.array([1_704_067_199_999_999_999, 1_704_067_200_000_000_001], np.int64)
@@ -63,6 +63,12 @@ class TestRecords:
             True,
             REASONS[2],
         )
+
+    def test_the_second_fill_of_a_row_has_an_id_of_its_own_however_the_rows_are_cut(self) -> None:
+        both = msgspec.structs.replace(fills(), seq=np.array([8, 8]), qty=np.array([1.0, -0.5]))
+        found = list(each_fill(both, "BTCUSD"))
+        assert [fill.id for fill in found] == ["btc-1.8.fill", "btc-1.8.fill2"]
+        assert list(each_fill(cut(both, 1, 2), "BTCUSD", before=8)) == found[1:]
 
     def test_a_fill_names_its_order_and_an_empty_one_is_skipped(self) -> None:
         (fill,) = each_fill(fills(), "BTCUSD")

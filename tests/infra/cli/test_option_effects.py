@@ -46,9 +46,13 @@ BACKTEST: dict[str, tuple[Any, list[str], Any]] = {
     "--seed": (9, ["config", "seed"], 9),
     "--on-halt": ("stop", ["config", "on_halt"], "stop"),
     "--retraining": ("off", ["config", "weighing", "retraining"], False),
+    "--long-only": (None, ["config", "limits", "long_only"], True),
     "--journal": ("full", ["full"], True),
 }
-"""A value, and where it is told in metrics.json or run.json; what it changes: tests/streams/test_config_effects.py."""
+"""A value, None of a switch, and where it is told in metrics.json or run.json.
+
+What it changes: tests/streams/test_config_effects.py.
+"""
 
 SHOWN: dict[str, dict[str, str]] = {
     "backtest": {
@@ -160,7 +164,7 @@ def bare(file: Path, rows: int) -> Path:
 
 def test_every_option_of_a_backtest_arrives(tmp_path: Path) -> None:
     market = bare(tmp_path / "m.csv", 1600)
-    words = [word for name, (value, _, _) in BACKTEST.items() for word in (name, value)]
+    words = [word for name, (value, _, _) in BACKTEST.items() for word in (name, value) if word is not None]
     ran = windvane("backtest", market, "--out", tmp_path / "out", "--json", *words)
     assert ran.code == 0, ran
     found = files(tmp_path / "out")

@@ -46,4 +46,4 @@ class TestGates:
             (name, 1 << k) for k, name in enumerate(risk.GATES)
         ]
         assert risk.GATES[:3] == ("state", "data", "spread")
-        assert risk.GATES[-2:] == ("in_flight", "no_agents")
+        assert risk.GATES[-3:] == ("in_flight", "no_agents", "long_only")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from round_trace import DAY, SECOND, Trace, ensemble, ready
 
+from windvane.metamodel.base.account import CLOSE
 from windvane.metamodel.base.rows import BAD, GAP, HEARTBEAT, WARMUP
 from windvane.metamodel.trading.risk import GATES
 
@@ -17,7 +18,7 @@ def test_the_order_of_the_gates() -> None:
     assert (
         *("state", "data", "spread", "collar", "position", "notional", "order_qty", "order_rate", "turnover"),
         *("daily_loss", "drawdown", "var", "volatility", "kelly", "confidence", "min_order", "in_flight"),
-        "no_agents",
+        *("no_agents", "long_only"),
     ) == GATES
 
 
@@ -45,6 +46,10 @@ def test_the_order_of_the_gates() -> None:
         ({}, 0.50019, 5.001, set()),  # toward zero
         ({}, -0.50019, -5.001, set()),
         ({}, 0.00009, None, set()),
+        ({"long_only": True}, 0.5, 5.0, set()),
+        ({"long_only": True}, -0.5, None, {"long_only"}),
+        ({"long_only": True, "max_position": 0.5}, -0.7, None, {"long_only"}),
+        ({"long_only": True, "confidence_scaling": True}, -0.5, None, {"long_only"}),
     ],
 )
 def test_one_order(limits: dict[str, Any], target: float, qty: float | None, verdict: set[str]) -> None:
@@ -170,6 +175,13 @@ def test_least_order_and_its_exemption() -> None:
     played = Trace(e, [0.0999, 0.1, 0.199, 0.02, -0.05, 0.0])
     assert played.orders == {1: 1.0, 4: pytest.approx(-1.5), 5: pytest.approx(0.5)}
     assert played.verdicts == [{"min_order"}, set(), {"min_order"}, {"min_order"}, set(), set()]
+
+
+def test_long_only_sells_what_is_held_and_no_more() -> None:
+    played = Trace(ready(ensemble({"delay": 2}, {"long_only": True})), [0.5, 0.2, -0.9, -0.9, 0.1])
+    assert played.orders == {0: 5.0, 1: -3.0, 2: -2.0, 4: 1.0}
+    assert played.verdicts == [set(), set(), {"long_only"}, {"long_only"}, set()]
+    assert played.kinds[2] == (1, CLOSE)
 
 
 def test_a_position_grown_by_the_price_is_cut() -> None:

@@ -13,7 +13,7 @@ from round_trace import (
 
 from windvane.metamodel.base.account import CLOSE, REDUCE
 from windvane.metamodel.base.account import FLATTEN as FORCED
-from windvane.metamodel.base.rows import GAP, HEARTBEAT
+from windvane.metamodel.base.rows import BAD, GAP, HEARTBEAT
 from windvane.metamodel.trading.control import FLATTEN, HALT, RESTRICT, RESUME
 from windvane.metamodel.trading.ensemble import Ensemble
 from windvane.metamodel.trading.risk import ACTIVE, HALTED, REDUCE_ONLY
@@ -122,8 +122,9 @@ def test_a_flatten_counts_what_is_in_flight() -> None:
     assert played.states[-1] == HALTED
 
 
-def test_a_flatten_on_a_flagged_row_waits_for_a_price() -> None:
-    played = Trace(ready(ensemble(NOW)), [0.5] * 3, control=[0, FLATTEN, 0], flags=[0, HEARTBEAT, 0])
+@pytest.mark.parametrize("flag", [BAD, GAP, BAD | HEARTBEAT, GAP | HEARTBEAT])
+def test_a_flatten_on_a_flagged_row_waits_for_a_price(flag: int) -> None:
+    played = Trace(ready(ensemble(NOW)), [0.5] * 3, control=[0, FLATTEN, 0], flags=[0, flag, 0])
     assert played.states == [ACTIVE, HALTED, HALTED]
     assert played.orders == {0: 5.0, 2: -5.0}
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
-from round_reference import Reference, Row, Seen
+from reference_rows import Row, Seen
+from round_reference import Reference
 from round_trace import (
     DAY,
     MIDNIGHT,
@@ -62,6 +63,7 @@ limits = some.fixed_dictionaries(
         "kelly_fraction": maybe(0.01, 0.5, 1.0),
         "confidence_scaling": some.booleans(),
         "flatten_on_halt": some.booleans(),
+        "long_only": some.booleans(),
     }
 )
 halting = some.sampled_from(
@@ -124,25 +126,36 @@ def play(e: Ensemble, rows: list[Row]) -> Round:
 def compare(e: Ensemble, got: Round, rows: list[Row], seen: list[Seen]) -> None:
     o, capital, lot = got.outputs, e.config.capital, e.config.lot
     orders = {int(order["row"]): order for order in o.order[: got.orders]}
-    fills = {int(fill["row"]): fill for fill in o.fill[: got.fills]}
-    for t, (row, want) in enumerate(zip(rows, seen, strict=True)):
+    fills = o.fill[: got.fills]
+    assert len(rows) == len(seen)
+    for t, want in enumerate(seen):
         said = names(int(o.verdict[t]))
         assert (t, int(o.state[t]), said) == (t, want.state, set(want.verdict))
         qty = orders[t]["qty"] if t in orders else 0.0
         assert (t, round(qty / lot)) == (t, want.order)
-        assert (t in fills) == (want.fill is not None)
-        if want.fill is not None:
-            seq, lots, price, fee = want.fill
-            assert fills[t].tolist() == pytest.approx(
-                (t, seq, lots * lot, float(price), float(fee)), rel=1e-11
-            )
+        found = fills[fills["row"] == t].tolist()
+        assert (t, len(found)) == (t, len(want.fills))
+        for fill, (seq, lots, price, fee) in zip(found, want.fills, strict=True):
+            assert fill == pytest.approx((t, seq, lots * lot, float(price), float(fee)), rel=1e-11)
         if t in orders:
-            assert orders[t]["target_after"] == pytest.approx(want.aim * lot * row.mid / capital, rel=1e-11)
+            assert orders[t]["target_after"] == pytest.approx(want.aim * lot * want.mid / capital, rel=1e-11)
             held = want.aim - want.order
             reduces = 0 <= want.aim < held or held < want.aim <= 0
             assert orders[t]["reduce_only"] == reduces
         assert o.position[t] == pytest.approx(want.lots * lot * want.mid / capital, rel=1e-11)
         assert o.equity[t] == pytest.approx(float(want.equity), rel=1e-11)
+
+
+def agrees(e: Ensemble, rows: list[Row]) -> tuple[Round, Reference]:
+    """Play the rows to both, and compare what they gave and where they stand."""
+    reference = Reference(e.config)
+    seen = [reference.row(row) for row in rows]
+    got = play(e, rows)
+    compare(e, got, rows, seen)
+    state = e.state()
+    assert state["account.lots"][0] == reference.lots
+    assert state["account.cash"][0] == pytest.approx(float(reference.cash), rel=1e-11)
+    return got, reference
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
@@ -169,14 +182,7 @@ def test_rounds_equal_the_reference(
     seed: int,
 ) -> None:
     e = ensemble(costs, limits, min_order=min_order, **halting)
-    rows = tape(scenes, warmup, quoted, sized, seed)
-    reference = Reference(e.config)
-    seen = [reference.row(row) for row in rows]
-    got = play(e, rows)
-    compare(e, got, rows, seen)
-    state = e.state()
-    assert state["account.lots"][0] == reference.lots
-    assert state["account.cash"][0] == pytest.approx(float(reference.cash), rel=1e-11)
+    got, reference = agrees(e, tape(scenes, warmup, quoted, sized, seed))
     closed = e.close()
     assert (closed is None) == (reference.day < 0)
     o = got.outputs

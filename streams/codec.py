@@ -5,6 +5,7 @@ Packed is what this program reads again: a JSON head that names the arrays, then
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Union
 
@@ -155,6 +156,10 @@ def cuts(event: ev.Event, rows: int = MAX_ROWS) -> Iterator[ev.Event]:
         yield ev.cut(event, start, start + rows)
 
 
+_PLAIN = re.compile(r"[<>|][biuf][1248]")
+"""Types of arrays that are read: numbers, and truth values."""
+
+
 class Packed(NamedTuple):
     """A mapping of arrays and JSON values: a head that names them, and the bytes of the arrays."""
 
@@ -198,10 +203,10 @@ def unpack(raw: bytes) -> dict[str, Any]:
         out: dict[str, Any] = {}
         for name, value in head.items():
             if isinstance(value, dict) and "$" in value:
-                dtype, shape = np.dtype(value["$"][0]), value["$"][1]
-                count = math.prod(shape)
-                if dtype.hasobject:
-                    raise ValueError("arrays of objects are not read")
+                kind, shape = value["$"][0], value["$"][1]
+                if not _PLAIN.fullmatch(kind):  # numpy would read objects, and parse texts as Python
+                    raise ValueError(f"arrays of {kind} are not read")
+                dtype, count = np.dtype(kind), math.prod(shape)
                 out[name] = np.frombuffer(raw, dtype, count, at).reshape(shape).copy()
                 at += count * dtype.itemsize
             else:

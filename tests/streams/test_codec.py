@@ -293,7 +293,8 @@ class TestCodec:
     @pytest.mark.parametrize(
         "head", [b"[]", b"1", b'{"type":[]}', b'{"a":{"$":["<f8",[99999999999999999999]]}}', b'{"a":{"$":["O",[1]]}}',
                  b'{"a":{"$":["<f8",[-1]]}}', b'{"a":{"$":["<f8",[1]]}}', b'{"a":{"$":[]}}',
-                 b'{"a":{"$":["nix",[1]]}}'],
+                 b'{"a":{"$":["nix",[1]]}}',
+                 b'{"a":{"$":["<08",[1]]}}', b'{"a":{"$":[8,[1]]}}'],
     )  # fmt: skip
     def test_packed_heads_that_make_no_sense_are_refused(self, head: bytes) -> None:
         raw = len(head).to_bytes(4, "little") + head

@@ -19,6 +19,7 @@ from windvane.infra.cli import (
     doctor,
     evaluate,
     exchange,
+    feed,
     inspect,
     journal,
     orders,
@@ -50,6 +51,7 @@ app.command(name="simulate")(simulate.simulate)
 app.command(name="journal")(journal.journal)
 app.command(name="evaluate")(evaluate.evaluate)
 app.command(name="exchange")(exchange.exchange)
+app.command(name="feed")(feed.feed)
 app.command(name="doctor")(doctor.doctor)
 app.command(name="orders")(orders.orders)
 app.command(name="schemas")(schemas.schemas)

@@ -30,6 +30,7 @@ from windvane.infra.cli import (
     topics,
     train,
     up,
+    verify,
     worker,
 )
 from windvane.infra.telemetry.logs import VARIABLES
@@ -56,6 +57,7 @@ app.command(name="doctor")(doctor.doctor)
 app.command(name="orders")(orders.orders)
 app.command(name="schemas")(schemas.schemas)
 app.command(name="up")(up.up)
+app.command(name="verify")(verify.verify)
 app.command(name="worker")(worker.worker)
 app.command(name="control")(control.control)
 app.command(name="status")(status.status)

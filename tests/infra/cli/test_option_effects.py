@@ -99,6 +99,7 @@ SHOWN: dict[str, dict[str, str]] = {
         ),
         "kafka/test_feed.py",
     ),
+    "verify": dict.fromkeys(("--endpoint", "--json"), "infra/live/test_verify.py"),
     "schemas": {"--out": "infra/schemas/test_schemas.py"},
     "up": {
         **dict.fromkeys(("--bootstrap", "--prefix", "--state"), "kafka/test_workers.py"),

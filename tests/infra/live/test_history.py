@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from feed_harness import FIRST_ID, capture, read
-from live_items import table
+from live_items import MARKET, T0, quote, table, trade
 
 from windvane.infra.exchange.server import LocalExchange
 from windvane.infra.feeds.errors import FeedError
-from windvane.infra.feeds.feed import Item, Market, Trade
+from windvane.infra.feeds.feed import Gap, Item, Kline, Market, Trade
 from windvane.infra.feeds.opening import open_feed
 from windvane.infra.live.history import EXCHANGE, Wanted, Warmed, gather
 from windvane.infra.live.rows import LiveRows
@@ -145,3 +146,31 @@ def test_what_cannot_be_is_refused() -> None:
         live(Wanted(EXCHANGE, SECOND, "main"))
     with pytest.raises(ConfigError, match="has no bar before"):
         live(Wanted(EXCHANGE, 15 * MINUTE, "main"), begin=0.0)
+
+
+class Published:
+    """An exchange that says of its bars what few do: empty ones too, and not who took. It lists no old trades."""
+
+    market = MARKET
+
+    async def klines(self, interval: int, since: int, until: int) -> AsyncIterator[list[Kline]]:
+        for start in range(since, until, interval):
+            empty = start // interval % 3 == 0
+            volume = 0.0 if empty else 2.0
+            yield [Kline(start, 100.0, 100.0, 100.0, 100.0, volume, None)]
+
+    async def trades(self, since: int, until: int) -> list[Trade]:
+        return [trade(7, until - 2_000_000)]
+
+
+def test_empty_bars_are_no_rows_and_trades_that_are_not_listed_are_a_gap() -> None:
+    items: list[Item] = [quote(T0), trade(10, T0 + 5)]
+    warmed = asyncio.run(gather(Published(), Wanted(EXCHANGE, MINUTE, "main", rows=30), items))  # type: ignore[arg-type]
+    assert warmed.mark.seq == 20
+    assert all((event.size == 2.0).all() for event in warmed.ticks if event.size is not None)
+    assert warmed.mark.columns == ("size", "bid", "ask", "bid_size", "ask_size")
+    (first, gap) = warmed.missing
+    assert isinstance(first, Trade)
+    assert isinstance(gap, Gap)
+    assert (first.id, gap.first, gap.last, warmed.mark.trade) == (7, 8, 9, 6)
+    assert any("trades 8 to 9 are missing" in note for note in warmed.notes)

@@ -113,6 +113,17 @@ def test_what_differs_is_told_and_is_exit_code_1(tmp_path: Path) -> None:
     assert len(table.out.splitlines()) == len(verdict["differences"]) + 2
 
 
+@pytest.mark.parametrize(("off", "code"), [(2e-6, 0), (2e-5, 1)])
+def test_less_than_a_lot_is_rounding(tmp_path: Path, off: float, code: int) -> None:
+    items = of_capture(WHOLE)
+    place = next(k for k, item in enumerate(items[6_000:], 6_000) if isinstance(item, Trade))
+    trade = items[place]
+    assert isinstance(trade, Trade)
+    items[place] = msgspec.structs.replace(trade, qty=trade.qty + off)
+    with served() as url:
+        assert windvane("verify", session(tmp_path, MINUTE, items), "--endpoint", url).code == code
+
+
 def test_bars_beside_a_declared_gap_are_left_out(tmp_path: Path) -> None:
     items = of_capture(WHOLE)
     trades = [k for k, item in enumerate(items) if isinstance(item, Trade)]

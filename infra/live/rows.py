@@ -126,6 +126,11 @@ class LiveRows:
         return self._rows.last_id
 
     @property
+    def last_ts(self) -> int:
+        """ns, the exchange's time of the newest accepted trade, 0 before the first."""
+        return self._rows.last_ts
+
+    @property
     def quote(self) -> Quote | None:
         """The last quote that was believed; its `received` tells how old it is."""
         return self._quotes.last

@@ -93,8 +93,12 @@ class TradeRows:
 
     def silent_until(self, ts: int) -> None:
         """Nobody traded up to `ts` (ns): the bar that is over by then is finished."""
-        if self._sampler is not None:
+        if self._sampler is not None and ts >= self._end_of_open_bar(self._sampler.interval):
             self._finish(self._sampler.heartbeat(ts), self.last_id)
+
+    def _end_of_open_bar(self, interval: int) -> int:
+        """ns before which no time closes a bar; asked with every turn, so that the sampler need not be."""
+        return (self.last_ts // interval + 1) * interval
 
     def drain(self) -> tuple[Columns, Ints] | None:
         """Return the finished rows and their flags (n,), None where there are none."""

@@ -73,7 +73,7 @@ def chunked(whole: Sequence[Item], cuts: Iterable[int]) -> list[list[Item]]:
 
 
 class Played:
-    """Rows of a live book as one table; time is that of the newest trade, so that silence closes no bar."""
+    """Rows of a live book as one table; time is that of the newest accepted trade, so that silence closes no bar."""
 
     def __init__(self, rows: LiveRows) -> None:
         self.rows = rows
@@ -82,7 +82,7 @@ class Played:
 
     def put(self, piece: Sequence[Item]) -> list[Ticks]:
         self.rows.put(piece)
-        self.now = max([self.now, *(item.ts for item in piece if isinstance(item, Trade))])
+        self.now = self.rows.last_ts
         out = self.rows.close_until(self.now) if self.now else []
         self.events += out
         return out

@@ -19,6 +19,7 @@ from windvane.infra.cli import (
     doctor,
     evaluate,
     exchange,
+    feed,
     inspect,
     journal,
     orders,
@@ -29,6 +30,7 @@ from windvane.infra.cli import (
     topics,
     train,
     up,
+    verify,
     worker,
 )
 from windvane.infra.telemetry.logs import VARIABLES
@@ -50,10 +52,12 @@ app.command(name="simulate")(simulate.simulate)
 app.command(name="journal")(journal.journal)
 app.command(name="evaluate")(evaluate.evaluate)
 app.command(name="exchange")(exchange.exchange)
+app.command(name="feed")(feed.feed)
 app.command(name="doctor")(doctor.doctor)
 app.command(name="orders")(orders.orders)
 app.command(name="schemas")(schemas.schemas)
 app.command(name="up")(up.up)
+app.command(name="verify")(verify.verify)
 app.command(name="worker")(worker.worker)
 app.command(name="control")(control.control)
 app.command(name="status")(status.status)

@@ -30,7 +30,9 @@ def cockpit(
     from windvane.infra.cockpit.server import Cockpit
     from windvane.infra.kafka.broker.settings import KafkaSettings
     from windvane.infra.runs.progress import interruptible, say
+    from windvane.metamodel.base.config import check
 
+    check(host.strip() != "", "--host is empty: give an address of this machine, such as 127.0.0.1")
     settings = KafkaSettings.load(bootstrap, prefix)
     token, made = token_of()
 

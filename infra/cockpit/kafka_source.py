@@ -10,7 +10,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import ConsumerRecord
 
-from windvane.infra.cockpit.source import Facts, Outcome, Press
+from windvane.infra.cockpit.records import events_of
+from windvane.infra.cockpit.source import Facts, Outcome, Press, story
 from windvane.infra.cockpit.timeline import ROWS, Timeline
 from windvane.infra.kafka.broker.clients import ends_of, reading
 from windvane.infra.kafka.broker.settings import KafkaSettings, SettingsError
@@ -18,7 +19,6 @@ from windvane.infra.kafka.tools.controls import new_control, send_control
 from windvane.infra.status.books import Book
 from windvane.infra.status.status import Watcher, watching
 from windvane.infra.status.troubles import Limits, of_books
-from windvane.streams.codec import WireError, from_json
 from windvane.streams.control_log import payload_of
 from windvane.streams.summaries import FLATTENING
 from windvane.streams.topics import (
@@ -107,9 +107,8 @@ class KafkaSource:
 
     async def control(self, press: Press) -> Outcome:
         """Sign and write a control; raises SettingsError where that cannot be done."""
-        reason = f"{press.by}: {press.reason}" if press.reason else press.by
         try:
-            sent = await send_control(self._settings, new_control(press.book, press.action, 0, reason))
+            sent = await send_control(self._settings, new_control(press.book, press.action, 0, story(press)))
         except (KafkaError, TimeoutError) as error:
             raise SettingsError(f"the broker did not take the control ({error!r}): try again") from error
         control, partition = sent.control, next(iter(sent.since)).partition
@@ -163,14 +162,11 @@ class KafkaSource:
             reader.seek(place, max(first[place], self._offsets.get(place, start)))
 
     def _take(self, place: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
-        for record in records:
-            self._offsets[place] = record.offset + 1
-            try:
-                event = from_json(record.value or b"")
-            except WireError:
-                continue  # workers make a dead letter of it
+        topic = place.topic.removeprefix(self._settings.topic(""))
+        for event, at in events_of(topic, records):
             if event.book:
-                self._timeline(event.book).add(event, record.timestamp / 1e3)
+                self._timeline(event.book).add(event, at)
+        self._offsets[place] = records[-1].offset + 1
 
     def _timeline(self, book: str) -> Timeline:
         found = self._timelines.get(book)

@@ -42,7 +42,7 @@ def state(timeline: Timeline, now: float) -> dict[str, Any]:
         "age_seconds": max(0.0, now - timeline.at) if timeline.at else None,
         **dict.fromkeys(("position", "qty", "price", "equity", "today", "open_result")),
         "dead_letters": timeline.letter_count,
-        "last_dead_letter": letters[-1][1].reason[:_TEXT] if letters else None,
+        "last_dead_letter": letters[-1].reason[:_TEXT] if letters else None,
         "last_order": _last_order(timeline),
     }
     return told | _decided(timeline) if len(timeline.ring) else told
@@ -81,6 +81,7 @@ def _decided(timeline: Timeline) -> dict[str, Any]:
         "regime": None if np.isnan(regime[0]) else REGIMES[int(regime.argmax())],
         "control": numbers["controls"],
         "learner": numbers["learner"],
+        "learner_outcome": None if timeline.update is None else timeline.update.outcome,
         "gaps": int(np.count_nonzero(flags & GAP)),
         "bad_rows": int(np.count_nonzero(flags & BAD)),
         "latency": _latency(ring["late"][-_RECENT:]),

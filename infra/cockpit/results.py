@@ -18,7 +18,7 @@ class Today:
 
     def add(self, rows: Decisions) -> None:
         """Take in the next rows."""
-        days = rows.ts // DAY
+        days = (rows.ts - 1) // DAY
         new = np.flatnonzero(np.diff(days, prepend=self._day))
         if len(new):
             at = int(new[-1])

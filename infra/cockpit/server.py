@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.resources import files
 from types import TracebackType
 from typing import Any
@@ -73,7 +74,7 @@ class Cockpit:
             await web.TCPSite(runner, self.host, self.port).start()
         except OSError as error:
             await runner.cleanup()
-            why = (error.strerror or str(error)).lower()
+            why = os.strerror(error.errno).lower() if error.errno else str(error)
             raise CockpitError(
                 f"the cockpit cannot listen on {self.host}:{self.port} ({why}): give another --port"
             ) from error

@@ -26,6 +26,11 @@ class Press(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     nonce: str = ""  # the same for a press that is sent again
 
 
+def story(press: Press) -> str:
+    """Who pressed and why, as the control records it."""
+    return f"{press.by.strip()}: {press.reason}" if press.reason else press.by.strip()
+
+
 class Outcome(NamedTuple):
     """What became of a press."""
 

@@ -31,6 +31,7 @@ ORDER, FILL = 0, 1
 
 _MARKS = 4_000
 _LETTERS = 100
+_EARLY = 1_000
 
 COLUMNS: dict[str, tuple[type, int]] = {
     **dict.fromkeys(("seq", "ts", "flags", "state", "verdicts", "learner", "controls"), (np.int64, 0)),
@@ -55,24 +56,24 @@ class Timeline:
         self.capital: float | None = None  # currency
         self.closed = False
         self.at = 0.0  # when the last row was decided, UNIX s
-        self.version = 0  # rises with every event
-        self.letters: deque[tuple[float, DeadLetter]] = deque(
-            maxlen=_LETTERS
-        )  # UNIX s and letter, newest last
+        self.letters: deque[DeadLetter] = deque(maxlen=_LETTERS)  # the newest last
         self.letter_count = 0
         self.update: LearnerUpdate | None = None  # the last learner version
-        self.statement: Statements | None = None  # the last one
         self._rows = rows
         self.today, self.holding = Today(), Holding()
         self.marks = Ring(_MARKS, MARK_COLUMNS)
         self.interval = 0.0  # s, 0 where the opening did not say
+        self._early: deque[Proposals] = deque(maxlen=_EARLY)  # came before the names of the agents did
         self._begin(())
 
     def _begin(self, agents: tuple[str, ...]) -> None:
         """Forget all rows: nothing is known yet, or the agents have changed."""
         self.agents = agents
         self.ring = Ring(self._rows, COLUMNS | {"weights": (np.float32, len(agents))})
+        early, self._early = self._early, deque(maxlen=_EARLY)
         self.wanted = Ring(self._rows, {"seq": (np.int64, 0), "targets": (np.float32, len(agents))})
+        for rows in early:
+            self._proposed(rows)
 
     def opened(self, symbol: str, agents: tuple[str, ...], capital: float, interval: float = 0.0) -> None:
         """What is known of the book's settings; interval: s between rows, 0 where they are trades."""
@@ -82,7 +83,6 @@ class Timeline:
 
     def add(self, event: Event, at: float) -> None:
         """Take in an event of this book, whatever its type; at: when it was written, UNIX s."""
-        self.version += 1
         if isinstance(event, Decisions):
             self._decided(event, at)
         elif isinstance(event, Proposals):
@@ -92,14 +92,12 @@ class Timeline:
         elif isinstance(event, Fills):
             self._mark(FILL, event, event.order_seq, np.zeros(len(event), np.int64), event.fee)
             self.holding.add(event.seq, event.qty, event.price)
-        elif isinstance(event, Statements):
-            self.statement = event
-            if self.capital is not None:
-                self.today.end_of_day(int(event.day[-1]), self.capital + float(event.pnl[-1, 0]))
+        elif isinstance(event, Statements) and self.capital is not None:
+            self.today.end_of_day(int(event.day[-1]), self.capital + float(event.pnl[-1, 0]))
         elif isinstance(event, LearnerUpdate):
             self.update = event
         elif isinstance(event, DeadLetter):
-            self.letters.append((at, event))
+            self.letters.append(event)
             self.letter_count += 1
         elif isinstance(event, BookOpened):
             config = event.config
@@ -138,6 +136,9 @@ class Timeline:
 
     def _proposed(self, rows: Proposals) -> None:
         """Remember what agents wanted; each worker of some agents sends its own columns of a row."""
+        if not self.agents:
+            self._early.append(rows)
+            return
         places = [k for k, agent in enumerate(self.agents) if agent in rows.agents]
         if not places:
             return
@@ -186,5 +187,5 @@ class Timeline:
 
     def refusal(self, payload: str, source: str = "") -> str | None:
         """Why the record with this payload, or from this source, was refused; None where it was not."""
-        found = (one for _, one in reversed(self.letters) if one.payload == payload or one.source == source)
+        found = (one for one in reversed(self.letters) if one.payload == payload or one.source == source)
         return next((one.reason for one in found), None)

@@ -1,22 +1,26 @@
 """A simulated book for the cockpit: the embedded pipeline as a source, with rows that are fed when a test says so."""
 
-import contextlib
+import asyncio
+import sys
+import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Self, TypeVar
 
 import msgspec
 import numpy as np
 
 from simulated_book import config, opening, ticks
 from windvane.infra.cockpit.server import Cockpit
-from windvane.infra.cockpit.source import Facts, Outcome, Press
+from windvane.infra.cockpit.source import Facts, Outcome, Press, story
 from windvane.infra.cockpit.timeline import Timeline
 from windvane.metamodel.base.config import default_stale_after
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import Control, Event, Ticks, cut
 from windvane.streams.topics import Topic
 
-TOKEN = "the token of the tests, no secret".replace(" ", "-")
+T = TypeVar("T")
+TOKEN = "the-token-of-the-tests-no-secret"  # noqa: S105
 MINUTE = 60 * 10**9
 
 
@@ -70,7 +74,7 @@ class Simulated:
             number=number,
             action=press.action,
             effective_from=0,
-            reason=f"{press.by}: {press.reason}",
+            reason=story(press),
         )
         self.sent.append(control)
         self._runner.control([control])
@@ -85,7 +89,47 @@ class Simulated:
         return Outcome(sent.number, True, row, f"control {sent.number} is in effect from row {row:,}", True)
 
 
-@contextlib.asynccontextmanager
-async def served(source: Simulated, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Cockpit]:
-    async with Cockpit(source, TOKEN, host=host, port=port) as cockpit:
-        yield cockpit
+class Running:
+    """A cockpit in a thread of its own, for tests that block. `call` runs something between two of its steps."""
+
+    def __init__(self, source: Simulated, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self.cockpit = Cockpit(source, TOKEN, host=host, port=port)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.wait(self.cockpit.__aenter__())
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.wait(self.cockpit.__aexit__(None, None, None))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @property
+    def url(self) -> str:
+        return self.cockpit.url
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    def call(self, work: Callable[..., T], *words: object) -> T:
+        async def inside() -> T:
+            return work(*words)
+
+        return self.wait(inside())
+
+
+async def _serve(port: int) -> None:
+    source = Simulated([minutes(900, "main")])
+    source.feed("main", 700)
+    async with Cockpit(source, TOKEN, port=port) as cockpit:
+        sys.stdout.write(f"{cockpit.url}\n")
+        sys.stdout.flush()
+        await asyncio.sleep(600)
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(int(sys.argv[1])))

@@ -29,12 +29,12 @@ function figures(words, agents) {
         {name: "buy and hold", colour: "--hold", dash: [2, 3], values: profit("hold")},
       ]},
     stack("Regime", "regime", words.regimes, 148),
-    {title: "Position, units of capital", height: 118, format: (v) => signed(v, 3), step: true,
+    {title: "Position and target, units of capital", height: 118, format: (v) => signed(v, 3), step: true,
       series: [
         {name: "target", colour: "--equal", dash: [4, 3], values: column("target")},
         {name: "position", colour: "--ensemble", width: 2, values: column("position")},
       ]},
-    stack("Members of the mixture", "members", words.members, 118),
+    stack("Weights of members", "members", words.members, 118),
   ];
 }
 

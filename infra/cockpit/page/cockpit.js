@@ -99,9 +99,11 @@ function onBook(told) {
   shown.at = performance.now();
   drawHealth($("health"), told.state);
   tick();
-  if (!told.news || !shown.rows) return;
-  if (told.since > shown.rows.last && shown.rows.length) {
-    load(shown.rows.last).catch(complain); // some news were passed over
+  if (!shown.rows) return;
+  if (told.since > shown.rows.last) {
+    load(shown.rows.last).catch(complain); // some rows came before the socket told of any
+  } else if (!told.news) {
+    return;
   } else if (JSON.stringify(told.news.agents) !== JSON.stringify(shown.rows.agents)) {
     load(-1).catch(complain);
   } else {

@@ -9,8 +9,8 @@ const LATE_MS = 2_000;
 const GIVE_UP_MS = 15 * 60_000;
 
 const WILL = {
-  halt: () => "sends no more orders and keeps its position",
-  flatten: (state) => `halts and closes its position${state.qty ? `: ${state.qty > 0 ? "sells" : "buys"} ${number(Math.abs(state.qty), 5)} at about ${price(state.price)}` : ", of which there is none"}`,
+  halt: () => "sends no more orders and keeps its position; an order that was sent is still filled",
+  flatten: (state) => `halts and closes its position from the next good row on${state.qty ? `: ${state.qty > 0 ? "sells" : "buys"} ${number(Math.abs(state.qty), 5)} at about ${price(state.price)}` : ", of which there is none"}`,
   "reduce-only": () => "sends only orders that make its position smaller",
   resume: () => "trades again",
 };
@@ -19,7 +19,7 @@ const WILL = {
 export function meaning(action, state) {
   const holds = state.position ? `It holds ${signed(state.position, 3)} of its capital${state.qty == null ? "" : ` (${signed(state.qty, 5)})`} at ${price(state.price)}.` : "It holds nothing.";
   const when = state.spacing ? `in effect with its next row, usually within ${span(state.spacing)}` : "in effect with its next row";
-  return `Book ${state.book} ${WILL[action](state)}, ${when}. ${holds} It is ${state.state ?? "without a row"} now.`;
+  return `Book ${state.book} ${WILL[action](state)}. It is ${when}. ${holds} The book is ${state.state ?? "without a row"} now.`;
 }
 
 function opened(dialog) {

@@ -12,7 +12,7 @@ export function drawNow(container, state, age) {
   const order = state.last_order;
   tiles(container, [
     {name: "State", value: `${SHAPES[state.state] ?? "?"} ${state.state ?? "no row yet"}`, kind: `state ${state.state ?? ""}`,
-      below: state.warming_up ? "warming up: no orders yet" : state.verdicts?.length ? `gates: ${state.verdicts.map(plain).join(", ")}` : "no gate acts"},
+      below: state.warming_up ? "warming up: no orders yet" : state.verdicts?.length ? `verdicts: ${state.verdicts.map(plain).join(", ")}` : "no gate acts"},
     {name: "Position", value: state.position == null ? "–" : `${signed(state.position, 3)} ${side(state.position)}`,
       below: state.qty == null ? "units of capital" : `${signed(state.qty, 5)} at ${price(state.price)}`},
     {name: "Open result", value: signed(state.open_result), kind: sign(state.open_result),
@@ -20,7 +20,7 @@ export function drawNow(container, state, age) {
     {name: "Today", value: signed(state.today), kind: sign(state.today),
       below: state.today == null || state.today_whole ? "since 00:00 UTC" : "since the first row known"},
     {name: "Equity", value: number(state.equity),
-      below: state.capital == null ? "" : `${signed(state.equity - state.capital)} since it was opened`},
+      below: state.capital == null ? "" : `${signed(state.equity - state.capital)} since opened`},
     {name: "Age of data", value: span(age), kind: old ? "alarm" : "",
       below: old ? `OLD: expected within ${span(state.old_after)}` : `a row each ${span(state.spacing)}`},
     {name: "Last order", value: order ? `${order.qty > 0 ? "buy" : "sell"} ${number(Math.abs(order.qty), 5)}` : "none",
@@ -29,7 +29,7 @@ export function drawNow(container, state, age) {
 }
 
 function became(order) {
-  if (!order.answers) return `${order.reason} at ${price(order.price)}, no fill yet`;
+  if (!order.answers) return `${order.reason}, no fill yet`;
   if (!order.filled) return "closed, nothing filled";
   const whole = Math.abs(order.filled - order.qty) < 1e-9 * Math.abs(order.qty);
   return `${whole ? "filled" : `filled ${number(Math.abs(order.filled), 5)}`} at ${price(order.fill_price)}`;
@@ -43,7 +43,7 @@ export function drawHealth(section, state) {
     ["gaps in a day of rows", state.gaps ?? 0],
     ["bad rows", state.bad_rows ?? 0],
     ["dead letters", state.dead_letters],
-    ["learner version", state.learner ?? 0],
+    ["learner version", `${state.learner ?? 0}${state.learner_outcome ? `, the last one ${state.learner_outcome}` : ""}`],
     ["last control obeyed", state.control || "none"],
     ["regime", plain(state.regime)],
     ["rows decided", number(state.rows, 0)],
@@ -65,7 +65,7 @@ const gatesOf = (bits, words) => words.gates.filter((_, k) => Math.floor(bits / 
 
 /** The newest rows; `onPick(index)` with the one whose time is pressed. */
 export function drawRows(table, rows, words, picked, onPick) {
-  const heads = ["time, UTC", "price", "wanted", "target", "position", "gates that acted"];
+  const heads = ["time, UTC", "price", "wanted", "target", "position", "verdicts"];
   const {columns} = rows;
   const from = Math.max(0, rows.length - SHOWN_ROWS);
   const lines = [];

@@ -61,7 +61,7 @@ export function tiles(container, entries) {
   for (const {name, value, below = "", kind = ""} of entries) {
     let tile = there.get(name);
     if (tile === undefined) {
-      tile = element("div", {class: "tile", "data-name": name}, element("h3", {}, name), element("strong"), element("small"));
+      tile = element("div", {class: "tile", "data-name": name}, element("h2", {}, name), element("strong"), element("small"));
       container.append(tile);
     }
     there.delete(name);

@@ -7,7 +7,7 @@ const css = (name) => getComputedStyle(document.documentElement).getPropertyValu
 const last = (rows) => rows.length - 1;
 
 /** What is drawn: a title, the series with name, colour and values, and how a value is written. */
-function figures(words, agents) {
+function figures(words, {agents, symbol}) {
   const colour = (k) => `--c${k % 9}`;
   const stack = (title, name, labels, height) => ({
     title, stack: true, height, format: share, range: [0, 1],
@@ -19,7 +19,7 @@ function figures(words, agents) {
     return rows.columns[name].map((value) => value - base);
   };
   return [
-    {title: "Price", height: 218, format: price, marks: true,
+    {title: symbol ? `Price of ${symbol}` : "Price", height: 218, format: price, marks: true,
       series: [{name: "mid", colour: "--ink", values: column("price")}]},
     stack("Weights of agents", "weights", agents, 218),
     {title: "Profit since the book was opened", height: 148, format: (v) => signed(v, 0),
@@ -46,7 +46,7 @@ export class Charts {
     this.onPick = onPick;
     this.shown = null; // index of the row under the cursor
     container.replaceChildren();
-    this.charts = figures(words, rows.agents).map((figure) => this.build(figure));
+    this.charts = figures(words, rows).map((figure) => this.build(figure));
     this.sizes = new ResizeObserver(() => this.charts.forEach(({plot, place}) => plot.setSize(sizeOf(place))));
     this.sizes.observe(container);
     this.draw();
@@ -68,6 +68,11 @@ export class Charts {
       key.append(element("li", {}, swatch, element("span", {}, one.name), value));
       return value;
     });
+    for (const [shape, name, colour] of figure.marks ? [["▲", "bought", "--buy"], ["▽", "sold", "--sell"]] : []) {
+      const mark = element("b", {class: "mark"}, shape);
+      mark.style.color = `var(${colour})`;
+      key.append(element("li", {}, mark, element("span", {}, name)));
+    }
     const kind = figure.stack ? "stack" : "lines";
     this.container.append(element("figure", {class: kind}, element("figcaption", {}, figure.title), key, place));
     const plot = new uPlot(this.options(figure, place), [[], ...figure.series.map(() => [])], place);

@@ -49,6 +49,7 @@ async function load(since) {
 
 function redraw() {
   const {rows} = shown;
+  rows.symbol = shown.state?.symbol ?? latest?.books[shown.book]?.symbol ?? "";
   rows.capital = shown.state?.capital ?? latest?.books[shown.book]?.capital ?? null;
   if (!rows.length) return;
   if (shown.charts) {

@@ -21,6 +21,7 @@ export const share = (value) => (value == null ? "–" : `${number(100 * value, 
 /** Seconds as a person says them. */
 export const span = (seconds) => {
   if (seconds == null) return "–";
+  if (seconds < 1) return `${number(1000 * seconds, 0)} ms`;
   if (seconds < 10) return `${number(seconds, 1)} s`;
   if (seconds < 120) return `${number(seconds, 0)} s`;
   if (seconds < 7200) return `${number(seconds / 60, 0)} min`;

@@ -104,6 +104,10 @@ def test_workers_of_some_agents_each_tell_their_own_targets() -> None:
     assert np.array_equal(targets[100:], whole.target[100:].astype(np.float32))
     assert np.isnan(targets[:100, :2]).all()
     assert not np.isnan(targets[:100, 2:]).any()
+    begun_late = [*of(BookOpened), cut(halves[1], 50, ROWS), halves[0], join(of(Decisions))]
+    targets = np.stack(history(told(begun_late), most=ROWS)["rows"]["targets"], axis=1)
+    assert np.array_equal(targets[50:], whole.target[50:].astype(np.float32))
+    assert np.isnan(targets[:50]).all()
 
 
 def test_the_state_is_that_of_the_last_row_and_the_last_order_says_what_became_of_it() -> None:

@@ -73,6 +73,8 @@ class KafkaSource:
             self._places = [TopicPartition(self._settings.topic(t), p) for t in _FOLLOWED for p in partitions]
             await self._look(watcher)
         self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._watch())]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
         return self
 
     async def __aexit__(
@@ -199,6 +201,13 @@ class KafkaSource:
                 timeline.opened(book.symbol or "", book.agents, book.capital)
         of_all = set(of_books(status.books.values()))
         self._troubles["watch"] = " ".join(text for text in status.troubles if text not in of_all)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Say loudly that nothing is followed any more: only a mistake of the program ends a task."""
+        if not task.cancelled():
+            self._troubles["end"] = (
+                f"the cockpit has stopped following ({task.exception()!r}): start it again."
+            )
 
     def _away(self, error: Exception) -> str:
         return (

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from windvane.agents.base import Floats
 from windvane.infra.cockpit.results import Holding, Today
 from windvane.infra.cockpit.ring import Ring
 from windvane.metamodel.base.regimes import REGIMES
@@ -112,8 +113,8 @@ class Timeline:
         if rows.last <= known:
             return
         rows = cut(rows, max(0, known + 1 - rows.first), len(rows))
-        n, accounts = len(rows), rows.accounts
-        if not self.ring.total and rows.first > 0 and self.capital is not None:
+        n = len(rows)
+        if not self.ring.total and rows.first > 0 and self.capital is not None and rows.mid[0] > 0.0:
             qty = float(rows.position[0] * self.capital / rows.mid[0])
             self.holding.begin(rows.first, qty, float(rows.mid[0]))
             came = (
@@ -125,12 +126,12 @@ class Timeline:
             **{name: getattr(rows, name) for name in ("seq", "ts", "flags", "state", "verdicts", "learner")},
             **{name: getattr(rows, name) for name in ("controls", "position", "target", "wanted", "equity")},
             price=rows.mid,
-            equal=rows.equities[:, accounts.index("equal_weights")],
-            hold=rows.equities[:, accounts.index("buy_and_hold")],
+            equal=_equity(rows, "equal_weights"),
+            hold=_equity(rows, "buy_and_hold"),
             late=at - rows.ts / 1e9,
             weights=rows.weights,
-            members=rows.members,
-            regime=np.full((n, len(REGIMES)), np.nan) if rows.regime is None else rows.regime,
+            members=_fitting(rows.members, n, len(MEMBERS)),
+            regime=_fitting(rows.regime, n, len(REGIMES)),
         )
         self.at = at
 
@@ -189,3 +190,16 @@ class Timeline:
         """Why the record with this payload, or from this source, was refused; None where it was not."""
         found = (one for one in reversed(self.letters) if one.payload == payload or one.source == source)
         return next((one.reason for one in found), None)
+
+
+def _equity(rows: Decisions, account: str) -> Floats:
+    """The equity (n,) of an account by its name, NaN where the program that decided had none of that name."""
+    known = account in rows.accounts
+    return rows.equities[:, rows.accounts.index(account)] if known else np.full(len(rows), np.nan)
+
+
+def _fitting(matrix: Floats | None, rows: int, width: int) -> Floats:
+    """A matrix (rows, width), NaN where there is none, or where the program that decided had other columns."""
+    if matrix is None or matrix.shape[1] != width:
+        return np.full((rows, width), np.nan)
+    return matrix

@@ -16,7 +16,7 @@ function figures(words, {agents, symbol}) {
   const column = (name) => (rows) => rows.columns[name];
   const profit = (name) => (rows) => {
     const base = rows.capital ?? rows.columns.equity[0];
-    return rows.columns[name].map((value) => value - base);
+    return rows.columns[name].map((value) => (value == null ? null : value - base));
   };
   return [
     {title: symbol ? `Price of ${symbol}` : "Price", height: 218, format: price, marks: true,

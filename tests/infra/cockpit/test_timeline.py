@@ -173,6 +173,15 @@ def test_a_book_without_rows_has_a_state_and_a_history() -> None:
         assert len(history(timeline)["rows"]["seq"]) == 0
 
 
+def test_decisions_of_another_version_are_shown_as_far_as_they_are_known() -> None:
+    rows = join(of(Decisions))
+    accounts = ("ensemble", *(f"other {k}" for k in range(1, len(rows.accounts))))
+    other = msgspec.structs.replace(rows, members=rows.members[:, :3].copy(), accounts=accounts)
+    found = orjson.loads(encoded(history(told([*of(BookOpened), other]))))["rows"]
+    assert set(found["members"][0]) == set(found["equal"]) == {None}
+    assert found["equity"] == rows.equity[-1440:].tolist()
+
+
 def test_what_nobody_told_is_null_on_the_wire() -> None:
     rows = msgspec.structs.replace(join(of(Decisions)), regime=None)
     found = orjson.loads(encoded(history(told([*of(BookOpened), rows]))))

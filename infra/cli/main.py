@@ -15,6 +15,7 @@ from windvane.agents.errors import WindvaneError
 from windvane.infra.cli import (
     backtest,
     books,
+    cockpit,
     control,
     doctor,
     evaluate,
@@ -60,6 +61,7 @@ app.command(name="up")(up.up)
 app.command(name="verify")(verify.verify)
 app.command(name="worker")(worker.worker)
 app.command(name="control")(control.control)
+app.command(name="cockpit")(cockpit.cockpit)
 app.command(name="status")(status.status)
 app.add_typer(books.app, name="books")
 app.add_typer(replay.app, name="replay")

@@ -3,18 +3,20 @@
 INK, MUTED, RULE = "#1d2733", "#66727f", "#e4e8ec"
 ENSEMBLE, EQUAL, HOLD, LOSS = "#0b5cad", "#d9731a", "#8b97a5", "#b3383f"
 CYCLE = (
-    "#2f8f6b",
-    "#a8518f",
-    "#7a66b8",
-    "#b8962e",
-    "#3a9cb5",
-    "#a9603a",
-    "#6d8f2c",
-    "#c05a6b",
-    "#5570b5",
-    "#8a7a68",
+    "#cc6677",
+    "#332288",
+    "#ddcc77",
+    "#117733",
+    "#88ccee",
+    "#882255",
+    "#44aa99",
+    "#999933",
+    "#aa4499",
 )
-"""The colours of agents and members, in their order; after the last one the first comes again."""
+"""The colours of agents and members, in their order; after the last one the first comes again.
+
+They are Paul Tol's muted scheme, whose colours people with any colour vision can tell apart.
+"""
 
 DARK = {
     INK: "#e6ebf0",
@@ -24,18 +26,10 @@ DARK = {
     EQUAL: "#f0a057",
     HOLD: "#7f8b98",
     LOSS: "#ea7a80",
-    "#2f8f6b": "#58bd97",
-    "#a8518f": "#d184ba",
-    "#7a66b8": "#a796e0",
-    "#b8962e": "#dcbd60",
-    "#3a9cb5": "#6cc4da",
-    "#a9603a": "#d3906c",
-    "#6d8f2c": "#9dc05a",
-    "#c05a6b": "#e58a99",
-    "#5570b5": "#8ba3e3",
-    "#8a7a68": "#b5a694",
+    "#332288": "#5a4ab0",
+    "#882255": "#9a3462",
 }
-"""For each colour of a light screen the one that replaces it on a dark screen."""
+"""For each colour of a light screen the one that replaces it on a dark screen; the others stay."""
 
 
 def colour(account: str, agents: tuple[str, ...]) -> str:

@@ -49,6 +49,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     day: float | None  # currency, earned since the UTC day began
     verdicts: list[str] | None  # gates that acted at the last row; None: no row since the ensemble's restart
     symbol: str | None
+    capital: float | None  # currency, what the book began with
     agents: tuple[str, ...]
     closing: str | None  # lockstep or timed
     digest: str | None  # of its settings
@@ -116,6 +117,7 @@ def _book(name: str, stages: dict[str, list[_Seen]], told: list[BookTrouble], no
         row_ts=max((seen.summary.ts for seen in every), default=0) or None,
         row_age=max(0.0, now - first.row_at) if first.row_at else None,
         symbol=None if opening is None else opening.symbol,
+        capital=None if opening is None else opening.capital,
         agents=agents,
         closing=None if opening is None else opening.closing,
         digest=None if opening is None else opening.digest,

@@ -52,7 +52,7 @@ class Watcher:
         self, settings: KafkaSettings, partitions: int, reader: AIOKafkaConsumer, admin: AIOKafkaAdminClient
     ) -> None:
         self._settings = settings
-        self._partitions = partitions
+        self.partitions = partitions
         self._reader = reader
         self._admin = admin
         self._told = False  # whether the topic of summaries was there
@@ -60,12 +60,12 @@ class Watcher:
     async def status(self, limits: Limits) -> Status:
         """Read the present state of the pipeline; limits: from where on something is a trouble."""
         name = self._settings.topic
-        places = [TopicPartition(name(topic), p) for topic in topics.TOPICS for p in range(self._partitions)]
+        places = [TopicPartition(name(topic), p) for topic in topics.TOPICS for p in range(self.partitions)]
         spans_of = await spans(self._reader, places)
         self._told = self._told or await layout.has_summaries(self._settings)
         summaries = Summaries({}, {})
         if self._told:
-            summaries = await read_summaries(self._reader, self._settings, range(self._partitions))
+            summaries = await read_summaries(self._reader, self._settings, range(self.partitions))
         letters = {p: span for p, span in spans_of.items() if p.topic == name(topics.DEAD_LETTERS)}
         tails = await read_tails(self._reader, letters, [])
         now = time.time()
@@ -98,7 +98,7 @@ class Watcher:
         if not self._told:
             topic, mend = (
                 self._settings.topic(layout.SUMMARIES),
-                layout.mending(self._settings, self._partitions),
+                layout.mending(self._settings, self.partitions),
             )
             yield f"topic {topic} is missing, so workers cannot tell of their books: run {mend}"
         yield from troubles.of_books(books)

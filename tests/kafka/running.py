@@ -166,6 +166,10 @@ class Process:
         """Wait for its end; gives the exit code."""
         return self._process.wait(seconds)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, such as SIGSTOP."""
+        self._process.send_signal(number)
+
     def stop(self) -> int:
         """SIGTERM; gives the exit code."""
         if self._process.poll() is None:

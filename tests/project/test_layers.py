@@ -132,6 +132,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "infra/schemas": ("infra/kafka/broker",),
     "infra/status": ("infra/runs", "infra/telemetry", "infra/kafka/broker"),
+    "infra/cockpit": ("infra/status", "infra/kafka/broker", "infra/kafka/tools"),
     "infra/dev": ("infra/runs", "infra/training", "infra/training_sessions"),
     "infra/cli": (
         *(
@@ -145,7 +146,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
             "infra/exchange",
             "infra/live",
         ),
-        *("infra/schemas", "infra/status", "infra/kafka/broker", "infra/kafka/worker", "infra/kafka/tools"),
+        *("infra/schemas", "infra/status", "infra/cockpit"),
+        *("infra/kafka/broker", "infra/kafka/worker", "infra/kafka/tools"),
     ),
 }
 """Which rooms of the same layer a room may import, for types alone too; the layers below are open to all of it."""

@@ -219,8 +219,8 @@ def test_every_requirement_is_imported_and_every_import_is_required() -> None:
 @pytest.mark.parametrize(
     ("extra", "where"),
     [
-        ("kafka", ("kafka/", "telemetry/", "status/", "feeds/", "exchange/")),
-        ("live", ("kafka/", "telemetry/", "status/", "feeds/", "exchange/")),
+        ("kafka", ("kafka/", "telemetry/", "status/", "cockpit/", "feeds/", "exchange/")),
+        ("live", ("kafka/", "telemetry/", "status/", "cockpit/", "feeds/", "exchange/")),
         ("train", ("training/",)),
     ],
 )

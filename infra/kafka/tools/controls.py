@@ -22,6 +22,9 @@ from windvane.streams.topics import CONTROL, DEAD_LETTERS, DECISIONS, MODELS, ST
 
 _TRIES = 5
 
+_FETCH_MS = 20
+"""The broker answers one request of a connection after the other: a fetch that waits long would hold up a halt."""
+
 _FARTHEST_NUMBER = 1 << 48
 """An unsigned record may not push numbers further than this: else whoever can write to the topic could use them up."""
 
@@ -98,6 +101,7 @@ async def send_control(settings: KafkaSettings, control: Control, weights: bytes
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        fetch_max_wait_ms=_FETCH_MS,
     )
     producer = new_producer(settings, most_bytes=MOST_MODEL_BYTES)
     await connect(reader)

@@ -122,6 +122,7 @@ SHOWN: dict[str, dict[str, str]] = {
         ("--bootstrap", "--prefix", "--json", "--silence", "--behind"), "kafka/test_status.py"
     )
     | dict.fromkeys(("--book", "--all"), "kafka/test_summaries.py"),
+    "cockpit": dict.fromkeys(("--bootstrap", "--prefix", "--host", "--port"), "kafka/test_cockpit_kafka.py"),
     "books list": dict.fromkeys(("--bootstrap", "--prefix", "--json"), "kafka/test_books.py"),
     "books close": dict.fromkeys(("--bootstrap", "--prefix", "--yes"), "kafka/test_books.py"),
     "books remove": dict.fromkeys(("--bootstrap", "--prefix", "--yes"), "kafka/test_books.py"),

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from windvane.infra.files.market_data import MarketData
     from windvane.infra.runs.backtest import Plan
-    from windvane.metamodel.base.config import Costs
+    from windvane.metamodel.base.config import Costs, TradingConfig
 
 Bootstrap = Annotated[str | None, typer.Option(help="HOST:PORT of the broker. Default: 127.0.0.1:9092.")]
 Prefix = Annotated[str | None, typer.Option(help="What all topics and groups start with. Default: windvane.")]
@@ -83,8 +83,33 @@ def plan_for(
     batch: rows a step; wire: send every event through its bytes; full: journal features and proposals, None: as the
     preset's `detailed_logging` says.
     """
-    from windvane.agents.factory import create_agents
     from windvane.infra.runs.backtest import Plan
+    from windvane.metamodel.base.config import ConfigError
+
+    if options.costs.participation > 0 and market.columns.size is None:
+        raise ConfigError(f"--participation needs sizes, and {market.file} has none: leave it out")
+    config, detailed = config_for(
+        options,
+        closing="lockstep" if lockstep else "timed",
+        interval=market.interval,
+        stale_after=market.stale_after,
+    )
+    return Plan(
+        book=options.book,
+        config=config,
+        preset=options.preset,
+        batch=batch,
+        wire=wire,
+        full=detailed if full is None else full,
+    )
+
+
+def config_for(options: BookOptions, **others: Any) -> "tuple[TradingConfig, bool]":
+    """The settings that these options ask for, and the preset's `detailed_logging`; raises as `plan_for`.
+
+    others: fields of TradingConfig that no option says.
+    """
+    from windvane.agents.factory import create_agents
     from windvane.infra.runs.configuration import create_meta_learning_config
     from windvane.metamodel.base.config import ConfigError, check
 
@@ -102,28 +127,17 @@ def plan_for(
             raise ConfigError(f"--retraining is {retraining!r}: give on or off")
         preset.performance_prediction_enabled = retraining == "on"
     on_halt, resume_after = _on_halt(options.on_halt)
-    if options.costs.participation > 0 and market.columns.size is None:
-        raise ConfigError(f"--participation needs sizes, and {market.file} has none: leave it out")
     config = preset.trading(
-        symbol=options.symbol,
-        closing="lockstep" if lockstep else "timed",
-        interval=market.interval,
-        stale_after=market.stale_after,
+        symbol=symbol,
         agents=agents,
         capital=options.capital,
         seed=options.seed,
         on_halt=on_halt,
         resume_after=resume_after,
         costs=options.costs,
+        **others,
     )
-    return Plan(
-        book=options.book,
-        config=config,
-        preset=options.preset,
-        batch=batch,
-        wire=wire,
-        full=preset.detailed_logging if full is None else full,
-    )
+    return config, preset.detailed_logging
 
 
 def _on_halt(text: str) -> tuple[str, int]:

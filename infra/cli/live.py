@@ -53,6 +53,9 @@ def live(
     keep_days: Annotated[
         int, typer.Option(min=0, help="Days that are over whose rows are kept in the journal, 0: all.")
     ] = 30,
+    record_raw: Annotated[
+        float | None, typer.Option(help="MB of the exchange's frames to keep as they came, at most.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json on stdout at the end.")] = False,
 ) -> None:
     """Trade on paper on an exchange's market as it happens. No order is sent to anybody.
@@ -79,7 +82,8 @@ def live(
         0.1 <= snapshot_seconds <= 3600,
         f"--snapshot-seconds is {snapshot_seconds:g}: give 0.1 to 3600 seconds",
     )
-    interval = interval_of(bars)
+    check(record_raw is None or record_raw > 0, f"--record-raw is {record_raw}: give megabytes above 0")
+    interval = options.interval_of(bars)
     teller = Teller()
 
     def settings(fee: float, name: str, **others: Any) -> "TradingConfig":
@@ -125,6 +129,7 @@ def live(
         seconds=duration,
         snapshot_seconds=snapshot_seconds,
         keep_days=keep_days,
+        record_bytes=int((record_raw or 0) * 1e6),
     )
     target = out or Path("runs") / book
     feed = open_feed(exchange, symbol, endpoint)
@@ -142,19 +147,6 @@ def live(
         finish(
             target, opened_as(target / "journal"), seconds, latency=session.latencies.told(), as_json=as_json
         )
-
-
-def interval_of(bars: str) -> int:
-    """ns of a bar, 0 of none; raises ConfigError for what is no interval."""
-    from windvane.metamodel.base.config import ConfigError
-    from windvane.metamodel.data.sampler import parse_interval
-
-    if bars == "none":
-        return 0
-    try:
-        return parse_interval(bars)
-    except ValueError as error:
-        raise ConfigError(f"--bars: {error}, or none") from error
 
 
 live.__doc__ = f"{live.__doc__}\n\n{EXAMPLES}"

@@ -54,6 +54,19 @@ def check_book(book: str) -> None:
     check(book.isprintable(), f"--book is {book!r}: give a name of letters that can be printed")
 
 
+def interval_of(bars: str) -> int:
+    """ns of a bar of a live book, 0 for a row a trade; raises ConfigError for what is no interval."""
+    from windvane.metamodel.base.config import ConfigError
+    from windvane.metamodel.data.sampler import parse_interval
+
+    if bars == "none":
+        return 0
+    try:
+        return parse_interval(bars)
+    except ValueError as error:
+        raise ConfigError(f"--bars: {error}, or none") from error
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookOptions:
     """What the options of a backtest, and of a file's replay through Kafka, say of the book that they run."""

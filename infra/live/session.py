@@ -18,6 +18,7 @@ from windvane.infra.feeds.feed import Feed, Gap, Item, Market, Note, Quote, Trad
 from windvane.infra.live.book import LiveBook
 from windvane.infra.live.controls import Controls, Outcome
 from windvane.infra.live.latency import Latencies
+from windvane.infra.live.raw import recordable, recorder
 from windvane.infra.live.resuming import Stopped, stopped
 from windvane.infra.live.rows import LiveRows, Mark
 from windvane.infra.live.saving import Saver
@@ -50,6 +51,7 @@ class LivePlan:
     seconds: float | None = None  # after which it ends, None: never
     snapshot_seconds: float = 5.0
     keep_days: int = 0  # files of days that are over, 0: all
+    record_bytes: int = 0  # of frames as they came, 0: none
 
 
 class Session:
@@ -99,9 +101,14 @@ class Session:
 
         Raises FeedError where the exchange cannot be read, RunError where `out` holds another run.
         """
+        if self.plan.record_bytes:
+            recordable(self.feed)
         before = self._before()
         mark = Mark() if before is None else before.mark
         market = await self.feed.open(after=mark.trade)
+        raw = (
+            recorder(self.feed, market, self.out, self.plan.record_bytes) if self.plan.record_bytes else None
+        )
         try:
             items = await self._open(market, mark, before, stopping)
             if self._book is not None:
@@ -110,6 +117,10 @@ class Session:
                 self._end(self._book)
         finally:
             await self.feed.close()
+            if raw is not None:
+                raw.close()
+                if raw.dropped:
+                    self._teller.say(f"{raw.dropped:,} frames came after --record-raw was full")
             self._saver.close()
             if self._book is not None:
                 self._book.abandon()

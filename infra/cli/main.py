@@ -19,6 +19,7 @@ from windvane.infra.cli import (
     doctor,
     evaluate,
     exchange,
+    feed,
     inspect,
     journal,
     live,
@@ -30,6 +31,7 @@ from windvane.infra.cli import (
     topics,
     train,
     up,
+    verify,
     worker,
 )
 from windvane.infra.telemetry.logs import VARIABLES
@@ -52,10 +54,12 @@ app.command(name="journal")(journal.journal)
 app.command(name="live")(live.live)
 app.command(name="evaluate")(evaluate.evaluate)
 app.command(name="exchange")(exchange.exchange)
+app.command(name="feed")(feed.feed)
 app.command(name="doctor")(doctor.doctor)
 app.command(name="orders")(orders.orders)
 app.command(name="schemas")(schemas.schemas)
 app.command(name="up")(up.up)
+app.command(name="verify")(verify.verify)
 app.command(name="worker")(worker.worker)
 app.command(name="control")(control.control)
 app.command(name="status")(status.status)

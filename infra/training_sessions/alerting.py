@@ -2,12 +2,11 @@
 
 import json
 import os
-import urllib.parse
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
 from windvane.infra.telemetry.logs import logger
+from windvane.infra.telemetry.webhook import is_url, request
 from windvane.metamodel.base.config import ConfigError
 
 WEBHOOK = "WINDVANE_ALERT_WEBHOOK"
@@ -28,26 +27,13 @@ def send_alert(message: str, *, webhook: str | None = None, **fields: Any) -> bo
     url = webhook or os.environ.get(WEBHOOK) or _from_file()
     if not url:
         return False
-    parts = urllib.parse.urlsplit(url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not is_url(url):
         raise ConfigError(f"the webhook is no http or https URL: set {WEBHOOK} to one")
     body = json.dumps({"text": message, "source": "windvane", **fields}, default=str).encode()
-    try:
-        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        connection = kind(parts.hostname, parts.port, timeout=SECONDS)
-        try:
-            path = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
-            connection.request("POST", path, body, {"Content-Type": "application/json"})
-            status = connection.getresponse().status
-        finally:
-            connection.close()
-    except (OSError, HTTPException, ValueError) as error:
-        log.error("the webhook took no alert", error=type(error).__name__)
-        return False
-    if not 200 <= status < 300:
-        log.error("the webhook took no alert", status=status)
-        return False
-    return True
+    trouble = request(url, body, seconds=SECONDS)
+    if trouble:
+        log.error("the webhook took no alert", error=trouble)
+    return not trouble
 
 
 def _from_file() -> str | None:

@@ -65,7 +65,7 @@ async def send(
     """
     partitions = await layout.check(settings)
     opened, book = history.opened, history.opened.book
-    known = _known(settings, opened, await known_books(settings, partitions))
+    known = known_as(settings, opened, await known_books(settings, partitions))
     if history.controls and settings.control_key is None:
         raise SettingsError("this journal holds controls, which must be signed: set WINDVANE_CONTROL_KEY")
     done = 0 if known is None else known.rows
@@ -106,8 +106,11 @@ async def send(
     return done
 
 
-def _known(settings: KafkaSettings, opened: BookOpened, books: dict[str, KnownBook]) -> KnownBook | None:
-    """What the topic has of a book that is to be sent; raises SettingsError where it would contradict that."""
+def known_as(settings: KafkaSettings, opened: BookOpened, books: dict[str, KnownBook]) -> KnownBook | None:
+    """What the topic has of a book that is to be sent; raises SettingsError where it would contradict that.
+
+    books: those that the topic has, by name.
+    """
     book, config = opened.book, opened.config
     closings = {known.opened.config.closing for name, known in books.items() if name != book}
     others = closings - {config.closing}

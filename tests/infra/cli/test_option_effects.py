@@ -82,6 +82,24 @@ SHOWN: dict[str, dict[str, str]] = {
     "exchange": dict.fromkeys(
         ("--port", "--speed", "--begin", "--loop", "--faults"), "infra/cli/test_exchange.py"
     ),
+    "feed": dict.fromkeys(
+        (
+            *(
+                "--book",
+                "--bars",
+                "--endpoint",
+                "--duration",
+                "--bootstrap",
+                "--prefix",
+                "--agents",
+                "--preset",
+            ),
+            *("--fee-bp", "--lot", "--least-order", "--slippage-bp", "--half-spread-bp", "--participation"),
+            *("--delay", "--capital", "--seed", "--on-halt", "--retraining"),
+        ),
+        "kafka/test_feed.py",
+    ),
+    "verify": dict.fromkeys(("--endpoint", "--json"), "infra/live/test_verify.py"),
     "schemas": {"--out": "infra/schemas/test_schemas.py"},
     "up": {
         **dict.fromkeys(("--bootstrap", "--prefix", "--state"), "kafka/test_workers.py"),

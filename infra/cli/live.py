@@ -56,6 +56,12 @@ def live(
     record_raw: Annotated[
         float | None, typer.Option(help="MB of the exchange's frames to keep as they came, at most.")
     ] = None,
+    warmup: Annotated[
+        str | None,
+        typer.Option(
+            help="exchange, or a market file: history that fills windows and teaches, and is not traded."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json on stdout at the end.")] = False,
 ) -> None:
     """Trade on paper on an exchange's market as it happens. No order is sent to anybody.
@@ -65,6 +71,8 @@ def live(
     import asyncio
 
     from windvane.infra.feeds.opening import open_feed
+    from windvane.infra.live.alerting import Alerting
+    from windvane.infra.live.history import EXCHANGE, Wanted
     from windvane.infra.live.session import LivePlan, Session
     from windvane.infra.live.telling import Teller
     from windvane.infra.live.venue import terms_of
@@ -84,6 +92,11 @@ def live(
     )
     check(record_raw is None or record_raw > 0, f"--record-raw is {record_raw}: give megabytes above 0")
     interval = options.interval_of(bars)
+    check(
+        warmup in (None, EXCHANGE) or Path(str(warmup)).is_file(),
+        f"--warmup is {warmup!r}: give exchange, or a market file",
+    )
+    check(warmup is None or interval > 0, "--warmup needs bars: give --bars 1m or the like")
     teller = Teller()
 
     def settings(fee: float, name: str, **others: Any) -> "TradingConfig":
@@ -117,7 +130,7 @@ def live(
     key: dict[str, Any] = {"book": book, "live": [exchange, symbol, bars], "preset": preset}
     key["options"] = [
         fee_bp, lot, least_order, slippage_bp, half_spread_bp, participation, delay, capital, seed, on_halt,
-        [*draft.agents], draft.weighing.retraining,
+        [*draft.agents], draft.weighing.retraining, warmup,
     ]  # fmt: skip
     plan = LivePlan(
         book=book,
@@ -130,14 +143,20 @@ def live(
         snapshot_seconds=snapshot_seconds,
         keep_days=keep_days,
         record_bytes=int((record_raw or 0) * 1e6),
+        warmup=None if warmup is None else Wanted(warmup, interval, book),
     )
     target = out or Path("runs") / book
     feed = open_feed(exchange, symbol, endpoint)
     with claimed(target), trainer_for(draft) as trainer, interruptible() as stopping:
         prepare()
         warm_up()
-        session = Session(plan, feed, target, trainer=trainer, teller=teller)
-        asyncio.run(session.run(stopping))
+        alerting = Alerting.of_environment(book)
+        session = Session(plan, feed, target, teller=teller, trainer=trainer, alerting=alerting)
+        try:
+            asyncio.run(session.run(stopping))
+        finally:
+            if alerting is not None:
+                alerting.close()
         if not session.opened:
             teller.say("stopped before the exchange had sent a price: nothing was traded")
             raise typer.Exit(130)

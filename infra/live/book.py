@@ -62,6 +62,8 @@ class LiveBook:
         self.decisions: Decisions | None = None  # the last ones
         self.order: Order | None = None
         self.fill: Fill | None = None
+        self.orders = 0  # of this process
+        self.kept = 0  # trainings in a row whose result was refused
         self.letters: deque[DeadLetter] = deque(maxlen=1000)  # since the last control
         self.control_number = 0  # of the last control that was sent
         self.seconds = 0.0 if before is None else float(before.head["seconds"])  # that the pipeline took
@@ -171,8 +173,12 @@ class LiveBook:
             self.decisions = event
         elif isinstance(event, Orders):
             *_, self.order = each_order(event, self.opened.config.symbol)
+            self.orders += len(event)
         elif isinstance(event, Fills):
             *_, self.fill = (self.fill, *each_fill(event, self.opened.config.symbol))
+        elif isinstance(event, LearnerUpdate):
+            refused = event.outcome == "kept" and self.opened.config.weighing.retraining
+            self.kept = self.kept + 1 if refused else 0
         elif isinstance(event, DeadLetter):
             self.letters.append(event)
         if self._computed is not None:

@@ -11,31 +11,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
 from windvane.infra.feeds.errors import FeedError
 from windvane.infra.feeds.feed import Feed, Gap, Item, Market, Note, Quote, Trade
+from windvane.infra.live.alerting import Alerting
 from windvane.infra.live.book import LiveBook
 from windvane.infra.live.controls import Controls, Outcome
+from windvane.infra.live.history import Wanted, gather
 from windvane.infra.live.latency import Latencies
 from windvane.infra.live.raw import recordable, recorder
 from windvane.infra.live.resuming import Stopped, stopped
 from windvane.infra.live.rows import LiveRows, Mark
 from windvane.infra.live.saving import Saver
+from windvane.infra.live.showing import facts_of, state_of
 from windvane.infra.live.socket import serving
+from windvane.infra.live.teaching import teach
 from windvane.infra.live.telling import Teller
-from windvane.infra.runs.backtest import RUN, clear, handed_over, opened_as, part, run_info
+from windvane.infra.runs.backtest import RUN, add_info, clear, handed_over, opened_as, part, run_info
 from windvane.infra.runs.files import replace_file
 from windvane.infra.runs.snapshots import RunError
-from windvane.metamodel.base.config import TradingConfig, digest
-from windvane.metamodel.trading.control import STATES
-from windvane.streams.events import WARMUP, BookOpened, Ticks
+from windvane.metamodel.base.config import SECOND, TradingConfig, digest
+from windvane.streams.events import BookOpened, Ticks
 from windvane.streams.stage import Trainer
 
 T = TypeVar("T")
 
 _TURN = 0.1
 """Seconds after which silence is looked at."""
+
+_QUOTES_FOR = 3 * SECOND
+"""ns of the market from which the spread of a history without quotes is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,7 @@ class LivePlan:
     snapshot_seconds: float = 5.0
     keep_days: int = 0  # files of days that are over, 0: all
     record_bytes: int = 0  # of frames as they came, 0: none
+    warmup: Wanted | None = None  # the history that comes before the first live row
 
 
 class Session:
@@ -61,7 +66,14 @@ class Session:
     """
 
     def __init__(
-        self, plan: LivePlan, feed: Feed, out: Path, *, trainer: Trainer | None = None, teller: Teller
+        self,
+        plan: LivePlan,
+        feed: Feed,
+        out: Path,
+        *,
+        teller: Teller,
+        trainer: Trainer | None = None,
+        alerting: Alerting | None = None,
     ) -> None:
         self.plan = plan
         self.feed = feed
@@ -73,13 +85,15 @@ class Session:
         self._folder = out / "journal"
         self._trainer = trainer
         self._teller = teller
+        self._alerting = alerting
         self._saver = Saver()
         self._book: LiveBook | None = None
         self._rows: LiveRows | None = None
         self._controls: Controls | None = None
-        self._heard = time.monotonic()  # when anything of the market came
+        self.heard = time.monotonic()  # when anything of the market came
+        self.stored = True  # whether the last write to disk went well
         self._saved = time.monotonic()
-        self._price = 0.0
+        self._looked = 0.0
 
     @property
     def book(self) -> LiveBook:
@@ -133,34 +147,7 @@ class Session:
 
     def state(self) -> dict[str, Any]:
         """What people look at first, as JSON values; it costs microseconds."""
-        book, market, now = self.book, self.feed.market, self.book.decisions
-        config = book.opened.config
-        price = float(now.mid[-1]) if now is not None else self._price
-        position = float(now.position[-1]) if now is not None else 0.0
-        equity = float(now.equity[-1]) if now is not None else config.capital
-        return {
-            "book": book.opened.book,
-            "exchange": market.exchange,
-            "symbol": market.symbol,
-            "perpetual": market.perpetual,
-            "mode": "paper",
-            "state": STATES[int(now.state[-1])] if now is not None else STATES[0],
-            "warming_up": now is None or bool(now.flags[-1] & WARMUP),
-            "price": price,
-            "position": position,
-            "qty": position * config.capital / price if price else 0.0,
-            "equity": equity,
-            "pnl": equity - config.capital,
-            "rows": book.mark.seq,
-            "first_live": self.first_live,
-            "age_seconds": time.monotonic() - self._heard,
-            "last_order": None if book.order is None else msgspec.to_builtins(book.order),
-            "last_fill": None if book.fill is None else msgspec.to_builtins(book.fill),
-            "control": book.control_number,
-            "offset_seconds": self.feed.offset / 1e9,
-            "feed": msgspec.to_builtins(self.feed.counts),
-            "latency_us": self.latencies.told(),
-        }
+        return state_of(self)
 
     def ending(self) -> str:
         """What a person is told at the end: what is open, and how to go on."""
@@ -183,7 +170,7 @@ class Session:
                 f"{self.out} holds a run of other data or options: choose another --out, "
                 f"or remove {self._folder} to give that run up"
             )
-        return stopped(self._folder)
+        return None if info.get("warming") else stopped(self._folder)
 
     async def _open(
         self, market: Market, mark: Mark, before: Stopped | None, stopping: Callable[[], bool]
@@ -191,7 +178,7 @@ class Session:
         """Open the book, or go on with it; returns what came from the feed meanwhile."""
         items: list[Item] = []
         if before is None:
-            while not (price := _price(items)):
+            while not (price := _price(items)) or not self._enough(items):
                 if stopping():
                     return items
                 items += await self._take()
@@ -202,17 +189,40 @@ class Session:
             config = opened_as(self._folder)
             self.latencies = Latencies(before.head["latency"])
             self.rejected = Counter(before.head["rejected"])
+            self.first_live = run_info(self._folder)["first_live"]
             handed_over(self._folder, mark.seq)
-            self._write_info({**run_info(self._folder), "finished": False})
-        opened = BookOpened(book=self.plan.book, config=config, digest=digest(config))
-        self._rows = LiveRows(market, self.plan.interval or None, self.plan.book, mark)
-        self._book = LiveBook(self._folder, opened, self._saver, self._trainer, before, self.plan.keep_days)
-        self._book.told |= {"latency": self.latencies.counts, "rejected": self.rejected}
-        self._controls = Controls(self._book, self._beat)
-        self._save()
-        if before is not None:
+            add_info(self._folder, finished=False)
             self._teller.say(f"goes on from row {mark.seq:,} and trade {mark.trade}")
+        opened = BookOpened(book=self.plan.book, config=config, digest=digest(config))
+        book = LiveBook(self._folder, opened, self._saver, self._trainer, before, self.plan.keep_days)
+        book.told |= {"latency": self.latencies.counts, "rejected": self.rejected}
+        if before is None and self.plan.warmup is not None:
+            mark, items = await self._warm(book, self.plan.warmup, items)
+        self._rows = LiveRows(market, self.plan.interval or None, self.plan.book, mark)
+        self._controls = Controls(book, self._beat)
+        self._book = book
+        self._save()
         return items
+
+    def _enough(self, items: list[Item]) -> bool:
+        """Whether what has come is enough to begin: with a history, trades and the quotes of some seconds."""
+        if self.plan.warmup is None:
+            return True
+        first = next((item for item in items if isinstance(item, Trade)), None)
+        return first is not None and self.feed.now() - first.ts > _QUOTES_FOR
+
+    async def _warm(self, book: LiveBook, wanted: Wanted, items: list[Item]) -> tuple[Mark, list[Item]]:
+        """Teach the book what lies before its first live row, without trading on it; returns what comes then."""
+        self._teller.say("reading the history before the first live trade")
+        warmed = await gather(self.feed, wanted, items)
+        teach(book, warmed)
+        self.first_live = warmed.mark.seq
+        for note in warmed.notes:
+            self._teller.say(note)
+        self._teller.say(f"warmed up by {self.first_live:,} rows, on which nothing was traded")
+        notes = run_info(self._folder)["notes"]
+        add_info(self._folder, first_live=self.first_live, notes=[*notes, *warmed.notes], warming=False)
+        return warmed.mark, [*warmed.missing, *items]
 
     def _new_info(self, market: Market) -> dict[str, Any]:
         """What run.json says of a session that begins, beside what must stay the same."""
@@ -229,6 +239,7 @@ class Session:
             "notes": notes + [f"{market.exchange}: {lack}" for lack in market.lacks],
             "full": False,
             "first_live": 0,
+            "warming": self.plan.warmup is not None,
             "computed_by": [part(0)],
         }
 
@@ -261,7 +272,7 @@ class Session:
                 self.gaps += 1
                 self._teller.say(f"trades {item.first} to {item.last} are missing: {item.reason}")
         if any(isinstance(item, Trade | Quote) for item in items):
-            self._heard = time.monotonic()
+            self.heard = time.monotonic()
         return items
 
     def _step(self, items: list[Item]) -> None:
@@ -280,6 +291,9 @@ class Session:
             self._save()
         if self._teller.due():
             self._teller.show(self.state())
+        if self._alerting is not None and time.monotonic() - self._looked >= 1.0:
+            self._looked = time.monotonic()
+            self._alerting.look(facts_of(self))
 
     def _send(self, ticks: list[Ticks]) -> None:
         rows = self.rows
@@ -296,10 +310,15 @@ class Session:
 
     def _save(self) -> None:
         """Store the state, off this thread."""
-        if trouble := self._saver.trouble():
-            self._teller.say(trouble)
+        self._see_stored()
         self._saved = time.monotonic()
         self._saver.save(self.book.begin_save())
+
+    def _see_stored(self) -> None:
+        """Take note of what became of the last write."""
+        if trouble := self._saver.trouble():
+            self._teller.say(trouble)
+        self.stored = trouble == ""
 
     # How it ends
 
@@ -307,11 +326,10 @@ class Session:
         """Bring everything to disk, and close the book; the same command goes on all the same."""
         self._save()
         self._saver.wait()
-        if trouble := self._saver.trouble():
-            self._teller.say(trouble)
+        self._see_stored()
         book.close()
-        told = {"finished": True, "seconds": book.seconds, "rejected": dict(self.rejected)}
-        self._write_info({**run_info(self._folder), **told, "first_live": self.first_live})
+        rejected = dict(self.rejected)
+        add_info(self._folder, finished=True, seconds=book.seconds, rejected=rejected)
 
 
 def _there(part: T | None) -> T:
@@ -328,8 +346,3 @@ def _price(items: list[Item]) -> float:
         if isinstance(item, Quote):
             return (item.bid + item.ask) / 2
     return 0.0
-
-
-def size_of(folder: Path) -> int:
-    """Bytes of a journal's files."""
-    return sum(entry.stat().st_size for entry in folder.rglob("*") if entry.is_file())

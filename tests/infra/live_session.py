@@ -30,9 +30,15 @@ BAR = 100_000_000
 DEADLINE = 60.0
 
 
-def market(seconds: float = 240.0, rate: float = 20.0, start: int = START, seed: int = 1) -> Capture:
+def market(
+    seconds: float = 240.0,
+    rate: float = 20.0,
+    start: int = START,
+    seed: int = 1,
+    exchange: str = "binanceusdm",
+) -> Capture:
     """A capture whose price walks, on the exchange's ticks of .1."""
-    whole = capture(seconds=seconds, rate=rate, start=start)
+    whole = capture(exchange, seconds=seconds, rate=rate, start=start)
     walk = np.random.default_rng(seed).normal(0.0, 2e-4, len(whole.trades.id)).cumsum()
     price = np.round(60_000.0 * np.exp(walk), 1)
     values = whole.quotes.values.copy()
@@ -94,13 +100,16 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    url: str, out: Path, given: LivePlan | None = None, trainer: Trainer | None = None
+    url: str,
+    out: Path,
+    given: LivePlan | None = None,
+    trainer: Trainer | None = None,
+    exchange: str = "binanceusdm",
 ) -> AsyncIterator[Running]:
     """A session in this loop, which ends cleanly with the block."""
     said = io.StringIO()
-    session = Session(
-        given or plan(), open_feed("binanceusdm", "BTCUSDT", url), out, trainer=trainer, teller=Teller(said)
-    )
+    feed = open_feed(exchange, "BTCUSDT", url)
+    session = Session(given or plan(), feed, out, trainer=trainer, teller=Teller(said))
     live = Running(session, said)
     try:
         yield live

@@ -119,7 +119,7 @@ SHOWN: dict[str, dict[str, str]] = {
             *("--bars", "--out", "--duration", "--endpoint", "--retraining", "--snapshot-seconds", "--json"),
             *("--book", "--agents", "--preset", "--fee-bp", "--lot", "--least-order", "--slippage-bp"),
             *("--half-spread-bp", "--participation", "--delay", "--capital", "--seed", "--on-halt"),
-            *("--keep-days", "--record-raw"),
+            *("--keep-days", "--record-raw", "--warmup"),
         ),
         "infra/live/test_live_command.py",
     ),

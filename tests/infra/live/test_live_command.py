@@ -119,3 +119,10 @@ def test_a_capital_below_the_least_order_is_refused_when_the_price_is_known(tmp_
     code, _, said = asyncio.run(work())
     assert code == 2
     assert "--capital is 50, less than the least order of 100: give more" in said
+
+
+def test_a_history_is_asked_for_by_an_option(tmp_path: Path) -> None:
+    said = refusal(windvane(*WORDS, "--warmup", "nowhere.csv", "--out", tmp_path / "x"))
+    assert said == "--warmup is 'nowhere.csv': give exchange, or a market file"
+    said = refusal(windvane(*WORDS, "--bars", "none", "--warmup", "exchange", "--out", tmp_path / "x"))
+    assert said == "--warmup needs bars: give --bars 1m or the like"

@@ -72,6 +72,9 @@ class LiveBook:
         self._saver = saver
         self._keep_days = keep_days
         self._day: int | None = None  # of the rows in the file that is written to
+        self._over = max(
+            (part.name for part in journal.days(folder)), default=""
+        )  # the last day that is over
         self._computed: Records | None = None if before is None else []  # again, of an earlier session
         state = None if before is None else before.state
         self._runner = EmbeddedRunner(self._listen, snapshot=state, trainer=trainer, waits=False)
@@ -95,8 +98,8 @@ class LiveBook:
         numbers = [event.number for _, event in before.tail if isinstance(event, Control)]
         self.control_number = max([int(before.head["control"]), *numbers])
         last = self.decisions
-        self._day = before.head["day_number"] if last is None else _day(int(last.ts[-1]))
-        if self._day is not None and (self._folder / _name(self._day)).exists():
+        self._day = before.head["day"] if last is None else _day(int(last.ts[-1]))
+        if self._day is not None and _name(self._day) <= self._over:
             self._day = None  # that day is over, and the next row begins another
         known = {event.version for _, event in before.tail if isinstance(event, LearnerUpdate)}
         updates = (event for _, event in computed if isinstance(event, LearnerUpdate))
@@ -110,7 +113,6 @@ class LiveBook:
         day = _day(int(ticks[0].ts[0])) if ticks else self._day
         if self._day is not None and day is not None and day > self._day:
             self._end_day(self._day)
-            self._day = None
         self._day = day if self._day is None else self._day
         for event in ticks:
             self._runner.feed([event])
@@ -140,8 +142,8 @@ class LiveBook:
         writer = self._writer
         head: dict[str, Any] = {
             "offset": writer.flush(),
-            "day": "" if self._day is None else _name(self._day),
-            "day_number": self._day,
+            "after": self._over,
+            "day": self._day,
             "mark": msgspec.to_builtins(self.mark),
             "control": self.control_number,
             "seconds": self.seconds,
@@ -203,7 +205,7 @@ class LiveBook:
                 (self._folder / name).rename(folder / name)
         self._writer = journal.JournalWriter(self._folder)
         self._begin_file()
-        self._day = None
+        self._day, self._over = None, folder.name
         self._saver.save(self.begin_save(start=True))
         self._forget_days()
 

@@ -37,7 +37,7 @@ def stopped(folder: Path) -> Stopped | None:
         return None
     head = read_snapshot(folder / SNAPSHOT)
     state, mark, offset = head.pop("state"), msgspec.convert(head["mark"], Mark), int(head["offset"])
-    parts = [part for part in journal.parts(folder) if part == folder or part.name >= head["day"]]
+    parts = [part for part in journal.parts(folder) if part == folder or part.name > head["after"]]
     at = offset if parts == [folder] else None
     tail: Records = []
     waiting: Records = []

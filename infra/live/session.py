@@ -227,8 +227,11 @@ class Session:
     def _new_info(self, market: Market) -> dict[str, Any]:
         """What run.json says of a session that begins, beside what must stay the same."""
         notes = ["paper: no order was sent to anybody, and fills are made up from the rows that followed"]
-        if market.perpetual:
-            notes.append("funding of the perpetual is not booked")
+        notes.append(
+            "funding of the perpetual is not booked"
+            if market.perpetual
+            else "a spot market cannot be shorted, and this book may be short on paper"
+        )
         return {
             "finished": False,
             "preset": self.plan.preset,

@@ -5,6 +5,7 @@ which name is not found.
 """
 
 from mutants.mutation import Mutation
+from mutants.mutations_of_live import LIVE
 from mutants.mutations_of_risk import GATES, PACKAGE, UPGRADES
 
 _BOOK = ("tests/streams/test_book_controls.py",)
@@ -284,4 +285,14 @@ WORKER = (
     ),
 )
 
-MUTATIONS: tuple[Mutation, ...] = (*CONTROLS, *PUBLISHED, *WIRE, *TIMED, *WORKER, *UPGRADES, *GATES, *PACKAGE)
+MUTATIONS: tuple[Mutation, ...] = (
+    *CONTROLS,
+    *PUBLISHED,
+    *WIRE,
+    *TIMED,
+    *WORKER,
+    *UPGRADES,
+    *GATES,
+    *PACKAGE,
+    *LIVE,
+)

@@ -42,11 +42,14 @@ def control(
       windvane control swap --book main --model models/best_models --from-seq 5000\n
       windvane control flatten --session runs/live
     """
-    from windvane.metamodel.base.config import check
+    from windvane.metamodel.base.config import ConfigError
 
-    check((book is None) != (session is None), "give --book, or --session of a `windvane live` that runs")
-    check(0 <= wait <= 3600, f"--wait is {wait:g}: give 0 to 3600 seconds")
-    check((action == "swap") == (model is not None), "give --model FILE with swap, and with nothing else")
+    if (book is None) == (session is None):
+        raise ConfigError("give --book, or --session of a `windvane live` that runs")
+    if not 0 <= wait <= 3600:
+        raise ConfigError(f"--wait is {wait:g}: give 0 to 3600 seconds")
+    if (action == "swap") != (model is not None):
+        raise ConfigError("give --model FILE with swap, and with nothing else")
     if session is not None:
         refuse_idle(context, _KAFKA, "on a session, which obeys at once and has no broker")
         obeyed = _of_session(session, action, reason, model, wait)

@@ -73,7 +73,8 @@ def live(
     from windvane.infra.feeds.opening import open_feed
     from windvane.infra.live.alerting import Alerting
     from windvane.infra.live.history import EXCHANGE, Wanted
-    from windvane.infra.live.session import LivePlan, Session
+    from windvane.infra.live.plan import LivePlan
+    from windvane.infra.live.session import Session
     from windvane.infra.live.telling import Teller
     from windvane.infra.live.venue import terms_of
     from windvane.infra.live.warming import warm_up

@@ -7,7 +7,6 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +17,7 @@ from windvane.infra.live.book import LiveBook
 from windvane.infra.live.controls import Controls, Outcome
 from windvane.infra.live.history import Wanted, gather
 from windvane.infra.live.latency import Latencies
+from windvane.infra.live.plan import LivePlan
 from windvane.infra.live.raw import recordable, recorder
 from windvane.infra.live.resuming import Stopped, stopped
 from windvane.infra.live.rows import LiveRows, Mark
@@ -29,7 +29,7 @@ from windvane.infra.live.telling import Teller
 from windvane.infra.runs.backtest import RUN, add_info, clear, handed_over, opened_as, part, run_info
 from windvane.infra.runs.files import replace_file
 from windvane.infra.runs.snapshots import RunError
-from windvane.metamodel.base.config import SECOND, TradingConfig, digest
+from windvane.metamodel.base.config import SECOND, digest
 from windvane.streams.events import BookOpened, Ticks
 from windvane.streams.stage import Trainer
 
@@ -40,23 +40,6 @@ _TURN = 0.1
 
 _QUOTES_FOR = 3 * SECOND
 """ns of the market from which the spread of a history without quotes is taken."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LivePlan:
-    """What to run. key: what must be the same for a session to go on in the same folder, as JSON values."""
-
-    book: str
-    key: dict[str, Any]
-    interval: int  # ns of a bar, 0: a row a trade
-    bars: str  # what a row is, in words
-    preset: str
-    configure: Callable[[Market, float], TradingConfig]  # of what the exchange says, and a price
-    seconds: float | None = None  # after which it ends, None: never
-    snapshot_seconds: float = 5.0
-    keep_days: int = 0  # files of days that are over, 0: all
-    record_bytes: int = 0  # of frames as they came, 0: none
-    warmup: Wanted | None = None  # the history that comes before the first live row
 
 
 class Session:

@@ -19,7 +19,8 @@ from windvane.infra.exchange.capture import Capture
 from windvane.infra.exchange.server import LocalExchange
 from windvane.infra.feeds.feed import Market
 from windvane.infra.feeds.opening import open_feed
-from windvane.infra.live.session import LivePlan, Session
+from windvane.infra.live.plan import LivePlan
+from windvane.infra.live.session import Session
 from windvane.infra.live.telling import Teller
 from windvane.infra.runs import journal
 from windvane.metamodel.base.config import Costs, TradingConfig, WeighingConfig, default_stale_after

@@ -68,11 +68,11 @@ def test_a_session_is_a_recording_and_goes_on_where_it_was(tmp_path: Path) -> No
 
 def test_a_session_that_is_killed_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """SIGKILL strikes processes of their own, anywhere; each goes on from snapshot and journal."""
-    out = tmp_path / "out"
+    out, whole = tmp_path / "out", market(seconds=2000)
 
     async def kill() -> list[Mark]:
         marks: list[Mark] = []
-        async with LocalExchange(WHOLE, speed=20) as exchange:
+        async with LocalExchange(whole, speed=20) as exchange:
             words = ["live", "binanceusdm", "BTCUSDT", "--bars", "100ms", "--out", str(out)]
             words += ["--endpoint", exchange.url, "--retraining", "off", "--snapshot-seconds", "0.3"]
             file = out / "journal" / journal.FILE
@@ -92,7 +92,7 @@ def test_a_session_that_is_killed_loses_and_doubles_nothing(tmp_path: Path) -> N
         return marks
 
     marks = asyncio.run(kill())
-    ends = {first_trade(out, WHOLE, mark.trade, mark.seq) for mark in marks}
+    ends = {first_trade(out, whole, mark.trade, mark.seq) for mark in marks}
     assert len(ends) == 1
     # What lies beyond the last mark was told to nobody; a replay of a run that was cut off leaves it out.
     info = json.loads((out / "journal" / "run.json").read_bytes())

@@ -101,7 +101,7 @@ class BookStage(ABC, Generic[B]):
     def snapshot(self) -> bytes:
         """As `Logic` says: the state of every open book, and which are closed."""
         snapshot = self.begin_snapshot()
-        snapshot.copy(*self._books)
+        snapshot.copy_all()
         return b"".join(snapshot.parts())
 
     def begin_snapshot(self) -> Snapshot:

@@ -19,7 +19,9 @@ class EmbeddedRunner:
 
     listener: called with every event on every topic, inputs too, in a causal order. wire: every event goes through its
     JSON bytes, cut at 256 rows, as it would on Kafka. snapshot: what `snapshot` returned, to go on from there. trainer:
-    trains what a stage asks for, while the other stages go on as far as they can.
+    trains what a stage asks for, while the other stages go on as far as they can. waits: whether `pump` waits for
+    trainings; else it hands on the results that are there, so no row waits for one, and time decides from which row on
+    a version is used: for timed books.
     """
 
     def __init__(
@@ -30,8 +32,10 @@ class EmbeddedRunner:
         snapshot: bytes | None = None,
         topology: Sequence[Stage] = TOPOLOGY,
         trainer: Trainer | None = None,
+        waits: bool = True,
     ) -> None:
         self._trainer = trainer
+        self._waits = waits
         self._training: list[
             tuple[int, Training]
         ] = []  # by place of the stage that asked for it, in the order asked
@@ -79,10 +83,10 @@ class EmbeddedRunner:
                 logic.follow(decisions)
 
     def pump(self) -> None:
-        """Step stages until no inbox holds anything and no training is under way; blocks as long.
+        """Step stages until no inbox holds anything and no training is under way that is waited for; blocks as long.
 
-        A stage gets the result of a training only when no stage has anything else to do, so what happens does not
-        depend on how long the training took.
+        A stage gets the result of a training only when no stage has anything else to do, so where trainings are waited
+        for, what happens does not depend on how long they took.
         """
         if self._fresh:  # what was asked for before a restart is asked for again
             self._fresh = False
@@ -97,7 +101,7 @@ class EmbeddedRunner:
                     busy = True
                     self._inbox[place] = []
                     self._step(place, events)
-            if not busy and self._training:
+            if not busy and self._training and (self._waits or self._training[0][1].done()):
                 busy = True
                 place, training = self._training.pop(0)
                 self._inbox[place].append(training.result())
@@ -113,10 +117,29 @@ class EmbeddedRunner:
             else:
                 self.send(self._routes[place][type(event)], event)
 
+    @property
+    def training(self) -> bool:
+        """Whether a training is under way, whose result a later `pump` may hand on."""
+        return bool(self._training)
+
     def snapshot(self) -> bytes:
         """State of all stages, between two calls of `feed`."""
-        parts = {s.name: logic.snapshot() for s, logic in zip(self._stages, self._logic, strict=True)}
-        return pack({"sizes": {name: len(raw) for name, raw in parts.items()}}) + b"".join(parts.values())
+        return self.begin_snapshot()()
+
+    def begin_snapshot(self) -> Callable[[], bytes]:
+        """Copy the state of all stages, between two calls of `feed`; what is returned makes the bytes of `snapshot`.
+
+        It is to be called once, by any thread, while the runner goes on.
+        """
+        copies = {s.name: logic.begin_snapshot() for s, logic in zip(self._stages, self._logic, strict=True)}
+        for copy in copies.values():
+            copy.copy_all()
+
+        def made() -> bytes:
+            parts = {name: b"".join(copy.parts()) for name, copy in copies.items()}
+            return pack({"sizes": {name: len(raw) for name, raw in parts.items()}}) + b"".join(parts.values())
+
+        return made
 
 
 def _states(snapshot: bytes) -> dict[str, bytes]:

@@ -53,6 +53,10 @@ class Snapshot:
             if book is not None:
                 self._states[name] = packed({"opened": self._opened[name], **book.save()})
 
+    def copy_all(self) -> None:
+        """Copy every book."""
+        self.copy(*list(self._left))
+
     def copy_some(self, most: int) -> bool:
         """Copy so many books at most; returns whether every book is copied."""
         self.copy(*list(self._left)[:most])

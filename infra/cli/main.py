@@ -23,6 +23,7 @@ from windvane.infra.cli import (
     feed,
     inspect,
     journal,
+    live,
     orders,
     replay,
     schemas,
@@ -51,6 +52,7 @@ app.command(name="backtest")(backtest.backtest)
 app.command(name="inspect")(inspect.inspect)
 app.command(name="simulate")(simulate.simulate)
 app.command(name="journal")(journal.journal)
+app.command(name="live")(live.live)
 app.command(name="evaluate")(evaluate.evaluate)
 app.command(name="exchange")(exchange.exchange)
 app.command(name="feed")(feed.feed)

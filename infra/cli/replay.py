@@ -47,7 +47,7 @@ Records = Annotated[int, typer.Option(help="Rows a record at most.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Return when all rows are decided.")]
 
 _EMBEDDED = {"out", "wire", "as_json", "as_recorded"}
-_SENT = {"book", "lockstep", "speed", "records", "wait"}
+_SENT = {"book", "speed", "records", "wait"}
 
 
 @app.command()
@@ -69,14 +69,17 @@ def journal(
     """Compute a run again: the same to the last bit, or exit code 1.
 
     What is replayed is what a backtest of the same ticks does, which waits for every agent. A live run in which one
-    was late differs from that: --as-recorded follows the choices that it recorded, and must equal it. With --bootstrap
-    or --prefix the run's inputs are sent through Kafka instead, with the settings that it had.
+    was late differs from that: --as-recorded follows the choices that it recorded, and must equal it; --lockstep is
+    asked for what a backtest does, and tells where and why that differs. With --bootstrap or --prefix the run's inputs
+    are sent through Kafka instead, with the settings that it had.
     """
     from windvane.infra.runs import journal as journals
+    from windvane.metamodel.base.config import check
 
     if bootstrap is None and prefix is None:
         refuse_idle(context, _SENT, "where this replays a run, embedded")
-        _embedded(source, out, as_recorded, wire, as_json)
+        check(not (as_recorded and lockstep), "give --as-recorded or --lockstep: they are two answers")
+        _embedded(source, out, as_recorded, wire, as_json, differs=lockstep)
         return
     refuse_idle(context, _EMBEDDED, "where this replays a run through Kafka, with the settings that it had")
     sending = Sending.of(bootstrap, prefix, book=book, speed=speed, records=records, wait=wait)
@@ -210,12 +213,18 @@ def _exported(settings: "KafkaSettings", book: str, out: Path) -> Path:
     return folder / book
 
 
-def _embedded(journal: Path, out: Path, as_recorded: bool, wire: bool, as_json: bool) -> None:
-    """The inputs of a journal through the embedded pipeline; as recorded: with the choices that time made."""
+def _embedded(
+    journal: Path, out: Path, as_recorded: bool, wire: bool, as_json: bool, *, differs: bool = False
+) -> None:
+    """The inputs of a journal through the embedded pipeline; as recorded: with the choices that time made.
+
+    differs: whether results may be others than those of the journal, which is told.
+    """
     from windvane.agents.kernel import this_program
     from windvane.infra.runs import journal as journals
-    from windvane.infra.runs.backtest import claimed, computed_by, opened_as, run_info
+    from windvane.infra.runs.backtest import add_info, claimed, computed_by, opened_as, run_info
     from windvane.infra.runs.compare import differences
+    from windvane.infra.runs.lateness import compared
     from windvane.infra.runs.progress import bar, say
     from windvane.infra.runs.replay import replay as run_again
     from windvane.infra.runs.summary import finish, prepare
@@ -235,7 +244,13 @@ def _embedded(journal: Path, out: Path, as_recorded: bool, wire: bool, as_json: 
                 trainer=trainer,
                 progress=progress,
             )
+        if differs:
+            add_info(out / "journal", lateness=compared(folder, out / "journal", whole=info["finished"]))
         finish(out, opened.config, seconds, latency=None, as_json=as_json)
+    if differs:
+        for sentence in run_info(out / "journal")["lateness"]:
+            say(sentence)
+        return
     difference = differences(folder, out / "journal", whole=info["finished"])
     others = _others(computed_by(info))
     if difference is not None:

@@ -12,7 +12,8 @@ class Facts:
     file: the name of the data; preset: the settings' name; members: the names of the members of the mixture, in the
     order of their weights. rejected: how many rows the reader of the file refused, by reason; notes: sentences about
     the data. pipeline_seconds: wall-clock time of the run; latency_us: {"p50": us, "p99": us} of a row through the
-    pipeline, None where it was not measured. bars: what a row is, in words ("ticks", "1 min bars"). title: the
+    pipeline, None where it was not measured. bars: what a row is, in words ("ticks", "1 min bars"). first_live:
+    seq of the first row that counts, since those before it are history that a live book was warmed up with. title: the
     heading in the browser's tab. Raises ValueError for another `kind` than "real" and "simulated".
     """
 
@@ -26,6 +27,7 @@ class Facts:
     pipeline_seconds: float = 0.0
     latency_us: dict[str, float] | None = None
     bars: str = "ticks"
+    first_live: int = 0
     title: str = "Windvane"
 
     def __post_init__(self) -> None:

@@ -80,10 +80,12 @@ class Tally:
     """Counts, daily figures and curves of one book, whose events are fed to it in the order of its journal.
 
     Decisions, orders and fills are fed in blocks that do not depend on how the events were cut into batches.
+    first_live: seq of the first row of the daily figures and curves; those before it are counted, and no more.
     """
 
-    def __init__(self, config: TradingConfig) -> None:
+    def __init__(self, config: TradingConfig, first_live: int = 0) -> None:
         self.config = config
+        self.first_live = first_live
         self.accounts = accounts_of(config)
         self.agents = config.agents
         self.rows = 0
@@ -147,7 +149,7 @@ class Tally:
                 self.verdicts[gate] += count
         start = 0
         if self.warm is None:
-            warm = np.flatnonzero((block.flags & ev.WARMUP) == 0)
+            warm = np.flatnonzero(((block.flags & ev.WARMUP) == 0) & (block.seq >= self.first_live))
             if len(warm) == 0:
                 return
             start = int(warm[0])

@@ -27,7 +27,7 @@ def write_outputs(events: Iterable[ev.Event], out: Path, facts: Facts) -> dict[s
     are of more than one book.
     """
     out.mkdir(parents=True, exist_ok=True)
-    tally = Tally(facts.config)
+    tally = Tally(facts.config, facts.first_live)
     _stream(events, out, facts, tally)
     values = metrics(tally, facts)
     options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE

@@ -7,33 +7,26 @@ FOLDER/journal holds events.wvj (the log), snapshot.wvs (the state of all stages
 import fcntl
 import json
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from windvane.agents.errors import WindvaneError
 from windvane.agents.kernel import this_program
 from windvane.agents.program import FIRST, Program
 from windvane.infra.files.market_data import MarketData
 from windvane.infra.runs import journal
 from windvane.infra.runs.files import replace_file
+from windvane.infra.runs.snapshots import SNAPSHOT, START, RunError, read_snapshot, write_snapshot
 from windvane.metamodel.base.config import TradingConfig, digest
-from windvane.streams.codec import WireError, pack, unpack
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import BookClosed, BookOpened, Control, Event, Model
 from windvane.streams.stage import Trainer
 from windvane.streams.topics import DEAD_LETTERS, FEATURES, PROPOSALS, Topic
 
 SNAPSHOT_SECONDS = 5.0
-SNAPSHOT = "snapshot.wvs"
 RUN = "run.json"
-
-
-class RunError(WindvaneError):
-    """A run that must not be started, or cannot be read: one sentence that says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +96,7 @@ def run(
         )
     rows = len(market.columns)
     done = 0 if before is None else int(before["rows"])
-    other = None if before is None else _handed_over(folder, done)
+    other = None if before is None else handed_over(folder, done)
     spent = 0.0 if before is None else float(before["seconds"])
     resumed = done
     quiet = set() if plan.full else {FEATURES.name, PROPOSALS.name}
@@ -148,8 +141,18 @@ def run(
 def clear(folder: Path) -> None:
     """Make a folder ready for a new journal; only files of an older journal are removed."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (RUN, SNAPSHOT, journal.FILE):
+    for part in journal.days(folder):
+        clear_day(part)
+    for name in (RUN, SNAPSHOT, START, journal.FILE):
         (folder / name).unlink(missing_ok=True)
+
+
+def clear_day(folder: Path) -> None:
+    """Remove the files of a day of a journal, and its folder where it holds nothing else."""
+    for name in (START, journal.FILE):
+        (folder / name).unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _new_info(plan: Plan, market: MarketData) -> dict[str, Any]:
@@ -178,7 +181,7 @@ def computed_by(info: dict[str, Any]) -> list[tuple[int, Program]]:
     return [(0, Program(FIRST, info["code"]))] if "code" in info else []  # 0.1.0 recorded its code alone
 
 
-def _handed_over(folder: Path, row: int) -> Program | None:
+def handed_over(folder: Path, row: int) -> Program | None:
     """Record that this program computes from a row on; returns the program before it, None where it was this one."""
     info = run_info(folder)
     parts = computed_by(info)
@@ -228,24 +231,15 @@ def _unfinished(folder: Path, key: dict[str, Any]) -> dict[str, Any] | None:
             f"{folder.parent} holds an unfinished run of other data or options: "
             f"choose another --out, or remove {folder} to give that run up"
         )
-    raw = (folder / SNAPSHOT).read_bytes()
-    crc, size = int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:8], "little")
-    try:
-        if zlib.crc32(raw[4:]) != crc:
-            raise WireError("checksum")
-        head = unpack(raw[8 : 8 + size])
-    except WireError as error:
-        raise RunError(f"{folder / SNAPSHOT} is damaged: remove {folder} and run again") from error
-    return {**head, "state": raw[8 + size :]}
+    return read_snapshot(folder / SNAPSHOT)
 
 
 def _save(
     folder: Path, runner: EmbeddedRunner, writer: journal.JournalWriter, rows: int, seconds: float
 ) -> None:
     """Bring the journal to disk, and then the state that follows from it."""
-    head = pack({"rows": rows, "seconds": seconds, "offset": writer.sync()})
-    body = len(head).to_bytes(4, "little") + head + runner.snapshot()
-    replace_file(folder / SNAPSHOT, zlib.crc32(body).to_bytes(4, "little") + body)
+    head = {"rows": rows, "seconds": seconds, "offset": writer.sync()}
+    write_snapshot(folder / SNAPSHOT, head, runner.snapshot())
 
 
 def run_info(folder: Path) -> dict[str, Any]:
@@ -257,6 +251,11 @@ def run_info(folder: Path) -> dict[str, Any]:
     if not {"finished", "file", "kind", "bars", "preset", "rejected", "notes", "full"} <= info.keys():
         raise RunError(f"{folder / RUN} is damaged: choose another --out, or remove {folder}")
     return info
+
+
+def add_info(folder: Path, **told: Any) -> None:
+    """Write further values into run.json."""
+    replace_file(folder / RUN, json.dumps({**run_info(folder), **told}, indent=2).encode())
 
 
 def opened_as(folder: Path) -> TradingConfig:

@@ -31,6 +31,20 @@ def differences(first: Path, second: Path, *, whole: bool = True) -> str | None:
     return None
 
 
+def rows_unlike(first: Path, second: Path) -> tuple[int, int, int]:
+    """How many rows of two journals are decided otherwise, how many both have, and the first that is, -1 for none."""
+    unlike, rows, at = 0, 0, -1
+    for a, b in zip(_blocks(first, DECISIONS, None), _blocks(second, DECISIONS, None), strict=False):
+        n = min(len(a["seq"]), len(b["seq"]))
+        others = np.zeros(n, bool)
+        for name in ("weights", "target", "verdicts", "state", "position", "equity"):
+            others |= (a[name][:n] != b[name][:n]).reshape(n, -1).any(axis=1)
+        if at < 0 and others.any():
+            at = int(a["seq"][int(others.argmax())])
+        unlike, rows = unlike + int(others.sum()), rows + n
+    return unlike, rows, at
+
+
 def _where(a: dict[str, np.ndarray], b: dict[str, np.ndarray], name: str) -> str:
     """The first row in which a column of two blocks differs, in words."""
     if name not in a or name not in b or a[name].shape != b[name].shape:

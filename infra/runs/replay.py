@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from windvane.infra.runs import journal
-from windvane.infra.runs.backtest import RUN, SNAPSHOT, RunError, clear, part, run_info
+from windvane.infra.runs.backtest import RUN, clear, part, run_info
 from windvane.infra.runs.files import replace_file
+from windvane.infra.runs.snapshots import SNAPSHOT, START, RunError, read_snapshot
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import (
     BookClosed,
@@ -56,7 +57,9 @@ def replay(
             if topic.name not in quiet:
                 writer.write(topic, event)
 
-        runner = EmbeddedRunner(listen, wire=wire, trainer=untrained if as_recorded else trainer)
+        runner = EmbeddedRunner(
+            listen, wire=wire, snapshot=_start(folder), trainer=untrained if as_recorded else trainer
+        )
         choices = _choices(folder, runner) if as_recorded else None
         for topic, event in journal.read(folder):
             began = time.monotonic()
@@ -85,6 +88,13 @@ def replay(
         ).encode(),
     )
     return rows, seconds, opened
+
+
+def _start(folder: Path) -> bytes | None:
+    """The state before the first row of a journal whose first days were removed; None where it has its first row."""
+    path = journal.parts(folder)[0] / START
+    state: bytes | None = read_snapshot(path)["state"] if path.is_file() else None
+    return state
 
 
 def _choices(folder: Path, runner: EmbeddedRunner) -> RecordedChoices:

@@ -42,10 +42,11 @@ def finish(
         preset=info["preset"],
         members=MEMBERS,
         rejected=info["rejected"],
-        notes=info["notes"],
+        notes=[*info["notes"], *info.get("lateness", ())],
         pipeline_seconds=seconds,
         latency_us=latency,
         bars=info["bars"],
+        first_live=info.get("first_live", 0),
     )
     with bar("report", 1), naming(out):
         metrics = write_outputs(events(out / "journal"), out, facts)

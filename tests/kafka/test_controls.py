@@ -306,7 +306,7 @@ def test_without_a_key_nothing_is_sent(topics: KafkaSettings, monkeypatch: pytes
         (("halt", "--book", "b", "--from-seq", -1), "--from-seq is -1"),
         (("halt", "--book", "b", "--reason", "x" * 1001), "at most 1000"),
         (("halt", "--book", "b", "--wait", -1), "--wait is -1: give 0 to 3600 seconds"),
-        (("halt",), "Missing option '--book'"),
+        (("halt",), "give --book, or --session of a `windvane live` that runs"),
     ],
 )
 def test_controls_that_cannot_be(words: tuple[object, ...], says: str) -> None:

@@ -5,6 +5,7 @@ which name is not found.
 """
 
 from mutants.mutation import Mutation
+from mutants.mutations_of_live import LIVE
 from mutants.mutations_of_risk import GATES, PACKAGE, UPGRADES, URGENT
 
 _BOOK = ("tests/streams/test_book_controls.py",)
@@ -294,4 +295,5 @@ MUTATIONS: tuple[Mutation, ...] = (
     *GATES,
     *URGENT,
     *PACKAGE,
+    *LIVE,
 )

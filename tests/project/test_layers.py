@@ -110,7 +110,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "infra/files": (),
     "infra/feeds": (),
     "infra/exchange": ("infra/feeds",),
-    "infra/live": ("infra/feeds", "infra/files", "infra/telemetry"),
+    "infra/live": ("infra/feeds", "infra/files", "infra/runs", "infra/telemetry", "infra/training_sessions"),
     "infra/report": (),
     "infra/telemetry": (),
     "infra/runs": ("infra/files", "infra/report"),
@@ -207,7 +207,6 @@ class TestWhatOnlyTestsUse:
         """A module that only tests import belongs into streams/testing, or into tests."""
         waiting = {module_of(ROOT / name) for name in LOOSE} | {"windvane.infra.cli.main"}
         waiting |= {f"windvane.{home}" for home in windvane._HOMES.values()}
-        waiting |= {"windvane.infra.live.history", "windvane.infra.live.alerting"}  # sessions take them
         waiting |= {"windvane.infra.dev.selfcheck"}  # of windvane.testing, which lies beside the links
         waiting |= {
             m for m, path in MODULES.items() if '__name__ == "__main__"' in path.read_text(encoding="utf-8")

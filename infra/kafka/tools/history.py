@@ -16,7 +16,8 @@ from windvane.infra.kafka.broker.settings import KafkaSettings, SettingsError, p
 from windvane.infra.kafka.tools.books import known_books
 from windvane.infra.kafka.tools.replayer import History
 from windvane.infra.runs import journal
-from windvane.infra.runs.backtest import Plan, RunError
+from windvane.infra.runs.backtest import Plan
+from windvane.infra.runs.snapshots import RunError
 from windvane.metamodel.base.config import TradingConfig, digest
 from windvane.streams.codec import WireError, from_json
 from windvane.streams.events import BookClosed, BookOpened, Control, Model, Ticks, cut

@@ -117,7 +117,16 @@ SHOWN: dict[str, dict[str, str]] = {
     "control": dict.fromkeys(
         ("--book", "--reason", "--from-seq", "--wait", "--bootstrap", "--prefix"), "kafka/test_controls.py"
     )
-    | {"--model": "kafka/test_swapping.py"},
+    | {"--model": "kafka/test_swapping.py", "--session": "infra/live/test_session_controls.py"},
+    "live": dict.fromkeys(
+        (
+            *("--bars", "--out", "--duration", "--endpoint", "--retraining", "--snapshot-seconds", "--json"),
+            *("--book", "--agents", "--preset", "--fee-bp", "--lot", "--least-order", "--slippage-bp"),
+            *("--half-spread-bp", "--participation", "--delay", "--capital", "--seed", "--on-halt"),
+            *("--keep-days", "--record-raw", "--warmup"),
+        ),
+        "infra/live/test_live_command.py",
+    ),
     "status": dict.fromkeys(
         ("--bootstrap", "--prefix", "--json", "--silence", "--behind"), "kafka/test_status.py"
     )

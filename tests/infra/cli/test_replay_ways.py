@@ -63,7 +63,7 @@ def test_a_run_is_replayed_here_whatever_broker_is_configured(
 @pytest.mark.parametrize(
     ("words", "idle"),
     [
-        (("{run}", "--wait", "--lockstep"), "--lockstep and --wait"),
+        (("{run}", "--wait", "--speed", "2x"), "--speed and --wait"),
         (("{run}", "--book", "other"), "--book"),
         (("{run}", "--fee-bp", "1.0"), "--fee-bp"),
         (("{run}", "--prefix", "p", "--agents", "vol_trend"), "--agents"),

@@ -16,11 +16,12 @@ import pytest
 from killed_run import DEADLINE, ROWS, market, plan
 
 from simulated_book import config, outputs, same
-from windvane.infra.runs import backtest, journal
-from windvane.infra.runs.backtest import RunError, run
+from windvane.infra.runs import backtest, journal, snapshots
+from windvane.infra.runs.backtest import run
 from windvane.infra.runs.compare import differences
 from windvane.infra.runs.journal import FILE, JournalError
 from windvane.infra.runs.replay import replay
+from windvane.infra.runs.snapshots import RunError
 from windvane.infra.training.simulated import write_market
 from windvane.metamodel.base.config import Costs
 from windvane.streams import topics
@@ -103,6 +104,7 @@ def test_a_crash_around_any_write_of_a_file_loses_nothing(
             raise InterruptedError
 
     monkeypatch.setattr(backtest, "replace_file", write)
+    monkeypatch.setattr(snapshots, "replace_file", write)
     for place in range(1, 40):
         shutil.rmtree(tmp_path)
         left = place

@@ -1,0 +1,85 @@
+"""Where a session that was stopped, or killed, goes on: its last snapshot, and what its journal has after that."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from windvane.infra.live.rows import Mark
+from windvane.infra.runs import journal
+from windvane.infra.runs.snapshots import SNAPSHOT, RunError, read_snapshot
+from windvane.streams.codec import to_packed
+from windvane.streams.embedded import EmbeddedRunner
+from windvane.streams.events import Control, Decisions, Event, LearnerUpdate, Model, Ticks
+from windvane.streams.recorded import RecordedChoices
+from windvane.streams.topics import DECISIONS, FILLS, ORDERS, STATEMENTS, Topic
+
+RESULTS = (DECISIONS, ORDERS, FILLS, STATEMENTS)
+
+Records = list[tuple[Topic, Event]]
+
+
+class Stopped(NamedTuple):
+    """How a session was left. Rows whose mark the journal lacks were told to nobody, and are made again."""
+
+    head: dict[str, Any]  # of the snapshot
+    state: bytes
+    tail: Records  # after the snapshot, up to the last mark
+    mark: Mark
+    at: (
+        int | None
+    )  # offset of the journal after it; what lies beyond is cut off; None: the file has nothing yet
+
+
+def stopped(folder: Path) -> Stopped | None:
+    """How the session with this journal was left, None where it has no snapshot; raises RunError or JournalError."""
+    if not (folder / SNAPSHOT).is_file():
+        return None
+    head = read_snapshot(folder / SNAPSHOT)
+    state, mark, offset = head.pop("state"), msgspec.convert(head["mark"], Mark), int(head["offset"])
+    parts = [part for part in journal.parts(folder) if part == folder or part.name > head["after"]]
+    at = offset if parts == [folder] else None
+    tail: Records = []
+    waiting: Records = []
+    for part in parts:
+        for end, topic, event, told in journal.records(part, offset):
+            if topic is not None and event is not None:
+                waiting.append((topic, event))
+                continue
+            tail += waiting
+            waiting, mark = [], msgspec.json.decode(told, type=Mark)
+            at = end if part == folder else at
+        offset = 0
+    return Stopped(head, state, tail, mark, at)
+
+
+def go_on(runner: EmbeddedRunner, tail: Records) -> None:
+    """Send the inputs of a tail through a runner that has the snapshot, with the choices that time made then.
+
+    Raises RunError where the results are not those of the tail: then another program computes here.
+    """
+    choices = RecordedChoices(
+        (event for _, event in tail if isinstance(event, Decisions)),
+        (event for _, event in tail if isinstance(event, LearnerUpdate)),
+        runner,
+    )
+    for _, event in tail:
+        if isinstance(event, Ticks):
+            choices.follow(event.last)
+            runner.feed([event])
+        elif isinstance(event, Control | Model):
+            runner.control([event])
+
+
+def results(records: Records) -> list[bytes]:
+    """The results among records, in their order, as bytes."""
+    return [to_packed(event) for topic, event in records if topic in RESULTS]
+
+
+def check_same(computed: Records, tail: Records, folder: Path) -> None:
+    """Raises RunError where what was computed again is not what the journal has."""
+    if results(computed) != results(tail):
+        raise RunError(
+            f"the rows after the last snapshot in {folder} come out otherwise than they were sent: go on once with the "
+            "version that wrote them and stop it with Ctrl-C, or choose another --out"
+        )

@@ -1,0 +1,65 @@
+"""A session through faults of the exchange and stalls of its own: every trade is in a row, once, or in a told gap."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from cli_harness import windvane
+from live_session import first_trade, market, plan, running
+
+from windvane.infra.exchange.capture import load
+from windvane.infra.exchange.faults import Fault
+from windvane.infra.exchange.server import LocalExchange
+
+WHOLE = market()
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "lob_binance_usdm_btcusdt_20240808.parquet"
+
+
+def test_breaks_garbage_and_duplicates_cost_no_trade(tmp_path: Path) -> None:
+    async def work() -> int | None:
+        async with (
+            LocalExchange(WHOLE, speed=20) as exchange,
+            running(exchange.url, tmp_path, plan()) as live,
+        ):
+            await live.rows(20)
+            for fault in (
+                Fault(0.0, "garbage", count=3),
+                Fault(0.0, "lose", count=2),
+                Fault(0.0, "duplicate", lasts=0.5),
+                Fault(0.0, "drop"),
+                Fault(0.0, "pause", lasts=0.5),
+            ):
+                await exchange.inject(fault)
+                await live.rows(live.session.book.mark.seq + 60)
+            assert live.session.gaps == 0
+            counts = live.session.state()["feed"]
+            assert counts["garbage"] >= 3
+            assert counts["fetched"] > 0
+        return live.session.book.mark.trade
+
+    first_trade(tmp_path, WHOLE, asyncio.run(work()))
+    ran = windvane("replay", tmp_path, "--as-recorded", "--out", tmp_path / "again")
+    assert ran.code == 0, ran
+
+
+@pytest.mark.skipif(not DATA.exists(), reason=f"{DATA} is not here")
+@pytest.mark.parametrize("speed", [20.0, 100.0])
+def test_stalls_of_a_second_lose_nothing_of_a_real_market(speed: float, tmp_path: Path) -> None:
+    whole = load([DATA])
+
+    async def work() -> int | None:
+        async with (
+            LocalExchange(whole, speed=speed) as exchange,
+            running(exchange.url, tmp_path, plan()) as live,
+        ):
+            await live.rows(10)
+            for _ in range(2):
+                time.sleep(1.0)  # the loop itself stands still, with the sockets of both ends
+                await live.rows(live.session.book.mark.seq + 100)
+            assert live.session.gaps == 0
+        return live.session.book.mark.trade
+
+    first_trade(tmp_path, whole, asyncio.run(work()))

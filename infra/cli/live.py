@@ -1,15 +1,11 @@
 """windvane live: one book on paper on the market as it happens."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from windvane.infra.cli import options
-
-if TYPE_CHECKING:
-    from windvane.infra.feeds.feed import Market
-    from windvane.metamodel.base.config import TradingConfig
+from windvane.infra.cli import live_book, options
 
 EXAMPLES = """
 Examples:\n
@@ -19,28 +15,25 @@ Examples:\n
 
 
 def live(
-    exchange: Annotated[str, typer.Argument(help="binance, binanceusdm, kraken, okx, bybit, coinbase ...")],
-    symbol: Annotated[str, typer.Argument(help="BTC/USDT, BTCUSDT, BTC/USDT:USDT ...")],
-    bars: Annotated[str, typer.Option(help="Bars of 1s, 1m, 15m ..., or none: a row a trade.")] = "1m",
+    exchange: live_book.Exchange,
+    symbol: live_book.Symbol,
+    bars: live_book.Bars = "1m",
     out: Annotated[Path | None, typer.Option(help="Folder for the results. Default: runs/BOOK.")] = None,
-    duration: Annotated[float | None, typer.Option(help="Seconds to run. Default: until Ctrl-C.")] = None,
-    endpoint: Annotated[
-        str | None, typer.Option(help="Scheme, host and port in place of the exchange's.")
+    duration: live_book.Duration = None,
+    endpoint: live_book.Endpoint = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Serve the cockpit at 127.0.0.1:PORT, 0: a free one."),
     ] = None,
     book: options.Book = "live",
     agents: options.Agents = None,
     preset: options.Preset = "balanced",
-    fee_bp: Annotated[
-        float | None, typer.Option(help="Fee, basis points. Default: the exchange's for takers.")
-    ] = None,
-    lot: Annotated[
-        float | None, typer.Option(help="Step of quantities, base. Default: the exchange's.")
-    ] = None,
-    least_order: Annotated[
-        float | None, typer.Option(help="Least order, quote currency. Default: the exchange's.")
-    ] = None,
+    fee_bp: live_book.FeeBp = None,
+    lot: live_book.Lot = None,
+    least_order: live_book.LeastOrder = None,
+    long_only: live_book.LongOnly = False,
     slippage_bp: options.SlippageBp = 0.0,
-    half_spread_bp: Annotated[float, typer.Option(help="Half spread where there are no quotes.")] = 0.0,
+    half_spread_bp: live_book.HalfSpreadBp = 0.0,
     participation: options.Participation = 0.0,
     delay: options.Delay = 1,
     capital: options.Capital = 1_000_000.0,
@@ -70,20 +63,20 @@ def live(
     """
     import asyncio
 
+    from windvane.infra.cockpit.live_source import LiveSource, serving
     from windvane.infra.feeds.opening import open_feed
     from windvane.infra.live.alerting import Alerting
     from windvane.infra.live.history import EXCHANGE, Wanted
     from windvane.infra.live.plan import LivePlan
     from windvane.infra.live.session import Session
     from windvane.infra.live.telling import Teller
-    from windvane.infra.live.venue import terms_of
     from windvane.infra.live.warming import warm_up
     from windvane.infra.runs.backtest import add_info, claimed, opened_as
     from windvane.infra.runs.lateness import lateness
     from windvane.infra.runs.progress import interruptible
     from windvane.infra.runs.summary import finish, prepare
     from windvane.infra.training.trainer import trainer_for
-    from windvane.metamodel.base.config import Costs, check, default_stale_after
+    from windvane.metamodel.base.config import check
 
     options.check_book(book)
     check(duration is None or duration > 0, f"--duration is {duration}: give seconds above 0")
@@ -100,51 +93,44 @@ def live(
     check(warmup is None or interval > 0, "--warmup needs bars: give --bars 1m or the like")
     teller = Teller()
 
-    def settings(fee: float, name: str, **others: Any) -> "TradingConfig":
-        costs = Costs(
-            fee_bp=fee,
-            slippage_bp=slippage_bp,
-            half_spread_bp=half_spread_bp,
-            participation=participation,
-            delay=delay,
-        )
-        chosen = options.BookOptions(
-            book=book,
-            costs=costs,
-            symbol=name,
-            agents=agents,
-            preset=preset,
-            capital=capital,
-            seed=seed,
-            on_halt=on_halt,
-            retraining=retraining,
-        )
-        times = {"interval": interval, "stale_after": default_stale_after(interval)}
-        return options.config_for(chosen, closing="timed", **times, **others)[0]
-
-    def configure(market: "Market", price: float) -> "TradingConfig":
-        terms = terms_of(market, price, fee_bp, lot, least_order)
-        teller.say(terms.told(market))
-        return settings(terms.fee_bp, market.symbol, lot=terms.lot, min_order=terms.min_order(capital))
-
-    draft = settings(fee_bp or 0.0, symbol)  # so that what cannot be is refused before anybody is asked
+    chosen = live_book.LiveBook(
+        book=book,
+        interval=interval,
+        agents=agents,
+        preset=preset,
+        fee_bp=fee_bp,
+        lot=lot,
+        least_order=least_order,
+        slippage_bp=slippage_bp,
+        half_spread_bp=half_spread_bp,
+        participation=participation,
+        delay=delay,
+        capital=capital,
+        seed=seed,
+        on_halt=on_halt,
+        retraining=retraining,
+        long_only=long_only,
+    )
+    draft = chosen.draft(symbol)  # so that what cannot be is refused before anybody is asked
     key: dict[str, Any] = {"book": book, "live": [exchange, symbol, bars], "preset": preset}
     key["options"] = [
         fee_bp, lot, least_order, slippage_bp, half_spread_bp, participation, delay, capital, seed, on_halt,
-        [*draft.agents], draft.weighing.retraining, warmup,
+        [*draft.agents], draft.weighing.retraining, warmup, long_only,
     ]  # fmt: skip
+    shown = None if port is None else LiveSource(book)
     plan = LivePlan(
         book=book,
         key=key,
         interval=interval,
         bars=f"{bars} bars" if interval else "trades",
         preset=preset,
-        configure=configure,
+        configure=lambda market, price: chosen.configure(market, price, teller.say),
         seconds=duration,
         snapshot_seconds=snapshot_seconds,
         keep_days=keep_days,
         record_bytes=int((record_raw or 0) * 1e6),
         warmup=None if warmup is None else Wanted(warmup, interval, book),
+        watch=None if shown is None else shown.watch,
     )
     target = out or Path("runs") / book
     feed = open_feed(exchange, symbol, endpoint)
@@ -154,7 +140,7 @@ def live(
         alerting = Alerting.of_environment(book)
         session = Session(plan, feed, target, teller=teller, trainer=trainer, alerting=alerting)
         try:
-            asyncio.run(session.run(stopping))
+            asyncio.run(serving(session, shown, port or 0, teller.say, stopping))
         finally:
             if alerting is not None:
                 alerting.close()

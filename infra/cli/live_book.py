@@ -54,7 +54,7 @@ class LiveBook:
         return self._config(symbol, self.fee_bp or 0.0, self.long_only)
 
     def configure(self, market: "Market", price: float, say: Callable[[str], None]) -> "TradingConfig":
-        """The settings on a market at a price, quote currency; `say` is told its terms. Nobody can short a spot market."""
+        """The settings on a market at a price, quote currency; `say` is told its terms. Nobody shorts a spot market."""
         from windvane.infra.live.venue import terms_of
 
         terms = terms_of(market, price, self.fee_bp, self.lot, self.least_order)

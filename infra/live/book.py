@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from windvane.infra.live.resuming import Records, Stopped, check_same, go_on
+from windvane.infra.live.resuming import Records, Stopped, check_same, go_on, told_before
 from windvane.infra.live.rows import Mark
 from windvane.infra.live.saving import Saver
 from windvane.infra.runs import journal
@@ -53,9 +53,10 @@ class LiveBook:
         trainer: Trainer | None = None,
         before: Stopped | None = None,
         keep_days: int = 0,
+        watch: Callable[[Event], None] | None = None,
     ) -> None:
         """folder: of the journal; before: how an earlier session of this book was left, None of a new book; keep_days:
-        so many days that are over are kept, 0: all.
+        so many days that are over are kept, 0: all; watch: gets every event, and first those of an earlier session.
         """
         self.opened = opened
         self.mark = Mark() if before is None else before.mark
@@ -71,6 +72,7 @@ class LiveBook:
         self._folder = folder
         self._saver = saver
         self._keep_days = keep_days
+        self._watch = watch
         self._day: int | None = None  # of the rows in the file that is written to
         self._over = max(
             (part.name for part in journal.days(folder)), default=""
@@ -85,6 +87,9 @@ class LiveBook:
         else:
             learned = self._go_on(before)
             self._writer = journal.JournalWriter(folder, before.at)
+            if watch is not None:
+                for event in (opened, *(told_before(folder) if before.at is not None else ())):
+                    watch(event)
             if before.at is None:
                 self._begin_file()
             for update in learned:
@@ -185,8 +190,11 @@ class LiveBook:
             self.letters.append(event)
         if self._computed is not None:
             self._computed.append((topic, event))
-        elif topic.name not in _QUIET:
+            return
+        if topic.name not in _QUIET:
             self._writer.write(topic, event)
+        if self._watch is not None:
+            self._watch(event)
 
     def _commit(self, mark: Mark) -> None:
         """Rows up to here and what follows from them stay in the journal, whatever becomes of this process."""

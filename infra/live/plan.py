@@ -9,6 +9,7 @@ from typing import Any
 from windvane.infra.feeds.feed import Market
 from windvane.infra.live.history import Wanted
 from windvane.metamodel.base.config import TradingConfig
+from windvane.streams.events import Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,3 +27,4 @@ class LivePlan:
     keep_days: int = 0  # files of days that are over, 0: all
     record_bytes: int = 0  # of frames as they came, 0: none
     warmup: Wanted | None = None  # the history that comes before the first live row
+    watch: Callable[[Event], None] | None = None  # gets every event of the pipeline, to show it

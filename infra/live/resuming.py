@@ -1,5 +1,6 @@
 """Where a session that was stopped, or killed, goes on: its last snapshot, and what its journal has after that."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,9 @@ from windvane.streams.topics import DECISIONS, FILLS, ORDERS, STATEMENTS, Topic
 RESULTS = (DECISIONS, ORDERS, FILLS, STATEMENTS)
 
 Records = list[tuple[Topic, Event]]
+
+_MOST_SHOWN = 8_000_000
+"""Bytes of some 9,000 rows: six days of minutes."""
 
 
 class Stopped(NamedTuple):
@@ -51,6 +55,12 @@ def stopped(folder: Path) -> Stopped | None:
             at = end if part == folder else at
         offset = 0
     return Stopped(head, state, tail, mark, at)
+
+
+def told_before(folder: Path) -> Iterator[Event]:
+    """What the journal of this day has, for whoever shows it; nothing of a file that takes seconds to read."""
+    if (folder / journal.FILE).stat().st_size <= _MOST_SHOWN:
+        yield from (event for _, _, event, _ in journal.records(folder) if event is not None)
 
 
 def go_on(runner: EmbeddedRunner, tail: Records) -> None:

@@ -177,7 +177,8 @@ class Session:
             add_info(self._folder, finished=False)
             self._teller.say(f"goes on from row {mark.seq:,} and trade {mark.trade}")
         opened = BookOpened(book=self.plan.book, config=config, digest=digest(config))
-        book = LiveBook(self._folder, opened, self._saver, self._trainer, before, self.plan.keep_days)
+        plan = self.plan
+        book = LiveBook(self._folder, opened, self._saver, self._trainer, before, plan.keep_days, plan.watch)
         book.told |= {"latency": self.latencies.counts, "rejected": self.rejected}
         if before is None and self.plan.warmup is not None:
             mark, items = await self._warm(book, self.plan.warmup, items)
@@ -213,7 +214,7 @@ class Session:
         notes.append(
             "funding of the perpetual is not booked"
             if market.perpetual
-            else "a spot market cannot be shorted, and this book may be short on paper"
+            else "a spot market cannot be shorted: the position is never below 0"
         )
         return {
             "finished": False,

@@ -74,6 +74,7 @@ def test_blocks_are_found_in_every_form() -> None:
     assert {block.page for block in BLOCKS} == set(PAGES)
     assert {block.needs for block in BLOCKS if block.needs} == {
         "a checkout",
+        "an exchange",
         "three brokers",
         "a broker with an authorizer; tests/kafka/test_rights.py has one",
         "docker",

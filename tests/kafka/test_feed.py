@@ -223,9 +223,10 @@ def test_every_option_arrives_in_the_opening(topics: KafkaSettings, tmp_path: Pa
                 "binanceusdm",
                 "BTCUSDT",
                 *(word for pair in options.items() for word in pair),
+                "--long-only",
             )
             assert await asyncio.to_thread(process.ended) == 0, process.text
-            assert "fee 2 bp, lot 0.5 BTC, least order 5000 USDT" in process.text
+            assert "fee 2 bp, lot 0.5 BTC, least order 5000 USDT, long only" in process.text
         raws = await records(topics, TICKS, partition_of("named", PARTITIONS))
         opened, *rest = [from_json(raw) for raw in raws]
         assert isinstance(opened, BookOpened)
@@ -234,6 +235,7 @@ def test_every_option_arrives_in_the_opening(topics: KafkaSettings, tmp_path: Pa
         assert config.agents == ("vol_trend", "buy_and_hold")
         assert config.weighing.max_agent_weight == 0.4
         assert (config.lot, config.min_order, config.capital) == (0.5, 0.01, 5e5)
+        assert config.limits.long_only
         costs = config.costs
         assert (costs.fee_bp, costs.slippage_bp, costs.half_spread_bp) == (2.0, 0.5, 3.0)
         assert (costs.participation, costs.delay, config.seed, config.on_halt) == (0.5, 2, 9, "stop")

@@ -83,17 +83,40 @@ def test_every_option_of_a_book_arrives(tmp_path: Path) -> None:
 
     async def work() -> tuple[int, str, str]:
         async with LocalExchange(WHOLE, speed=40) as exchange:
-            return await live(exchange.url, *("--duration", "1", "--out", str(tmp_path), "--json"), *words)
+            usual = ("--duration", "1", "--out", str(tmp_path), "--json", "--port", "0", "--long-only")
+            return await live(exchange.url, *usual, *words)
 
     code, out, said = asyncio.run(work())
     assert code == 0, said
-    assert "fee 2 bp, lot 0.01 BTC, least order 600 USDT" in said
+    assert "fee 2 bp, lot 0.01 BTC, least order 600 USDT, long only" in said
+    assert "cockpit at http://127.0.0.1:" in said
+    assert "token for the buttons: " in said
     told = {**json.loads(out), **json.loads((tmp_path / "journal" / "run.json").read_bytes())}
-    for name, (_, path, wanted) in OPTIONS.items():
+    arrived = OPTIONS | {"--long-only": ("", ["config", "limits", "long_only"], True)}
+    for name, (_, path, wanted) in arrived.items():
         at = told
         for part in path:
             at = at[part]
         assert at == wanted, name
+
+
+def test_a_spot_market_is_not_shorted(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with (
+            LocalExchange(market(exchange="binance"), speed=40) as exchange,
+            asyncio.timeout(60),
+        ):
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "windvane", "live", "binance", "BTCUSDT", *WORDS[3:]),
+                *("--endpoint", exchange.url, "--duration", "1", "--out", str(tmp_path)),
+                stderr=subprocess.DEVNULL,
+            )
+            assert await process.wait() == 0
+
+    asyncio.run(work())
+    assert json.loads((tmp_path / "metrics.json").read_bytes())["config"]["limits"]["long_only"]
+    notes = json.loads((tmp_path / "journal" / "run.json").read_bytes())["notes"]
+    assert "a spot market cannot be shorted: the position is never below 0" in notes
 
 
 @pytest.mark.parametrize(

@@ -81,12 +81,12 @@ def test_a_timed_book_goes_on_without_a_row_that_was_lost_and_a_new_worker_witho
     async def run() -> None:
         async with inside(topics, tmp_path / "one", STAGES[:1]) as running:
             await put(topics, TICKS, [to_json(opening(LIVE, ONE)), *rows(ONE, 0, 60, without=40)], ONE)
-            await running.until("the row after the lost one", upto(topics, ONE, 59), 15)
+            await running.until("the row after the lost one", upto(topics, ONE, 59))
         before = await made(topics, ONE)
         assert [s for e in before for s in e.seq[e.flags & GAP != 0].tolist()] == [40]
         await put(topics, TICKS, [*rows(ONE, 40, 41), *rows(ONE, 60, 70)], ONE)
         async with inside(topics, tmp_path / "another", STAGES[:1]) as running:
-            await running.until("the last row", upto(topics, ONE, 69), 15)
+            await running.until("the last row", upto(topics, ONE, 69))
         after = await made(topics, ONE)
         again = np.concatenate([e.x for e in after[len(before) :]])
         assert np.array_equal(again[:60], np.concatenate([e.x for e in before]))
@@ -101,9 +101,9 @@ def test_a_lockstep_book_waits_for_a_lost_row_and_says_so(topics: KafkaSettings,
     async def run() -> None:
         async with inside(topics, tmp_path, STAGES[:1]) as running:
             await put(topics, TICKS, [to_json(opening(config(), ONE)), *rows(ONE, 0, 60, without=40)], ONE)
-            await running.until("a trouble", telling(running, "features", {"hole": 1}), 15)
+            await running.until("a trouble", telling(running, "features", {"hole": 1}))
             await put(topics, TICKS, rows(ONE, 40, 41), ONE)
-            await running.until("the end of it", telling(running, "features", {}), 15)
+            await running.until("the end of it", telling(running, "features", {}))
         assert sum(len(e) for e in await made(topics, ONE)) == 60
 
     asyncio.run(run())
@@ -127,15 +127,15 @@ def test_a_feed_that_begins_anew_and_a_name_that_is_used_again_are_told_of_once(
             ]
             await put(topics, TICKS, [*start, *start], ONE)
             await put(topics, TICKS, [*over, *over], OTHER)
-            await running.until("rows", upto(topics, OTHER, 59), 15)
+            await running.until("rows", upto(topics, OTHER, 59))
             assert (await letters(topics), told(running, "features")) == ([], {})
             await put(topics, TICKS, [*start[:1], *later(ONE)], ONE)
             await put(topics, TICKS, [*over[:1], *later(OTHER)], OTHER)
             both = {"feed_restarted": 1, "name_used_again": 1}
-            await running.until("troubles", telling(running, "features", both), 15)
+            await running.until("troubles", telling(running, "features", both))
             await put(topics, TICKS, rows(ONE, 60, 70), ONE)
-            await running.until("rows that follow", upto(topics, ONE, 69), 15)
-            await running.until("no trouble", telling(running, "features", {}), 15)
+            await running.until("rows that follow", upto(topics, ONE, 69))
+            await running.until("no trouble", telling(running, "features", {}))
         found = sorted(await letters(topics))
         assert len(found) == 2
         assert "is closed, and rows come that are none of it" in found[0]
@@ -182,7 +182,7 @@ def test_a_book_whose_state_cannot_be_read_stops_alone_and_goes_on_when_it_can(
         async with inside(topics, tmp_path) as stages:
             await send(topics, [ONE, OTHER], 300, 500)
             await stages.until("the other book", lambda: decided(topics, [OTHER], 500), every=0.5)
-            await stages.until("a trouble", telling(stages, "ensemble", {"stopped": 1}), 15)
+            await stages.until("a trouble", telling(stages, "ensemble", {"stopped": 1}))
             assert not await decided(topics, [ONE], 301)
         await mended(topics, tmp_path, ONE, whole)
         async with inside(topics, tmp_path) as stages:
@@ -208,7 +208,7 @@ def test_a_book_whose_log_contradicts_stops_alone(topics: KafkaSettings, tmp_pat
         async with inside(topics, tmp_path / "two") as stages:
             await send(topics, [ONE, OTHER], 600, ROWS)
             await stages.until("the other book", lambda: decided(topics, [OTHER], ROWS), every=0.5)
-            await stages.until("a trouble", telling(stages, "ensemble", {"stopped": 1}), 15)
+            await stages.until("a trouble", telling(stages, "ensemble", {"stopped": 1}))
             assert not await decided(topics, [ONE], 601)
             assert stages.restarts() == 1
         found = await records(topics, ORDERS, 0)
@@ -246,13 +246,13 @@ def test_states_that_cannot_be_stored_stop_nothing_and_are_stored_when_they_can(
     async def run() -> None:
         async with inside(topics, tmp_path, STAGES[:1]) as running:
             await put(topics, TICKS, [to_json(opening(LIVE, ONE)), *rows(ONE, 0, 60)], ONE)
-            await running.until("rows", upto(topics, ONE, 59), 15)
-            await running.until("a trouble", telling(running, "features", {"not_stored": PARTITIONS}), 15)
+            await running.until("rows", upto(topics, ONE, 59))
+            await running.until("a trouble", telling(running, "features", {"not_stored": PARTITIONS}))
             await put(topics, TICKS, rows(ONE, 60, 70), ONE)
-            await running.until("more rows", upto(topics, ONE, 69), 15)
+            await running.until("more rows", upto(topics, ONE, 69))
             assert running.restarts() == 0
             folder.unlink()
-            await running.until("no trouble", telling(running, "features", {}), 15)
+            await running.until("no trouble", telling(running, "features", {}))
         assert (folder / "0.wvs").is_file()
 
     asyncio.run(run())
@@ -265,7 +265,7 @@ def test_a_book_whose_opening_is_older_than_what_is_kept_says_what_to_do(
         await emptied(topics, TICKS, ONE)
         async with inside(topics, tmp_path, STAGES[:1]) as running:
             await put(topics, TICKS, rows(ONE, 100, 300), ONE)
-            await running.until("a trouble", telling(running, "features", {"opening_lost": 1}), 15)
+            await running.until("a trouble", telling(running, "features", {"opening_lost": 1}))
         (reason,) = await letters(topics)
         assert f"the opening of book {ONE} is no longer on its topic" in reason
 

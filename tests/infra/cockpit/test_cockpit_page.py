@@ -1,5 +1,6 @@
 """The page in a browser: it loads, draws and updates, and says when something is wrong."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -108,7 +109,8 @@ class Process:
 
     def __init__(self, port: int) -> None:
         command = [sys.executable, cockpit_harness.__file__, str(port)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().strip()
 

@@ -21,25 +21,24 @@ _HOW_TO_GET_ONE = (
     "no Kafka: set KAFKA_BOOTSTRAP=HOST:PORT to a broker that may be written to, start a Docker engine, "
     "or unpack https://kafka.apache.org/downloads and set KAFKA_HOME to its folder"
 )
-_GROUPS = {
-    "kafka-2": (
-        *("test_controls", "test_installed", "test_rights", "test_states"),
-        *("test_timed_books", "test_tls", "test_upgrade"),
-    ),
-    "kafka-3": ("test_docs", "test_promise", "test_promise_of_many"),
-}
-"""A third of the time each: tests with a broker wait for other processes more than they compute."""
-_GROUP_OF = {stem: group for group, stems in _GROUPS.items() for stem in stems}
 _IMAGE = "confluentinc/cp-kafka:7.9.0"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever takes a broker is marked `kafka`, and runs in one of three processes, each with a broker."""
+    """Whatever takes a broker is marked `kafka`. What takes longest begins first: the tests of the installed package,
+    which share a process since it is installed once for all of them, and then those with a broker.
+    """
+    turns = {}
     for item in items:
-        if {"kafka", "kafka_home"} & set(getattr(item, "fixturenames", ())):
+        takes = set(getattr(item, "fixturenames", ()))
+        with_broker, installed = bool({"kafka", "kafka_home"} & takes), "core" in takes
+        if with_broker:
             item.add_marker(pytest.mark.kafka)
-            item.add_marker(pytest.mark.xdist_group(_GROUP_OF.get(item.path.stem, "kafka")))
+        if installed:
+            item.add_marker(pytest.mark.xdist_group("installed"))
+        turns[item] = 0 if installed else 1 if with_broker else 2
+    items.sort(key=lambda item: turns[item])
 
 
 def _none() -> None:

@@ -177,6 +177,7 @@ def test_a_control_brings_a_row_at_once(topics: KafkaSettings) -> None:
     asyncio.run(work())
 
 
+@pytest.mark.slow
 def test_a_broker_that_dies_is_waited_for(kafka_home: Path, tmp_path: Path) -> None:
     broker = Broker(kafka_home, tmp_path / "broker")
     broker.start()

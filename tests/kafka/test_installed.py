@@ -18,7 +18,6 @@ from windvane.infra.kafka.worker.plan import plan_of
 from windvane.infra.telemetry.metrics import WorkerMetrics
 
 
-@pytest.mark.xdist_group("kafka-2")
 class TestWithoutExtras:
     @pytest.mark.parametrize("line", RIGHT)
     def test_core_requirements_are_enough(
@@ -64,6 +63,7 @@ def test_the_faust_binding_makes_no_folder(tmp_path: Path, monkeypatch: pytest.M
         asyncio.run(app.on_first_start())
 
 
+@pytest.mark.slow
 def test_all_stages_run_in_the_faust_binding_as_the_user_of_the_image(
     with_kafka: Installed, topics: KafkaSettings
 ) -> None:

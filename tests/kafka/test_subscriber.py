@@ -266,6 +266,7 @@ def test_an_order_expires_by_the_wall_clock(topics: KafkaSettings) -> None:
     assert OrderSubscriber.expired(order)
 
 
+@pytest.mark.slow
 def test_a_broker_that_dies_loses_and_repeats_nothing(kafka_home: Path, tmp_path: Path) -> None:
     broker = Broker(kafka_home, tmp_path / "broker")
     broker.start()

@@ -96,14 +96,17 @@ class Published:
         decided = self._decided.get(batch.book, -1)
         known = self._lines.get((topic.name, batch.book), {})
         lines = order_lines(batch, symbol) if isinstance(batch, Orders) else fill_lines(batch, symbol)
+        met: dict[int, None] = {}
         for seq, raw in lines:
             if seq > decided:
                 yield raw
-            elif _next_of(known, seq) != raw:
-                raise StateError(
-                    f"{topic.name} of {batch.book} at seq {seq} differ from what was published: {_RECOVER}",
-                    batch.book,
-                )
+                continue
+            if _next_of(known, seq) != raw:
+                raise _differs(topic, batch.book, seq)
+            met[seq] = None
+        for seq in met:
+            if seq in known:  # of this row more was published than follows from it
+                raise _differs(topic, batch.book, seq)
 
     def fresh_rows(self, topic: Topic, batch: Batch) -> Batch | None:
         """The rows of a batch that are not published yet.
@@ -139,6 +142,10 @@ class Published:
             return None
         batches[:] = [join(batches)]
         return batches[0]
+
+
+def _differs(topic: Topic, book: str, seq: int) -> StateError:
+    return StateError(f"{topic.name} of {book} at seq {seq} differ from what was published: {_RECOVER}", book)
 
 
 def _next_of(lines: dict[int, list[bytes]], seq: int) -> bytes | None:

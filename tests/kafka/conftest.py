@@ -27,7 +27,7 @@ _IMAGE = "confluentinc/cp-kafka:7.9.0"
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever takes a broker is marked `kafka`. What takes longest begins first: the tests of the installed package,
-    which share a process since it is installed once for all of them, and then those with a broker.
+    which share a process since it is installed once for all of them, first without extras; then those with a broker.
     """
     turns = {}
     for item in items:
@@ -37,7 +37,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.kafka)
         if installed:
             item.add_marker(pytest.mark.xdist_group("installed"))
-        turns[item] = 0 if installed else 1 if with_broker else 2
+        turns[item] = (
+            0 if installed and "with_kafka" not in takes else 1 if installed else 2 if with_broker else 3
+        )
     items.sort(key=lambda item: turns[item])
 
 

@@ -173,7 +173,11 @@ def test_workers_work_on_a_broker_without_the_topic_and_say_once_what_to_run(
                 return value(running.metrics["ensemble"], "windvane_last_seq", "quiet") == 19
 
             await running.until("decisions", decided)
-            assert features.health.report()[0]
+
+            async def well() -> bool:
+                return features.health.report()[0]
+
+            await running.until("health", well)
             return await _status(settings)
 
     status = asyncio.run(run())

@@ -133,3 +133,7 @@ class TestFreshLines:
         assert list(published().fresh_lines(topic, rows, "XBTUSD")) == []
         with pytest.raises(StateError, match=f"{topic.name} of {BOOK} at seq 1[0-5] differ"):
             list(published().fresh_lines(topic, msgspec.structs.replace(rows, qty=rows.qty + 1.0), "XBTUSD"))
+        more = published()
+        more.add(topic, [raw for _, raw in lines(rows, "XBTUSD")][3])  # nobody of ours wrote it twice
+        with pytest.raises(StateError, match=f"{topic.name} of {BOOK} at seq 13 differ"):
+            list(more.fresh_lines(topic, rows, "XBTUSD"))

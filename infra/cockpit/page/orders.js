@@ -22,13 +22,20 @@ export function meaning(action, state) {
   return `Book ${state.book} ${WILL[action](state)}. It is ${when}. ${holds} The book is ${state.state ?? "without a row"} now.`;
 }
 
+let answer = () => {};
+
+/** What a dialog was answered, null where it was left. Its close event comes late: it may be open again by then. */
 function opened(dialog) {
+  answer(null);
   return new Promise((resolve) => {
+    answer = resolve;
     const form = dialog.querySelector("form");
     form.onsubmit = (event) => { event.preventDefault(); dialog.close("yes"); };
     form.querySelector("[value=cancel]").onclick = () => dialog.close("");
     dialog.oncancel = () => { dialog.returnValue = ""; };
-    dialog.onclose = () => resolve(dialog.returnValue === "yes" ? Object.fromEntries(new FormData(form)) : null);
+    dialog.onclose = () => {
+      if (!dialog.open) resolve(dialog.returnValue === "yes" ? Object.fromEntries(new FormData(form)) : null);
+    };
     dialog.returnValue = "";
     dialog.showModal();
   });

@@ -116,7 +116,9 @@ def test_it_is_used_with_the_keyboard_alone(browser: Any, running: Running, sour
     tab.page.keyboard.press("Escape")
     tab.page.keyboard.press("Enter")  # the focus is on the button again
     until("confirmation", lambda: tab.page.evaluate("document.querySelector('#confirm').open"))
-    tab.page.keyboard.press("Enter")  # in the field of the reason
+    focused = "document.querySelector('#confirm').contains(document.activeElement)"
+    until("field of the reason", lambda: tab.page.evaluate(focused))
+    tab.page.keyboard.press("Enter")  # in that field
     until("answer", lambda: "in effect" in tab.text("#answers .done"))
     assert len(source.sent) == 1
     tab.context.close()

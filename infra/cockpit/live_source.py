@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from windvane.infra.cockpit.greeting import greeting
 from windvane.infra.cockpit.security import token_of
 from windvane.infra.cockpit.server import Cockpit
-from windvane.infra.cockpit.source import Facts, Outcome, Press
+from windvane.infra.cockpit.source import ACTIONS, Facts, Outcome, Press
 from windvane.infra.cockpit.timeline import Timeline
 from windvane.infra.live.session import Session
-from windvane.streams.events import Event
+from windvane.streams.events import Control, Event
 
 
 class LiveSource:
@@ -20,10 +20,12 @@ class LiveSource:
     def __init__(self, book: str) -> None:
         self.no_control = ""
         self._timeline = Timeline(book)
-        self._flattens = False  # whether the last control closes the position
+        self._flattens = False  # whether the last order of a person closes the position
 
     def watch(self, event: Event) -> None:
         """Take in an event of the book."""
+        if isinstance(event, Control) and event.action in ACTIONS:
+            self._flattens = event.action == "flatten"
         self._timeline.add(event, time.time())
 
     @property
@@ -52,7 +54,6 @@ class LiveSource:
     async def control(self, press: Press) -> Outcome:
         """As `Source` says; the outcome is final, since a heartbeat row comes with the control."""
         done = self.session.control(press.action, press.by, press.reason, press.nonce)
-        self._flattens = press.action == "flatten" if done.obeyed else self._flattens
         return Outcome(done.number, done.obeyed, done.row if done.obeyed else None, done.sentence, True)
 
     def outcome(self, press: Press, sent: Outcome) -> Outcome:

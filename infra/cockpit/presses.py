@@ -24,13 +24,16 @@ class Presses:
     async def outcome(self, press: Press, wait: float = WAIT_SECONDS) -> Outcome | None:
         """What has become of a press, after `wait` seconds at most; None: it is not even written yet.
 
-        Raises CockpitError where its nonce is that of another press, and what the source raises for one that it
-        cannot send.
+        A press that could not be sent is sent anew, since two halts do no harm and none does; but for a resume, as
+        somebody may have halted since. Raises CockpitError where its nonce is that of another press, and what the
+        source raises for one that it cannot send.
         """
         nonce = press.nonce or secrets.token_hex(16)
         known, sending = self._sent.get(nonce) or (press, self._send(press))
         if known != press:
             raise CockpitError("this nonce belongs to another press: give each press one of its own")
+        if press.action != "resume" and _failed(sending):
+            sending = self._send(press)
         self._sent[nonce] = known, sending
         while len(self._sent) > _MOST:
             self._sent.popitem(last=False)
@@ -50,6 +53,10 @@ class Presses:
         sending = asyncio.create_task(self._source.control(press))
         sending.add_done_callback(_read)
         return sending
+
+
+def _failed(sending: asyncio.Task[Outcome]) -> bool:
+    return sending.done() and (sending.cancelled() or sending.exception() is not None)
 
 
 def _read(sending: asyncio.Task[Outcome]) -> None:

@@ -16,7 +16,7 @@ from simulated_book import config, opening, ticks
 from windvane.agents.factory import AGENTS
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.infra.kafka.broker.snapshots import FolderStore
-from windvane.infra.kafka.worker import troubles
+from windvane.infra.kafka.worker import saver, troubles
 from windvane.infra.runs.warmup import warm_up
 from windvane.streams import stored
 from windvane.streams.codec import from_json, to_json
@@ -97,7 +97,12 @@ def test_a_timed_book_goes_on_without_a_row_that_was_lost_and_a_new_worker_witho
     asyncio.run(run())
 
 
-def test_a_lockstep_book_waits_for_a_lost_row_and_says_so(topics: KafkaSettings, tmp_path: Path) -> None:
+def test_a_lockstep_book_waits_for_a_lost_row_and_says_so_however_seldom_states_are_stored(
+    topics: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saver, "_BYTES_A_SECOND", 1)
+    monkeypatch.setattr(saver, "_LONGEST_PAUSE", 600.0)
+
     async def run() -> None:
         async with inside(topics, tmp_path, STAGES[:1]) as running:
             await put(topics, TICKS, [to_json(opening(config(), ONE)), *rows(ONE, 0, 60, without=40)], ONE)

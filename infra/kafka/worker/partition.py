@@ -222,6 +222,7 @@ class PartitionHost:
         began: when the recovery began, monotonic seconds.
         """
         plan, ready, saved = self.plan, False, time.monotonic()
+        told = saved  # when people were told of the books, which waits for no state
         gaps = Gaps(worker, inlet, self._places.get(TICKS))
         closer = self._closer = Closer(worker, inlet.reader, self._places.get(PROPOSALS))
         gathering = Gathering(inlet.reader, patient=plan.stage.patient)
@@ -234,8 +235,9 @@ class PartitionHost:
             await gaps.give_up_due()
             stopping = self._stopping  # read once, since it may change while this turn waits for the broker
             due = time.monotonic() - saved > self._saver.pause or stopping
-            if due and ready and not stopping and await self._caught_up(inlet):
-                worker.give_up_early()  # the step below writes the dead letters, and the state saved forgets them
+            to_tell = time.monotonic() - told > plan.save_seconds or due
+            if to_tell and ready and not stopping and await self._caught_up(inlet):
+                worker.give_up_early()  # the step below writes the dead letters
             began_step = time.perf_counter()
             records = worker.step()
             gathering.note(worker.stepped)
@@ -260,10 +262,12 @@ class PartitionHost:
                 else:
                     self._saver.idle()
                 moved = moved or self._saver.trouble is not None
-                await self._report(inlet, worker)
                 saved = time.monotonic()
-                if stopping:
-                    return
+            if to_tell:
+                await self._report(inlet, worker)
+                told = time.monotonic()
+            if stopping:
+                return
 
     async def _read(self, inlet: Inlet, worker: StageWorker, wait: float) -> bool:
         """Hand the worker what has come, waiting at most `wait` seconds for it; returns whether anything has."""

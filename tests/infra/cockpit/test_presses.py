@@ -130,15 +130,33 @@ def test_a_source_that_cannot_order_says_why(running: Running, source: Simulated
 
 
 class Refuses(Simulated):
+    """A source whose broker is away at the first press."""
+
     async def control(self, press: Press) -> Outcome:
-        raise CockpitError("the broker is away: try again")
+        self.refused = getattr(self, "refused", 0) + 1
+        if self.refused == 1:
+            raise CockpitError("the broker is away: try again")
+        return await super().control(press)
 
 
-def test_what_a_source_cannot_send_is_answered_and_read_by_nobody_else() -> None:
+@pytest.mark.parametrize("action", ["halt", "resume"])
+def test_what_could_not_be_sent_is_sent_when_it_is_pressed_on_but_for_a_resume(action: str) -> None:
+    """A page repeats a press under its nonce; meanwhile somebody else may have halted."""
+
     async def play() -> None:
-        presses = Presses(Refuses([minutes(10, "main")]))
+        source = Refuses([minutes(10, "main")])
+        presses, press = Presses(source), Press(action=action, book="main", by="ann", nonce="n")
         with pytest.raises(CockpitError, match="the broker is away"):
-            await presses.outcome(Press(action="halt", book="main", by="ann", nonce="n"))
+            await presses.outcome(press)
+        if action == "resume":
+            with pytest.raises(CockpitError, match="the broker is away"):
+                await presses.outcome(press)
+            assert source.refused == 1
+            return
+        first, again = await presses.outcome(press), await presses.outcome(press)
+        assert first is not None
+        assert first == again
+        assert source.refused == 2
 
     asyncio.run(play())
 

@@ -31,8 +31,19 @@ def sentence_of(module: str | None) -> str | None:
     name = "" if module is None else module.partition(".")[0]
     for extra, (names, purpose) in _EXTRAS.items():
         if name in names:
-            return f"{purpose} needs more libraries: pip install 'windvane[{extra}]'"
+            return _more(purpose, extra)
     return f"{name} is missing: run `pip install windvane` again" if name in _NEEDED else None
+
+
+def need(module: str, extra: str) -> None:
+    """Raise ConfigError where a module is missing that this extra brings, and others, too."""
+    from windvane.metamodel.base.config import check
+
+    check(_importable(module), _more(_EXTRAS[extra][1], extra))
+
+
+def _more(purpose: str, extra: str) -> str:
+    return f"{purpose} needs more libraries: pip install 'windvane[{extra}]'"
 
 
 def _importable(name: str) -> bool:

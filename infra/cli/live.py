@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from windvane.infra.cli import live_book, options
+from windvane.infra.cli import doctor, live_book, options
 
 EXAMPLES = """
 Examples:\n
@@ -63,6 +63,7 @@ def live(
     """
     import asyncio
 
+    doctor.need("aiohttp", "live")
     from windvane.infra.cockpit.live_source import LiveSource, serving
     from windvane.infra.feeds.opening import open_feed
     from windvane.infra.live.alerting import Alerting

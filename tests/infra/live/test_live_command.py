@@ -12,6 +12,7 @@ import pytest
 from cli_harness import files, refusal, windvane
 from live_session import market
 
+from windvane.infra.cli import doctor
 from windvane.infra.exchange.capture import load
 from windvane.infra.exchange.server import LocalExchange
 
@@ -149,3 +150,11 @@ def test_a_history_is_asked_for_by_an_option(tmp_path: Path) -> None:
     assert said == "--warmup is 'nowhere.csv': give exchange, or a market file"
     said = refusal(windvane(*WORDS, "--bars", "none", "--warmup", "exchange", "--out", tmp_path / "x"))
     assert said == "--warmup needs bars: give --bars 1m or the like"
+
+
+def test_what_is_missing_is_the_extra_of_live_and_not_of_kafka(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_importable", lambda name: name != "aiohttp")
+    said = refusal(windvane(*WORDS, "--out", tmp_path / "x"))
+    assert said == "feeds of exchanges needs more libraries: pip install 'windvane[live]'"

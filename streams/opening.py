@@ -10,6 +10,10 @@ from windvane.streams.events import BookOpened, Event
 
 _MOST_NAMED = 4
 
+msgspec.json.Decoder(BookOpened)
+# The first use of a type makes msgspec look up its fields. Partitions load their states in threads, and two threads
+# that look up one type at once crash the process, so every type of event is looked up when its module is imported.
+
 
 class SentOpening(Event, frozen=True, kw_only=True, tag="BookOpened"):
     """A BookOpened as its sender wrote it; without a digest its settings are those that differ from the defaults."""

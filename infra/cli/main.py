@@ -3,6 +3,7 @@
 0 done; 1 a replay that differs, or something missing; 2 bad options or input; 130 stopped by Ctrl-C.
 """
 
+import faulthandler
 import io
 import os
 import signal
@@ -74,6 +75,8 @@ app.add_typer(train.app, name="train")
 def main() -> None:
     """Run the command line and exit; what a user can mend is one sentence on stderr, never a traceback."""
     signal.signal(signal.SIGINT, _stop)
+    if sys.stderr is not None:
+        faulthandler.enable()  # a process that crashes in machine code says where it was
     _replace_what_cannot_be_written()
     try:
         _check_environment()

@@ -77,6 +77,7 @@ class Session:
         self.stored = True  # whether the last write to disk went well
         self._saved = time.monotonic()
         self._looked = 0.0
+        self._settled = 0  # ns, the exchange's time up to which all that came has been taken
 
     @property
     def book(self) -> LiveBook:
@@ -103,6 +104,7 @@ class Session:
         before = self._before()
         mark = Mark() if before is None else before.mark
         market = await self.feed.open(after=mark.trade)
+        self._settled = await self.feed.settled()
         raw = (
             recorder(self.feed, market, self.out, self.plan.record_bytes) if self.plan.record_bytes else None
         )
@@ -251,7 +253,8 @@ class Session:
             async with asyncio.timeout(_TURN):
                 items = await self.feed.take()
         except TimeoutError:
-            return []
+            items = []
+        self._settled = await self.feed.settled()
         for item in items:
             if isinstance(item, Note):
                 self._teller.say(item.text)
@@ -266,7 +269,7 @@ class Session:
         """All that follows from what came, and from the time."""
         rows, book = self.rows, self.book
         rows.put(items)
-        ticks = rows.close_until(self.feed.now())
+        ticks = rows.close_until(self._settled)
         if ticks or rows.letters:
             self._send(ticks)
             received = max((item.received for item in items if isinstance(item, Trade)), default=0)
@@ -291,9 +294,8 @@ class Session:
     def _beat(self) -> None:
         """A heartbeat row, after all rows that are finished."""
         rows = self.rows
-        now = self.feed.now()
-        ticks = rows.close_until(now)
-        self._send([*ticks, rows.heartbeat(now)])
+        ticks = rows.close_until(self._settled)
+        self._send([*ticks, rows.heartbeat(self._settled)])
 
     def _save(self) -> None:
         """Store the state, off this thread."""

@@ -24,6 +24,7 @@ from windvane.infra.live.rows import LiveRows, Mark
 from windvane.infra.live.saving import Saver
 from windvane.infra.live.showing import facts_of, state_of
 from windvane.infra.live.socket import serving
+from windvane.infra.live.taking_over import take_over
 from windvane.infra.live.teaching import teach
 from windvane.infra.live.telling import Teller
 from windvane.infra.runs.backtest import RUN, add_info, clear, handed_over, opened_as, part, run_info
@@ -182,8 +183,10 @@ class Session:
         plan = self.plan
         book = LiveBook(self._folder, opened, self._saver, self._trainer, before, plan.keep_days, plan.watch)
         book.told |= {"latency": self.latencies.counts, "rejected": self.rejected}
-        if before is None and self.plan.warmup is not None:
-            mark, items = await self._warm(book, self.plan.warmup, items)
+        if before is None and plan.warmup is not None:
+            mark, items = await self._warm(book, plan.warmup, items)
+        elif before is None and plan.learned:
+            take_over(book, plan.learned)
         self._rows = LiveRows(market, self.plan.interval or None, self.plan.book, mark)
         self._controls = Controls(book, self._beat)
         self._book = book
@@ -201,7 +204,7 @@ class Session:
         """Teach the book what lies before its first live row, without trading on it; returns what comes then."""
         self._teller.say("reading the history before the first live trade")
         warmed = await gather(self.feed, wanted, items)
-        teach(book, warmed)
+        teach(book, warmed, self.plan.learned)
         self.first_live = warmed.mark.seq
         for note in warmed.notes:
             self._teller.say(note)

@@ -129,7 +129,7 @@ def live(
     learned = b"" if from_run is None else learned_by(from_run, draft)
     if learned:
         key["learned"] = digest(learned)
-    shown = None if port is None else LiveSource(book)
+    shown = None if port is None else LiveSource(book, teller.say)
     plan = LivePlan(
         book=book,
         key=key,

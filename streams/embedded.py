@@ -6,6 +6,7 @@ It has no clock and no disk: a listener gets every event.
 from collections.abc import Callable, Mapping, Sequence
 
 from windvane.streams.codec import cuts, from_json, pack, to_json, unpack
+from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.events import Decisions, Event, Model, TrainRequest
 from windvane.streams.stage import Following, Stage, StateError, Trainer, Training
 from windvane.streams.topics import CONTROL, MODELS, TICKS, Topic
@@ -121,6 +122,11 @@ class EmbeddedRunner:
     def training(self) -> bool:
         """Whether a training is under way, whose result a later `pump` may hand on."""
         return bool(self._training)
+
+    def learned(self, book: str, about: dict[str, str]) -> bytes:
+        """What the learner of a book knows, between two calls of `feed`; as `EnsembleStage.learned`."""
+        (ensemble,) = (logic for logic in self._logic if isinstance(logic, EnsembleStage))
+        return ensemble.learned(book, about)
 
     def snapshot(self) -> bytes:
         """State of all stages, between two calls of `feed`."""

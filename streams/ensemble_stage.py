@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from windvane.metamodel.base.upgrading import as_new
+from windvane.metamodel.learning.learned import to_bytes
 from windvane.streams.books import BookStage
 from windvane.streams.control_log import CLOSED, unapplied
 from windvane.streams.ensemble_book import EnsembleBook, upcast_v1_v2, upcast_v2_v3
@@ -45,6 +46,14 @@ class EnsembleStage(BookStage[EnsembleBook]):
             self._rounds.pop(name, None)
         else:
             self._rounds[name] = OpenRounds(*span, book.opened.config)
+
+    def learned(self, book: str, about: dict[str, str]) -> bytes:
+        """What the learner of an open book knows, safetensors, b"" where it is not open.
+
+        about: texts by name that the file is to say of it.
+        """
+        state = self._books.get(book)
+        return b"" if state is None else to_bytes(state.ensemble.manager, about)
 
     def late(self, event: Event) -> Sequence[Event]:
         """The refusal of a control of a closed book."""

@@ -55,6 +55,12 @@ def live(
             help="exchange, or a market file: history that fills windows and teaches, and is not traded."
         ),
     ] = None,
+    from_run: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a finished run: begin with what its learner knows, and nothing else of it."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json on stdout at the end.")] = False,
 ) -> None:
     """Trade on paper on an exchange's market as it happens. No order is sent to anybody.
@@ -70,6 +76,7 @@ def live(
     from windvane.infra.live.history import EXCHANGE, Wanted
     from windvane.infra.live.plan import LivePlan
     from windvane.infra.live.session import Session
+    from windvane.infra.live.taking_over import learned_by
     from windvane.infra.live.telling import Teller
     from windvane.infra.live.warming import warm_up
     from windvane.infra.runs.backtest import add_info, claimed, opened_as
@@ -78,6 +85,7 @@ def live(
     from windvane.infra.runs.summary import finish, prepare
     from windvane.infra.training.trainer import trainer_for
     from windvane.metamodel.base.config import check
+    from windvane.metamodel.base.weights import digest
 
     options.check_book(book)
     check(duration is None or duration > 0, f"--duration is {duration}: give seconds above 0")
@@ -118,7 +126,10 @@ def live(
         fee_bp, lot, least_order, slippage_bp, half_spread_bp, participation, delay, capital, seed, on_halt,
         [*draft.agents], draft.weighing.retraining, warmup, long_only,
     ]  # fmt: skip
-    shown = None if port is None else LiveSource(book)
+    learned = b"" if from_run is None else learned_by(from_run, draft)
+    if learned:
+        key["learned"] = digest(learned)
+    shown = None if port is None else LiveSource(book, teller.say)
     plan = LivePlan(
         book=book,
         key=key,
@@ -131,6 +142,7 @@ def live(
         keep_days=keep_days,
         record_bytes=int((record_raw or 0) * 1e6),
         warmup=None if warmup is None else Wanted(warmup, interval, book),
+        learned=learned,
         watch=None if shown is None else shown.watch,
     )
     target = out or Path("runs") / book

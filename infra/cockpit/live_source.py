@@ -17,23 +17,33 @@ class LiveSource:
 
     session: Session
 
-    def __init__(self, book: str) -> None:
+    def __init__(self, book: str, say: Callable[[str], None] = lambda text: None) -> None:
+        """say: is told once where the page cannot take in an event, and stands still from then on."""
         self.no_control = ""
+        self._say = say
+        self._still = ""  # why the page stands still
         self._timeline = Timeline(book)
         self._flattens = False  # whether the last order of a person closes the position
 
     def watch(self, event: Event) -> None:
-        """Take in an event of the book."""
+        """Take in an event of the book; no mistake of the page ends a session."""
         if isinstance(event, Control) and event.action in ACTIONS:
             self._flattens = event.action == "flatten"
-        self._timeline.add(event, time.time())
+        if self._still:
+            return
+        try:
+            self._timeline.add(event, time.time())
+        except Exception as error:  # noqa: BLE001 - whatever it is, the book trades on
+            self._still = f"the page stands still ({error!r}), and the book trades on: restart it to see more"
+            self._say(self._still)
 
     @property
     def trouble(self) -> str:
         """As `Source` says."""
         if not self.session.opened:
             return "the book opens once the exchange has sent a price"
-        return "" if self.session.stored else "the last state could not be stored: free space on the disk"
+        stored = "" if self.session.stored else "the last state could not be stored: free space on the disk"
+        return "; ".join(text for text in (self._still, stored) if text)
 
     def books(self) -> Sequence[str]:
         """As `Source` says."""

@@ -185,6 +185,9 @@ class BinanceFeed(Session):
             for line in self._lines:
                 line.roll()
 
+    def _holds(self) -> bool:
+        return self._sequencer.holds(time.monotonic())
+
     def _forget_update(self) -> None:
         """Numbers of updates may begin anew after a break, when an exchange was restarted."""
         self._update = 0

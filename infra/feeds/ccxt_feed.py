@@ -206,6 +206,9 @@ class CcxtFeed(Session):
                 self._note("silent", f"no frame for {silence:.1f} s: the connection is dropped", silence)
                 return
 
+    def _holds(self) -> bool:
+        return isinstance(self._order, Sequencer) and self._order.holds(time.monotonic())
+
     def _connected(self, url: str) -> None:
         self._first_frame = time.monotonic()
         if self._broke:

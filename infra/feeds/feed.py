@@ -9,9 +9,10 @@ A session calls it like this, in one event loop:
             ...
     await feed.close()
 
-`open`, `take`, `klines` and `trades` wait without blocking the loop; `offset`, `now` and `counts` return at once. A
-feed reads its sockets in tasks of its own from `open` to `close`, so a caller that computes for a second loses nothing:
-items pile up, at most `MOST_WAITING` of them, after which the sockets are not read until the caller has taken them.
+`open`, `take`, `settled`, `klines` and `trades` wait without blocking the loop; `offset`, `now` and `counts` return at
+once. A feed reads its sockets in tasks of its own from `open` to `close`, so a caller that computes for a second loses
+nothing: items pile up, at most `MOST_WAITING` of them, after which the sockets are not read until the caller has taken
+them.
 """
 
 from __future__ import annotations
@@ -166,7 +167,7 @@ class Feed(Protocol):
         ...
 
     def now(self) -> int:
-        """ns, the exchange's time by this machine's clock and the offset: what heartbeats and bars go by."""
+        """ns, the exchange's time by this machine's clock and the offset: what `settled` is told in."""
         ...
 
     async def open(self, after: int | None = None) -> Market:
@@ -182,6 +183,14 @@ class Feed(Protocol):
 
         Trades and quotes that came on two sockets are merged by their time. Raises FeedError where the feed is closed
         or can never go on (the symbol was delisted, the address is banned for good).
+        """
+        ...
+
+    async def settled(self) -> int:
+        """ns, the exchange's time up to which silence may close bars: all that had arrived by then has been taken.
+
+        It is `now` of some ms ago, and stays behind where the loop stood still until the sockets are read empty. Call
+        it after `take`, and put what that returned before anything follows from the time.
         """
         ...
 

@@ -34,6 +34,11 @@ class Outbox:
             self._wake()
 
     @property
+    def empty(self) -> bool:
+        """Whether all that was put has been taken."""
+        return not self._items
+
+    @property
     def full(self) -> bool:
         """Whether sockets are to be left unread until `room` returns."""
         return len(self._items) >= MOST_WAITING

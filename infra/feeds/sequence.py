@@ -8,6 +8,8 @@ from windvane.infra.feeds.feed import Counts, Gap, Trade
 
 WINDOW = 0.25
 """Seconds for which a missing id may still come by itself: what arrives out of order is a matter of milliseconds."""
+PATIENCE = 5.0
+"""Seconds for which the time waits for a missing trade, whose bar it would close without it."""
 MOST_HELD = 5_000
 """Trades held back for a missing one before it is asked for without waiting."""
 MOST_HOLE = 1_000_000
@@ -49,6 +51,10 @@ class Sequencer:
             self._since = now
         self._held[trade.id] = trade
         return []
+
+    def holds(self, now: float) -> bool:
+        """Whether trades have been held back for a missing one, for `PATIENCE` seconds at most."""
+        return bool(self._held) and now - self._since < PATIENCE
 
     def hole(self, now: float) -> tuple[int, int] | None:
         """The first and last id that are missing and are to be fetched now, None where nothing is."""

@@ -14,9 +14,14 @@ from windvane.infra.feeds.errors import FeedError
 from windvane.infra.feeds.feed import Counts, Item, Kind, Market, Note
 from windvane.infra.feeds.outbox import Outbox
 
+_TURNS = 8
+"""Turns of the loop in which a frame that has arrived comes to be taken: ccxt needs six."""
+_APART = 20_000_000
+"""ns between two looks at the sockets, so that a busy market is not slowed down by them."""
+
 
 class Session:
-    """The part of `Feed` that needs no exchange; a feed adds `_ask_time`, and `open`, `klines` and `trades`."""
+    """The part of `Feed` that needs no exchange; a feed adds the rest of it, `_ask_time` and `_holds`."""
 
     def __init__(self, *, by_time: bool) -> None:
         """by_time: whether trades and quotes come on sockets of their own."""
@@ -26,6 +31,7 @@ class Session:
         self._counts = Counts()
         self._market: Market | None = None
         self._drifted = asyncio.Event()
+        self._settled = 0
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -53,6 +59,17 @@ class Session:
         """Wait for items, and return all that are there."""
         return await self.outbox.take()
 
+    async def settled(self) -> int:
+        """ns, the exchange's time at which all that had arrived by then has been taken."""
+        now = self.now()
+        if abs(now - self._settled) < _APART or self._left():
+            return self._settled
+        for _ in range(_TURNS):  # each reads the sockets
+            await asyncio.sleep(0)
+        if not self._left():
+            self._settled = now
+        return self._settled
+
     async def close(self) -> None:
         """End all tasks."""
         tasks, self._tasks = self._tasks, []
@@ -65,11 +82,19 @@ class Session:
         """ns, what the exchange says the time is; raises FeedError."""
         raise NotImplementedError
 
+    def _holds(self) -> bool:
+        """Whether trades are held back for one that is missing."""
+        raise NotImplementedError
+
+    def _left(self) -> bool:
+        return not self.outbox.empty or self._holds()
+
     def _note(self, kind: Kind, text: str, value: float = 0.0) -> None:
         self.outbox.put(Note(kind, time.time_ns(), text, value))
 
     def _start(self, *work: Coroutine[None, None, None]) -> None:
         """Let work go on until `close`; once it runs, the feed is open."""
+        self._settled = self.now()
         for each in work:
             task = asyncio.create_task(each)
             task.add_done_callback(self._ended)

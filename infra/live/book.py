@@ -16,6 +16,7 @@ from windvane.infra.live.rows import Mark
 from windvane.infra.live.saving import Saver
 from windvane.infra.runs import journal
 from windvane.infra.runs.backtest import clear_day
+from windvane.infra.runs.learned import write_learned
 from windvane.infra.runs.snapshots import SNAPSHOT, START, write_snapshot
 from windvane.metamodel.base.times import DAY
 from windvane.streams.embedded import EmbeddedRunner
@@ -166,7 +167,8 @@ class LiveBook:
         return save
 
     def close(self) -> None:
-        """Close the book after its last row, and the journal; a restart cuts the end off again."""
+        """Leave what was learned, close the book after its last row, and the journal, whose end a restart cuts off."""
+        write_learned(self._folder.parent, self._runner, self.opened.book)
         self._runner.feed([BookClosed(book=self.opened.book, last=self.mark.seq - 1)])
         self._writer.close()
 

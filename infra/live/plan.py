@@ -27,4 +27,5 @@ class LivePlan:
     keep_days: int = 0  # files of days that are over, 0: all
     record_bytes: int = 0  # of frames as they came, 0: none
     warmup: Wanted | None = None  # the history that comes before the first live row
+    learned: bytes = b""  # by another run, with which the book begins; safetensors
     watch: Callable[[Event], None] | None = None  # gets every event of the pipeline, to show it

@@ -2,7 +2,7 @@
 
     rows = LiveRows(market, interval, "main", mark)     # mark: where an earlier session ended
     rows.put(await feed.take())
-    for ticks in rows.close_until(feed.now()):
+    for ticks in rows.close_until(await feed.settled()):
         ...                                             # send them, and `rows.mark` with the last of them
 
 No clock, no disk and no sockets: the same items and times give the same rows.

@@ -24,6 +24,7 @@ from windvane.infra.live.rows import LiveRows, Mark
 from windvane.infra.live.saving import Saver
 from windvane.infra.live.showing import facts_of, state_of
 from windvane.infra.live.socket import serving
+from windvane.infra.live.taking_over import take_over
 from windvane.infra.live.teaching import teach
 from windvane.infra.live.telling import Teller
 from windvane.infra.runs.backtest import RUN, add_info, clear, handed_over, opened_as, part, run_info
@@ -77,6 +78,7 @@ class Session:
         self.stored = True  # whether the last write to disk went well
         self._saved = time.monotonic()
         self._looked = 0.0
+        self._settled = 0  # ns, the exchange's time up to which all that came has been taken
 
     @property
     def book(self) -> LiveBook:
@@ -103,6 +105,7 @@ class Session:
         before = self._before()
         mark = Mark() if before is None else before.mark
         market = await self.feed.open(after=mark.trade)
+        self._settled = await self.feed.settled()
         raw = (
             recorder(self.feed, market, self.out, self.plan.record_bytes) if self.plan.record_bytes else None
         )
@@ -180,8 +183,10 @@ class Session:
         plan = self.plan
         book = LiveBook(self._folder, opened, self._saver, self._trainer, before, plan.keep_days, plan.watch)
         book.told |= {"latency": self.latencies.counts, "rejected": self.rejected}
-        if before is None and self.plan.warmup is not None:
-            mark, items = await self._warm(book, self.plan.warmup, items)
+        if before is None and plan.warmup is not None:
+            mark, items = await self._warm(book, plan.warmup, items)
+        elif before is None and plan.learned:
+            take_over(book, plan.learned)
         self._rows = LiveRows(market, self.plan.interval or None, self.plan.book, mark)
         self._controls = Controls(book, self._beat)
         self._book = book
@@ -199,7 +204,7 @@ class Session:
         """Teach the book what lies before its first live row, without trading on it; returns what comes then."""
         self._teller.say("reading the history before the first live trade")
         warmed = await gather(self.feed, wanted, items)
-        teach(book, warmed)
+        teach(book, warmed, self.plan.learned)
         self.first_live = warmed.mark.seq
         for note in warmed.notes:
             self._teller.say(note)
@@ -251,7 +256,8 @@ class Session:
             async with asyncio.timeout(_TURN):
                 items = await self.feed.take()
         except TimeoutError:
-            return []
+            items = []
+        self._settled = await self.feed.settled()
         for item in items:
             if isinstance(item, Note):
                 self._teller.say(item.text)
@@ -266,7 +272,7 @@ class Session:
         """All that follows from what came, and from the time."""
         rows, book = self.rows, self.book
         rows.put(items)
-        ticks = rows.close_until(self.feed.now())
+        ticks = rows.close_until(self._settled)
         if ticks or rows.letters:
             self._send(ticks)
             received = max((item.received for item in items if isinstance(item, Trade)), default=0)
@@ -291,9 +297,8 @@ class Session:
     def _beat(self) -> None:
         """A heartbeat row, after all rows that are finished."""
         rows = self.rows
-        now = self.feed.now()
-        ticks = rows.close_until(now)
-        self._send([*ticks, rows.heartbeat(now)])
+        ticks = rows.close_until(self._settled)
+        self._send([*ticks, rows.heartbeat(self._settled)])
 
     def _save(self) -> None:
         """Store the state, off this thread."""

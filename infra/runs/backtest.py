@@ -18,6 +18,7 @@ from windvane.agents.program import FIRST, Program
 from windvane.infra.files.market_data import MarketData
 from windvane.infra.runs import journal
 from windvane.infra.runs.files import replace_file
+from windvane.infra.runs.learned import LEARNED, write_learned
 from windvane.infra.runs.snapshots import SNAPSHOT, START, RunError, read_snapshot, write_snapshot
 from windvane.metamodel.base.config import TradingConfig, digest
 from windvane.streams.embedded import EmbeddedRunner
@@ -90,7 +91,8 @@ def run(
     before = _unfinished(folder, key)
     if before is None:
         clear(folder)
-        (out / "metrics.json").unlink(missing_ok=True)
+        for old in ("metrics.json", LEARNED):
+            (out / old).unlink(missing_ok=True)
         replace_file(
             folder / RUN, json.dumps({**key, "finished": False, **_new_info(plan, market)}, indent=2).encode()
         )
@@ -126,6 +128,7 @@ def run(
             progress(done)
         finished = done >= rows
         if finished:
+            write_learned(out, runner, plan.book)
             runner.feed([BookClosed(book=plan.book, last=rows - 1)])
         seconds = spent + time.monotonic() - began
         _save(folder, runner, writer, done, seconds)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
 
 from windvane.infra.exchange.capture import QUOTE, TRADE, Capture, Quotes, Trades
+from windvane.infra.exchange.server import LocalExchange
 from windvane.infra.feeds.feed import Feed, Gap, Item, Note, Quote, Trade
 
 START = 1_700_000_000_000_000_000
@@ -32,6 +36,23 @@ def capture(
     return Capture(
         exchange, "BTCUSDT", "BTC", "USDT", trades, quotes, np.repeat(at, 2), kind, np.repeat(k, 2)
     )
+
+
+@contextmanager
+def apart(whole: Capture, **how: Any) -> Iterator[LocalExchange]:
+    """A local exchange in a thread of its own, which goes on while the loop of the test stands still."""
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=loop.run_forever)
+    thread.start()
+    exchange = LocalExchange(whole, **how)
+    asyncio.run_coroutine_threadsafe(exchange.__aenter__(), loop).result(10.0)
+    try:
+        yield exchange
+    finally:
+        asyncio.run_coroutine_threadsafe(exchange.__aexit__(None, None, None), loop).result(10.0)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 @dataclass

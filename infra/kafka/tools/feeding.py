@@ -78,16 +78,18 @@ async def _work(
     stopping: Callable[[], bool],
 ) -> None:
     log = logger(stage="feed")
+    settled = await feed.settled()
     while not stopping():
         _tell(log, items)
         rows.put(items)
-        ticks = rows.close_until(feed.now())
+        ticks = rows.close_until(settled)
         if watch.came():
-            ticks.append(rows.heartbeat(feed.now()))
+            ticks.append(rows.heartbeat(settled))
         if ticks or rows.letters:
             await writer.write(ticks, rows.mark, rows.letters)
             rows.letters.clear()
         items = await _taken(feed)
+        settled = await feed.settled()
 
 
 async def _taken(feed: Feed) -> list[Item]:

@@ -126,7 +126,8 @@ SHOWN: dict[str, dict[str, str]] = {
             *("--keep-days", "--record-raw", "--warmup", "--port", "--long-only"),
         ),
         "infra/live/test_live_command.py",
-    ),
+    )
+    | {"--from-run": "infra/live/test_taking_over.py"},
     "status": dict.fromkeys(
         ("--bootstrap", "--prefix", "--json", "--silence", "--behind"), "kafka/test_status.py"
     )

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
+import numpy as np
 from live_session import market, plan, running
 
 from windvane.infra.cockpit.live_source import LiveSource
@@ -72,5 +74,28 @@ def test_a_book_is_shown_once_it_is_there(tmp_path: Path) -> None:
             await live.rows(5)
             assert source.books() == ["live"]
             assert source.trouble == ""
+
+    asyncio.run(work())
+
+
+def test_a_page_that_stumbles_stands_still_and_the_book_trades_on(tmp_path: Path) -> None:
+    said: list[str] = []
+    source = LiveSource("live", said.append)
+
+    async def work() -> None:
+        async with (
+            LocalExchange(WHOLE, speed=10) as exchange,
+            running(exchange.url, tmp_path, plan(watch=source.watch)) as live,
+        ):
+            source.session = live.session
+            await live.rows(5)
+            last = live.session.book.decisions
+            source.watch(msgspec.structs.replace(last, seq=last.seq + 1, weights=np.zeros((len(last), 2))))
+            await live.rows(live.session.book.mark.seq + 20)
+            assert len(said) == 1
+            assert said[0] == source.trouble
+            assert source.trouble.startswith("the page stands still (ValueError(")
+            assert source.trouble.endswith("and the book trades on: restart it to see more")
+            assert live.session.control("halt", "ann").obeyed
 
     asyncio.run(work())

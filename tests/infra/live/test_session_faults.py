@@ -6,13 +6,16 @@ import asyncio
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cli_harness import windvane
-from live_session import first_trade, market, plan, running
+from feed_harness import apart
+from live_session import BAR, events, first_trade, market, plan, running
 
 from windvane.infra.exchange.capture import load
 from windvane.infra.exchange.faults import Fault
 from windvane.infra.exchange.server import LocalExchange
+from windvane.streams.events import HEARTBEAT, Ticks
 
 WHOLE = market()
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "lob_binance_usdm_btcusdt_20240808.parquet"
@@ -65,3 +68,42 @@ def test_stalls_of_a_second_lose_nothing_of_a_real_market(speed: float, tmp_path
         return live.session.book.mark.trade
 
     first_trade(tmp_path, whole, asyncio.run(work()))
+
+
+@pytest.mark.parametrize("exchange", ["binanceusdm", "ccxt:binanceusdm"])
+def test_time_that_passes_while_nobody_reads_closes_no_bar(exchange: str, tmp_path: Path) -> None:
+    """Each bar of the market has two trades, and has them still where the loop stood still for forty bars."""
+
+    async def work(url: str) -> int | None:
+        async with running(url, tmp_path, exchange=exchange) as live:
+            await live.rows(30)
+            for _ in range(2):
+                time.sleep(1.0)
+                await live.rows(live.session.book.mark.seq + 60)
+            assert live.session.rows.late == 0
+        return live.session.book.mark.trade
+
+    with apart(WHOLE, speed=4) as served:
+        first_trade(tmp_path, WHOLE, asyncio.run(work(served.url)))
+    assert (np.diff(ends(tmp_path)) == BAR).all()
+
+
+def test_trades_that_wait_for_a_missing_one_come_into_their_bars(tmp_path: Path) -> None:
+    """The exchange refuses for a second to list what was lost, and goes on sending meanwhile."""
+
+    async def work() -> None:
+        async with LocalExchange(WHOLE, speed=4) as exchange, running(exchange.url, tmp_path) as live:
+            await live.rows(30)
+            await exchange.inject(Fault(0.0, "refuse", where="rest", lasts=1.0))
+            await exchange.inject(Fault(0.0, "lose", count=3))
+            await live.rows(live.session.book.mark.seq + 60)
+            assert live.session.state()["feed"]["fetched"] == 3
+            assert live.session.rows.late == 0
+
+    asyncio.run(work())
+    assert (np.diff(ends(tmp_path)) == BAR).all()
+
+
+def ends(out: Path) -> np.ndarray:
+    """The ends of all bars, ns."""
+    return np.concatenate([event.ts[event.flags & HEARTBEAT == 0] for event in events(out, Ticks)])

@@ -13,6 +13,7 @@ from live_session import Running, events, market, plan, running
 
 from windvane.infra.exchange.server import LocalExchange
 from windvane.infra.live.history import Wanted
+from windvane.infra.live.taking_over import learned_by
 from windvane.infra.runs.backtest import run_info
 from windvane.infra.runs.summary import finish
 from windvane.streams.events import Control, Decisions, Ticks
@@ -86,3 +87,25 @@ def test_one_that_was_killed_over_its_history_begins_again(tmp_path: Path) -> No
     after = session(tmp_path, 5).session
     assert abs(after.first_live - before.first_live) < 30
     assert len(events(tmp_path, Control)) == 2
+
+
+def test_what_another_run_has_learned_takes_the_place_of_what_the_history_taught(tmp_path: Path) -> None:
+    before = session(tmp_path / "one", 60).session
+    config = before.book.opened.config
+    live = session(tmp_path / "two", 20, learned=learned_by(tmp_path / "one", config))
+    first = live.session.first_live
+    controls = events(tmp_path / "two", Control)
+    assert [(c.number, c.action, c.effective_from) for c in controls] == [
+        (1, "halt", 0),
+        (2, "swap", first - 1),
+        (3, "resume", first),
+    ]
+    decisions = events(tmp_path / "two", Decisions)
+    states = np.concatenate([event.state for event in decisions])
+    assert (states[:first] == 2).all()
+    assert (states[first:] == 0).all()
+    shares = np.concatenate([event.members for event in decisions])
+    last = events(tmp_path / "one", Decisions)[-1].members[-1]
+    assert np.abs(shares[first - 1] - last).max() < 0.1 * np.abs(shares[first - 2] - last).max()
+    ran = windvane("replay", tmp_path / "two", "--as-recorded", "--out", tmp_path / "again")
+    assert ran.code == 0, ran

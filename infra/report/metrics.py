@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from windvane.agents.base import Floats
+from windvane.infra.report.agents import agents
 from windvane.infra.report.days import Span
 from windvane.infra.report.facts import Facts
 from windvane.infra.report.significance import BLOCK, DRAWS, YEAR, gain, proof
@@ -177,6 +178,7 @@ def metrics(tally: Tally, facts: Facts) -> dict[str, Any]:
             "holes": tally.holes,
             "longest_pause_seconds": tally.longest / 1e9,
         },
+        "agents": agents(facts.config),
         "series": series,
         **_comparison(tally, span, series),
         "verdicts": dict(sorted(tally.verdicts.items(), key=lambda item: (-item[1], item[0]))),

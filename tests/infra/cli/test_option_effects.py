@@ -62,6 +62,7 @@ SHOWN: dict[str, dict[str, str]] = {
         "--json": "infra/cli/test_cli.py",
         **dict.fromkeys(READING, "infra/cli/test_inspect.py"),
     },
+    "agents init": {"--in": "infra/cli/test_agents.py"},
     "inspect": dict.fromkeys(
         ("--symbol", "--bars", "--from", "--to", "--json", *READING), "infra/cli/test_inspect.py"
     ),

@@ -10,7 +10,7 @@ import numpy as np
 
 from windvane.metamodel.base.weights import to_bytes
 from windvane.streams.embedded import EmbeddedRunner
-from windvane.streams.events import Decisions, LearnerUpdate, Proposals, TrainRequest, TrainResult
+from windvane.streams.events import Decisions, LearnerUpdate, Proposals, Shadows, TrainRequest, TrainResult
 from windvane.streams.stage import Training
 from windvane.streams.topics import LEARNER, PROPOSALS
 
@@ -81,6 +81,19 @@ def said_by(proposals: Proposals, agents: Sequence[str]) -> Proposals | None:
         action=np.ascontiguousarray(proposals.action[:, places]),
         confidence=np.ascontiguousarray(proposals.confidence[:, places]),
     )
+
+
+def told_of(shadows: Shadows, agents: Sequence[str]) -> Shadows | None:
+    """The part of statements that is of these shadows, None where there is none."""
+    places = [place for place, name in enumerate(shadows.agents) if name in agents]
+    if not places:
+        return None
+    columns = {
+        name: np.ascontiguousarray(getattr(shadows, name)[:, places]) for name in type(shadows).matrices
+    }
+    names = tuple(shadows.agents[place] for place in places)
+    versions = tuple(shadows.versions[place] for place in places)
+    return msgspec.structs.replace(shadows, agents=names, versions=versions, **columns)
 
 
 class _Untrained:

@@ -35,6 +35,7 @@ class LiveBook:
     book: str
     interval: int  # ns of a bar, 0: a row a trade
     agents: str | None
+    shadow: tuple[str, ...]
     preset: str
     fee_bp: float | None
     lot: float | None
@@ -79,6 +80,7 @@ class LiveBook:
             costs=costs,
             symbol=symbol,
             agents=self.agents,
+            shadow=self.shadow,
             preset=self.preset,
             capital=self.capital,
             seed=self.seed,

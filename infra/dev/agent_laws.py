@@ -34,7 +34,7 @@ class Market(NamedTuple):
 
     def part(self, start: int, stop: int) -> "Market":
         """Copies of rows start <= t < stop."""
-        return Market(*(column[start:stop].copy() for column in self))
+        return Market._make(column[start:stop].copy() for column in self)
 
 
 class Verdict(NamedTuple):
@@ -80,7 +80,7 @@ def microseconds(make: Make) -> tuple[float, float]:
     whole, agent = time.perf_counter() - began, make()
     began = time.perf_counter()
     for t in range(ROWS):
-        agent.propose(*(column[t : t + 1] for column in rows))
+        agent.propose(*rows.part(t, t + 1))
     return whole / ROWS * 1e6, (time.perf_counter() - began) / ROWS * 1e6
 
 
@@ -102,7 +102,7 @@ def _same_again(make: Make, rows: Market) -> str:
 
 
 def _causal(make: Make, rows: Market) -> str:
-    other = Market(*(column.copy() for column in rows))
+    other = rows.part(0, ROWS)
     other.x[_CUT:], other.price[_CUT:] = rows.x[::-1][: ROWS - _CUT], rows.price[_CUT:] * 3.0
     first, second = (make().propose(*each) for each in (rows, other))
     return _unlike(_part(first, _CUT), _part(second, _CUT), f"row {{row}} depends on rows from {_CUT} on")
@@ -122,7 +122,7 @@ def _scale_free(make: Make, rows: Market) -> str:
 def _uncut(make: Make, rows: Market) -> str:
     whole, agent = make().propose(*rows), make()
     single = [agent.propose(*rows.part(t, t + 1)) for t in range(ROWS)]
-    joined = Proposal(*(np.concatenate([getattr(one, name) for one in single]) for name in Proposal._fields))
+    joined = Proposal._make(np.concatenate(parts) for parts in zip(*single, strict=True))
     return _unlike(whole, joined, "in calls of one row each, row {row} is another")
 
 
@@ -150,7 +150,7 @@ def _goes_on(make: Make, rows: Market) -> str:
             return "its state changes after it was told: return copies"
         second.restore({name: value.copy() for name, value in kept.items()})
         rest = second.propose(*rows.part(cut, ROWS))
-        tail = Proposal(*(column[cut:] for column in whole))
+        tail = Proposal._make(column[cut:] for column in whole)
         broken = _unlike(
             tail, rest, f"restored from its state after row {cut - 1}, it differs {{row}} rows later"
         )
@@ -164,7 +164,7 @@ def _equal(one: dict[str, Floats], other: dict[str, Floats]) -> bool:
 
 
 def _part(said: Proposal, stop: int) -> Proposal:
-    return Proposal(*(column[:stop] for column in said))
+    return Proposal._make(column[:stop] for column in said)
 
 
 def _unlike(one: Proposal, other: Proposal, sentence: str) -> str:

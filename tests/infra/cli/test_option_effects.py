@@ -56,6 +56,7 @@ What it changes: tests/streams/test_config_effects.py.
 
 SHOWN: dict[str, dict[str, str]] = {
     "backtest": {
+        "--shadow": "infra/runs/test_foreign_runs.py",
         "--batch": "infra/cli/test_cli.py",  # changes speed, and never a byte
         "--wire": "infra/cli/test_cli.py",
         "--out": "infra/cli/test_cli.py",

@@ -193,3 +193,46 @@ class TestStrangersJournals:
         assert "is no name of an agent or kind" in ran.err
         assert "Traceback" not in ran.err
         assert not (home / "imported").exists()
+
+
+class TestShadows:
+    @pytest.fixture(scope="class", name="pair")
+    @staticmethod
+    def _pair(home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+        """A run, and the same with shadows."""
+        folder = tmp_path_factory.mktemp("shadows")
+        words = ["backtest", home / "market.parquet", "--agents", "ema_momentum,buy_and_hold"]
+        shadows = ["--shadow", "s=vol_trend,t=ema_momentum", "--shadow", "mine=guests:Drift"]
+        for name, more in (("without", []), ("with", shadows)):
+            ran = windvane(*words, *more, "--out", folder / name)
+            assert ran.code == 0, ran.err
+        return folder / "without", folder / "with"
+
+    def test_orders_are_the_same_to_the_byte(self, pair: tuple[Path, Path]) -> None:
+        for name in FILES:
+            assert (pair[0] / name).read_bytes() == (pair[1] / name).read_bytes()
+
+    def test_they_have_a_place_in_the_report(self, pair: tuple[Path, Path]) -> None:
+        without, found = (json.loads((folder / "metrics.json").read_bytes()) for folder in pair)
+        assert without["shadows"] == {}
+        assert list(found["shadows"]) == ["s", "t", "mine"]
+        assert found["series"] == without["series"]
+        mine, same = found["shadows"]["mine"], found["shadows"]["t"]
+        assert (mine["kind"], mine["version"]) == ("class", "3")
+        assert mine["trades"] > 0
+        agent = found["series"]["agent:ema_momentum"]
+        for name in ("total_return", "max_drawdown", "trades", "fees", "exposure"):
+            assert same[name] == pytest.approx(agent[name], rel=1e-12), name
+        assert "<h2>Shadows</h2>" in (pair[1] / "report.html").read_text()
+        assert "<h2>Shadows</h2>" not in (pair[0] / "report.html").read_text()
+
+    def test_a_replay_has_them_without_their_code(self, pair: tuple[Path, Path], tmp_path: Path) -> None:
+        ran = windvane("replay", pair[1], "--out", tmp_path / "again")
+        assert ran.code == 0, ran.err
+        assert "what mine (class, version 3) proposed is played as it was recorded" in ran.err
+        first, second = (json.loads((f / "metrics.json").read_bytes()) for f in (pair[1], tmp_path / "again"))
+        assert second["shadows"] == first["shadows"]
+
+    def test_a_remote_one_is_refused(self, home: Path) -> None:
+        ran = windvane("backtest", home / "market.parquet", "--shadow", "js=remote")
+        assert "--shadow js is remote: a shadow is computed, so name its class" in refusal(ran)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from windvane.agents.roster import Bindings
 from windvane.infra.feeds.feed import Market
 from windvane.infra.live.history import Wanted
 from windvane.metamodel.base.config import TradingConfig
@@ -29,3 +30,4 @@ class LivePlan:
     warmup: Wanted | None = None  # the history that comes before the first live row
     learned: bytes = b""  # by another run, with which the book begins; safetensors
     watch: Callable[[Event], None] | None = None  # gets every event of the pipeline, to show it
+    bindings: Bindings = field(default_factory=dict)  # what makes the agents that are not built in

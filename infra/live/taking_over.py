@@ -29,12 +29,21 @@ def learned_by(run: Path, config: TradingConfig) -> bytes:
             f"{run} has no {LEARNED}: name the folder of a backtest or live session that this version has finished"
         )
     theirs = opened_as(run / "journal")
-    alike = replace(config, agents=theirs.agents, interval=theirs.interval, weighing=theirs.weighing)
+    alike = replace(
+        config,
+        agents=theirs.agents,
+        kinds=theirs.kinds,
+        versions=config.versions if len(theirs.agents) == len(config.agents) else (),
+        interval=theirs.interval,
+        weighing=theirs.weighing,
+    )
     if others := unlike(alike, config):
         raise RunError(
             f"what {run} has learned does not fit ({others}): give the same, or another --from-run"
         )
-    manager = MetaLearningEnsembleManager(config.agents, config.weighing, delay=config.costs.delay)
+    manager = MetaLearningEnsembleManager(
+        config.agents, config.weighing, delay=config.costs.delay, kinds=config.kinds_of_agents
+    )
     raw = path.read_bytes()
     try:
         about = learned.load(manager, raw)

@@ -8,6 +8,7 @@ import io
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 
 import typer
@@ -77,7 +78,7 @@ app.add_typer(train.app, name="train")
 def main() -> None:
     """Run the command line and exit; what a user can mend is one sentence on stderr, never a traceback."""
     signal.signal(signal.SIGINT, _stop)
-    if sys.stderr is not None:
+    with suppress(OSError, RuntimeError):  # without a stderr, or with one that is no file
         faulthandler.enable()  # a process that crashes in machine code says where it was
     _replace_what_cannot_be_written()
     try:

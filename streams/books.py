@@ -261,6 +261,11 @@ class BookStage(ABC, Generic[B]):
                 waiting[name] = Waiting(0, (FEATURES.name,))
         return {name: lacking for name, lacking in waiting.items() if lacking.topics}
 
+    def waits_for(self, book: str) -> tuple[str, ...]:
+        """As `Logic` says; a book that is not open waits for nothing."""
+        state = self._books.get(book)
+        return () if state is None else state.waits_for()
+
     def troubles(self) -> Troubles:
         """As `Logic` says."""
         return self._refused.troubles

@@ -37,6 +37,7 @@ MAX_ROWS = 256
 """Largest number of rows in one record of a topic."""
 
 _MOST_BYTES = 500_000
+_LONG = 16_384
 
 _TYPES = (
     ev.BookOpened,
@@ -92,9 +93,21 @@ def to_json(event: ev.Event) -> bytes:
         elif default is msgspec.NODEFAULT or value != default:
             out[name] = value
     told = orjson.dumps(out, option=orjson.OPT_SERIALIZE_NUMPY)
-    if b"null" in told:  # which NaN and inf become
+    if _may_hold_null(event, told):
         _check_numbers(event)
     return told
+
+
+def _may_hold_null(event: ev.Event, told: bytes) -> bool:
+    """Whether a number may have become null, as NaN and inf do: of many rows, to look at columns is faster."""
+    if len(told) < _LONG or not isinstance(event, ev.Batch):
+        return b"null" in told
+    columns = (
+        getattr(event, name)
+        for name, _, dtype, _, in_base64 in layout(type(event))
+        if dtype and not in_base64
+    )
+    return not all(column is None or all_finite(column) for column in columns)
 
 
 def _check_numbers(event: ev.Event) -> None:

@@ -96,6 +96,9 @@ class Published:
         decided = self._decided.get(batch.book, -1)
         known = self._lines.get((topic.name, batch.book), {})
         lines = order_lines(batch, symbol) if isinstance(batch, Orders) else fill_lines(batch, symbol)
+        if decided < batch.first:  # none of these rows was published: so it is, but after a crash
+            yield from (raw for _, raw in lines)
+            return
         met: dict[int, None] = {}
         for seq, raw in lines:
             if seq > decided:

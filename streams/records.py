@@ -16,7 +16,7 @@ from windvane.metamodel.base.account import REASONS
 from windvane.streams.events import Fills, Orders
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One order of a book, as it is on the topic orders and in orders.jsonl."""
 
     id: Annotated[str, Meta(description="BOOK.SEQ.order")]
@@ -36,7 +36,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     reason: Annotated[str, Meta(description="one of windvane.metamodel.base.account.REASONS")]
 
 
-class Fill(msgspec.Struct, frozen=True, kw_only=True):
+class Fill(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One fill of a book; its cost against the reference price is in `price`, the fee is not."""
 
     id: Annotated[
@@ -140,12 +140,19 @@ class _Place(msgspec.Struct):
 
 def order_lines(orders: Orders, symbol: str) -> Iterator[tuple[int, bytes]]:
     """Yield seq and JSON of every order: the record of a topic, and the line of a file."""
-    return ((order.seq, _encoder.encode(order)) for order in each_order(orders, symbol))
+    return _lines(each_order(orders, symbol))
 
 
 def fill_lines(fills: Fills, symbol: str) -> Iterator[tuple[int, bytes]]:
     """Yield seq and JSON of every fill."""
-    return ((fill.seq, _encoder.encode(fill)) for fill in each_fill(fills, symbol))
+    return _lines(each_fill(fills, symbol))
+
+
+def _lines(records: Iterator[Order] | Iterator[Fill]) -> Iterator[tuple[int, bytes]]:
+    """Seq and JSON of each: encoded together, since JSON has no line break within a record."""
+    found = list(records)
+    lines = _encoder.encode_lines(found).split(b"\n")
+    return zip((record.seq for record in found), lines, strict=False)  # behind the last line break is no line
 
 
 def seq_of_line(raw: bytes) -> tuple[str, int]:

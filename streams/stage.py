@@ -98,6 +98,13 @@ class Logic(Protocol):
         """Books whose next row lacks something. Called by a worker between steps, to pause sources and to report."""
         ...
 
+    def waits_for(self, book: str) -> tuple[str, ...]:
+        """Names of the topics that can bring what a book's next row lacks, the one to report first; () where none can.
+
+        Called by a worker after each step, for the books that it had records of.
+        """
+        ...
+
     def give_up_early(self) -> list[DeadLetter]:
         """Reject rows of books that were not opened before them.
 

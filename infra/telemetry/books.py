@@ -40,7 +40,7 @@ from windvane.streams.summaries import STATES_TOLD, BookSummary
 HISTORY_SECONDS = 3600.0
 """An order of a tick older than this is of history that is replayed, so it does not count towards latency."""
 
-_MOST_WAITING, _MOST_ROWS = 8, 16
+_MOST_WAITING, _MOST_ROWS = 64, 16
 """Batches of a book that wait at most, and rows of one that waits: of a larger one, nothing is gained."""
 
 _FLAGS = {"heartbeat": HEARTBEAT, "bad": BAD, "gap": GAP}

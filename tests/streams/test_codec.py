@@ -212,12 +212,15 @@ class TestCodec:
             assert getattr(again, "ts").tolist() == [2**62 + 1] * 2  # noqa: B009
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+    @pytest.mark.parametrize("rows", [3, 300])
     @pytest.mark.parametrize(
         "kind", [ev.Ticks, ev.Features, ev.Proposals, ev.Decisions], ids=lambda k: k.__name__
     )
-    def test_what_is_not_a_number_is_neither_sent_nor_read(self, kind: type[ev.Batch], value: float) -> None:
+    def test_what_is_not_a_number_is_neither_sent_nor_read(
+        self, kind: type[ev.Batch], rows: int, value: float
+    ) -> None:
         for name in (f.name for f in msgspec.structs.fields(kind)):
-            event = random_batch(kind, 3, 2)
+            event = random_batch(kind, rows, 2)
             column = getattr(event, name)
             if not isinstance(column, np.ndarray) or column.dtype != np.float64:
                 continue

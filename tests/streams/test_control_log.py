@@ -39,6 +39,7 @@ def letters(events: Iterable[Event]) -> list[str]:
 def lacking(book: Book) -> tuple[int, str]:
     """The next row, and the topic that is told of as the one that it lacks something from."""
     seq, names = book.stage.waiting()["book"]
+    assert book.stage.waits_for("book") == names
     return seq, names[0]
 
 

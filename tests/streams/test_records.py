@@ -2,10 +2,11 @@
 
 import msgspec
 import numpy as np
+import pytest
 
 from windvane.metamodel.base.account import REASONS
 from windvane.streams.events import Fills, Orders, cut
-from windvane.streams.records import each_fill, each_order, rfc3339
+from windvane.streams.records import each_fill, each_order, fill_lines, order_lines, rfc3339
 
 TS = np.array([1_704_067_199_999_999_999, 1_704_067_200_000_000_001], np.int64)
 
@@ -63,6 +64,15 @@ class TestRecords:
             True,
             REASONS[2],
         )
+
+    @pytest.mark.parametrize("book", ["btc-1", "two\nlines\r\u2028"])
+    def test_lines_are_the_records_one_by_one_whatever_the_name_of_the_book(self, book: str) -> None:
+        some, filled = (msgspec.structs.replace(e, book=book) for e in (orders(), fills()))
+        encode = msgspec.json.encode
+        assert list(order_lines(some, "A\nB")) == [(o.seq, encode(o)) for o in each_order(some, "A\nB")]
+        assert list(fill_lines(filled, "A\nB")) == [(f.seq, encode(f)) for f in each_fill(filled, "A\nB")]
+        nothing = msgspec.structs.replace(fills(), qty=np.zeros(2))
+        assert list(fill_lines(nothing, "BTCUSD")) == []
 
     def test_the_second_fill_of_a_row_has_an_id_of_its_own_however_the_rows_are_cut(self) -> None:
         both = msgspec.structs.replace(fills(), seq=np.array([8, 8]), qty=np.array([1.0, -0.5]))

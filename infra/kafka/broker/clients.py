@@ -28,8 +28,12 @@ class Fetching(NamedTuple):
 
     @staticmethod
     def usual(*, patient: bool) -> "Fetching":
-        """At once when there is a record; patient: small records gather, since a fetch costs more than their rows."""
-        return Fetching(16_384, 50) if patient else Fetching(1, 250)
+        """At once when there is a record; patient: small records gather, since a fetch costs more than their rows.
+
+        Sixteen KiB are the features and proposals of about a dozen rows, fewer than the least usual lag from the row
+        that trains a learner version to the first that waits for it.
+        """
+        return Fetching(16_384, 250) if patient else Fetching(1, 250)
 
 
 def let_gather(reader: AIOKafkaConsumer, fetching: Fetching) -> None:

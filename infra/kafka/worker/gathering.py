@@ -21,6 +21,9 @@ _LOOK_SECONDS = 1.0
 _LEAST_BYTES = 1 << 20
 """A fetch that has so much is answered at once, as while a stage catches up."""
 
+_IDLE_MS = 1000
+"""Where nothing comes, a fetch waits longer: the first record ends it, and without one it need not be asked again."""
+
 _PATIENCE = 4
 """A stage that no row waits for lets records gather so many times as long."""
 
@@ -44,15 +47,30 @@ class Gathering:
         self._clock = clock
         self._books: set[str] = set()
         self._since = clock()
+        self._fetching = Fetching.usual(patient=patient)
 
-    def note(self, books: Iterable[str]) -> None:
-        """Take note of the books that a step had records of; called once in every turn of the partition's loop."""
+    def note(self, books: Iterable[str], least_bytes: int = 1) -> None:
+        """Take note of the books that a step had records of; called once in every turn of the partition's loop.
+
+        least_bytes: of `Pairing`; the next fetch waits for so many at least.
+        """
         self._books.update(books)
         now = self._clock()
         if now - self._since >= _LOOK_SECONDS:
-            wait = wait_for(len(self._books)) * (_PATIENCE if self._patient else 1)
-            usual = Fetching.usual(patient=self._patient)
-            gathered = Fetching(_LEAST_BYTES, round(1000 * wait))
-            let_gather(self._reader, gathered if gathered.wait_ms > 0 else usual)
+            self._fetching = self._law()
             self._books.clear()
             self._since = now
+        fetching = self._fetching
+        if least_bytes > fetching.least_bytes:
+            usual = Fetching.usual(patient=self._patient)
+            fetching = Fetching(least_bytes, min(fetching.wait_ms, usual.wait_ms))
+        let_gather(self._reader, fetching)
+
+    def _law(self) -> Fetching:
+        """How long the fetches of the next second wait."""
+        usual, wait = Fetching.usual(patient=self._patient), round(1000 * wait_for(len(self._books)))
+        if not self._books:
+            return Fetching(1, _IDLE_MS)
+        if wait == 0:
+            return usual
+        return Fetching(_LEAST_BYTES, max(_PATIENCE * wait, usual.wait_ms) if self._patient else wait)

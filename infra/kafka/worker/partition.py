@@ -20,6 +20,7 @@ from windvane.infra.kafka.worker.closing import Closer
 from windvane.infra.kafka.worker.gaps import Gaps
 from windvane.infra.kafka.worker.gathering import Gathering
 from windvane.infra.kafka.worker.inlet import MS, Inlet
+from windvane.infra.kafka.worker.pairing import Pairing
 from windvane.infra.kafka.worker.plan import WorkerPlan
 from windvane.infra.kafka.worker.recovery import (
     RECOVERY_MS,
@@ -225,11 +226,11 @@ class PartitionHost:
         told = saved  # when people were told of the books, which waits for no state
         gaps = Gaps(worker, inlet, self._places.get(TICKS))
         closer = self._closer = Closer(worker, inlet.reader, self._places.get(PROPOSALS))
-        gathering = Gathering(inlet.reader, patient=plan.stage.patient)
+        gathering, pairing = Gathering(inlet.reader, patient=plan.stage.patient), Pairing(plan.stage.reads)
         trainings, paused, moved = Trainings(plan.trainer), set[TopicPartition](), True
         while True:
             wait = closer.seconds_left(trainings.answer(worker, _IDLE_SECONDS))
-            moved = await self._read(inlet, worker, wait) or moved
+            moved = await self._read(inlet, worker, wait, pairing) or moved
             plan.strike("read")
             await closer.close_due(worker.next_offset(PROPOSALS))
             await gaps.give_up_due()
@@ -240,7 +241,7 @@ class PartitionHost:
                 worker.give_up_early()  # the step below writes the dead letters
             began_step = time.perf_counter()
             records = worker.step()
-            gathering.note(worker.stepped)
+            gathering.note(worker.stepped, pairing.least_bytes(worker.stepped, worker.logic.waits_for))
             trainings.begin(worker)
             self._metrics.stepped(self.partition, time.perf_counter() - began_step)
             plan.strike("step")
@@ -269,7 +270,7 @@ class PartitionHost:
             if stopping:
                 return
 
-    async def _read(self, inlet: Inlet, worker: StageWorker, wait: float) -> bool:
+    async def _read(self, inlet: Inlet, worker: StageWorker, wait: float, pairing: Pairing) -> bool:
         """Hand the worker what has come, waiting at most `wait` seconds for it; returns whether anything has."""
         if self._stopping:
             return False
@@ -278,6 +279,7 @@ class PartitionHost:
             topic = self._topics[place]
             for record in records:
                 worker.receive(topic, record.offset, record.value or b"", record.received)
+            pairing.received(topic, records)
             self._metrics.received(topic.name, self.partition, len(records))
         return bool(batches)
 

@@ -18,6 +18,7 @@ from windvane.infra.telemetry.metrics import WorkerMetrics
 
 SESSION_MS = 6000
 _COMMIT_SECONDS = 2.0
+_COMMIT_MOST_SECONDS = 3.0
 _AGAIN_SECONDS = 0.5
 
 
@@ -101,8 +102,12 @@ async def _joined(
 
 
 async def _commit(consumer: AIOKafkaConsumer, positions: dict[TopicPartition, int]) -> None:
-    """Commit offsets for those who look at the group's lag; a worker goes on from its stored state, not from them."""
+    """Commit offsets for those who look at the group's lag; a worker goes on from its stored state, not from them.
+
+    aiokafka would try again for ever where the group's coordinator is away, and a worker that is to stop with it.
+    """
     mine = {place: at for place, at in positions.items() if place in consumer.assignment()}
     if mine:
-        with contextlib.suppress(KafkaError, IllegalStateError):
-            await consumer.commit(mine)
+        with contextlib.suppress(KafkaError, IllegalStateError, TimeoutError):
+            async with asyncio.timeout(_COMMIT_MOST_SECONDS):
+                await consumer.commit(mine)

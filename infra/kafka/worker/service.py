@@ -34,6 +34,9 @@ class WebPort(NamedTuple):
 
 
 _ASK_SECONDS = 0.5
+_COLLECT_AFTER = 10_000
+"""So many more objects are there before the collector looks for cycles: a step makes thousands that are in none."""
+
 _WARN_SECONDS = 30.0
 
 
@@ -67,6 +70,7 @@ def run_worker(
         check_none_left(states.parent, Path(states.name, settings.prefix, plan.name))
     _compile(plan.name)
     gc.freeze()  # the collector does not go through what was imported while rows wait
+    gc.set_threshold(_COLLECT_AFTER)
     metrics = WorkerMetrics(plan.stage.name)
     with closing(ChildTrainer()) as trainer:
         if plan.stage.trains and has_torch():

@@ -38,7 +38,7 @@ class Place:
 
 
 class TestGathering:
-    @pytest.mark.parametrize("books", [0, 1, 25, 32])
+    @pytest.mark.parametrize("books", [1, 25, 32])
     def test_few_books_never_wait(self, books: int) -> None:
         assert Place().second(books) == (1, 250)
 
@@ -55,7 +55,31 @@ class TestGathering:
 
     def test_a_stage_that_no_row_waits_for_waits_longer(self) -> None:
         assert Place(patient=True).second(500) == (1 << 20, 320)
-        assert Place(patient=True).second(1) == (16_384, 50)
+        assert Place(patient=True).second(1) == (16_384, 250)
+
+    @pytest.mark.parametrize("books", [33, 40, 50, 100, 1000])
+    def test_more_books_never_make_a_patient_stage_less_patient(self, books: int) -> None:
+        assert Place(patient=True).second(books)[1] >= Place(patient=True).second(1)[1]
+
+    @pytest.mark.parametrize("patient", [False, True])
+    def test_where_nothing_comes_a_fetch_waits_long_for_the_first_record(self, patient: bool) -> None:
+        place = Place(patient=patient)
+        assert place.second(0) == (1, 1000)
+        assert place.second(1) == Fetching.usual(patient=patient)
+
+    def test_what_a_pair_needs_is_waited_for_no_longer_than_usual(self) -> None:
+        place = Place()
+        place.second(0)
+        place.gathering.note(["book"], least_bytes=1200)
+        assert place.reader.fetching == (1200, 250)
+        place.gathering.note(["book"])
+        assert place.reader.fetching == (1, 1000)
+
+    def test_a_fetch_that_waits_for_more_does_not_wait_for_a_pair(self) -> None:
+        place = Place()
+        fetching = place.second(500)
+        place.gathering.note(["book"], least_bytes=1200)
+        assert place.reader.fetching == fetching
 
     def test_where_the_books_have_gone_nobody_waits_any_more(self) -> None:
         place = Place()

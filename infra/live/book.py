@@ -12,7 +12,15 @@ import msgspec
 import numpy as np
 
 from windvane.agents.roster import UNBOUND, Bindings
-from windvane.infra.live.resuming import Records, Stopped, check_same, go_on, told_before
+from windvane.infra.live.resuming import (
+    Press,
+    Pressed,
+    Records,
+    Stopped,
+    check_same,
+    go_on,
+    told_before,
+)
 from windvane.infra.live.rows import Mark
 from windvane.infra.live.saving import Saver
 from windvane.infra.runs import journal
@@ -39,6 +47,8 @@ from windvane.streams.records import Fill, Order, each_fill, each_order
 from windvane.streams.stage import Trainer
 from windvane.streams.topics import DEAD_LETTERS, LEARNER, TICKS, Topic
 from windvane.streams.topology import bound
+
+_MOST_PRESSES = 1_000
 
 
 class LiveBook:
@@ -72,6 +82,11 @@ class LiveBook:
         self.letters: deque[DeadLetter] = deque(maxlen=1000)  # since the last control
         self.control_number = 0  # of the last control that was sent
         self.seconds = 0.0 if before is None else float(before.head["seconds"])  # that the pipeline took
+        presses = () if before is None else before.presses
+        self.presses = deque(
+            presses, maxlen=_MOST_PRESSES
+        )  # outcomes by nonce, in the journal with their rows
+        self.press: Callable[[], Press] | None = None  # asked what became of one, once rows have obeyed it
         self.told: dict[str, Any] = {}  # what the session wants to find again in `before.head`
         self._folder = folder
         self._saver = saver
@@ -128,7 +143,8 @@ class LiveBook:
         self._day = day if self._day is None else self._day
         for event in ticks:
             self._runner.feed([event])
-        self._commit(mark)
+        self.mark = mark
+        self._commit(mark, self._pressed())
         self.seconds += time.perf_counter() - began
 
     def control(self, control: Control, model: Model | None = None) -> None:
@@ -159,6 +175,7 @@ class LiveBook:
             "mark": msgspec.to_builtins(self.mark),
             "control": self.control_number,
             "seconds": self.seconds,
+            "presses": list(self.presses),
             **self.told,
         }
         state = self._runner.begin_snapshot()
@@ -205,10 +222,19 @@ class LiveBook:
         if self._watch is not None:
             self._watch(event)
 
-    def _commit(self, mark: Mark) -> None:
+    def _pressed(self) -> Press | None:
+        """What became of the press that these rows were made for, where they were made for one."""
+        press, self.press = self.press, None
+        if press is None:
+            return None
+        self.presses.append(press())
+        return self.presses[-1]
+
+    def _commit(self, mark: Mark, press: Press | None = None) -> None:
         """Rows up to here and what follows from them stay in the journal, whatever becomes of this process."""
         self.mark = mark
-        self._writer.mark(msgspec.json.encode(mark))
+        told = mark if press is None else Pressed(mark.seq, mark.trade, mark.ts, mark.columns, press)
+        self._writer.mark(msgspec.json.encode(told))
         self._writer.flush()
 
     def _end_day(self, day: int) -> None:

@@ -1,6 +1,5 @@
 """Controls of a session: checked, numbered, once each, and answered by the decision that obeys them."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -18,8 +17,6 @@ from windvane.streams.models import swap_to
 
 MOST_WEIGHTS = (MOST_MODEL_BYTES - 10_000) // 4 * 3
 """Bytes of the weights of a swap: base64 makes four of three, and there is a little around them."""
-
-_MOST_NONCES = 10_000
 
 
 class ControlError(WindvaneError):
@@ -44,7 +41,6 @@ class Controls:
     def __init__(self, book: LiveBook, beat: Callable[[], None]) -> None:
         self._book = book
         self._beat = beat
-        self._done: OrderedDict[str, Outcome] = OrderedDict()  # by nonce, the newest
 
     def carry_out(
         self, action: str, by: str, reason: str = "", nonce: str = "", weights: bytes = b""
@@ -52,20 +48,19 @@ class Controls:
         """Send a control and a row that obeys it; raises ControlError for what no book would apply.
 
         by: who orders it; both it and the reason are recorded. nonce: a text of the caller's; with one that was
-        there before nothing is sent, and the first outcome is returned, so a press that is repeated counts once.
+        there before nothing is sent, and the first outcome is returned, so a press that is repeated counts once,
+        after a restart too.
         weights: safetensors, of a swap.
         """
-        if nonce and nonce in self._done:
-            return self._done[nonce]
+        known = {press[0]: Outcome(*press[1:]) for press in self._book.presses}
+        if nonce and nonce in known:
+            return known[nonce]
         control, model = self._numbered(action, _story(by, reason), weights)
         self._book.control(control, model)
-        self._beat()
-        outcome = self._outcome(control)
         if nonce:
-            self._done[nonce] = outcome
-            if len(self._done) > _MOST_NONCES:
-                self._done.popitem(last=False)
-        return outcome
+            self._book.press = lambda: (nonce, *self._outcome(control))
+        self._beat()
+        return self._outcome(control)
 
     def _numbered(self, action: str, reason: str, weights: bytes) -> tuple[Control, Model | None]:
         opened, number = self._book.opened, self._book.control_number + 1

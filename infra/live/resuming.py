@@ -18,9 +18,17 @@ from windvane.streams.topics import DECISIONS, FILLS, ORDERS, STATEMENTS, Topic
 RESULTS = (DECISIONS, ORDERS, FILLS, STATEMENTS)
 
 Records = list[tuple[Topic, Event]]
+Press = tuple[str, int, bool, int, str]
+"""The nonce of a control, and the fields of its `Outcome`."""
 
 _MOST_SHOWN = 8_000_000
 """Bytes of some 9,000 rows: six days of minutes."""
+
+
+class Pressed(Mark, frozen=True):
+    """A mark after rows that obeyed a control with a nonce."""
+
+    press: Press | None = None
 
 
 class Stopped(NamedTuple):
@@ -33,6 +41,7 @@ class Stopped(NamedTuple):
     at: (
         int | None
     )  # offset of the journal after it; what lies beyond is cut off; None: the file has nothing yet
+    presses: list[Press]  # that were obeyed, the newest last
 
 
 def stopped(folder: Path) -> Stopped | None:
@@ -45,16 +54,19 @@ def stopped(folder: Path) -> Stopped | None:
     at = offset if parts == [folder] else None
     tail: Records = []
     waiting: Records = []
+    presses: list[Press] = [tuple(press) for press in head.get("presses", ())]
     for part in parts:
         for end, topic, event, told in journal.records(part, offset):
             if topic is not None and event is not None:
                 waiting.append((topic, event))
                 continue
             tail += waiting
-            waiting, mark = [], msgspec.json.decode(told, type=Mark)
+            pressed = msgspec.json.decode(told, type=Pressed)
+            waiting, mark = [], Mark(pressed.seq, pressed.trade, pressed.ts, pressed.columns)
+            presses += [pressed.press] if pressed.press else []
             at = end if part == folder else at
         offset = 0
-    return Stopped(head, state, tail, mark, at)
+    return Stopped(head, state, tail, mark, at, presses)
 
 
 def told_before(folder: Path) -> Iterator[Event]:

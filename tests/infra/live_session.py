@@ -165,3 +165,13 @@ def first_trade(out: Path, whole: Capture, last: int | None, rows: int | None = 
     place = int(np.abs(before - (before[end] - size)).argmin())
     assert abs(before[end] - before[place] - size) < 1e-6, "trades were lost or doubled"
     return int(whole.trades.id[place])
+
+
+def copy(out: Path, to: Path) -> None:
+    """What a kill at this moment would leave on disk, with a torn record at the end of the journal."""
+    (to / "journal").mkdir(parents=True)
+    for path in (out / "journal").iterdir():
+        if path.is_file():
+            (to / "journal" / path.name).write_bytes(path.read_bytes())
+    with (to / "journal" / journal.FILE).open("ab") as file:
+        file.write(b"\x40\0\0\0torn")

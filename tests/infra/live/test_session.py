@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli_harness import files, refusal, windvane
-from live_session import events, first_trade, market, plan, run, running
+from live_session import copy, events, first_trade, market, plan, run, running
 
 from windvane.infra.exchange.faults import Fault
 from windvane.infra.exchange.server import LocalExchange
@@ -107,7 +107,6 @@ def test_a_killed_session_and_its_restart_have_every_trade_once(tmp_path: Path) 
         async with LocalExchange(WHOLE, speed=40) as exchange:
             async with running(exchange.url, out, plan(snapshot_seconds=1000.0)) as live:
                 await live.rows(400)
-                (tmp_path / "killed").mkdir()
                 copy(out, tmp_path / "killed")
             whole = live.session.book.mark
             async with running(exchange.url, tmp_path / "killed") as again:
@@ -118,16 +117,6 @@ def test_a_killed_session_and_its_restart_have_every_trade_once(tmp_path: Path) 
 
     asyncio.run(work())
     as_recorded(tmp_path / "killed", tmp_path / "again")
-
-
-def copy(out: Path, to: Path) -> None:
-    """What a kill at this moment would leave on disk, with a torn record at the end of the journal."""
-    (to / "journal").mkdir()
-    for path in (out / "journal").iterdir():
-        if path.is_file():
-            (to / "journal" / path.name).write_bytes(path.read_bytes())
-    with (to / "journal" / journal.FILE).open("ab") as file:
-        file.write(b"\x40\0\0\0torn")
 
 
 def test_a_session_of_other_options_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from cli_harness import refusal, windvane
-from live_session import Running, events, market, plan, running
+from live_session import Running, copy, events, market, plan, running
 
 from windvane.infra.exchange.faults import Fault
 from windvane.infra.exchange.server import LocalExchange
@@ -77,14 +77,21 @@ def test_each_is_obeyed_before_the_call_returns(tmp_path: Path) -> None:
     assert ran.code == 0, ran
 
 
-def test_numbers_go_on_after_a_restart(tmp_path: Path) -> None:
+@pytest.mark.parametrize("killed", [False, True])
+def test_numbers_and_presses_go_on_after_a_restart(killed: bool, tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    second = tmp_path / "killed" if killed else first
+
     async def work() -> None:
-        async with silent(tmp_path) as live:
-            live.session.control("halt", "ann")
-        async with silent(tmp_path) as live:
+        async with silent(first) as live:
+            halted = live.session.control("halt", "ann", nonce="a")
+            copy(first, tmp_path / "killed")
+        async with silent(second) as live:
             await live.until(lambda: live.session.book.decisions is not None)
             assert live.session.state()["state"] == "halted"
-            assert live.session.control("resume", "ben").number == 2
+            assert live.session.control("resume", "ben", nonce="b").number == 2
+            assert live.session.control("halt", "ann", nonce="a") == halted
+            assert live.session.state()["state"] == "active"
 
     asyncio.run(work())
 

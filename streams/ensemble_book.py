@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from windvane.metamodel.base.upgrading import Saved
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning import swapping
 from windvane.metamodel.trading.columns import Inputs
@@ -20,8 +19,9 @@ from windvane.streams import ensemble_results as results
 from windvane.streams.book import Book, letter
 from windvane.streams.book_controls import BookControls
 from windvane.streams.choices import Choice, Recorded
-from windvane.streams.control_log import CLOSED, ControlLog, refusal, unapplied
+from windvane.streams.control_log import CLOSED, refusal, unapplied
 from windvane.streams.events import (
+    BENCHED,
     BookClosed,
     BookOpened,
     Control,
@@ -61,7 +61,7 @@ class EnsembleBook(Book):
     def _new_joint(self, next_seq: int = 0, saved: Mapping[str, Any] | None = None) -> Joint:
         config, saved = self.opened.config, saved or {}
         if config.closing != "timed":
-            return Joint(config.agents, next_seq)
+            return Joint(config.agents, next_seq, saved.get("last"))
         self.timed = TimedJoint(
             config.agents,
             self.recorded,
@@ -104,7 +104,8 @@ class EnsembleBook(Book):
             "before": np.frombuffer(self._replaced, np.uint8),
             "models": list(self._models),
             **self.controls.save_models(),
-            **({} if self.timed is None else {"awake": self.timed.awake, "last": self.timed.last}),
+            "last": self.joint.last,
+            **({} if self.timed is None else {"awake": self.timed.awake}),
             **self.ensemble.state(),
         }
 
@@ -231,7 +232,7 @@ class EnsembleBook(Book):
             book=self.opened.book,
             seq=rows.seq,
             ts=rows.ts,
-            flags=rows.flags,
+            flags=rows.flags if step.benched is None else rows.flags | BENCHED,
             mid=rows.mid,
             weights=out.weights,
             members=out.members,
@@ -248,7 +249,8 @@ class EnsembleBook(Book):
             agents=self.opened.config.agents,
             accounts=self.ensemble.accounts,
             regime=rows.regime,
-            awake=None if step.awake is None else np.tile(step.awake, (n, 1)),
+            awake=None if step.answered is None else np.tile(step.answered, (n, 1)),
+            benched=None if step.benched is None else np.tile(step.benched, (n, 1)),
         )
 
     def _apply(self, control: Control, row: int) -> Iterator[Event]:
@@ -310,39 +312,3 @@ class EnsembleBook(Book):
             f"`windvane worker proposals:{names}`, or look at the worker that has them"
         )
         return Lasting(-1 if timed else self.joint.next_seq, Trouble("no_proposals", why))
-
-
-def upcast_v1_v2(saved: Saved, fresh: Saved) -> Saved:
-    """0.2.0 knows whether the price is away from what accounts believe, and which controls it has heard of."""
-    log = ControlLog()
-    for control in saved["controls"]:
-        log.hear(msgspec.convert(control, Control))
-    return saved | {"clock.away": np.zeros(2, np.int64), "lacking": fresh["lacking"]} | log.save()
-
-
-_CLOCK_V2 = {
-    "n": ("day", "day_rows", "seq", "ts", "good_rows", "good_ts", "streak", "warm_rows"),
-    "f": ("mid", "spacing", "wanted", "target"),
-    "away": ("level", "rows_away"),
-}
-
-
-def upcast_v2_v3(saved: Saved, fresh: Saved) -> Saved:
-    """0.3.0 stores every number of the clock under its own name, some arrays under others, and what people see."""
-    clock = {
-        f"clock.{field}": saved[f"clock.{array}"][place : place + 1].copy()
-        for array, fields in _CLOCK_V2.items()
-        for place, field in enumerate(fields)
-    }
-    renamed = {
-        "aims": saved["clock.wanted"],
-        "standing.restricted": saved["standing.cut"],
-        "standing.flattening": saved["standing.flatten"],
-        "standing.edge_mean": saved["standing.edge"][:, 0].copy(),
-        "standing.edge_square": saved["standing.edge"][:, 1].copy(),
-        "account.exposed": saved["account.exposure"],
-        "pending": saved["account.pending"],
-        "pending_seq": saved["account.pending_seq"],
-        "sent": saved["standing.sent"],
-    }
-    return saved | clock | renamed | {"models": fresh["models"], "control_action": fresh["control_action"]}

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from windvane.metamodel.base.upgrading import as_new
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning.counterfactual import Counterfactual, Rows
 from windvane.streams.book import Book, letter
@@ -43,6 +44,7 @@ class FeedbackBook(Book):
         """As `Book` says."""
         return {
             "taken": self.joint.next_seq,
+            "last": self.joint.last,
             "good": self.schedule.good,
             **self.scores.state(),
             **({} if self.retraining is None else self.retraining.save()),
@@ -50,7 +52,7 @@ class FeedbackBook(Book):
 
     def load(self, saved: dict[str, Any]) -> None:
         """As `Book` says; the next step asks again for what was asked for before."""
-        self.joint = Joint(self.config.agents, saved["taken"])
+        self.joint = Joint(self.config.agents, saved["taken"], saved["last"])
         self.schedule = Schedule(self.config.weighing, saved["good"])
         self.scores.restore(saved)
         if self.retraining is not None:
@@ -98,7 +100,7 @@ class FeedbackBook(Book):
             if stop <= start:
                 break
             step = self.joint.pop(stop)
-            rows = Rows.of(step.features, step.features.regime, step.target)
+            rows = Rows.of(step.features, step.features.regime, step.target, step.awake)
             self.schedule.left -= self.scores.step(rows, 0, stop - start)
             if self.schedule.left == 0:
                 out += self._train(stop - 1)
@@ -128,6 +130,8 @@ class FeedbackStage(BookStage[FeedbackBook]):
 
     Where a book retrains, TrainRequests go to the runner's trainer, whose TrainResults come in like any event.
     """
+
+    upcasts = (as_new("last"),)
 
     def new_book(self, opened: BookOpened) -> FeedbackBook:
         """A book at its first row."""

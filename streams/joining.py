@@ -6,13 +6,15 @@ hole is filled. A stage advances to the smallest seq that all of its sources cov
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
+from windvane.streams import answers
 from windvane.streams.events import Batch, Features, Proposals, cut
 from windvane.streams.topics import FEATURES, PROPOSALS
 
@@ -138,6 +140,14 @@ class Source(Generic[B]):
             batches.append(self.pop(self._ready[0].stop))
         return batches
 
+    def mapped(self, change: Callable[[B], B]) -> "Source[B]":
+        """A source in the same state with each batch changed, none of them in its rows."""
+        other: Source[B] = Source(self.next_seq)
+        other.covers, other.answered, other.beyond = self.covers, self.answered, self.beyond
+        other._ready.extend(_Ready(r.start, r.stop, change(r.batch)) for r in self._ready)
+        other._beyond.extend(map(change, self._beyond))
+        return other
+
     def drop(self, stop: int) -> None:
         """Forget rows below `stop`."""
         self.next_seq = max(self.next_seq, stop)
@@ -152,22 +162,32 @@ class Step(NamedTuple):
     """Rows of one step: features and the proposals of all agents of the book, aligned."""
 
     features: Features
-    target: Floats  # (n, N) in the order of the book's agents
+    target: Floats  # (n, N) in the order of the book's agents; of one that is not awake its last target
     confidence: Floats  # (n, N)
-    awake: Ints | None = None  # (N,) 1 or 0; None: all
+    awake: Ints | None = None  # (N,) 1 or 0, whether an agent takes part in these rows; None: all
+    answered: Ints | None = None  # (N,) of a timed book, 1 where the answer was in when the round closed
+    benched: Ints | None = (
+        None  # (N,) why an answer that is there cannot be used, 0 where it can; None: all can
+    )
 
 
 Owned = dict[tuple[str, ...], Source[Proposals]]
-"""Sources of proposals by the agents that they speak for."""
+"""Sources of proposals by the agents that they speak for; no agent is in two of them."""
 
 
 class Joint:
-    """Features joined with the proposals of every agent of a book."""
+    """Features joined with the proposals of every agent of a book.
 
-    def __init__(self, agents: Sequence[str], next_seq: int = 0) -> None:
+    Whoever speaks for an agent, of each of its rows the first answer on the topic counts. last: (N,) targets in the
+    row before `next_seq`, None of a new book.
+    """
+
+    def __init__(self, agents: Sequence[str], next_seq: int = 0, last: Floats | None = None) -> None:
         self.agents = tuple(agents)
         self.features: Source[Features] = Source(next_seq)
+        self.last = np.zeros(len(self.agents)) if last is None else last
         self._proposals: Owned = {}
+        self._owner: dict[str, tuple[str, ...]] = {}  # by agent the key of its source
 
     @property
     def next_seq(self) -> int:
@@ -179,14 +199,39 @@ class Joint:
         if isinstance(batch, Features):
             self.features.add(batch)
             return ""
-        source = self._proposals.get(batch.agents)
-        if source is None:
-            strangers = set(batch.agents) - set(self.agents)
-            if strangers:
-                return f"book {batch.book} has no agent {', '.join(sorted(strangers))}"
-            source = self._proposals[batch.agents] = Source(self.features.next_seq)
-        source.add(batch)
+        why = "" if batch.agents in self._proposals else answers.refusal(batch, self.agents)
+        if why or not batch.agents:
+            return why
+        for piece in answers.judged(batch):
+            self._keep(piece)
         return ""
+
+    def _keep(self, batch: Proposals) -> None:
+        """Hand a judged batch to the source of its agents; where they are spread over several, agent by agent."""
+        source = self._proposals.get(batch.agents)
+        if source is None and not any(agent in self._owner for agent in batch.agents):
+            source = self._own(batch.agents, Source(self.next_seq))
+        if source is not None:
+            source.add(batch)
+            return
+        for agent in batch.agents:
+            owner = self._owner.get(agent)
+            if owner is None:
+                self._own((agent,), Source(self.next_seq))
+            elif len(owner) > 1:
+                self._take_apart(owner)
+            self._proposals[agent,].add(answers.of_agent(batch, agent))
+
+    def _own(self, agents: tuple[str, ...], source: Source[Proposals]) -> Source[Proposals]:
+        self._proposals[agents] = source
+        self._owner |= dict.fromkeys(agents, agents)
+        return source
+
+    def _take_apart(self, owner: tuple[str, ...]) -> None:
+        """Give each agent of a source one of its own: another record speaks for some of them only."""
+        whole = self._proposals.pop(owner)
+        for agent in owner:
+            self._own((agent,), whole.mapped(partial(answers.of_agent, agent=agent)))
 
     def lacks(self) -> tuple[str, ...]:
         """Names of the topics that can bring the next row; () where the row is complete."""
@@ -206,17 +251,8 @@ class Joint:
         return tuple(agent for agent in self.agents if agent not in answered)
 
     def _sources(self) -> Owned | None:
-        """For every agent the source that covers most; None while an agent has none."""
-        if len(self._proposals) == 1 and self.agents in self._proposals:
-            return self._proposals
-        chosen: Owned = {}
-        for agent in self.agents:
-            sources = [(names, s) for names, s in self._proposals.items() if agent in names]
-            if not sources:
-                return None
-            names, best = max(sources, key=lambda pair: pair[1].covers)
-            chosen[names] = best
-        return chosen
+        """The sources of all agents; None while an agent has none."""
+        return self._proposals if len(self._owner) == len(self.agents) else None
 
     def ready(self) -> tuple[int, int]:
         """Rows start <= seq < stop that `pop` can hand out now; start >= stop where the next row lacks something.
@@ -237,16 +273,22 @@ class Joint:
 
     def pop(self, stop: int) -> Step:
         """Hand out the rows below `stop`, which must be above `next_seq` and not be more than `ready` says."""
-        sources = self._sources() or {}
-        pieces = {names: source.pop(stop) for names, source in sources.items()}
-        if len(sources) < len(self._proposals):
-            for source in self._proposals.values():
-                source.drop(stop)
-        if self.agents in pieces:
-            whole = pieces[self.agents]
-            return Step(self.features.pop(stop), whole.target, whole.confidence)
-        owners = [next(p for names, p in pieces.items() if agent in names) for agent in self.agents]
-        places = [(p, p.agents.index(a)) for p, a in zip(owners, self.agents, strict=True)]
-        target = np.column_stack([p.target[:, i] for p, i in places])
-        confidence = np.column_stack([p.confidence[:, i] for p, i in places])
-        return Step(self.features.pop(stop), target, confidence)
+        pieces = {names: source.pop(stop) for names, source in (self._sources() or {}).items()}
+        return self._joined(self.features.pop(stop), pieces)
+
+    def _joined(self, rows: Features, pieces: Mapping[tuple[str, ...], Proposals]) -> Step:
+        """Rows and the pieces of proposals for them. Who is benched keeps its last target, with confidence 0."""
+        whole = pieces.get(self.agents)
+        if whole is not None and whole.benched is None:
+            self.last = whole.target[-1].copy()
+            return Step(rows, whole.target, whole.confidence)
+        owned = [(piece, piece.agents.index(a)) for a in self.agents for piece in (pieces[self._owner[a]],)]
+        target = np.column_stack([piece.target[:, i] for piece, i in owned])
+        confidence = np.column_stack([piece.confidence[:, i] for piece, i in owned])
+        benched = np.array([0 if p.benched is None else p.benched[0, i] for p, i in owned], np.int64)
+        if not benched.any():
+            self.last = target[-1].copy()
+            return Step(rows, target, confidence)
+        target[:, benched != 0] = self.last[benched != 0]
+        self.last = target[-1].copy()
+        return Step(rows, target, confidence, awake=(benched == 0).astype(np.int64), benched=benched)

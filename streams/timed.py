@@ -5,13 +5,13 @@ enough: then the agents that have not answered fall asleep. A sleeper is awake a
 rows that are closed. Until then its last target stands, with confidence 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.streams.choices import Recorded
-from windvane.streams.events import Proposals
+from windvane.streams.events import Features, Proposals
 from windvane.streams.joining import Joint, Owned, Source, Step
 from windvane.streams.topics import FEATURES, PROPOSALS
 
@@ -38,11 +38,8 @@ class TimedJoint(Joint):
         awake: Ints | None = None,
         last: Floats | None = None,
     ) -> None:
-        super().__init__(agents, next_seq)
+        super().__init__(agents, next_seq, last)
         self.awake = np.ones(len(self.agents), np.int64) if awake is None else awake
-        self.last = (
-            np.zeros(len(self.agents)) if last is None else last
-        )  # (N,) targets in the last row handed out
         self._all_awake = bool(self.awake.all())
         self._recorded = recorded
         self._quorum_lag = quorum_lag
@@ -135,28 +132,30 @@ class TimedJoint(Joint):
         """Hand out the rows below `stop`; the last target of an agent that sleeps is repeated, with confidence 0."""
         usual = self._usual
         if usual is not None:
-            whole = usual.pop(stop)
-            self.last = whole.target[-1].copy()
-            return Step(self.features.pop(stop), whole.target, whole.confidence, self.awake)
-        owners, awake = self._owners(), self.awake
-        pieces = {names: source.pop(stop) for names, source in self._waited_for(owners).items()}
+            step = self._joined(self.features.pop(stop), {self.agents: usual.pop(stop)})
+            return step._replace(awake=self.awake if step.awake is None else step.awake, answered=self.awake)
+        pieces = {names: source.pop(stop) for names, source in self._waited_for(self._owners()).items()}
         for source in self._proposals.values():
             source.drop(stop)
-        rows = self.features.pop(stop)
-        if len(pieces) == 1 and self.agents in pieces and awake.all():
-            whole = pieces[self.agents]
-            target, confidence = whole.target, whole.confidence
-        else:
-            target, confidence = np.empty((2, len(rows), len(self.agents)))
-            for i, (agent, owner) in enumerate(zip(self.agents, owners, strict=True)):
-                if awake[i] and owner is not None:
-                    piece = pieces[owner[0]]
-                    place = piece.agents.index(agent)
-                    target[:, i], confidence[:, i] = piece.target[:, place], piece.confidence[:, place]
-                else:
-                    target[:, i], confidence[:, i] = self.last[i], 0.0
+        return self._joined_awake(self.features.pop(stop), pieces)
+
+    def _joined_awake(self, rows: Features, pieces: Mapping[tuple[str, ...], Proposals]) -> Step:
+        """Rows and the pieces of the agents that are awake."""
+        n, count = len(rows), len(self.agents)
+        target, confidence = np.tile(self.last, (n, 1)), np.zeros((n, count))
+        benched = np.zeros(count, np.int64)
+        for i, agent in enumerate(self.agents):
+            if not self.awake[i]:
+                continue
+            piece = pieces[self._owner[agent]]
+            place = piece.agents.index(agent)
+            benched[i] = 0 if piece.benched is None else piece.benched[0, place]
+            if benched[i] == 0:
+                target[:, i], confidence[:, i] = piece.target[:, place], piece.confidence[:, place]
         self.last = target[-1].copy()
-        return Step(rows, target, confidence, awake)
+        out = benched != 0
+        part = self.awake if not out.any() else np.where(out, 0, self.awake)
+        return Step(rows, target, confidence, part, self.awake, benched if out.any() else None)
 
     def _waited_for(self, owners: Owners) -> Owned:
         """Sources of the agents that are awake."""
@@ -168,14 +167,9 @@ class TimedJoint(Joint):
         self.awake = np.where(near | (answered >= start), 1, self.awake)
 
     def _owners(self) -> Owners:
-        """For every agent the worker that has answered most, and None while it has none."""
-        sources = list(self._proposals.items())
-        if len(sources) == 1 and sources[0][0] == self.agents:
-            return sources * len(self.agents)
-        return [
-            max((s for s in sources if agent in s[0]), key=lambda s: s[1].answered, default=None)
-            for agent in self.agents
-        ]
+        """For every agent its source, and None while it has none."""
+        named = (self._owner.get(agent) for agent in self.agents)
+        return [None if names is None else (names, self._proposals[names]) for names in named]
 
     def _answered(self, owners: Owners) -> Ints:
         """Rows below have been answered by every agent, as far as is known; (N,)."""

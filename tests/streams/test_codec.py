@@ -35,8 +35,8 @@ WIDTHS = {"x": len(NAMES), "regime": 7, "members": 4, "member_targets": 4, "scor
 
 MATRICES = {
     ev.Features: {"x", "regime"},
-    ev.Proposals: {"target", "action", "confidence"},
-    ev.Decisions: {"weights", "members", "member_targets", "equities", "regime", "awake"},
+    ev.Proposals: {"target", "action", "confidence", "benched"},
+    ev.Decisions: {"weights", "members", "member_targets", "equities", "regime", "awake", "benched"},
     ev.Statements: {
         n for n in ev.Statements.__struct_fields__ if n not in ("book", "seq", "ts", "day", "accounts")
     },

@@ -1,26 +1,28 @@
 """Stage "proposals": what the agents want; one worker may run many agents."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from windvane.agents.factory import create_agents
+from windvane.agents.base import Agent
+from windvane.agents.guest import GuestAgent
+from windvane.agents.roster import UNBOUND, Bindings, made_here
 from windvane.metamodel.base.proposals import Joined, propose
 from windvane.metamodel.base.upgrading import as_new
 from windvane.streams.book import Book
 from windvane.streams.books import BookStage
 from windvane.streams.events import BookOpened, Event, Features, Proposals
 from windvane.streams.joining import Source
-from windvane.streams.stage import Build
+from windvane.streams.stage import Build, StateError
 
 
 class ProposalsBook(Book):
-    """The agents of one book that run here, and features not worked off yet."""
+    """The agents of one book that run here, by their ids, and features not worked off yet."""
 
-    def __init__(self, opened: BookOpened, names: Sequence[str]) -> None:
+    def __init__(self, opened: BookOpened, agents: Mapping[str, Agent]) -> None:
         self.name = opened.book
-        self.agents = create_agents(names)
-        self.names = tuple(names)
+        self.agents = tuple(agents.values())
+        self.names = tuple(agents)
         self.versions = tuple(agent.version for agent in self.agents)
         self.features: Source[Features] = Source()
         self.prices = Joined()
@@ -37,17 +39,36 @@ class ProposalsBook(Book):
             "scale": self.prices.scale,
             "last": self.prices.last,
         }
-        for agent in self.agents:
-            saved |= {f"{agent.name}.{name}": value for name, value in agent.state().items()}
+        for agent, prefix in zip(self.agents, self._prefixes(), strict=True):
+            saved |= {f"{prefix}{name}": value for name, value in agent.state().items()}
         return saved
+
+    def fixed(self, fresh: dict[str, Any]) -> dict[str, Any]:
+        """As `Book` says; of an agent that is not ours, its own `restore` knows what fits."""
+        guests = [
+            prefix
+            for agent, prefix in zip(self.agents, self._prefixes(), strict=True)
+            if isinstance(agent, GuestAgent)
+        ]
+        return {name: value for name, value in fresh.items() if not name.startswith(tuple(guests))}
 
     def load(self, saved: dict[str, Any]) -> None:
         """As `Book` says."""
         self.features = Source(saved["taken"])
         self.prices = Joined(saved["scale"], saved["last"])
-        for agent in self.agents:
-            prefix = f"{agent.name}."
-            agent.restore({k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)})
+        for agent, prefix in zip(self.agents, self._prefixes(), strict=True):
+            state = {k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)}
+            try:
+                agent.restore(state)
+            except ValueError as error:
+                raise StateError(f"book {self.name} cannot go on: {error}", self.name) from error
+
+    def _prefixes(self) -> list[str]:
+        """What the names of each agent's arrays begin with in a state; no one is the beginning of another.
+
+        Ids with a dot have a colon before and after them, since a dot ends the others.
+        """
+        return [f":{name}:" if "." in name else f"{name}." for name in self.names]
 
     def receive(self, event: Event) -> Sequence[Event]:
         """Keep features."""
@@ -73,20 +94,32 @@ class ProposalsBook(Book):
 
 
 class ProposalsStage(BookStage[ProposalsBook]):
-    """Features in, Proposals out. agents: which of a book's agents run here; None: all."""
+    """Features in, Proposals out.
+
+    agents: which of a book's agents run here; None: all. bindings: what makes those of them that are not built in;
+    whoever started this process has named them, so no record of a topic decides what code runs.
+    """
 
     upcasts = (as_new("scale", "last"),)
 
-    def __init__(self, snapshot: bytes | None, agents: tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self, snapshot: bytes | None, agents: tuple[str, ...] | None = None, bindings: Bindings = UNBOUND
+    ) -> None:
         self._agents = agents
+        self._bindings = bindings
         super().__init__(snapshot)
 
     def new_book(self, opened: BookOpened) -> ProposalsBook:
         """A book at its first row, with those of its agents that run here."""
-        agents = opened.config.agents
-        return ProposalsBook(opened, [a for a in agents if self._agents is None or a in self._agents])
+        made: dict[str, Agent] = {}
+        for name, kind in zip(opened.config.agents, opened.config.kinds_of_agents, strict=True):
+            if self._agents is None or name in self._agents:
+                binding = made_here(name, kind, self._bindings)
+                if binding is not None and binding.make is not None:
+                    made[name] = binding.make()
+        return ProposalsBook(opened, made)
 
 
-def proposals_of(agents: Sequence[str]) -> Build:
-    """What builds the stage for a worker that runs these agents only."""
-    return partial(ProposalsStage, agents=tuple(agents))
+def proposals_of(agents: Sequence[str] | None, bindings: Bindings = UNBOUND) -> Build:
+    """What builds the stage for who runs these agents only, None: all of every book."""
+    return partial(ProposalsStage, agents=None if agents is None else tuple(agents), bindings=bindings)

@@ -1,12 +1,15 @@
 """Options that several commands share, and the run that those of a book ask for."""
 
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 if TYPE_CHECKING:
+    from windvane.agents.roster import Bindings
     from windvane.infra.files.market_data import MarketData
     from windvane.infra.runs.backtest import Plan
     from windvane.metamodel.base.config import Costs, TradingConfig
@@ -17,7 +20,13 @@ Prefix = Annotated[str | None, typer.Option(help="What all topics and groups sta
 Book = Annotated[str, typer.Option(help="Name of the book.")]
 Symbol = Annotated[str, typer.Option(help="What is traded.")]
 Bars = Annotated[str | None, typer.Option(help="Resample to bars of 30s, 15m, 1h, 1d ...")]
-Agents = Annotated[str | None, typer.Option(help="Agents, separated by commas. Default: all.")]
+Agents = Annotated[
+    str | None,
+    typer.Option(
+        help="Agents, separated by commas: NAME, NAME=KIND, NAME=module:Class, NAME=FOLDER of a policy, NAME=remote. "
+        "Default: all that are built in."
+    ),
+]
 Preset = Annotated[str, typer.Option(help="conservative, balanced, aggressive or research.")]
 FeeBp = Annotated[float, typer.Option(help="Fee, basis points of the notional.")]
 SlippageBp = Annotated[float, typer.Option(help="Slippage beyond the quote, basis points.")]
@@ -87,6 +96,14 @@ class BookOptions:
     long_only: bool = False  # True: no position below 0; False: as the preset says
 
 
+class Chosen(NamedTuple):
+    """What the options of a book come to."""
+
+    config: "TradingConfig"
+    detailed: bool  # the preset's `detailed_logging`
+    bindings: "Bindings"  # what makes the agents that are not built in
+
+
 def plan_for(
     market: "MarketData",
     options: BookOptions,
@@ -106,7 +123,7 @@ def plan_for(
 
     if options.costs.participation > 0 and market.columns.size is None:
         raise ConfigError(f"--participation needs sizes, and {market.file} has none: leave it out")
-    config, detailed = config_for(
+    chosen = config_for(
         options,
         closing="lockstep" if lockstep else "timed",
         interval=market.interval,
@@ -114,20 +131,17 @@ def plan_for(
     )
     return Plan(
         book=options.book,
-        config=config,
+        config=chosen.config,
         preset=options.preset,
         batch=batch,
         wire=wire,
-        full=detailed if full is None else full,
+        full=chosen.detailed if full is None else full,
+        bindings=chosen.bindings,
     )
 
 
-def config_for(options: BookOptions, **others: Any) -> "tuple[TradingConfig, bool]":
-    """The settings that these options ask for, and the preset's `detailed_logging`; raises as `plan_for`.
-
-    others: fields of TradingConfig that no option says.
-    """
-    from windvane.agents.factory import create_agents
+def config_for(options: BookOptions, **others: Any) -> Chosen:
+    """What these options ask for; raises as `plan_for`. others: fields of TradingConfig that no option says."""
     from windvane.infra.runs.configuration import create_meta_learning_config
     from windvane.metamodel.base.config import ConfigError, check
 
@@ -138,8 +152,10 @@ def config_for(options: BookOptions, **others: Any) -> "tuple[TradingConfig, boo
         options.agents,
         options.retraining,
     )
-    agents = preset.agents if named is None else tuple(a.strip() for a in named.split(",") if a.strip())
-    create_agents(agents)  # the settings take any name, so an unknown one is refused here
+    if named is not None:
+        find_modules_here()
+        preset.agents = tuple(word.strip() for word in named.split(",") if word.strip())
+    agents = preset.roster()
     if retraining is not None:
         if retraining not in ("on", "off"):
             raise ConfigError(f"--retraining is {retraining!r}: give on or off")
@@ -148,7 +164,6 @@ def config_for(options: BookOptions, **others: Any) -> "tuple[TradingConfig, boo
     on_halt, resume_after = _on_halt(options.on_halt)
     config = preset.trading(
         symbol=symbol,
-        agents=agents,
         capital=options.capital,
         seed=options.seed,
         on_halt=on_halt,
@@ -156,7 +171,13 @@ def config_for(options: BookOptions, **others: Any) -> "tuple[TradingConfig, boo
         costs=options.costs,
         **others,
     )
-    return config, preset.detailed_logging
+    return Chosen(config, preset.detailed_logging, agents.bindings)
+
+
+def find_modules_here() -> None:
+    """Let module:Class name modules of the folder that the command runs in, behind all that are installed."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
 
 
 def _on_halt(text: str) -> tuple[str, int]:

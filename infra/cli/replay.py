@@ -226,12 +226,16 @@ def _embedded(
     from windvane.infra.runs.compare import differences
     from windvane.infra.runs.lateness import compared
     from windvane.infra.runs.progress import bar, say
+    from windvane.infra.runs.replay import played
     from windvane.infra.runs.replay import replay as run_again
     from windvane.infra.runs.summary import finish, prepare
     from windvane.infra.training.trainer import trainer_for
 
     folder = journals.find(journal)
     info = run_info(folder)
+    history = played(opened_as(folder))
+    if history:
+        say(history)
     prepare()
     with claimed(out), trainer_for(*(() if as_recorded else (opened_as(folder),))) as trainer:
         with bar("replay", 0) as progress:

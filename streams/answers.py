@@ -3,7 +3,7 @@
 Every stage that reads proposals judges them by these rules, so all of them bench the same agents at the same rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -21,7 +21,18 @@ def refusal(batch: Proposals, agents: tuple[str, ...]) -> str:
         return f"book {batch.book} has no agent {', '.join(sorted(strangers))}"
     if len(set(batch.agents)) < len(batch.agents):
         return f"the proposals for book {batch.book} name an agent twice: name each once"
+    if len(batch.versions) != len(batch.agents):
+        return f"the proposals for book {batch.book} give {len(batch.versions)} versions: give one for each agent"
     return ""
+
+
+def unproven(batch: Proposals) -> str:
+    """Why proposals are refused that their agents' keys have not signed."""
+    names = ", ".join(batch.agents)
+    return (
+        f"what was proposed for {names} of book {batch.book} from seq {batch.first} on is not signed with the key of "
+        "each: give the sender and the workers the same WINDVANE_AGENT_KEYS"
+    )
 
 
 def judged(batch: Proposals) -> Iterator[Proposals]:
@@ -56,16 +67,12 @@ def _faults(batch: Proposals) -> Ints | None:
     return told if seen is None else np.where(told != FIT, told, seen)
 
 
-def of_agent(batch: Proposals, agent: str) -> Proposals:
-    """The answers of one agent of a judged batch."""
-    at = batch.agents.index(agent)
-    benched = None if batch.benched is None else batch.benched[:, at : at + 1].copy()
-    return replace(
-        batch,
-        agents=(agent,),
-        versions=batch.versions[at : at + 1],
-        target=batch.target[:, at : at + 1].copy(),
-        action=batch.action[:, at : at + 1].copy(),
-        confidence=batch.confidence[:, at : at + 1].copy(),
-        benched=benched if benched is not None and benched.any() else None,
-    )
+def part_of(batch: Proposals, agents: Sequence[str]) -> Proposals:
+    """The answers of some agents of a batch."""
+    places = [batch.agents.index(agent) for agent in agents]
+    names = ("target", "action", "confidence", "benched")
+    columns = {n: np.ascontiguousarray(of[:, places]) for n in names if (of := getattr(batch, n)) is not None}
+    if "benched" in columns and not columns["benched"].any():
+        columns["benched"] = None
+    versions = tuple(batch.versions[place] for place in places)
+    return replace(batch, agents=tuple(agents), versions=versions, **columns)

@@ -13,7 +13,7 @@ import numpy as np
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning import swapping
 from windvane.metamodel.trading.columns import Inputs
-from windvane.metamodel.trading.control import CONTROLS
+from windvane.metamodel.trading.control import CONTROLS, OF_SEATS
 from windvane.metamodel.trading.ensemble import Ensemble, Round
 from windvane.streams import ensemble_results as results
 from windvane.streams.book import Book, letter
@@ -36,6 +36,7 @@ from windvane.streams.joining import Joint, Step
 from windvane.streams.learner_versions import LearnerVersions
 from windvane.streams.retraining import weights_of
 from windvane.streams.schedule import Schedule
+from windvane.streams.seats import Seats
 from windvane.streams.summaries import Trading, state_of
 from windvane.streams.timed import TimedJoint
 from windvane.streams.topics import CONTROL, LEARNER, MODELS, PROPOSALS
@@ -49,6 +50,7 @@ class EnsembleBook(Book):
         self.opened = opened
         self.ensemble = Ensemble(opened.config)
         self.recorded = Recorded()
+        self.seats = Seats(opened.config) if opened.config.seats else None
         self.timed: TimedJoint | None = None  # `joint`, where the book is timed
         self.joint = self._new_joint()
         self.schedule = Schedule(opened.config.weighing)
@@ -61,7 +63,7 @@ class EnsembleBook(Book):
     def _new_joint(self, next_seq: int = 0, saved: Mapping[str, Any] | None = None) -> Joint:
         config, saved = self.opened.config, saved or {}
         if config.closing != "timed":
-            return Joint(config.agents, next_seq, saved.get("last"))
+            return Joint(config.agents, next_seq, saved.get("last"), keyed=config.keyed)
         self.timed = TimedJoint(
             config.agents,
             self.recorded,
@@ -69,6 +71,7 @@ class EnsembleBook(Book):
             next_seq,
             saved.get("awake"),
             saved.get("last"),
+            keyed=config.keyed,
         )
         return self.timed
 
@@ -106,6 +109,7 @@ class EnsembleBook(Book):
             **self.controls.save_models(),
             "last": self.joint.last,
             **({} if self.timed is None else {"awake": self.timed.awake}),
+            **({} if self.seats is None else self.seats.save()),
             **self.ensemble.state(),
         }
 
@@ -113,6 +117,7 @@ class EnsembleBook(Book):
         """As `Book` says."""
         self.recorded = Recorded(saved["taken"])
         self.joint = self._new_joint(saved["taken"], saved)
+        self.seats = Seats(self.opened.config, saved) if self.opened.config.seats else None
         self.schedule = Schedule(self.opened.config.weighing, saved["good"])
         self.versions = LearnerVersions(timed=self.timed is not None, saved=saved)
         self.controls = BookControls(saved)
@@ -155,6 +160,8 @@ class EnsembleBook(Book):
         """Rounds for all rows that are there, up to one that must wait for a learner version or a recorded choice."""
         out: list[Event] = []
         while True:
+            if self.seats is not None:
+                self.joint.there = self.seats.there(self._next_control(), self.next_seq)
             if self.timed is not None:
                 self.timed.choose_awake()
             start, stop = self.joint.ready()
@@ -172,6 +179,14 @@ class EnsembleBook(Book):
             out += self._lacking_models()
         return out
 
+    def _next_control(self) -> Control | None:
+        """The control that will be applied at the next row, None where none will, or it is not here yet."""
+        row = self.next_seq
+        choice = None if self.recorded.empty else self.recorded.at(row)
+        if choice is not None and self.controls.lacks(choice):
+            return None
+        return self.controls.at(row, choice)
+
     def _limit(self, start: int, stop: int, choice: Choice | None) -> int:
         """Seq below which the step that begins at `start` must end, `start` itself where the row must wait."""
         if self.timed is None:
@@ -181,7 +196,7 @@ class EnsembleBook(Book):
             stop = min(stop, self.versions.limit(start, stop, choice))
         if self.controls.known or choice is not None:
             stop = min(stop, self.controls.limit(start, stop, choice))
-        return stop
+        return stop if self.seats is None else self.seats.limit(self._next_control(), start, stop)
 
     def _use_versions(self, row: int, choice: Choice | None) -> None:
         """Go on with the learner versions that are in use from a row on."""
@@ -198,13 +213,17 @@ class EnsembleBook(Book):
             codes = np.zeros(len(rows), np.int64)
             codes[0] = CONTROLS.index(control.action) + 1
             out += self._apply(control, rows.first)
+        awake = step.awake
+        if self.seats is not None:
+            weighed = self.seats.weighed(rows.first)
+            awake = weighed if awake is None else awake * weighed
         optional: dict[str, Any] = {
             "bid": rows.bid,
             "ask": rows.ask,
             "size": rows.size,
             "regime": rows.regime,
             "control": codes,
-            "awake": step.awake,
+            "awake": awake,
         }
         columns = {name: column for name, column in optional.items() if column is not None}
         result = self.ensemble.step(
@@ -261,6 +280,14 @@ class EnsembleBook(Book):
                 raw = self.controls.staged[control.number, control.model]
                 self._replaced = swapping.swap(manager, raw).before
                 self._models = control.model, self._models[0]
+            elif control.action in OF_SEATS:
+                why = "the book has no seats" if self.seats is None else self.seats.refusal(control)
+                if why:
+                    yield refusal(
+                        control, f"control {control.number} of book {control.book} changes nothing: {why}"
+                    )
+                elif self.seats is not None:
+                    self.seats.obey(control, row)
             elif control.action == "roll-back":
                 replaced, self._replaced = self._replaced, b""
                 if swapping.take_back(manager, replaced):

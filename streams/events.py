@@ -182,6 +182,10 @@ class Proposals(Batch, frozen=True, kw_only=True):
         Ints | None,
         column("0, or why the agent takes no part: place in windvane.agents.benching.REASONS; None: 0", "A"),
     ] = None
+    unproven: Annotated[
+        bool,
+        Meta(description="whether no signature proves who sent it; set by who reads it, not by who sends it"),
+    ] = False
 
 
 class Decisions(Batch, frozen=True, kw_only=True):
@@ -309,10 +313,13 @@ class Control(Event, frozen=True, kw_only=True):
     """What a person ordered."""
 
     number: Annotated[int, Meta(description="1, 2, ... in the order to apply")]
-    action: Annotated[str, Meta(description="halt, reduce-only, resume, flatten, roll-back, swap")]
+    action: Annotated[
+        str, Meta(description="halt, reduce-only, resume, flatten, roll-back, swap, wake, retire")
+    ]
     effective_from: Annotated[int, Meta(description="seq of the first row it rules")]
     reason: str = ""
     model: Annotated[str, Meta(description="of a swap: SHA-256 of the safetensors, hex")] = ""
+    agent: Annotated[str, Meta(description="of wake and retire: whose seat")] = ""
     signature: Annotated[str, Meta(description="of who ordered it, hex; what has no broker has none")] = ""
 
 

@@ -51,11 +51,9 @@ class Source(Generic[B]):
         """Keep rows to be handed out; those that came before are dropped."""
         seq = batch.seq
         first, last = int(seq[0]), int(seq[-1])
-        if first == self.covers and last - first + 1 == len(seq):  # nearly always: the next rows, whole
+        if first == self.covers and last - first + 1 == len(seq) and not self._beyond:  # nearly always
             self._ready.append(_Ready(first, last + 1, batch))
             self.covers = self.answered = last + 1
-            if self._beyond:
-                self._release()
             return
         if last - first + 1 != len(seq):
             breaks = np.flatnonzero(np.diff(seq) != 1) + 1
@@ -66,9 +64,11 @@ class Source(Generic[B]):
             self.answered = max(self.answered, last + 1)
         elif first > self.covers:
             self._keep_beyond(batch)
+        elif self._beyond:  # of rows that are there already, what came first counts
+            self._keep_beyond(cut(batch, self.covers - first, len(batch)))
+            self._release()
         else:
             self._append(batch)
-            self._release()
 
     def _keep_beyond(self, batch: B) -> None:
         """Keep those rows of a batch beyond a hole that are not kept yet, in their places."""
@@ -179,11 +179,15 @@ class Joint:
     """Features joined with the proposals of every agent of a book.
 
     Whoever speaks for an agent, of each of its rows the first answer on the topic counts. last: (N,) targets in the
-    row before `next_seq`, None of a new book.
+    row before `next_seq`, None of a new book. keyed: whether answers count only where it is proven who sent them.
     """
 
-    def __init__(self, agents: Sequence[str], next_seq: int = 0, last: Floats | None = None) -> None:
+    def __init__(
+        self, agents: Sequence[str], next_seq: int = 0, last: Floats | None = None, *, keyed: bool = False
+    ) -> None:
         self.agents = tuple(agents)
+        self._keyed = keyed
+        self.there: Ints | None = None  # (N,) 1 for an agent that rows wait for; None: for all
         self.features: Source[Features] = Source(next_seq)
         self.last = np.zeros(len(self.agents)) if last is None else last
         self._proposals: Owned = {}
@@ -199,6 +203,8 @@ class Joint:
         if isinstance(batch, Features):
             self.features.add(batch)
             return ""
+        if self._keyed and batch.unproven:
+            return answers.unproven(batch)
         why = "" if batch.agents in self._proposals else answers.refusal(batch, self.agents)
         if why or not batch.agents:
             return why
@@ -220,7 +226,7 @@ class Joint:
                 self._own((agent,), Source(self.next_seq))
             elif len(owner) > 1:
                 self._take_apart(owner)
-            self._proposals[agent,].add(answers.of_agent(batch, agent))
+            self._proposals[agent,].add(answers.part_of(batch, (agent,)))
 
     def _own(self, agents: tuple[str, ...], source: Source[Proposals]) -> Source[Proposals]:
         self._proposals[agents] = source
@@ -231,7 +237,7 @@ class Joint:
         """Give each agent of a source one of its own: another record speaks for some of them only."""
         whole = self._proposals.pop(owner)
         for agent in owner:
-            self._own((agent,), whole.mapped(partial(answers.of_agent, agent=agent)))
+            self._own((agent,), whole.mapped(partial(answers.part_of, agents=(agent,))))
 
     def lacks(self) -> tuple[str, ...]:
         """Names of the topics that can bring the next row; () where the row is complete."""
@@ -248,11 +254,21 @@ class Joint:
         answered = {
             agent for names, source in self._proposals.items() if source.covers > row for agent in names
         }
-        return tuple(agent for agent in self.agents if agent not in answered)
+        return tuple(agent for agent in self._waited_for if agent not in answered)
+
+    @property
+    def _waited_for(self) -> Sequence[str]:
+        """The agents that rows wait for."""
+        if self.there is None:
+            return self.agents
+        return [agent for agent, there in zip(self.agents, self.there.tolist(), strict=True) if there]
 
     def _sources(self) -> Owned | None:
-        """The sources of all agents; None while an agent has none."""
-        return self._proposals if len(self._owner) == len(self.agents) else None
+        """The sources of all agents that rows wait for; None while one has none."""
+        if self.there is None:
+            return self._proposals if len(self._owner) == len(self.agents) else None
+        owners = [self._owner.get(agent) for agent in self._waited_for]
+        return None if None in owners else {names: self._proposals[names] for names in owners if names}
 
     def ready(self) -> tuple[int, int]:
         """Rows start <= seq < stop that `pop` can hand out now; start >= stop where the next row lacks something.
@@ -274,21 +290,36 @@ class Joint:
     def pop(self, stop: int) -> Step:
         """Hand out the rows below `stop`, which must be above `next_seq` and not be more than `ready` says."""
         pieces = {names: source.pop(stop) for names, source in (self._sources() or {}).items()}
-        return self._joined(self.features.pop(stop), pieces)
+        if len(pieces) < len(self._proposals):
+            for source in self._proposals.values():
+                source.drop(stop)
+        step = self._joined(self.features.pop(stop), pieces, self.there)
+        return step if self.there is None else step._replace(answered=self.there)
 
-    def _joined(self, rows: Features, pieces: Mapping[tuple[str, ...], Proposals]) -> Step:
-        """Rows and the pieces of proposals for them. Who is benched keeps its last target, with confidence 0."""
+    def _joined(
+        self, rows: Features, pieces: Mapping[tuple[str, ...], Proposals], awake: Ints | None
+    ) -> Step:
+        """Rows and the pieces of proposals for them. Who is not awake, or benched, keeps its last target.
+
+        awake: (N,) 1 or 0, None: all. Confidence is 0 beside a target that is kept.
+        """
         whole = pieces.get(self.agents)
-        if whole is not None and whole.benched is None:
+        if whole is not None and whole.benched is None and (awake is None or awake.all()):
             self.last = whole.target[-1].copy()
-            return Step(rows, whole.target, whole.confidence)
-        owned = [(piece, piece.agents.index(a)) for a in self.agents for piece in (pieces[self._owner[a]],)]
-        target = np.column_stack([piece.target[:, i] for piece, i in owned])
-        confidence = np.column_stack([piece.confidence[:, i] for piece, i in owned])
-        benched = np.array([0 if p.benched is None else p.benched[0, i] for p, i in owned], np.int64)
-        if not benched.any():
-            self.last = target[-1].copy()
-            return Step(rows, target, confidence)
-        target[:, benched != 0] = self.last[benched != 0]
+            return Step(rows, whole.target, whole.confidence, awake)
+        n, count = len(rows), len(self.agents)
+        target, confidence = np.tile(self.last, (n, 1)), np.zeros((n, count))
+        benched = np.zeros(count, np.int64)
+        for i, agent in enumerate(self.agents):
+            if awake is not None and not awake[i]:
+                continue
+            piece = pieces[self._owner[agent]]
+            place = piece.agents.index(agent)
+            benched[i] = 0 if piece.benched is None else piece.benched[0, place]
+            if benched[i] == 0:
+                target[:, i], confidence[:, i] = piece.target[:, place], piece.confidence[:, place]
         self.last = target[-1].copy()
-        return Step(rows, target, confidence, awake=(benched == 0).astype(np.int64), benched=benched)
+        if not benched.any():
+            return Step(rows, target, confidence, awake)
+        part = np.where(benched != 0, 0, 1 if awake is None else awake)
+        return Step(rows, target, confidence, part, benched=benched)

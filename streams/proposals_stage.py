@@ -1,17 +1,18 @@
 """Stage "proposals": what the agents want; one worker may run many agents."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from windvane.agents.base import Agent
+from windvane.agents.bench import Bench
 from windvane.agents.guest import GuestAgent
 from windvane.agents.roster import UNBOUND, Bindings, made_here
 from windvane.metamodel.base.proposals import Joined, propose
 from windvane.metamodel.base.upgrading import as_new
 from windvane.streams.book import Book
 from windvane.streams.books import BookStage
-from windvane.streams.events import BookOpened, Event, Features, Proposals
+from windvane.streams.events import BookOpened, DeadLetter, Event, Features, Proposals
 from windvane.streams.joining import Source
 from windvane.streams.stage import Build, StateError
 
@@ -48,7 +49,7 @@ class ProposalsBook(Book):
         guests = [
             prefix
             for agent, prefix in zip(self.agents, self._prefixes(), strict=True)
-            if isinstance(agent, GuestAgent)
+            if isinstance(agent, Bench)
         ]
         return {name: value for name, value in fresh.items() if not name.startswith(tuple(guests))}
 
@@ -78,11 +79,14 @@ class ProposalsBook(Book):
 
     def advance(self, last_seq: int | None) -> Sequence[Event]:
         """Proposals for all rows that are there."""
-        return [self._propose(rows) for rows in self.features.pop_all()]
+        return [event for rows in self.features.pop_all() for event in self._propose(rows)]
 
-    def _propose(self, rows: Features) -> Proposals:
+    def _propose(self, rows: Features) -> Iterator[Event]:
+        """What the agents propose, behind a letter for each of their faults that is to be told of."""
         proposals = propose(self.agents, self.prices, rows.flags, rows.x, rows.mid)
-        return Proposals(
+        for place, fault in proposals.faults:
+            yield _letter(self.name, self.names[place], int(rows.seq[fault.row]), fault.why)
+        yield Proposals(
             book=self.name,
             seq=rows.seq,
             agents=self.names,
@@ -90,7 +94,19 @@ class ProposalsBook(Book):
             target=proposals.target,
             action=proposals.action,
             confidence=proposals.confidence,
+            benched=proposals.benched,
         )
+
+
+def _letter(book: str, agent: str, seq: int, why: str) -> DeadLetter:
+    return DeadLetter(
+        book=book,
+        source=f"agent {agent} of book {book}, seq {seq}",
+        reason=f"{why}; it is benched at this row and at every other at which it fails, and the others go on"[
+            :1000
+        ],
+        payload="",
+    )
 
 
 class ProposalsStage(BookStage[ProposalsBook]):
@@ -116,7 +132,8 @@ class ProposalsStage(BookStage[ProposalsBook]):
             if self._agents is None or name in self._agents:
                 binding = made_here(name, kind, self._bindings)
                 if binding is not None and binding.make is not None:
-                    made[name] = binding.make()
+                    agent = binding.make()
+                    made[name] = Bench(agent) if isinstance(agent, GuestAgent) else agent
         return ProposalsBook(opened, made)
 
 

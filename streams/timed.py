@@ -5,13 +5,13 @@ enough: then the agents that have not answered fall asleep. A sleeper is awake a
 rows that are closed. Until then its last target stands, with confidence 0.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.streams.choices import Recorded
-from windvane.streams.events import Features, Proposals
+from windvane.streams.events import Proposals
 from windvane.streams.joining import Joint, Owned, Source, Step
 from windvane.streams.topics import FEATURES, PROPOSALS
 
@@ -37,8 +37,10 @@ class TimedJoint(Joint):
         next_seq: int = 0,
         awake: Ints | None = None,
         last: Floats | None = None,
+        *,
+        keyed: bool = False,
     ) -> None:
-        super().__init__(agents, next_seq, last)
+        super().__init__(agents, next_seq, last, keyed=keyed)
         self.awake = np.ones(len(self.agents), np.int64) if awake is None else awake
         self._all_awake = bool(self.awake.all())
         self._recorded = recorded
@@ -74,14 +76,15 @@ class TimedJoint(Joint):
 
     def silent(self) -> tuple[str, ...]:
         """Names of the agents that are asleep."""
-        return tuple(
-            agent for agent, awake in zip(self.agents, self.awake.tolist(), strict=True) if not awake
-        )
+        awake = dict(zip(self.agents, self.awake.tolist(), strict=True))
+        return tuple(agent for agent in self._waited_for if not awake[agent])
 
     def choose_awake(self) -> None:
         """Decide which agents the next row waits for. To be called before `ready`."""
         if self._usual is None or self.next_seq < self._late:
             self._choose_awake()
+            if self.there is not None:
+                self.awake = self.awake * self.there
             self._all_awake = bool(self.awake.all())
 
     @property
@@ -124,7 +127,7 @@ class TimedJoint(Joint):
         stop = min(stop, int(answered.min())) if len(answered) else stop
         if stop > start:
             stop = self.features.piece_end(stop)
-            for source in self._waited_for(owners).values():
+            for source in self._of_awake(owners).values():
                 stop = source.piece_end(stop)
         return start, stop
 
@@ -132,32 +135,15 @@ class TimedJoint(Joint):
         """Hand out the rows below `stop`; the last target of an agent that sleeps is repeated, with confidence 0."""
         usual = self._usual
         if usual is not None:
-            step = self._joined(self.features.pop(stop), {self.agents: usual.pop(stop)})
-            return step._replace(awake=self.awake if step.awake is None else step.awake, answered=self.awake)
-        pieces = {names: source.pop(stop) for names, source in self._waited_for(self._owners()).items()}
-        for source in self._proposals.values():
-            source.drop(stop)
-        return self._joined_awake(self.features.pop(stop), pieces)
+            pieces = {self.agents: usual.pop(stop)}
+        else:
+            awake = self._of_awake(self._owners())
+            pieces = {names: source.pop(stop) for names, source in awake.items()}
+            for source in self._proposals.values():
+                source.drop(stop)
+        return self._joined(self.features.pop(stop), pieces, self.awake)._replace(answered=self.awake)
 
-    def _joined_awake(self, rows: Features, pieces: Mapping[tuple[str, ...], Proposals]) -> Step:
-        """Rows and the pieces of the agents that are awake."""
-        n, count = len(rows), len(self.agents)
-        target, confidence = np.tile(self.last, (n, 1)), np.zeros((n, count))
-        benched = np.zeros(count, np.int64)
-        for i, agent in enumerate(self.agents):
-            if not self.awake[i]:
-                continue
-            piece = pieces[self._owner[agent]]
-            place = piece.agents.index(agent)
-            benched[i] = 0 if piece.benched is None else piece.benched[0, place]
-            if benched[i] == 0:
-                target[:, i], confidence[:, i] = piece.target[:, place], piece.confidence[:, place]
-        self.last = target[-1].copy()
-        out = benched != 0
-        part = self.awake if not out.any() else np.where(out, 0, self.awake)
-        return Step(rows, target, confidence, part, self.awake, benched if out.any() else None)
-
-    def _waited_for(self, owners: Owners) -> Owned:
+    def _of_awake(self, owners: Owners) -> Owned:
         """Sources of the agents that are awake."""
         return {owner[0]: owner[1] for i, owner in enumerate(owners) if owner is not None and self.awake[i]}
 

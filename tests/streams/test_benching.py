@@ -1,5 +1,6 @@
 """An agent whose answer cannot be used takes no part in that row: its reason is recorded, and the others trade on."""
 
+import re
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -10,14 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from moody import Moody
 from simulated_book import Recorded, config, opening, plain_run, same, spoil, table, ticks
 from windvane.agents.benching import MISSHAPEN, NO_NUMBER, OUT_OF_RANGE, PASSED, REASONS, faults_of
-from windvane.agents.factory import AGENTS
+from windvane.agents.factory import AGENTS, Binding
+from windvane.agents.guest import GuestAgent
+from windvane.infra.telemetry.metrics import WorkerMetrics
+from windvane.infra.telemetry.names import reason_class
+from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.events import (
     BENCHED,
     REPEATED,
     BookClosed,
+    DeadLetter,
     Decisions,
     Event,
     Features,
@@ -27,6 +34,7 @@ from windvane.streams.events import (
     join,
 )
 from windvane.streams.feedback_stage import FeedbackStage
+from windvane.streams.topology import bound
 
 ROWS = 1300
 NAMES = tuple(AGENTS)
@@ -187,3 +195,50 @@ class TestBenchedAgents:
 def without_cuts(out: list[Event]) -> Any:
     """The decisions; a column that says nothing may be there or not."""
     return table([join([e for e in out if isinstance(e, Decisions)])])
+
+
+BARE = replace(ticks(ROWS), bid=None, ask=None, bid_size=None, ask_size=None)
+MOODS = {**dict.fromkeys(range(700, 720), "raises"), 650: "nan", 651: "short", 900: "greedy"}
+
+
+def moody(start: dict[int, str]) -> list[Event]:
+    """A run in which one of three agents is moody; its rows are fed in unlike chunks, and stored between them."""
+    settings = config(agents=("vol_trend", "m", "buy_and_hold"), kinds=("vol_trend", "class", "buy_and_hold"))
+    moods = {float(BARE.price[row]): mood for row, mood in start.items()}
+    bindings = {"m": Binding("class", "3", lambda: GuestAgent("m", lambda: Moody(moods)))}
+    out: list[Event] = []
+    rng, runner = (
+        np.random.default_rng(len(start)),
+        EmbeddedRunner(lambda topic, event: out.append(event), topology=bound(bindings), wire=True),
+    )
+    runner.feed([opening(settings)])
+    for a, b in pairwise(sorted({0, ROWS, *rng.integers(1, ROWS, 30).tolist()})):
+        runner.feed([cut(BARE, a, b)])
+        runner = EmbeddedRunner(
+            lambda topic, event: out.append(event),
+            topology=bound(bindings),
+            wire=True,
+            snapshot=runner.snapshot(),
+        )
+    return out
+
+
+def test_a_class_that_fails_is_told_of_and_leaves_the_others_as_they_are() -> None:
+    plain, found = moody({}), moody(MOODS)
+    letters = [e for e in found if isinstance(e, DeadLetter)]
+    assert [(e.source, reason_class(e.reason)) for e in letters] == [
+        (f"agent m of book book, seq {row}", "agent_benched") for row in (650, 651, 700, 900)
+    ]
+    assert not [e for e in plain if isinstance(e, DeadLetter)]
+    rows = join([e for e in found if isinstance(e, Decisions)])
+    assert rows.benched is not None
+    assert np.flatnonzero(rows.benched[:, 1]).tolist() == sorted(MOODS)
+    assert not rows.benched[:, [0, 2]].any()
+    said = [join([e for e in out if isinstance(e, Proposals)]) for out in (plain, found)]
+    for name in ("target", "action", "confidence"):
+        theirs, ours = (getattr(proposals, name)[:, [0, 2]] for proposals in said)
+        assert theirs.tobytes() == ours.tobytes()
+    metrics = WorkerMetrics("ensemble")
+    metrics.observe(0, rows)
+    told = metrics.expose().decode()
+    assert re.search(rf'windvane_agent_benched_total{{.*agent="m".*}} {len(MOODS)}\.0', told)

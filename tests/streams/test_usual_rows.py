@@ -65,15 +65,11 @@ def followed(kind: type[TimedJoint], drawn: list[tuple[Any, ...]]) -> list[Any]:
             if stop <= start:
                 break
             step = joint.pop(stop)
-            columns = (
-                step.features.seq,
-                step.target,
-                step.confidence,
-                step.awake,
-                step.answered,
-                step.benched,
+            same = [None if of is None else of.tolist() for of in (step.awake, step.answered, step.benched)]
+            rows_of = zip(
+                step.features.seq.tolist(), step.target.tolist(), step.confidence.tolist(), strict=True
             )
-            told.append(tuple(None if column is None else column.tolist() for column in columns))
+            told += [(*row, *same) for row in rows_of]
         told.append((joint.open, joint.awake.tolist(), joint.last.tolist(), joint.lacks(), joint.next_seq))
     return told
 

@@ -9,6 +9,7 @@ from windvane.agents.kernel import this_program
 from windvane.agents.naming import REMOTE, each_named
 from windvane.agents.program import Program
 from windvane.agents.roster import Roster, check_made_here, roster
+from windvane.infra.kafka.broker.agent_keys import prover
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.infra.kafka.broker.signing import guard
 from windvane.infra.kafka.broker.snapshots import FolderStore, SnapshotStore, TopicStore
@@ -51,6 +52,7 @@ class WorkerPlan(NamedTuple):
             partition=partition,
             owns=lambda book: partition_of(book, partitions) == partition,
             signed=guard(self.settings),
+            proven=prover(self.settings),
         )
 
 

@@ -1,8 +1,8 @@
 """Seats: agents that a book reserves columns for and that are not there yet, until a person wakes them.
 
-An agent in a seat takes no part. From the row of the control that wakes it on, the book waits for its answers as for
-any other agent's, and `seat_rows` rows later it is weighed. From the row of the control that retires it on, the seat is
-empty again.
+An agent in a seat takes no part. Behind the row of the control that wakes it the book waits for its answers as for any
+other agent's, and `seat_rows` rows later it is weighed. From the row of the control that retires it on, the seat is
+empty again, so a book that waits for an agent in vain is freed by retiring it.
 """
 
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ class Seats:
     def there(self, control: Control | None, row: int) -> Ints:
         """Which agents a row waits for, (N,) 1 or 0, where `control` is applied at it."""
         since = self._since if control is None else self._after(control, row)
-        return (since != _EMPTY).astype(np.int64)
+        return ((since == _ALWAYS) | ((since >= 0) & (since <= row))).astype(np.int64)
 
     def _after(self, control: Control, row: int) -> Ints:
         since = self._since.copy()
@@ -54,7 +54,7 @@ class Seats:
             if control.action == "retire":
                 since[place] = _EMPTY
             elif since[place] == _EMPTY:
-                since[place] = row
+                since[place] = row + 1  # so that a control that retires it can come before its first row
         return since
 
     def weighed(self, row: int) -> Ints:
@@ -63,8 +63,8 @@ class Seats:
         return ((since == _ALWAYS) | ((since >= 0) & (since + self._rows <= row))).astype(np.int64)
 
     def limit(self, control: Control | None, row: int, stop: int) -> int:
-        """Seq below which the step that begins at `row` must end, at most `stop`: the first row that weighs another."""
+        """Seq below which the step that begins at `row` must end, at most `stop`: where an agent begins."""
         since = self._since if control is None else self._after(control, row)
-        begins = since[since >= 0] + self._rows
+        begins = np.concatenate([since, since + self._rows])[np.tile(since >= 0, 2)]
         begins = begins[begins > row]
         return min(stop, int(begins.min())) if len(begins) else stop

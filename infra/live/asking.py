@@ -21,8 +21,8 @@ def order(
 ) -> dict[str, Any]:
     """Send a control under the name of who runs this; returns the fields of its `Outcome`.
 
-    out: the folder of the session; model: of a swap, what has the weights; agent: of wake and retire. Raises ControlError where no session obeys
-    or answers within `seconds`, WeightsError where the model cannot be read.
+    out: the folder of the session; model: of a swap, what has the weights; agent: of wake and retire. Raises
+    ControlError where no session obeys or answers within `seconds`, WeightsError where the model cannot be read.
     """
     weights = "" if model is None else base64.b64encode(read(model).raw).decode()
     return ask(

@@ -30,7 +30,7 @@ _LONGEST = 100
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A control. weights: base64 of safetensors, of a swap; agent: of wake and retire; the rest as `Controls.carry_out`."""
+    """A control. weights: base64 of safetensors, of a swap; the rest as `Controls.carry_out`."""
 
     action: str
     by: str = ""

@@ -30,7 +30,7 @@ ROWS = 1100
 NAMES = tuple(AGENTS)
 SEAT, PLACE = NAMES[3], 3
 SEATED = config(seats=(SEAT,), seat_rows=50)
-WOKEN, RETIRED = 600, 900
+WOKEN, RETIRED = 600, 905
 ORDERS = [
     Control(book="book", number=1, action="wake", effective_from=WOKEN, agent=SEAT),
     Control(book="book", number=2, action="wake", effective_from=WOKEN + 1, agent=NAMES[0]),
@@ -87,16 +87,16 @@ class TestSeats:
     def test_a_seat_is_weighed_so_many_rows_after_it_was_woken_until_it_is_retired(
         self, closing: str
     ) -> None:
-        out = decided(closing, 0, silent=(0, WOKEN))
+        out = decided(closing, 0, silent=(0, WOKEN + 1))
         rows = rows_of(out)
         assert len(rows) == ROWS
         assert rows.awake is not None
         weight = rows.weights[:, PLACE]
-        assert not weight[: WOKEN + 50].any()
+        assert not weight[1 : WOKEN + 51].any(), "the first row is bad, so nobody is weighed there"
         assert weight[WOKEN + 55 : RETIRED].min() > 0
         assert not weight[RETIRED:].any()
         there = np.flatnonzero(rows.awake[:, PLACE])
-        assert (there[0], there[-1]) == (WOKEN, RETIRED - 1)
+        assert (there[0], there[-1]) == (WOKEN + 1, RETIRED - 1)
         (letter,) = [e for e in out if isinstance(e, DeadLetter) and e.source.startswith("Control")]
         assert f"agent '{NAMES[0]}' has no seat: give one of {SEAT}" in letter.reason
 
@@ -106,7 +106,7 @@ class TestSeats:
             same(table([rows_of(decided(closing, cuts))]), table([rows_of(once)]))
 
     def test_rows_before_it_is_woken_know_nothing_of_what_it_says(self, closing: str) -> None:
-        silent, loud = rows_of(decided(closing, 5, silent=(0, WOKEN))), rows_of(decided(closing, 5))
+        silent, loud = rows_of(decided(closing, 5, silent=(0, WOKEN + 1))), rows_of(decided(closing, 5))
         same(table([silent]), table([loud]))
 
 
@@ -115,11 +115,11 @@ def test_a_lockstep_book_waits_for_a_woken_seat_and_goes_on_once_it_is_retired()
     updates = [e for e in inputs() if isinstance(e, LearnerUpdate)]
     proposals = columns(whole(Proposals), [at for at in range(len(NAMES)) if at != PLACE])
     out = stage.step([opening(SEATED), ORDERS[0], *updates, whole(Features), proposals])
-    assert rows_of(out).last == WOKEN - 1
+    assert rows_of(out).last == WOKEN
     (lasting,) = stage.lasting().values()
-    assert f"no worker proposes for agents {SEAT}, so book book waits at seq {WOKEN}" in lasting.trouble.why
+    assert f"no worker proposes for agents {SEAT}, so book book waits at seq {WOKEN + 1}" in lasting.trouble.text
     out = stage.step([replace(ORDERS[2], number=2, effective_from=0)])
-    assert rows_of(out).first == WOKEN
+    assert rows_of(out).first == WOKEN + 1
 
 
 def test_embedded_the_seat_is_empty_until_it_is_woken() -> None:
@@ -129,7 +129,7 @@ def test_embedded_the_seat_is_empty_until_it_is_woken() -> None:
     runner.control(ORDERS[:1])
     runner.feed([ticks(ROWS), BookClosed(book="book", last=ROWS - 1)])
     weight = rows_of(seen).weights[:, PLACE]
-    assert not weight[: WOKEN + 50].any()
+    assert not weight[: WOKEN + 51].any()
     assert weight[WOKEN + 55 :].min() > 0
     scores = [e.scores[PLACE] for e in seen if isinstance(e, LearnerUpdate)]
     assert not any(scores), "feedback does not score a seat"

@@ -117,7 +117,9 @@ def test_a_lockstep_book_waits_for_a_woken_seat_and_goes_on_once_it_is_retired()
     out = stage.step([opening(SEATED), ORDERS[0], *updates, whole(Features), proposals])
     assert rows_of(out).last == WOKEN
     (lasting,) = stage.lasting().values()
-    assert f"no worker proposes for agents {SEAT}, so book book waits at seq {WOKEN + 1}" in lasting.trouble.text
+    assert (
+        f"no worker proposes for agents {SEAT}, so book book waits at seq {WOKEN + 1}" in lasting.trouble.text
+    )
     out = stage.step([replace(ORDERS[2], number=2, effective_from=0)])
     assert rows_of(out).first == WOKEN + 1
 

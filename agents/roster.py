@@ -29,6 +29,11 @@ class Roster(NamedTuple):
             return {"agents": self.ids, "kinds": (), "versions": ()}
         return {"agents": self.ids, "kinds": self.kinds, "versions": self.versions}
 
+    def shadowing(self) -> dict[str, Any]:
+        """The fields of a TradingConfig in which they are its shadows, as `recorded`."""
+        names = {"agents": "shadows", "kinds": "shadow_kinds", "versions": "shadow_versions"}
+        return {names[name]: values for name, values in self.recorded().items()}
+
 
 def check_made_here(bindings: Bindings, why: str) -> None:
     """Raise WindvaneError for the first agent that is made elsewhere; why: why all have to be made here, in words."""

@@ -154,6 +154,7 @@ class BookStage(ABC, Generic[B]):
             return [letter(opened, why)]
         try:
             check_opened(opened.config.agents, opened.config.kinds)
+            check_opened(opened.config.shadows, opened.config.shadow_kinds)
         except ValueError as error:  # the book would wait for ever for an agent that nobody runs
             return [letter(opened, f"book {name} cannot be opened: {error}")]
         book = self.new_book(opened)

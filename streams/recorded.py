@@ -5,10 +5,13 @@ What agents proposed that are not built in is played, too, since nothing here ma
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+import numpy as np
+
 from windvane.metamodel.base.weights import to_bytes
 from windvane.streams.answers import part_of
 from windvane.streams.embedded import EmbeddedRunner
-from windvane.streams.events import Decisions, LearnerUpdate, Proposals, TrainRequest, TrainResult
+from windvane.streams.events import Decisions, LearnerUpdate, Proposals, Shadows, TrainRequest, TrainResult
 from windvane.streams.stage import Training
 from windvane.streams.topics import LEARNER, PROPOSALS
 
@@ -71,6 +74,19 @@ def said_by(proposals: Proposals, agents: Sequence[str]) -> Proposals | None:
     if not names or names == proposals.agents:
         return proposals if names else None
     return part_of(proposals, names)
+
+
+def told_of(shadows: Shadows, agents: Sequence[str]) -> Shadows | None:
+    """The part of statements that is of these shadows, None where there is none."""
+    places = [place for place, name in enumerate(shadows.agents) if name in agents]
+    if not places:
+        return None
+    columns = {
+        name: np.ascontiguousarray(getattr(shadows, name)[:, places]) for name in type(shadows).matrices
+    }
+    names = tuple(shadows.agents[place] for place in places)
+    versions = tuple(shadows.versions[place] for place in places)
+    return msgspec.structs.replace(shadows, agents=names, versions=versions, **columns)
 
 
 class _Untrained:

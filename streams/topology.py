@@ -13,7 +13,7 @@ TOPOLOGY: tuple[Stage, ...] = (
     Stage(
         "proposals",
         (topics.FEATURES,),
-        (topics.PROPOSALS, topics.DEAD_LETTERS),
+        (topics.PROPOSALS, topics.SHADOWS, topics.DEAD_LETTERS),
         ProposalsStage,
         build_for=proposals_of,
     ),

@@ -96,3 +96,63 @@ class Broken(Drift):
 
 class Stranger:
     """No agent at all."""
+
+
+class Prophet(Drift):
+    """Looks one row ahead."""
+
+    def propose(self, x: Floats, price: Floats, good: Ints) -> Proposal:
+        return super().propose(x, np.append(price[1:], price[-1]), good)
+
+
+class Measured(Drift):
+    """Is the surer the higher the price."""
+
+    def propose(self, x: Floats, price: Floats, good: Ints) -> Proposal:
+        said = super().propose(x, price, good)
+        return said._replace(confidence=said.confidence * np.tanh(price / 1e6))
+
+
+class Forgetful(Drift):
+    """Begins anew with every call."""
+
+    def propose(self, x: Floats, price: Floats, good: Ints) -> Proposal:
+        self.last, self.side = np.zeros(1), np.zeros(1)
+        return super().propose(x, price, good)
+
+
+class Restless(Drift):
+    """Takes every row for news."""
+
+    def propose(self, x: Floats, price: Floats, good: Ints) -> Proposal:
+        return super().propose(x, price * (1.0 + 1e-3 * (good == 0)), np.ones_like(good))
+
+
+class Sharing(Drift):
+    """Hands out what it goes on to write to."""
+
+    def state(self) -> dict[str, Floats]:
+        return {"last": self.last, "side": self.side}
+
+
+class Moody(Drift):
+    """Another one each time that it is made."""
+
+    def propose(self, x: Floats, price: Floats, good: Ints) -> Proposal:
+        said = super().propose(x, price, good)
+        return said._replace(confidence=said.confidence / (1.0 + len(self.made)))
+
+
+class Careless(Drift):
+    """Its action is not the change of its target."""
+
+    def propose(self, x: Floats, price: Floats, good: Ints) -> Proposal:
+        said = super().propose(x, price, good)
+        return said._replace(action=np.zeros_like(said.action))
+
+
+class Amnesiac(Drift):
+    """Restores nothing."""
+
+    def restore(self, state: dict[str, Floats]) -> None:
+        pass

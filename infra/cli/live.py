@@ -27,6 +27,8 @@ def live(
     ] = None,
     book: options.Book = "live",
     agents: options.Agents = None,
+    shadow: options.Shadow = None,
+    seats: options.Seats = None,
     preset: options.Preset = "balanced",
     fee_bp: live_book.FeeBp = None,
     lot: live_book.Lot = None,
@@ -99,6 +101,8 @@ def live(
         book=book,
         interval=interval,
         agents=agents,
+        shadow=tuple(shadow or ()),
+        seats=seats,
         preset=preset,
         fee_bp=fee_bp,
         lot=lot,
@@ -121,6 +125,10 @@ def live(
         fee_bp, lot, least_order, slippage_bp, half_spread_bp, participation, delay, capital, seed, on_halt,
         [*recorded_words(draft.agents, draft.kinds_of_agents)], draft.weighing.retraining, warmup, long_only,
     ]  # fmt: skip
+    if draft.seats:
+        key["seats"] = [*draft.seats]
+    if draft.shadows:
+        key["shadows"] = [*recorded_words(draft.shadows, draft.kinds_of_shadows)]
     shown = None if port is None else LiveSource(book)
     plan = LivePlan(
         book=book,

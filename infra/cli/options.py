@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -26,6 +27,20 @@ Agents = Annotated[
         help="Agents, separated by commas: NAME, NAME=KIND, NAME=module:Class, NAME=FOLDER of a policy, NAME=remote. "
         "Default: all that are built in."
     ),
+]
+Shadow = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="An agent, as --agents takes it, that has an account of its own and no part in anything else. May be "
+        "given again, or several with commas."
+    ),
+]
+Seats = Annotated[
+    str | None,
+    typer.Option(help="Those of the agents that are not there yet: `windvane control wake` seats them."),
+]
+Keyed = Annotated[
+    bool, typer.Option("--keyed", help="Believe only proposals that are signed with their agents' keys.")
 ]
 Preset = Annotated[str, typer.Option(help="conservative, balanced, aggressive or research.")]
 FeeBp = Annotated[float, typer.Option(help="Fee, basis points of the notional.")]
@@ -88,6 +103,9 @@ class BookOptions:
     costs: "Costs"
     symbol: str = "BTCUSD"
     agents: str | None = None  # names separated by commas, None: those of the preset
+    shadow: Sequence[str] | None = None  # as agents, once or more
+    seats: str | None = None  # ids separated by commas
+    keyed: bool = False
     preset: str = "balanced"
     capital: float = 1_000_000.0
     seed: int = 0
@@ -142,6 +160,8 @@ def plan_for(
 
 def config_for(options: BookOptions, **others: Any) -> Chosen:
     """What these options ask for; raises as `plan_for`. others: fields of TradingConfig that no option says."""
+    from windvane.agents.naming import REMOTE
+    from windvane.agents.roster import roster
     from windvane.infra.runs.configuration import create_meta_learning_config
     from windvane.metamodel.base.config import ConfigError, check
 
@@ -152,10 +172,12 @@ def config_for(options: BookOptions, **others: Any) -> Chosen:
         options.agents,
         options.retraining,
     )
+    find_modules_here()
     if named is not None:
-        find_modules_here()
-        preset.agents = tuple(word.strip() for word in named.split(",") if word.strip())
-    agents = preset.roster()
+        preset.agents = _words(named)
+    agents, shadows = preset.roster(), roster(_words(",".join(options.shadow or ())))
+    for name, binding in shadows.bindings.items():
+        check(binding.kind != REMOTE, f"--shadow {name} is remote: a shadow is computed, so name its class")
     if retraining is not None:
         if retraining not in ("on", "off"):
             raise ConfigError(f"--retraining is {retraining!r}: give on or off")
@@ -169,9 +191,16 @@ def config_for(options: BookOptions, **others: Any) -> Chosen:
         on_halt=on_halt,
         resume_after=resume_after,
         costs=options.costs,
+        **shadows.shadowing(),
+        seats=tuple(_words(options.seats or "")),
+        keyed=options.keyed,
         **others,
     )
-    return Chosen(config, preset.detailed_logging, agents.bindings)
+    return Chosen(config, preset.detailed_logging, {**agents.bindings, **shadows.bindings})
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def find_modules_here() -> None:

@@ -22,9 +22,10 @@ from windvane.streams.events import (
     LearnerUpdate,
     Model,
     Proposals,
+    Shadows,
     Ticks,
 )
-from windvane.streams.recorded import RecordedChoices, RecordedProposals, untrained
+from windvane.streams.recorded import RecordedChoices, RecordedProposals, told_of, untrained
 from windvane.streams.stage import Trainer
 from windvane.streams.topics import DEAD_LETTERS, Topic
 
@@ -55,7 +56,8 @@ def replay(
     clear(target)
     opened: BookOpened | None = None
     rows, seconds, whole = 0, 0.0, False
-    keep = keeping(opened_as(folder), full=full)
+    config = opened_as(folder)
+    keep, unasked = keeping(config, full=full), foreign(config.shadows, config.kinds_of_shadows)
     with journal.JournalWriter(target) as writer:
 
         def listen(topic: Topic, event: Event) -> None:
@@ -81,6 +83,10 @@ def replay(
                 rows += len(event) if isinstance(event, Ticks) else 0
             elif isinstance(event, Control | Model):
                 runner.control([event])
+            elif isinstance(event, Shadows):
+                told = told_of(event, unasked)
+                if told is not None:  # of shadows whose code nothing here may run
+                    listen(topic, told)
             elif topic.name == DEAD_LETTERS.name and rows == 0:
                 listen(topic, event)  # the reader wrote it: the pipeline itself finds all others again
             seconds += time.monotonic() - began
@@ -104,13 +110,21 @@ def replay(
 
 def played(config: TradingConfig) -> str:
     """Which agents a replay does not ask, in a sentence; "" where it asks all."""
-    guests = foreign(config.agents, config.kinds_of_agents)
-    if not guests:
+    names = (*config.agents, *config.shadows)
+    kinds = dict(zip(names, (*config.kinds_of_agents, *config.kinds_of_shadows), strict=True))
+    versions = (
+        *(config.versions or ("",) * len(config.agents)),
+        *(config.shadow_versions or ("",) * len(config.shadows)),
+    )
+    told = [
+        f"{name} ({kinds[name]}, version {version or 'unknown'})"
+        for name, version in zip(names, versions, strict=True)
+        if name in foreign(kinds, kinds.values())
+    ]
+    if not told:
         return ""
-    versions = dict(zip(config.agents, config.versions, strict=True)) if config.versions else {}
-    kinds = dict(zip(config.agents, config.kinds_of_agents, strict=True))
-    told = ", ".join(f"{name} ({kinds[name]}, version {versions.get(name) or 'unknown'})" for name in guests)
-    return f"what {told} proposed is played as it was recorded: a journal names no code, so none of it runs"
+    who = ", ".join(told)
+    return f"what {who} proposed is played as it was recorded: a journal names no code, so none of it runs"
 
 
 def _lacks(silent: Mapping[str, int]) -> str:

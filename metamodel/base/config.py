@@ -192,6 +192,12 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         bool,
         Meta(description="whether proposals count only where the key of each of their agents signs them"),
     ] = False
+    shadows: Annotated[
+        tuple[str, ...],
+        Meta(description="ids of agents that have accounts of their own, and no part in anything else"),
+    ] = ()
+    shadow_kinds: Annotated[tuple[str, ...], Meta(description="of each shadow, as kinds")] = ()
+    shadow_versions: Annotated[tuple[str, ...], Meta(description="of each shadow, as versions")] = ()
     capital: Annotated[float, Meta(description="currency, fixed: no compounding")] = 1_000_000.0
     lot: Annotated[float, Meta(description="base currency")] = 1e-8
     min_order: Annotated[float, Meta(description="of capital")] = 1e-3
@@ -226,7 +232,6 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         check(0 <= self.most_ahead < _MOST_NS, f"most_ahead is {self.most_ahead}: give ns, 0 or more")
         check(0 < len(self.agents) <= 64, "agents names no agent: give one to 64 of them")
         check(len(set(self.agents)) == len(self.agents), "agents names one agent twice: give each once")
-        _check_names(self.agents, self.kinds, self.versions)
         strangers = [name for name in self.seats if name not in self.agents]
         check(not strangers, f"seats names {', '.join(strangers)}: name agents of the book")
         check(len(set(self.seats)) == len(self.seats), "seats names one agent twice: give each once")
@@ -235,6 +240,13 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             "seats names every agent: one has to be there from the first row",
         )
         check(0 <= self.seat_rows <= 1 << 20, f"seat_rows is {self.seat_rows}: give 0 to 1048576 rows")
+        _check_names("agents", self.agents, self.kinds, self.versions)
+        _check_names("shadows", self.shadows, self.shadow_kinds, self.shadow_versions)
+        check(len(self.shadows) <= 64, f"shadows names {len(self.shadows)} agents: give 64 at most")
+        check(
+            len({*self.agents, *self.shadows}) == len(self.agents) + len(self.shadows),
+            "shadows names one agent twice, or one of agents: give each another id",
+        )
         check(
             not self.weighing.retraining or len(self.agents) <= MOST_TRAINED,
             f"{len(self.agents)} agents are too many to retrain: give {MOST_TRAINED} at most, or retraining off",
@@ -251,20 +263,27 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         """The kind of each agent."""
         return self.kinds or self.agents
 
+    @property
+    def kinds_of_shadows(self) -> tuple[str, ...]:
+        """The kind of each shadow."""
+        return self.shadow_kinds or self.shadows
 
-def _check_names(agents: tuple[str, ...], kinds: tuple[str, ...], versions: tuple[str, ...]) -> None:
+
+def _check_names(
+    who: str, agents: tuple[str, ...], kinds: tuple[str, ...], versions: tuple[str, ...]
+) -> None:
     """Raise ConfigError for ids, kinds or versions that cannot be: no book's settings may hold code or a path."""
     for name in (*agents, *kinds):
         check(is_plain(name), f"{name!r} is no name of an agent or kind: give 1 to 64 letters, digits, _ . -")
     for what, values in (("kinds", kinds), ("versions", versions)):
         check(
             len(values) in (0, len(agents)),
-            f"{what} has {len(values)} entries: give one for each of the {len(agents)} agents, or none",
+            f"{what} of {who} has {len(values)} entries: give one for each of the {len(agents)}, or none",
         )
     for version in versions:
         check(
             version.isprintable() and len(version) <= LONGEST_VERSION,
-            f"versions has {version[:LONGEST_VERSION]!r}: give at most {LONGEST_VERSION} letters that can be printed",
+            f"versions of {who} has {version[:LONGEST_VERSION]!r}: give at most {LONGEST_VERSION} printable letters",
         )
 
 
@@ -280,7 +299,7 @@ _ALWAYS = {
 }
 """The settings of release 0.1.0, which go into a digest even at their defaults. Nothing is ever added here."""
 
-_TOLD = frozenset({"versions"})
+_TOLD = frozenset({"versions", "shadow_versions"})
 """What is recorded for people and decides nothing, so it is in no digest."""
 
 

@@ -5,6 +5,7 @@ import hmac
 import json
 import os
 import signal
+import subprocess
 import sys
 from functools import partial
 from hashlib import sha256
@@ -28,7 +29,7 @@ from windvane.streams.answers import part_of
 from windvane.streams.codec import from_json, to_json
 from windvane.streams.events import BookClosed, DeadLetter, Decisions, Event, Orders, Proposals, cut, join
 from windvane.streams.records import order_lines
-from windvane.streams.topics import DEAD_LETTERS, DECISIONS, ORDERS, PROPOSALS, TICKS
+from windvane.streams.topics import CONTROL, DEAD_LETTERS, DECISIONS, ORDERS, PROPOSALS, TICKS
 
 __all__ = ["node_example"]
 
@@ -85,9 +86,11 @@ class Program:
         self.process = process
 
     @classmethod
-    async def start(cls, language: str, folder: Path, settings: KafkaSettings) -> "Program":
+    async def start(
+        cls, language: str, folder: Path, settings: KafkaSettings, name: str = "book"
+    ) -> "Program":
         program = ["node", "agent.mjs"] if language == "node" else [sys.executable, "agent_aiokafka.py"]
-        words = ["--bootstrap", settings.bootstrap, "--prefix", settings.prefix, "--book", "book"]
+        words = ["--bootstrap", settings.bootstrap, "--prefix", settings.prefix, "--book", name]
         key = KEYS["breakout"].replace(" ", "-")
         return cls(
             await asyncio.create_subprocess_exec(
@@ -201,3 +204,71 @@ def test_records_that_are_forged_doubled_mixed_up_or_no_numbers_move_nobody_else
     assert all("is not signed with the key of each" in why for why in told)
     early = [line for line in wanted() if json.loads(line)["seq"] < 1000]
     assert orders[: len(early)] == early
+
+
+def command(settings: KafkaSettings, *words: object) -> "asyncio.Future[Any]":
+    at = ("--bootstrap", settings.bootstrap, "--prefix", settings.prefix)
+    key = {"WINDVANE_CONTROL_KEY": settings.control_key or ""}
+    return asyncio.to_thread(  # type: ignore[return-value]
+        subprocess.run,
+        [sys.executable, "-m", "windvane", *map(str, words), *at],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, **key},
+    )
+
+
+def test_a_remote_agent_is_played_a_book_and_judged_row_by_row(topics: KafkaSettings) -> None:
+    async def work() -> None:
+        at = ("agents", "check", "breakout=remote")
+        silent = await command(topics, *at, "--book", "nobody", "--wait", 0.5)
+        assert silent.returncode == 1
+        assert silent.stdout.splitlines()[0] == "row 0: it has no answer"
+        assert "0 of 1,200 rows are answered" in silent.stdout
+        agent = await Program.start("python", EXAMPLES, topics, "trial")
+        good = await command(topics, *at, "--book", "trial", "--wait", 60)
+        assert good.returncode == 0, good
+        assert "1,200 of 1,200 rows are answered" in good.stdout
+        await agent.ended()
+        again = await command(topics, *at, "--book", "trial")
+        assert again.returncode == 2
+        assert "give another --book" in again.stderr
+        late = await Program.start("python", EXAMPLES, topics, "nobody")
+        assert await late.ended() == "nobody is closed after row 1199"
+
+    asyncio.run(work())
+
+
+def test_an_agent_takes_its_seat_and_leaves_it(topics: KafkaSettings, tmp_path: Path) -> None:
+    """In a lockstep book, which waits for it in between."""
+    opened, stranger = book("remote", seats=("breakout",), seat_rows=30), Stranger(topics)
+    raws = [to_json(cut(ticks(ROWS), a, a + 20)) for a in range(0, ROWS, 20)]
+
+    async def work() -> Decisions:
+        async with inside(topics, tmp_path, STAGES) as stages:
+            await put(topics, TICKS, [to_json(opened), *raws[:35]], "book")
+            await stages.until("rows without it", partial(decided, topics, ("book",), 700))
+            woken = command(topics, "control", "wake", "--agent", "breakout", "--book", "book")
+            task = asyncio.ensure_future(woken)
+            await asyncio.sleep(0)
+            while b'"wake"' not in b"".join(await records(topics, CONTROL)):
+                await asyncio.sleep(0.1)
+            await stranger.send(*stranger.answers(0, 1000))
+            await put(topics, TICKS, raws[35:50], "book")
+            await stages.until("rows with it", partial(decided, topics, ("book",), 1000))
+            assert (await task).returncode == 0
+            await put(topics, TICKS, raws[50:], "book")
+            retired = await command(topics, "control", "retire", "--agent", "breakout", "--book", "book")
+            assert retired.returncode == 0, retired
+            await stages.until("all rows", partial(decided, topics, ("book",), ROWS))
+            wrong = await command(topics, "control", "wake", "--book", "book")
+            assert "give --agent NAME with wake or retire" in wrong.stderr
+            rows = [from_json(raw) for raw in await records(topics, DECISIONS)]
+            return join([e for e in rows if isinstance(e, Decisions)])
+
+    weight = asyncio.run(work()).weights[:, 1]
+    assert not weight[1:731].any()
+    assert weight[735:1000].min() > 0
+    assert not weight[1000:].any()

@@ -117,7 +117,7 @@ def next_time(settings: TradingConfig) -> int:
 
 def recorded(settings: TradingConfig) -> bytes:
     """What the log says of a book, by which its digest does not go."""
-    assert digest(settings) == digest(msgspec.structs.replace(settings, versions=()))
+    assert digest(settings) == digest(msgspec.structs.replace(settings, versions=(), shadow_versions=()))
     return to_json(opening(settings))
 
 
@@ -162,6 +162,9 @@ EFFECTS: dict[str, tuple[Any, dict[str, Any], Witness]] = {
     "seats": (("vol_trend",), {}, run),
     "seat_rows": (500, {"seats": ("vol_trend",)}, woken),
     "keyed": (True, {}, unproven),
+    "shadows": (("s",), {"shadow_kinds": ("vol_trend",), "shadows": ("t",)}, run),
+    "shadow_kinds": (("vol_trend",), {"shadows": ("s",), "shadow_kinds": ("buy_and_hold",)}, run),
+    "shadow_versions": (("7",), {"shadows": ("vol",), "shadow_kinds": ("vol_trend",)}, recorded),
     "capital": (2_000_000.0, {}, run),
     "lot": (0.01, {}, run),
     "min_order": (0.05, {}, run),

@@ -188,12 +188,12 @@ class TestHostileOpenings:
 
     def test_names_of_unlike_number_are_refused(self) -> None:
         with pytest.raises(
-            ConfigError, match="kinds has 1 entries: give one for each of the 2 agents, or none"
+            ConfigError, match="kinds of agents has 1 entries: give one for each of the 2, or none"
         ):
             config(agents=("a", "b"), kinds=("class",))
-        with pytest.raises(ConfigError, match="versions has 3 entries"):
+        with pytest.raises(ConfigError, match="versions of agents has 3 entries"):
             config(agents=("a", "b"), versions=("1", "1", "1"))
-        with pytest.raises(ConfigError, match="letters that can be printed"):
+        with pytest.raises(ConfigError, match="give at most 64 printable letters"):
             config(agents=("a",), kinds=("class",), versions=("1\n",))
 
 

@@ -36,7 +36,7 @@ class Signer:
         """The headers of a record."""
         if not self._keys:
             return []
-        return [(HEADER, ",".join(_mac(key, raw) for key in self._keys).encode())]
+        return [(HEADER, ",".join(_signature(key, raw) for key in self._keys).encode())]
 
 
 def prover(settings: KafkaSettings) -> Proven:
@@ -57,9 +57,9 @@ def prover(settings: KafkaSettings) -> Proven:
 
 
 def _signs(key: bytes, raw: bytes, signatures: list[bytes]) -> bool:
-    mac = _mac(key, raw).encode()
+    mac = _signature(key, raw).encode()
     return any(hmac.compare_digest(mac, signature) for signature in signatures)
 
 
-def _mac(key: bytes, raw: bytes) -> str:
+def _signature(key: bytes, raw: bytes) -> str:
     return hmac.new(key, raw, sha256).hexdigest()

@@ -56,12 +56,14 @@ What it changes: tests/streams/test_config_effects.py.
 
 SHOWN: dict[str, dict[str, str]] = {
     "backtest": {
+        "--shadow": "infra/runs/test_foreign_runs.py",
         "--batch": "infra/cli/test_cli.py",  # changes speed, and never a byte
         "--wire": "infra/cli/test_cli.py",
         "--out": "infra/cli/test_cli.py",
         "--json": "infra/cli/test_cli.py",
         **dict.fromkeys(READING, "infra/cli/test_inspect.py"),
     },
+    "agents init": {"--in": "infra/cli/test_agents.py"},
     "inspect": dict.fromkeys(
         ("--symbol", "--bars", "--from", "--to", "--json", *READING), "infra/cli/test_inspect.py"
     ),
@@ -102,7 +104,8 @@ SHOWN: dict[str, dict[str, str]] = {
             *("--delay", "--capital", "--seed", "--on-halt", "--retraining", "--long-only"),
         ),
         "kafka/test_feed.py",
-    ),
+    )
+    | dict.fromkeys(("--seats", "--keyed"), "infra/cli/test_seat_options.py"),
     "verify": dict.fromkeys(("--endpoint", "--json"), "infra/live/test_verify.py"),
     "schemas": {"--out": "infra/schemas/test_schemas.py"},
     "up": {
@@ -117,7 +120,9 @@ SHOWN: dict[str, dict[str, str]] = {
     "control": dict.fromkeys(
         ("--book", "--reason", "--from-seq", "--wait", "--bootstrap", "--prefix"), "kafka/test_controls.py"
     )
-    | {"--model": "kafka/test_swapping.py", "--session": "infra/live/test_session_controls.py"},
+    | {"--model": "kafka/test_swapping.py", "--session": "infra/live/test_session_controls.py"}
+    | {"--agent": "kafka/test_agents.py"},
+    "agents check": dict.fromkeys(("--book", "--wait", "--bootstrap", "--prefix"), "kafka/test_agents.py"),
     "live": dict.fromkeys(
         (
             *("--bars", "--out", "--duration", "--endpoint", "--retraining", "--snapshot-seconds", "--json"),
@@ -126,7 +131,8 @@ SHOWN: dict[str, dict[str, str]] = {
             *("--keep-days", "--record-raw", "--warmup", "--port", "--long-only"),
         ),
         "infra/live/test_live_command.py",
-    ),
+    )
+    | {"--seats": "infra/cli/test_seat_options.py"},
     "status": dict.fromkeys(
         ("--bootstrap", "--prefix", "--json", "--silence", "--behind"), "kafka/test_status.py"
     )

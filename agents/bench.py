@@ -10,7 +10,7 @@ import numpy as np
 
 from windvane.agents.base import Agent, Floats, Ints, Proposal
 from windvane.agents.benching import FIT, RAISED
-from windvane.agents.guest import GuestAgent, GuestError
+from windvane.agents.guest import GuestError
 
 QUIET_ROWS = 256
 """Rows before the same fault of an agent is told of again."""
@@ -36,10 +36,11 @@ class Answer(NamedTuple):
 class Bench(Agent):
     """A guest and what is remembered of its conduct. It raises nothing that the guest raises once it is made.
 
+    guest: an agent that raises GuestError for all that is wrong with it, as a GuestAgent does.
     Raises GuestError where the guest cannot tell its first state, since nothing could bring it back to it.
     """
 
-    def __init__(self, guest: GuestAgent) -> None:
+    def __init__(self, guest: Agent) -> None:
         self.guest = guest
         self.name, self.version, self.warmup = guest.name, guest.version, guest.warmup
         self._told = guest.state()  # what the guest was last able to tell

@@ -4,7 +4,7 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 
-FIT, RAISED, NO_NUMBER, OUT_OF_RANGE, MISSHAPEN, PASSED = range(6)
+FIT, RAISED, NO_NUMBER, OUT_OF_RANGE, MISSHAPEN, PASSED, HUNG = range(7)
 """Why an agent is benched at a row, as it is recorded beside its proposals. FIT: it is not."""
 
 REASONS: tuple[str, ...] = (
@@ -14,8 +14,10 @@ REASONS: tuple[str, ...] = (
     "its answer is out of range",
     "its answer has another shape or type, or cannot be read",
     "it passed",
+    "it did not answer in time",
 )
-"""The codes in words, each in its place. PASSED: the agent itself says that it has no answer."""
+"""The codes in words, each in its place. PASSED: the agent itself says that it has no answer. HUNG: its process was
+killed, or is not back yet."""
 
 
 def faults_of(target: Floats, confidence: Floats) -> Ints | None:

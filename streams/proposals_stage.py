@@ -7,7 +7,7 @@ from typing import Any
 
 from windvane.agents.base import Agent
 from windvane.agents.bench import Bench
-from windvane.agents.guest import GuestAgent
+from windvane.agents.factory import Binding
 from windvane.agents.roster import UNBOUND, Bindings, made_here
 from windvane.metamodel.base.proposals import Joined, propose
 from windvane.metamodel.base.upgrading import as_new
@@ -17,6 +17,9 @@ from windvane.streams.events import BookClosed, BookOpened, DeadLetter, Event, F
 from windvane.streams.joining import Source
 from windvane.streams.shadows import Bystander, ShadowAccounts
 from windvane.streams.stage import Build, StateError
+
+_LONGEST_ANSWER = 0.25
+"""Seconds that an agent in a process of its own may take for a row: the others of its worker wait for it meanwhile."""
 
 UNSHADOWED: Mapping[str, Agent] = MappingProxyType({})
 """No shadows."""
@@ -157,23 +160,37 @@ class ProposalsStage(BookStage[ProposalsBook]):
     def new_book(self, opened: BookOpened) -> ProposalsBook:
         """A book at its first row, with those of its agents and shadows that run here."""
         config = opened.config
+        seconds = min(_LONGEST_ANSWER, config.round_timeout / 2e9) if config.closing == "timed" else None
+        agents = self._here(config.agents, config.kinds_of_agents)
+        shadows = self._here(config.shadows, config.kinds_of_shadows)
         return ProposalsBook(
             opened,
-            {
-                name: Bench(agent) if isinstance(agent, GuestAgent) else agent
-                for name, agent in self._made(config.agents, config.kinds_of_agents).items()
-            },
-            self._made(config.shadows, config.kinds_of_shadows),
+            {name: _made(binding, seconds) for name, binding in agents},
+            {name: binding.make() for name, binding in shadows if binding.make is not None},
         )
 
-    def _made(self, names: Sequence[str], kinds: Sequence[str]) -> dict[str, Agent]:
-        made: dict[str, Agent] = {}
-        for name, kind in zip(names, kinds, strict=True):
-            if self._agents is None or name in self._agents:
-                binding = made_here(name, kind, self._bindings)
-                if binding is not None and binding.make is not None:
-                    made[name] = binding.make()
-        return made
+    def _here(self, names: Sequence[str], kinds: Sequence[str]) -> list[tuple[str, Binding]]:
+        """What makes those of the agents that run here."""
+        found = [
+            (name, made_here(name, kind, self._bindings))
+            for name, kind in zip(names, kinds, strict=True)
+            if self._agents is None or name in self._agents
+        ]
+        return [
+            (name, binding) for name, binding in found if binding is not None and binding.make is not None
+        ]
+
+
+def _made(binding: Binding, seconds: float | None) -> Agent:
+    """A new agent; one that is not ours on a bench, and where time closes rounds in a process of its own.
+
+    seconds: that an answer may take there; None: the book waits for answers.
+    """
+    if seconds is not None and binding.apart is not None:
+        return Bench(binding.apart(seconds))
+    if binding.make is None:
+        raise TypeError("this agent is made elsewhere")
+    return Bench(binding.make()) if binding.word else binding.make()
 
 
 def proposals_of(agents: Sequence[str] | None, bindings: Bindings = UNBOUND) -> Build:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from windvane.agents.program import FIRST, Program
 from windvane.streams.codec import pack, unpack
-from windvane.streams.events import Batch, DeadLetter, Event, LearnerUpdate, Proposals
+from windvane.streams.events import Batch, DeadLetter, Event, LearnerUpdate, Proposals, Shadows
 from windvane.streams.snapshot import Snapshot
 from windvane.streams.stage import Progress, Stage
 from windvane.streams.stopped import Stopped, from_heads
@@ -125,7 +125,7 @@ def knows(stage: Stage, progress: Progress, event: Event) -> bool:
     if isinstance(event, DeadLetter):
         return True  # it says nothing of a book's rows
     if (
-        isinstance(event, Proposals)
+        isinstance(event, Proposals | Shadows)
         and stage.agents is not None
         and not set(event.agents) <= set(stage.agents)
     ):

@@ -35,7 +35,10 @@ class ApartAgent(Agent):
         self._restores = False  # whether the child has to be told the state before it is asked
         self._child: _Child | None = _Child(word)
         self._starting = False  # whether the child was not heard of yet, though nobody waits for it
-        self._start_at, self._pause = 0.0, _LEAST_PAUSE  # monotonic seconds, and seconds before one more start
+        self._start_at, self._pause = (
+            0.0,
+            _LEAST_PAUSE,
+        )  # monotonic seconds, and seconds before one more start
         hello = self._said(self._child, time.monotonic() + START_SECONDS, "be made")
         self.version, self.warmup = str(hello["version"]), int(hello["warmup"])
         self._state = _state_in(hello)

@@ -37,9 +37,7 @@ def main() -> None:
 def _answer(agent: Any, request: dict[str, Any]) -> dict[str, Any]:
     """What the agent proposes, and its state after that. A request may restore the state from before."""
     if request["restores"]:
-        agent.restore(
-            {n.removeprefix("state."): v for n, v in request.items() if n.startswith("state.")}
-        )
+        agent.restore({n.removeprefix("state."): v for n, v in request.items() if n.startswith("state.")})
     if not len(request["price"]):
         return _state(agent)
     proposal = agent.propose(request["x"], request["price"], request["good"])

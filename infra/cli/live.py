@@ -67,6 +67,7 @@ def live(
 
     doctor.need("aiohttp", "live")
     from windvane.agents.roster import check_made_here, recorded_words
+    from windvane.infra.apart.binding import apart
     from windvane.infra.cockpit.live_source import LiveSource, serving
     from windvane.infra.feeds.opening import open_feed
     from windvane.infra.live.alerting import Alerting
@@ -143,7 +144,7 @@ def live(
         record_bytes=int((record_raw or 0) * 1e6),
         warmup=None if warmup is None else Wanted(warmup, interval, book),
         watch=None if shown is None else shown.watch,
-        bindings=drafted.bindings,
+        bindings=apart(drafted.bindings),
     )
     target = out or Path("runs") / book
     feed = open_feed(exchange, symbol, endpoint)

@@ -207,7 +207,8 @@ def test_a_broker_that_dies_is_waited_for(kafka_home: Path, tmp_path: Path) -> N
 
 def test_every_option_arrives_in_the_opening(topics: KafkaSettings, tmp_path: Path) -> None:
     more = {
-        "--duration": 6, "--agents": "vol_trend,buy_and_hold", "--preset": "conservative", "--fee-bp": 2.0,
+        "--duration": 6, "--agents": "vol_trend,buy_and_hold", "--shadow": "s=ema_momentum",
+        "--preset": "conservative", "--fee-bp": 2.0,
         "--lot": 0.5, "--least-order": 5_000.0, "--slippage-bp": 0.5, "--half-spread-bp": 3.0, "--participation": 0.5,
         "--delay": 2, "--capital": 5e5, "--seed": 9, "--on-halt": "stop", "--retraining": "off",
     }  # fmt: skip
@@ -232,6 +233,7 @@ def test_every_option_arrives_in_the_opening(topics: KafkaSettings, tmp_path: Pa
         opened, *rest = [from_json(raw) for raw in raws]
         assert isinstance(opened, BookOpened)
         config = opened.config
+        assert (config.shadows, config.shadow_kinds) == (("s",), ("ema_momentum",))
         assert (config.symbol, config.closing, config.interval) == ("BTC/USDT:USDT", "timed", 0)
         assert config.agents == ("vol_trend", "buy_and_hold")
         assert config.weighing.max_agent_weight == 0.4

@@ -205,7 +205,7 @@ def moody(start: dict[int, str]) -> list[Event]:
     """A run in which one of three agents is moody; its rows are fed in unlike chunks, and stored between them."""
     settings = config(agents=("vol_trend", "m", "buy_and_hold"), kinds=("vol_trend", "class", "buy_and_hold"))
     moods = {float(BARE.price[row]): mood for row, mood in start.items()}
-    bindings = {"m": Binding("class", "3", lambda: GuestAgent("m", lambda: Moody(moods)))}
+    bindings = {"m": Binding("class", "3", lambda: GuestAgent("m", lambda: Moody(moods)), "m")}
     out: list[Event] = []
     rng, runner = (
         np.random.default_rng(len(start)),

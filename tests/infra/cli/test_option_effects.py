@@ -98,6 +98,7 @@ SHOWN: dict[str, dict[str, str]] = {
                 "--bootstrap",
                 "--prefix",
                 "--agents",
+                "--shadow",
                 "--preset",
             ),
             *("--fee-bp", "--lot", "--least-order", "--slippage-bp", "--half-spread-bp", "--participation"),
@@ -126,7 +127,8 @@ SHOWN: dict[str, dict[str, str]] = {
     "live": dict.fromkeys(
         (
             *("--bars", "--out", "--duration", "--endpoint", "--retraining", "--snapshot-seconds", "--json"),
-            *("--book", "--agents", "--preset", "--fee-bp", "--lot", "--least-order", "--slippage-bp"),
+            *("--book", "--agents", "--shadow", "--preset", "--fee-bp", "--lot", "--least-order"),
+            "--slippage-bp",
             *("--half-spread-bp", "--participation", "--delay", "--capital", "--seed", "--on-halt"),
             *("--keep-days", "--record-raw", "--warmup", "--port", "--long-only"),
         ),

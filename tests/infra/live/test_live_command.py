@@ -22,6 +22,7 @@ WORDS = ("live", "binanceusdm", "BTC/USDT:USDT", "--bars", "100ms", "--retrainin
 OPTIONS = {
     "--book": ("mine", ["book"], "mine"),
     "--agents": ("vol_trend,buy_and_hold", ["config", "agents"], ["vol_trend", "buy_and_hold"]),
+    "--shadow": ("s=ema_momentum", ["config", "shadows"], ["s"]),
     "--preset": ("conservative", ["config", "weighing", "max_agent_weight"], 0.4),
     "--fee-bp": ("2", ["config", "costs", "fee_bp"], 2.0),
     "--lot": ("0.01", ["config", "lot"], 0.01),

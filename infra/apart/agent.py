@@ -1,4 +1,4 @@
-"""An agent whose code runs in a child process: where it hangs or dies, the child is replaced, and nobody waits for it."""
+"""An agent whose code runs in a child process: where that hangs or dies it is replaced, and nobody waits for it."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class _Child:
     """The process, and the pipes to and from it."""
 
     def __init__(self, word: str) -> None:
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-m", "windvane.infra.apart.child", word],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -12,7 +12,8 @@ import pytest
 from cli_harness import windvane
 from jsonschema import Draft202012Validator
 
-from simulated_book import Recorded, config, full_book, opening, plain_run, swaps
+from simulated_book import Recorded, full_book, opening, plain_run, swaps
+from simulated_book import config as usual
 from windvane.infra.schemas.asyncapi import document, files
 from windvane.infra.schemas.messages import MESSAGES, documents
 from windvane.streams.codec import WireError, cuts, from_json, to_json
@@ -37,7 +38,7 @@ def example(name: str) -> Any:
 def recorded() -> Recorded:
     """A run in which everything happens that can happen to a book."""
     (_, *events), orders = full_book()
-    opened = opening(config(shadows=("s",), shadow_kinds=("vol_trend",)))
+    opened = opening(usual(shadows=("s",), shadow_kinds=("vol_trend",)))
     return plain_run([opened, *events], [*orders, *swaps()])
 
 

@@ -100,12 +100,13 @@ class Bench(Agent):
     def restore(self, state: dict[str, Floats]) -> None:
         """As `Agent` says; raises GuestError where the guest cannot go on from it."""
         told = {n.removeprefix(_AGENT): value for n, value in state.items() if n.startswith(_AGENT)}
-        if np.shape(state.get(_BENCH)) != (4,):
+        bench = state.get(_BENCH)
+        if bench is None or bench.shape != (4,):
             raise GuestError(f"the state of agent {self.name} lacks what is known of its conduct", RAISED)
         self.guest.restore(told)
         self._told, self._moved = told, False
-        self._target = float(state[_BENCH][0])
-        self._rows, self._fault, self._fault_at = map(int, state[_BENCH][1:])
+        self._target = float(bench[0])
+        self._rows, self._fault, self._fault_at = map(int, bench[1:])
 
 
 def _joined(each: list[Answer]) -> Answer:

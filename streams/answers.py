@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from msgspec.structs import replace
 
-from windvane.agents.base import Ints
+from windvane.agents.base import Floats, Ints
 from windvane.agents.benching import FIT, MISSHAPEN, REASONS, faults_of
 from windvane.streams.events import Proposals, cut
 
@@ -71,8 +71,11 @@ def part_of(batch: Proposals, agents: Sequence[str]) -> Proposals:
     """The answers of some agents of a batch."""
     places = [batch.agents.index(agent) for agent in agents]
     names = ("target", "action", "confidence", "benched")
-    columns = {n: np.ascontiguousarray(of[:, places]) for n in names if (of := getattr(batch, n)) is not None}
-    if "benched" in columns and not columns["benched"].any():
+    columns: dict[str, Ints | Floats | None] = {
+        n: np.ascontiguousarray(of[:, places]) for n in names if (of := getattr(batch, n)) is not None
+    }
+    told = columns.get("benched")
+    if told is not None and not told.any():
         columns["benched"] = None
     versions = tuple(batch.versions[place] for place in places)
     return replace(batch, agents=tuple(agents), versions=versions, **columns)

@@ -34,6 +34,8 @@ class Binding(NamedTuple):
     kind: str  # name of one that is built in or installed, or "class", "policy", "remote"
     version: str  # of the agent, "" where it is made elsewhere
     make: Callable[[], Agent] | None  # a new agent, which has seen no tick; None: it is made elsewhere
+    word: str = ""  # by which a process of its own would make it; "" of one that is built in
+    apart: Callable[[float], Agent] | None = None  # the same in a process that has so many seconds to answer
 
 
 def create_agents(names: Sequence[str]) -> list[Agent]:
@@ -89,7 +91,7 @@ def _built_in(name: str, kind: str) -> Agent:
 def _guest(named: Named, kind: str, make: Callable[[], Agent]) -> Binding:
     """A binding to code that is not ours, of which one is made now: what cannot be is refused at the start."""
     bound = partial(GuestAgent, named.id, make)
-    return Binding(kind, bound().version, bound)
+    return Binding(kind, bound().version, bound, str(named))
 
 
 def _installed(name: str) -> Agent:

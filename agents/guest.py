@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from windvane.agents.base import Agent, Floats, Ints, Proposal
+from windvane.agents.benching import MISSHAPEN, NO_NUMBER, OUT_OF_RANGE, RAISED
 from windvane.agents.errors import WindvaneError
 from windvane.agents.naming import LONGEST_VERSION
 
@@ -18,7 +19,14 @@ _NUMBERS = (np.dtype(np.float64), np.dtype(np.int64))
 
 
 class GuestError(WindvaneError):
-    """An agent that is not ours does not keep to what `Agent` says; the message names its id and what to mend."""
+    """An agent that is not ours does not keep to what `Agent` says; the message names its id and what to mend.
+
+    fault: what is wrong, a code of `windvane.agents.benching`.
+    """
+
+    def __init__(self, message: str, fault: int = RAISED) -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 class GuestAgent(Agent):
@@ -48,12 +56,19 @@ class GuestAgent(Agent):
             target, action, confidence = (np.asarray(part) for part in answer)
         except (TypeError, ValueError) as error:
             raise GuestError(
-                f"agent {self.name} answers with no Proposal: return windvane.Proposal"
+                f"agent {self.name} answers with no Proposal: return windvane.Proposal", MISSHAPEN
             ) from error
+        if not all(part.dtype.kind in "fiub" for part in (target, action, confidence)):
+            raise GuestError(
+                f"agent {self.name} answers with arrays of {target.dtype}, {action.dtype} and {confidence.dtype}: "
+                "return numbers",
+                MISSHAPEN,
+            )
         if not (target.shape == action.shape == confidence.shape == price.shape):
             raise GuestError(
                 f"agent {self.name} answers {len(price)} rows with arrays of shapes {target.shape}, {action.shape} and "
-                f"{confidence.shape}: return one number a row"
+                f"{confidence.shape}: return one number a row",
+                MISSHAPEN,
             )
         self._check("target", target, (target >= -1.0) & (target <= 1.0), "-1 to 1")
         self._check("action", action, (action == -1) | (action == 0) | (action == 1), "-1, 0 or 1")
@@ -63,7 +78,8 @@ class GuestAgent(Agent):
     def _check(self, what: str, values: Any, fits: Any, valid: str) -> None:
         if not fits.all():
             row = int(np.argmin(fits))
-            raise GuestError(f"agent {self.name} proposes a {what} of {values[row]}: give {valid}")
+            fault = OUT_OF_RANGE if np.isfinite(values[row]) else NO_NUMBER
+            raise GuestError(f"agent {self.name} proposes a {what} of {values[row]}: give {valid}", fault)
 
     def state(self) -> dict[str, Floats]:
         """As `Agent` says; raises GuestError for anything but arrays of float64 or int64 by name."""
@@ -88,7 +104,7 @@ class GuestAgent(Agent):
             return ask()
         except WindvaneError as error:
             raise GuestError(f"agent {self.name} cannot {what}: {error}") from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             why = f"{type(error).__name__}: {error}".splitlines()[0]
             raise GuestError(
                 f"agent {self.name} cannot {what} ({why}): mend its class, or leave it out"

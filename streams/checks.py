@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from windvane.metamodel.base.rows import LEAST_PRICE, MOST_PRICE, REPEATED
 from windvane.streams.book import FARTHEST_ROWS
 from windvane.streams.codec import WireError, from_json
-from windvane.streams.events import Batch, BookClosed, Control, Event, Features, Model
-from windvane.streams.topics import MODELS, Topic
+from windvane.streams.events import Batch, BookClosed, Control, Event, Features, Model, Proposals
+from windvane.streams.outside import read_answers
+from windvane.streams.topics import MODELS, PROPOSALS, Topic
 
 _MOST_BYTES = 600_000
 MOST_MODEL_BYTES = 8_000_000
@@ -17,21 +20,38 @@ LONGEST_NAME = 200
 """Most characters of a book's name."""
 
 
+Proven = Callable[[tuple[str, ...], bytes, bytes], bool]
+"""Whether the signature beside a record's bytes proves that whoever sent it may speak for these agents."""
+
+
 class Checks(NamedTuple):
     """What the place of a worker knows of a record that its event cannot know itself."""
 
     partition: int = 0
     owns: Callable[[str], bool] = lambda book: True  # whether a book belongs on this partition
     signed: Callable[[Control | Model], bool] = lambda event: True  # whether a person who may has signed it
+    proven: Proven = lambda agents, raw, signature: (
+        True
+    )  # whether the keys of all these agents have signed the bytes
 
 
-def decoded(topic: Topic, raw: bytes, received: int | None) -> Event:
-    """The event of a record; raises WireError where it is none, or larger than a record of its topic may be."""
+def decoded(topic: Topic, raw: bytes, received: int | None, signature: bytes, proven: Proven) -> Event:
+    """The event of a record; raises WireError where it is none, or larger than a record of its topic may be.
+
+    signature: what stands beside the record. Of proposals it is noted whether it proves who sent them, since only
+    their book says whether it asks for that.
+    """
     if topic is MODELS and len(raw) > MOST_MODEL_BYTES:
         raise WireError(f"the record has {len(raw)} bytes: models have at most {MOST_MODEL_BYTES}")
     if topic is not MODELS and len(raw) > _MOST_BYTES:
         raise WireError(f"the record has {len(raw)} bytes: cut it to at most 256 rows")
-    return from_json(raw, received)
+    if topic is not PROPOSALS:
+        return from_json(raw, received)
+    event = read_answers(raw)
+    if not isinstance(event, Proposals):
+        return event
+    unproven = not proven(event.agents, raw, signature)
+    return event if event.unproven == unproven else msgspec.structs.replace(event, unproven=unproven)
 
 
 class Gatekeeper:
@@ -40,6 +60,10 @@ class Gatekeeper:
     def __init__(self, checks: Checks) -> None:
         self._checks = checks
         self._reach: dict[tuple[str, str], int] = {}  # last row received of a topic and book
+
+    def decoded(self, topic: Topic, raw: bytes, received: int | None, signature: bytes) -> Event:
+        """As the function `decoded` does."""
+        return decoded(topic, raw, received, signature, self._checks.proven)
 
     def refusal(self, topic: Topic, event: Event, next_seq: int) -> str:
         """Why an event must not be believed; "" where it may be. next_seq: of the next row of its book to work off."""

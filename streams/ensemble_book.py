@@ -10,18 +10,18 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from windvane.metamodel.base.upgrading import Saved
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning import swapping
 from windvane.metamodel.trading.columns import Inputs
-from windvane.metamodel.trading.control import CONTROLS
+from windvane.metamodel.trading.control import CONTROLS, OF_SEATS
 from windvane.metamodel.trading.ensemble import Ensemble, Round
 from windvane.streams import ensemble_results as results
 from windvane.streams.book import Book, letter
 from windvane.streams.book_controls import BookControls
 from windvane.streams.choices import Choice, Recorded
-from windvane.streams.control_log import CLOSED, ControlLog, refusal, unapplied
+from windvane.streams.control_log import CLOSED, refusal, unapplied
 from windvane.streams.events import (
+    BENCHED,
     BookClosed,
     BookOpened,
     Control,
@@ -36,6 +36,7 @@ from windvane.streams.joining import Joint, Step
 from windvane.streams.learner_versions import LearnerVersions
 from windvane.streams.retraining import weights_of
 from windvane.streams.schedule import Schedule
+from windvane.streams.seats import Seats
 from windvane.streams.summaries import Trading, state_of
 from windvane.streams.timed import TimedJoint
 from windvane.streams.topics import CONTROL, LEARNER, MODELS, PROPOSALS
@@ -49,6 +50,7 @@ class EnsembleBook(Book):
         self.opened = opened
         self.ensemble = Ensemble(opened.config)
         self.recorded = Recorded()
+        self.seats = Seats(opened.config) if opened.config.seats else None
         self.timed: TimedJoint | None = None  # `joint`, where the book is timed
         self.joint = self._new_joint()
         self.schedule = Schedule(opened.config.weighing)
@@ -61,7 +63,7 @@ class EnsembleBook(Book):
     def _new_joint(self, next_seq: int = 0, saved: Mapping[str, Any] | None = None) -> Joint:
         config, saved = self.opened.config, saved or {}
         if config.closing != "timed":
-            return Joint(config.agents, next_seq)
+            return Joint(config.agents, next_seq, saved.get("last"), keyed=config.keyed)
         self.timed = TimedJoint(
             config.agents,
             self.recorded,
@@ -69,6 +71,7 @@ class EnsembleBook(Book):
             next_seq,
             saved.get("awake"),
             saved.get("last"),
+            keyed=config.keyed,
         )
         return self.timed
 
@@ -104,7 +107,9 @@ class EnsembleBook(Book):
             "before": np.frombuffer(self._replaced, np.uint8),
             "models": list(self._models),
             **self.controls.save_models(),
-            **({} if self.timed is None else {"awake": self.timed.awake, "last": self.timed.last}),
+            "last": self.joint.last,
+            **({} if self.timed is None else {"awake": self.timed.awake}),
+            **({} if self.seats is None else self.seats.save()),
             **self.ensemble.state(),
         }
 
@@ -112,6 +117,7 @@ class EnsembleBook(Book):
         """As `Book` says."""
         self.recorded = Recorded(saved["taken"])
         self.joint = self._new_joint(saved["taken"], saved)
+        self.seats = Seats(self.opened.config, saved) if self.opened.config.seats else None
         self.schedule = Schedule(self.opened.config.weighing, saved["good"])
         self.versions = LearnerVersions(timed=self.timed is not None, saved=saved)
         self.controls = BookControls(saved)
@@ -154,6 +160,8 @@ class EnsembleBook(Book):
         """Rounds for all rows that are there, up to one that must wait for a learner version or a recorded choice."""
         out: list[Event] = []
         while True:
+            if self.seats is not None:
+                self.joint.there = self.seats.there(self._next_control(), self.next_seq)
             if self.timed is not None:
                 self.timed.choose_awake()
             start, stop = self.joint.ready()
@@ -171,6 +179,14 @@ class EnsembleBook(Book):
             out += self._lacking_models()
         return out
 
+    def _next_control(self) -> Control | None:
+        """The control that will be applied at the next row, None where none will, or it is not here yet."""
+        row = self.next_seq
+        choice = None if self.recorded.empty else self.recorded.at(row)
+        if choice is not None and self.controls.lacks(choice):
+            return None
+        return self.controls.at(row, choice)
+
     def _limit(self, start: int, stop: int, choice: Choice | None) -> int:
         """Seq below which the step that begins at `start` must end, `start` itself where the row must wait."""
         if self.timed is None:
@@ -180,7 +196,7 @@ class EnsembleBook(Book):
             stop = min(stop, self.versions.limit(start, stop, choice))
         if self.controls.known or choice is not None:
             stop = min(stop, self.controls.limit(start, stop, choice))
-        return stop
+        return stop if self.seats is None else self.seats.limit(self._next_control(), start, stop)
 
     def _use_versions(self, row: int, choice: Choice | None) -> None:
         """Go on with the learner versions that are in use from a row on."""
@@ -197,13 +213,17 @@ class EnsembleBook(Book):
             codes = np.zeros(len(rows), np.int64)
             codes[0] = CONTROLS.index(control.action) + 1
             out += self._apply(control, rows.first)
+        awake = step.awake
+        if self.seats is not None:
+            weighed = self.seats.weighed(rows.first)
+            awake = weighed if awake is None else awake * weighed
         optional: dict[str, Any] = {
             "bid": rows.bid,
             "ask": rows.ask,
             "size": rows.size,
             "regime": rows.regime,
             "control": codes,
-            "awake": step.awake,
+            "awake": awake,
         }
         columns = {name: column for name, column in optional.items() if column is not None}
         result = self.ensemble.step(
@@ -231,7 +251,7 @@ class EnsembleBook(Book):
             book=self.opened.book,
             seq=rows.seq,
             ts=rows.ts,
-            flags=rows.flags,
+            flags=rows.flags if step.benched is None else rows.flags | BENCHED,
             mid=rows.mid,
             weights=out.weights,
             members=out.members,
@@ -248,7 +268,8 @@ class EnsembleBook(Book):
             agents=self.opened.config.agents,
             accounts=self.ensemble.accounts,
             regime=rows.regime,
-            awake=None if step.awake is None else np.tile(step.awake, (n, 1)),
+            awake=None if step.answered is None else np.tile(step.answered, (n, 1)),
+            benched=None if step.benched is None else np.tile(step.benched, (n, 1)),
         )
 
     def _apply(self, control: Control, row: int) -> Iterator[Event]:
@@ -259,6 +280,14 @@ class EnsembleBook(Book):
                 raw = self.controls.staged[control.number, control.model]
                 self._replaced = swapping.swap(manager, raw).before
                 self._models = control.model, self._models[0]
+            elif control.action in OF_SEATS:
+                why = "the book has no seats" if self.seats is None else self.seats.refusal(control)
+                if why:
+                    yield refusal(
+                        control, f"control {control.number} of book {control.book} changes nothing: {why}"
+                    )
+                elif self.seats is not None:
+                    self.seats.obey(control, row)
             elif control.action == "roll-back":
                 replaced, self._replaced = self._replaced, b""
                 if swapping.take_back(manager, replaced):
@@ -310,39 +339,3 @@ class EnsembleBook(Book):
             f"`windvane worker proposals:{names}`, or look at the worker that has them"
         )
         return Lasting(-1 if timed else self.joint.next_seq, Trouble("no_proposals", why))
-
-
-def upcast_v1_v2(saved: Saved, fresh: Saved) -> Saved:
-    """0.2.0 knows whether the price is away from what accounts believe, and which controls it has heard of."""
-    log = ControlLog()
-    for control in saved["controls"]:
-        log.hear(msgspec.convert(control, Control))
-    return saved | {"clock.away": np.zeros(2, np.int64), "lacking": fresh["lacking"]} | log.save()
-
-
-_CLOCK_V2 = {
-    "n": ("day", "day_rows", "seq", "ts", "good_rows", "good_ts", "streak", "warm_rows"),
-    "f": ("mid", "spacing", "wanted", "target"),
-    "away": ("level", "rows_away"),
-}
-
-
-def upcast_v2_v3(saved: Saved, fresh: Saved) -> Saved:
-    """0.3.0 stores every number of the clock under its own name, some arrays under others, and what people see."""
-    clock = {
-        f"clock.{field}": saved[f"clock.{array}"][place : place + 1].copy()
-        for array, fields in _CLOCK_V2.items()
-        for place, field in enumerate(fields)
-    }
-    renamed = {
-        "aims": saved["clock.wanted"],
-        "standing.restricted": saved["standing.cut"],
-        "standing.flattening": saved["standing.flatten"],
-        "standing.edge_mean": saved["standing.edge"][:, 0].copy(),
-        "standing.edge_square": saved["standing.edge"][:, 1].copy(),
-        "account.exposed": saved["account.exposure"],
-        "pending": saved["account.pending"],
-        "pending_seq": saved["account.pending_seq"],
-        "sent": saved["standing.sent"],
-    }
-    return saved | clock | renamed | {"models": fresh["models"], "control_action": fresh["control_action"]}

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from windvane.metamodel.base.upgrading import as_new
 from windvane.metamodel.learning.learned import to_bytes
 from windvane.streams.books import BookStage
 from windvane.streams.control_log import CLOSED, unapplied
-from windvane.streams.ensemble_book import EnsembleBook, upcast_v1_v2, upcast_v2_v3
+from windvane.streams.ensemble_book import EnsembleBook
+from windvane.streams.ensemble_upcasts import UPCASTS
 from windvane.streams.events import BookOpened, Control, Decisions, Event, Features
 from windvane.streams.stage import OpenRounds
 
@@ -17,7 +17,7 @@ class EnsembleStage(BookStage[EnsembleBook]):
     Its logic is `Timed`: of a timed book, time decides which agents a round waits for, and what it is decided with.
     """
 
-    upcasts = (upcast_v1_v2, upcast_v2_v3, as_new("account.urgent", "clock.urgent_seq"))
+    upcasts = UPCASTS
 
     def __init__(self, snapshot: bytes | None) -> None:
         self._followed: dict[str, list[Decisions]] = {}  # choices of books that are not open yet

@@ -48,6 +48,9 @@ class Batch(Event, frozen=True, kw_only=True):
     most_a_row: ClassVar[int] = 1
     """Entries that one row of the book may have."""
 
+    absent: ClassVar[dict[str, int]] = {}
+    """What a column means at every row of a batch that does not have it, where some batches of a book do."""
+
     def __len__(self) -> int:
         return len(self.seq)
 
@@ -80,12 +83,20 @@ def join(batches: Sequence[B]) -> B:
     head = batches[0]
     if len(batches) == 1:
         return head
-    changed: dict[str, Any] = {
-        name: np.concatenate([getattr(b, name) for b in batches])
-        for name in head.__struct_fields__
-        if isinstance(getattr(head, name), np.ndarray)
-    }
+    changed: dict[str, Any] = {}
+    for name in head.__struct_fields__:
+        of = next((v for b in batches if isinstance(v := getattr(b, name), np.ndarray)), None)
+        if of is not None and (name in head.absent or getattr(head, name) is not None):
+            changed[name] = np.concatenate([column_of(b, name, of) for b in batches])
     return msgspec.structs.replace(head, **changed)
+
+
+def column_of(batch: Batch, name: str, like: np.ndarray) -> np.ndarray:
+    """A column of a batch; where the batch does not have it, what that means at every row, in the shape of `like`."""
+    value: np.ndarray | None = getattr(batch, name)
+    if value is None and name in batch.absent:
+        return np.full((len(batch), *like.shape[1:]), batch.absent[name], like.dtype)
+    return value  # type: ignore[return-value]
 
 
 class BookOpened(Event, frozen=True, kw_only=True):
@@ -153,14 +164,28 @@ class Features(Batch, frozen=True, kw_only=True):
 class Proposals(Batch, frozen=True, kw_only=True):
     """What the agents of one worker want."""
 
-    matrices: ClassVar[dict[str, str]] = {"target": "agents", "action": "agents", "confidence": "agents"}
+    matrices: ClassVar[dict[str, str]] = {
+        "target": "agents",
+        "action": "agents",
+        "confidence": "agents",
+        "benched": "agents",
+    }
     in_base64: ClassVar[frozenset[str]] = frozenset({"target", "confidence"})
+    absent: ClassVar[dict[str, int]] = {"benched": 0}
 
     agents: Annotated[tuple[str, ...], Meta(description="(A,) names")]
     versions: Annotated[tuple[str, ...], Meta(description="(A,)")]
     target: Annotated[Floats, column("target position in [-1, 1]", "A")]
     action: Annotated[Ints, column("-1 sell, 0 hold, 1 buy", "A")]
     confidence: Annotated[Floats, column("in [0, 1]", "A")]
+    benched: Annotated[
+        Ints | None,
+        column("0, or why the agent takes no part: place in windvane.agents.benching.REASONS; None: 0", "A"),
+    ] = None
+    unproven: Annotated[
+        bool,
+        Meta(description="whether no signature proves who sent it; set by who reads it, not by who sends it"),
+    ] = False
 
 
 class Decisions(Batch, frozen=True, kw_only=True):
@@ -173,10 +198,12 @@ class Decisions(Batch, frozen=True, kw_only=True):
         "equities": "accounts",
         "regime": "",
         "awake": "agents",
+        "benched": "agents",
     }
+    absent: ClassVar[dict[str, int]] = {"awake": 1, "benched": 0}
 
     ts: Annotated[Ints, column("UNIX ns")]
-    flags: Annotated[Ints, column()]
+    flags: Annotated[Ints, column("of the features, and 16 where an agent is benched")]
     mid: Annotated[Floats, column("what the account is marked at")]
     weights: Annotated[
         Floats, column("on the capped simplex; with the cash expert they sum to what is not cash", "A")
@@ -197,6 +224,9 @@ class Decisions(Batch, frozen=True, kw_only=True):
     regime: Annotated[Floats | None, column("posterior that came with the features", "7")] = None
     awake: Annotated[
         Ints | None, column("1 where the agent's answer was in when the round closed; None: all, always", "A")
+    ] = None
+    benched: Annotated[
+        Ints | None, column("0, or why the agent took no part, as in the proposals; None: 0", "A")
     ] = None
 
 
@@ -304,10 +334,13 @@ class Control(Event, frozen=True, kw_only=True):
     """What a person ordered."""
 
     number: Annotated[int, Meta(description="1, 2, ... in the order to apply")]
-    action: Annotated[str, Meta(description="halt, reduce-only, resume, flatten, roll-back, swap")]
+    action: Annotated[
+        str, Meta(description="halt, reduce-only, resume, flatten, roll-back, swap, wake, retire")
+    ]
     effective_from: Annotated[int, Meta(description="seq of the first row it rules")]
     reason: str = ""
     model: Annotated[str, Meta(description="of a swap: SHA-256 of the safetensors, hex")] = ""
+    agent: Annotated[str, Meta(description="of wake and retire: whose seat")] = ""
     signature: Annotated[str, Meta(description="of who ordered it, hex; what has no broker has none")] = ""
 
 

@@ -9,6 +9,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from windvane.agents.base import Floats
+from windvane.agents.naming import REMOTE
+from windvane.metamodel.base.config import TradingConfig
+from windvane.metamodel.base.upgrading import as_new
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning.counterfactual import Counterfactual, Rows
 from windvane.streams.book import Book, letter
@@ -19,6 +23,12 @@ from windvane.streams.retraining import Retraining, weights_of
 from windvane.streams.schedule import Schedule
 
 
+def remote(config: TradingConfig) -> list[str]:
+    """The agents of a book that only write to the topic."""
+    kinds = zip(config.agents, config.kinds_of_agents, strict=True)
+    return [agent for agent, kind in kinds if kind == REMOTE]
+
+
 class FeedbackBook(Book):
     """Scores of one book since its last learner version, and versions that wait for their training."""
 
@@ -26,13 +36,25 @@ class FeedbackBook(Book):
         config = opened.config
         self.name = opened.book
         self.config = config
-        self.joint = Joint(config.agents)
+        self.joint = self._new_joint()
         self.schedule = Schedule(config.weighing)
         self.scores = Counterfactual(
             len(config.agents), config.costs, config.capital, config.lot, config.weighing
         )
         self.retraining = Retraining(opened.book, config) if config.weighing.retraining else None
         self.results: list[TrainResult] = []
+
+    def _new_joint(self, next_seq: int = 0, last: Floats | None = None) -> Joint:
+        """What waits for nobody who may be silent for ever: a seat, and in a timed book a remote agent.
+
+        Those are scored with nothing here; what they earn is learned by the ensemble alone.
+        """
+        config = self.config
+        joint = Joint(config.agents, next_seq, last, keyed=config.keyed)
+        outside = {*config.seats, *(remote(config) if config.closing == "timed" else ())}
+        if outside:
+            joint.there = np.array([agent not in outside for agent in config.agents], np.int64)
+        return joint
 
     @property
     def next_seq(self) -> int:
@@ -43,6 +65,7 @@ class FeedbackBook(Book):
         """As `Book` says."""
         return {
             "taken": self.joint.next_seq,
+            "last": self.joint.last,
             "good": self.schedule.good,
             **self.scores.state(),
             **({} if self.retraining is None else self.retraining.save()),
@@ -50,7 +73,7 @@ class FeedbackBook(Book):
 
     def load(self, saved: dict[str, Any]) -> None:
         """As `Book` says; the next step asks again for what was asked for before."""
-        self.joint = Joint(self.config.agents, saved["taken"])
+        self.joint = self._new_joint(saved["taken"], saved["last"])
         self.schedule = Schedule(self.config.weighing, saved["good"])
         self.scores.restore(saved)
         if self.retraining is not None:
@@ -98,7 +121,7 @@ class FeedbackBook(Book):
             if stop <= start:
                 break
             step = self.joint.pop(stop)
-            rows = Rows.of(step.features, step.features.regime, step.target)
+            rows = Rows.of(step.features, step.features.regime, step.target, step.awake)
             self.schedule.left -= self.scores.step(rows, 0, stop - start)
             if self.schedule.left == 0:
                 out += self._train(stop - 1)
@@ -128,6 +151,8 @@ class FeedbackStage(BookStage[FeedbackBook]):
 
     Where a book retrains, TrainRequests go to the runner's trainer, whose TrainResults come in like any event.
     """
+
+    upcasts = (as_new("last"),)
 
     def new_book(self, opened: BookOpened) -> FeedbackBook:
         """A book at its first row."""

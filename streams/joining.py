@@ -6,13 +6,15 @@ hole is filled. A stage advances to the smallest seq that all of its sources cov
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
+from windvane.streams import answers
 from windvane.streams.events import Batch, Features, Proposals, cut
 from windvane.streams.topics import FEATURES, PROPOSALS
 
@@ -49,11 +51,9 @@ class Source(Generic[B]):
         """Keep rows to be handed out; those that came before are dropped."""
         seq = batch.seq
         first, last = int(seq[0]), int(seq[-1])
-        if first == self.covers and last - first + 1 == len(seq):  # nearly always: the next rows, whole
+        if first == self.covers and last - first + 1 == len(seq) and not self._beyond:  # nearly always
             self._ready.append(_Ready(first, last + 1, batch))
             self.covers = self.answered = last + 1
-            if self._beyond:
-                self._release()
             return
         if last - first + 1 != len(seq):
             breaks = np.flatnonzero(np.diff(seq) != 1) + 1
@@ -64,9 +64,11 @@ class Source(Generic[B]):
             self.answered = max(self.answered, last + 1)
         elif first > self.covers:
             self._keep_beyond(batch)
+        elif self._beyond:  # of rows that are there already, what came first counts
+            self._keep_beyond(cut(batch, self.covers - first, len(batch)))
+            self._release()
         else:
             self._append(batch)
-            self._release()
 
     def _keep_beyond(self, batch: B) -> None:
         """Keep those rows of a batch beyond a hole that are not kept yet, in their places."""
@@ -138,6 +140,14 @@ class Source(Generic[B]):
             batches.append(self.pop(self._ready[0].stop))
         return batches
 
+    def mapped(self, change: Callable[[B], B]) -> "Source[B]":
+        """A source in the same state with each batch changed, none of them in its rows."""
+        other: Source[B] = Source(self.next_seq)
+        other.covers, other.answered, other.beyond = self.covers, self.answered, self.beyond
+        other._ready.extend(_Ready(r.start, r.stop, change(r.batch)) for r in self._ready)
+        other._beyond.extend(map(change, self._beyond))
+        return other
+
     def drop(self, stop: int) -> None:
         """Forget rows below `stop`."""
         self.next_seq = max(self.next_seq, stop)
@@ -152,22 +162,36 @@ class Step(NamedTuple):
     """Rows of one step: features and the proposals of all agents of the book, aligned."""
 
     features: Features
-    target: Floats  # (n, N) in the order of the book's agents
+    target: Floats  # (n, N) in the order of the book's agents; of one that is not awake its last target
     confidence: Floats  # (n, N)
-    awake: Ints | None = None  # (N,) 1 or 0; None: all
+    awake: Ints | None = None  # (N,) 1 or 0, whether an agent takes part in these rows; None: all
+    answered: Ints | None = None  # (N,) of a timed book, 1 where the answer was in when the round closed
+    benched: Ints | None = (
+        None  # (N,) why an answer that is there cannot be used, 0 where it can; None: all can
+    )
 
 
 Owned = dict[tuple[str, ...], Source[Proposals]]
-"""Sources of proposals by the agents that they speak for."""
+"""Sources of proposals by the agents that they speak for; no agent is in two of them."""
 
 
 class Joint:
-    """Features joined with the proposals of every agent of a book."""
+    """Features joined with the proposals of every agent of a book.
 
-    def __init__(self, agents: Sequence[str], next_seq: int = 0) -> None:
+    Whoever speaks for an agent, of each of its rows the first answer on the topic counts. last: (N,) targets in the
+    row before `next_seq`, None of a new book. keyed: whether answers count only where it is proven who sent them.
+    """
+
+    def __init__(
+        self, agents: Sequence[str], next_seq: int = 0, last: Floats | None = None, *, keyed: bool = False
+    ) -> None:
         self.agents = tuple(agents)
+        self._keyed = keyed
+        self.there: Ints | None = None  # (N,) 1 for an agent that rows wait for; None: for all
         self.features: Source[Features] = Source(next_seq)
+        self.last = np.zeros(len(self.agents)) if last is None else last
         self._proposals: Owned = {}
+        self._owner: dict[str, tuple[str, ...]] = {}  # by agent the key of its source
 
     @property
     def next_seq(self) -> int:
@@ -179,14 +203,41 @@ class Joint:
         if isinstance(batch, Features):
             self.features.add(batch)
             return ""
-        source = self._proposals.get(batch.agents)
-        if source is None:
-            strangers = set(batch.agents) - set(self.agents)
-            if strangers:
-                return f"book {batch.book} has no agent {', '.join(sorted(strangers))}"
-            source = self._proposals[batch.agents] = Source(self.features.next_seq)
-        source.add(batch)
+        if self._keyed and batch.unproven:
+            return answers.unproven(batch)
+        why = "" if batch.agents in self._proposals else answers.refusal(batch, self.agents)
+        if why or not batch.agents:
+            return why
+        for piece in answers.judged(batch):
+            self._keep(piece)
         return ""
+
+    def _keep(self, batch: Proposals) -> None:
+        """Hand a judged batch to the source of its agents; where they are spread over several, agent by agent."""
+        source = self._proposals.get(batch.agents)
+        if source is None and not any(agent in self._owner for agent in batch.agents):
+            source = self._own(batch.agents, Source(self.next_seq))
+        if source is not None:
+            source.add(batch)
+            return
+        for agent in batch.agents:
+            owner = self._owner.get(agent)
+            if owner is None:
+                self._own((agent,), Source(self.next_seq))
+            elif len(owner) > 1:
+                self._take_apart(owner)
+            self._proposals[agent,].add(answers.part_of(batch, (agent,)))
+
+    def _own(self, agents: tuple[str, ...], source: Source[Proposals]) -> Source[Proposals]:
+        self._proposals[agents] = source
+        self._owner |= dict.fromkeys(agents, agents)
+        return source
+
+    def _take_apart(self, owner: tuple[str, ...]) -> None:
+        """Give each agent of a source one of its own: another record speaks for some of them only."""
+        whole = self._proposals.pop(owner)
+        for agent in owner:
+            self._own((agent,), whole.mapped(partial(answers.part_of, agents=(agent,))))
 
     def lacks(self) -> tuple[str, ...]:
         """Names of the topics that can bring the next row; () where the row is complete."""
@@ -203,20 +254,21 @@ class Joint:
         answered = {
             agent for names, source in self._proposals.items() if source.covers > row for agent in names
         }
-        return tuple(agent for agent in self.agents if agent not in answered)
+        return tuple(agent for agent in self._waited_for if agent not in answered)
+
+    @property
+    def _waited_for(self) -> Sequence[str]:
+        """The agents that rows wait for."""
+        if self.there is None:
+            return self.agents
+        return [agent for agent, there in zip(self.agents, self.there.tolist(), strict=True) if there]
 
     def _sources(self) -> Owned | None:
-        """For every agent the source that covers most; None while an agent has none."""
-        if len(self._proposals) == 1 and self.agents in self._proposals:
-            return self._proposals
-        chosen: Owned = {}
-        for agent in self.agents:
-            sources = [(names, s) for names, s in self._proposals.items() if agent in names]
-            if not sources:
-                return None
-            names, best = max(sources, key=lambda pair: pair[1].covers)
-            chosen[names] = best
-        return chosen
+        """The sources of all agents that rows wait for; None while one has none."""
+        if self.there is None:
+            return self._proposals if len(self._owner) == len(self.agents) else None
+        owners = [self._owner.get(agent) for agent in self._waited_for]
+        return None if None in owners else {names: self._proposals[names] for names in owners if names}
 
     def ready(self) -> tuple[int, int]:
         """Rows start <= seq < stop that `pop` can hand out now; start >= stop where the next row lacks something.
@@ -237,16 +289,37 @@ class Joint:
 
     def pop(self, stop: int) -> Step:
         """Hand out the rows below `stop`, which must be above `next_seq` and not be more than `ready` says."""
-        sources = self._sources() or {}
-        pieces = {names: source.pop(stop) for names, source in sources.items()}
-        if len(sources) < len(self._proposals):
+        pieces = {names: source.pop(stop) for names, source in (self._sources() or {}).items()}
+        if len(pieces) < len(self._proposals):
             for source in self._proposals.values():
                 source.drop(stop)
-        if self.agents in pieces:
-            whole = pieces[self.agents]
-            return Step(self.features.pop(stop), whole.target, whole.confidence)
-        owners = [next(p for names, p in pieces.items() if agent in names) for agent in self.agents]
-        places = [(p, p.agents.index(a)) for p, a in zip(owners, self.agents, strict=True)]
-        target = np.column_stack([p.target[:, i] for p, i in places])
-        confidence = np.column_stack([p.confidence[:, i] for p, i in places])
-        return Step(self.features.pop(stop), target, confidence)
+        step = self._joined(self.features.pop(stop), pieces, self.there)
+        return step if self.there is None else step._replace(answered=self.there)
+
+    def _joined(
+        self, rows: Features, pieces: Mapping[tuple[str, ...], Proposals], awake: Ints | None
+    ) -> Step:
+        """Rows and the pieces of proposals for them. Who is not awake, or benched, keeps its last target.
+
+        awake: (N,) 1 or 0, None: all. Confidence is 0 beside a target that is kept.
+        """
+        whole = pieces.get(self.agents)
+        if whole is not None and whole.benched is None and (awake is None or awake.all()):
+            self.last = whole.target[-1].copy()
+            return Step(rows, whole.target, whole.confidence, awake)
+        n, count = len(rows), len(self.agents)
+        target, confidence = np.tile(self.last, (n, 1)), np.zeros((n, count))
+        benched = np.zeros(count, np.int64)
+        for i, agent in enumerate(self.agents):
+            if awake is not None and not awake[i]:
+                continue
+            piece = pieces[self._owner[agent]]
+            place = piece.agents.index(agent)
+            benched[i] = 0 if piece.benched is None else piece.benched[0, place]
+            if benched[i] == 0:
+                target[:, i], confidence[:, i] = piece.target[:, place], piece.confidence[:, place]
+        self.last = target[-1].copy()
+        if not benched.any():
+            return Step(rows, target, confidence, awake)
+        part = np.where(benched != 0, 0, 1 if awake is None else awake)
+        return Step(rows, target, confidence, part, benched=benched)

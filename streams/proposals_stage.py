@@ -1,21 +1,25 @@
 """Stage "proposals": what the agents want; one worker may run many agents."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from windvane.agents.base import Agent
-from windvane.agents.guest import GuestAgent
+from windvane.agents.bench import Bench
+from windvane.agents.factory import Binding
 from windvane.agents.roster import UNBOUND, Bindings, made_here
 from windvane.metamodel.base.proposals import Joined, propose
 from windvane.metamodel.base.upgrading import as_new
 from windvane.streams.book import Book, letter
 from windvane.streams.books import BookStage
-from windvane.streams.events import BookClosed, BookOpened, Event, Features, Proposals
+from windvane.streams.events import BookClosed, BookOpened, DeadLetter, Event, Features, Proposals
 from windvane.streams.joining import Source
 from windvane.streams.shadows import Bystander, ShadowAccounts
 from windvane.streams.stage import Build, StateError
+
+_LONGEST_ANSWER = 0.25
+"""Seconds that an agent in a process of its own may take for a row: the others of its worker wait for it meanwhile."""
 
 UNSHADOWED: Mapping[str, Agent] = MappingProxyType({})
 """No shadows."""
@@ -56,7 +60,7 @@ class ProposalsBook(Book):
 
     def fixed(self, fresh: dict[str, Any]) -> dict[str, Any]:
         """As `Book` says; of an agent that is not ours, its own `restore` knows what fits."""
-        guests = [prefix for agent, prefix in self._prefixed() if isinstance(agent, GuestAgent | Bystander)]
+        guests = [prefix for agent, prefix in self._prefixed() if isinstance(agent, Bench | Bystander)]
         return {name: value for name, value in fresh.items() if not name.startswith(tuple(guests))}
 
     def load(self, saved: dict[str, Any]) -> None:
@@ -90,7 +94,7 @@ class ProposalsBook(Book):
         out: list[Event] = []
         for rows in self.features.pop_all():
             out += self._shadow(rows)  # before prices move on
-            out.append(self._propose(rows))
+            out += self._propose(rows)
         return out
 
     def end(self, closed: BookClosed) -> Sequence[Event]:
@@ -109,9 +113,12 @@ class ProposalsBook(Book):
         ]
         return [*letters, *self.accounts.step(rows, said, self.shadow_versions)]
 
-    def _propose(self, rows: Features) -> Proposals:
+    def _propose(self, rows: Features) -> Iterator[Event]:
+        """What the agents propose, behind a letter for each of their faults that is to be told of."""
         proposals = propose(self.agents, self.prices, rows.flags, rows.x, rows.mid)
-        return Proposals(
+        for place, fault in proposals.faults:
+            yield _letter(self.name, self.names[place], int(rows.seq[fault.row]), fault.why)
+        yield Proposals(
             book=self.name,
             seq=rows.seq,
             agents=self.names,
@@ -119,7 +126,19 @@ class ProposalsBook(Book):
             target=proposals.target,
             action=proposals.action,
             confidence=proposals.confidence,
+            benched=proposals.benched,
         )
+
+
+def _letter(book: str, agent: str, seq: int, why: str) -> DeadLetter:
+    return DeadLetter(
+        book=book,
+        source=f"agent {agent} of book {book}, seq {seq}",
+        reason=f"{why}; it is benched at this row and at every other at which it fails, and the others go on"[
+            :1000
+        ],
+        payload="",
+    )
 
 
 class ProposalsStage(BookStage[ProposalsBook]):
@@ -141,20 +160,37 @@ class ProposalsStage(BookStage[ProposalsBook]):
     def new_book(self, opened: BookOpened) -> ProposalsBook:
         """A book at its first row, with those of its agents and shadows that run here."""
         config = opened.config
+        seconds = min(_LONGEST_ANSWER, config.round_timeout / 2e9) if config.closing == "timed" else None
+        agents = self._here(config.agents, config.kinds_of_agents)
+        shadows = self._here(config.shadows, config.kinds_of_shadows)
         return ProposalsBook(
             opened,
-            self._made(config.agents, config.kinds_of_agents),
-            self._made(config.shadows, config.kinds_of_shadows),
+            {name: _made(binding, seconds) for name, binding in agents},
+            {name: binding.make() for name, binding in shadows if binding.make is not None},
         )
 
-    def _made(self, names: Sequence[str], kinds: Sequence[str]) -> dict[str, Agent]:
-        made: dict[str, Agent] = {}
-        for name, kind in zip(names, kinds, strict=True):
-            if self._agents is None or name in self._agents:
-                binding = made_here(name, kind, self._bindings)
-                if binding is not None and binding.make is not None:
-                    made[name] = binding.make()
-        return made
+    def _here(self, names: Sequence[str], kinds: Sequence[str]) -> list[tuple[str, Binding]]:
+        """What makes those of the agents that run here."""
+        found = [
+            (name, made_here(name, kind, self._bindings))
+            for name, kind in zip(names, kinds, strict=True)
+            if self._agents is None or name in self._agents
+        ]
+        return [
+            (name, binding) for name, binding in found if binding is not None and binding.make is not None
+        ]
+
+
+def _made(binding: Binding, seconds: float | None) -> Agent:
+    """A new agent; one that is not ours on a bench, and where time closes rounds in a process of its own.
+
+    seconds: that an answer may take there; None: the book waits for answers.
+    """
+    if seconds is not None and binding.apart is not None:
+        return Bench(binding.apart(seconds))
+    if binding.make is None:
+        raise TypeError("this agent is made elsewhere")
+    return Bench(binding.make()) if binding.word else binding.make()
 
 
 def proposals_of(agents: Sequence[str] | None, bindings: Bindings = UNBOUND) -> Build:

@@ -7,7 +7,18 @@ from hashlib import sha256
 import numpy as np
 
 from windvane.streams.codec import from_json
-from windvane.streams.events import Batch, DeadLetter, Decisions, Event, Fills, Orders, Statements, cut, join
+from windvane.streams.events import (
+    Batch,
+    DeadLetter,
+    Decisions,
+    Event,
+    Fills,
+    Orders,
+    Statements,
+    column_of,
+    cut,
+    join,
+)
 from windvane.streams.records import fill_lines, order_lines, seq_of_line
 from windvane.streams.stage import StateError
 from windvane.streams.topics import Topic
@@ -168,10 +179,15 @@ def _same(topic: Topic, old: Batch, new: Batch) -> None:
     """Raises StateError unless the rows of `new` stand in `old`, in every bit."""
     places = np.searchsorted(old.seq, new.seq)
     for name in new.__struct_fields__:
-        value = getattr(new, name)
-        if not isinstance(value, np.ndarray):
+        value, was = getattr(new, name), getattr(old, name)
+        of = value if isinstance(value, np.ndarray) else was
+        if not isinstance(of, np.ndarray):
             continue
-        was = getattr(old, name)[np.minimum(places, len(old) - 1)]
+        if name in new.absent:
+            value, was = column_of(new, name, of), column_of(old, name, of)
+        elif not isinstance(value, np.ndarray):
+            continue
+        was = was[np.minimum(places, len(old) - 1)]
         if np.ascontiguousarray(value).tobytes() != np.ascontiguousarray(was).tobytes():
             raise StateError(
                 f"{topic.name} of {new.book} from seq {new.first} differ in column {name} from what was "

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from windvane.metamodel.base.weights import to_bytes
+from windvane.streams.answers import part_of
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import Decisions, LearnerUpdate, Proposals, Shadows, TrainRequest, TrainResult
 from windvane.streams.stage import Training
@@ -72,15 +73,7 @@ def said_by(proposals: Proposals, agents: Sequence[str]) -> Proposals | None:
     names = tuple(name for name in proposals.agents if name in agents)
     if not names or names == proposals.agents:
         return proposals if names else None
-    places = [proposals.agents.index(name) for name in names]
-    return msgspec.structs.replace(
-        proposals,
-        agents=names,
-        versions=tuple(proposals.versions[place] for place in places),
-        target=np.ascontiguousarray(proposals.target[:, places]),
-        action=np.ascontiguousarray(proposals.action[:, places]),
-        confidence=np.ascontiguousarray(proposals.confidence[:, places]),
-    )
+    return part_of(proposals, names)
 
 
 def told_of(shadows: Shadows, agents: Sequence[str]) -> Shadows | None:

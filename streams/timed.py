@@ -37,12 +37,11 @@ class TimedJoint(Joint):
         next_seq: int = 0,
         awake: Ints | None = None,
         last: Floats | None = None,
+        *,
+        keyed: bool = False,
     ) -> None:
-        super().__init__(agents, next_seq)
+        super().__init__(agents, next_seq, last, keyed=keyed)
         self.awake = np.ones(len(self.agents), np.int64) if awake is None else awake
-        self.last = (
-            np.zeros(len(self.agents)) if last is None else last
-        )  # (N,) targets in the last row handed out
         self._all_awake = bool(self.awake.all())
         self._recorded = recorded
         self._quorum_lag = quorum_lag
@@ -77,14 +76,15 @@ class TimedJoint(Joint):
 
     def silent(self) -> tuple[str, ...]:
         """Names of the agents that are asleep."""
-        return tuple(
-            agent for agent, awake in zip(self.agents, self.awake.tolist(), strict=True) if not awake
-        )
+        awake = dict(zip(self.agents, self.awake.tolist(), strict=True))
+        return tuple(agent for agent in self._waited_for if not awake[agent])
 
     def choose_awake(self) -> None:
         """Decide which agents the next row waits for. To be called before `ready`."""
         if self._usual is None or self.next_seq < self._late:
             self._choose_awake()
+            if self.there is not None:
+                self.awake = self.awake * self.there
             self._all_awake = bool(self.awake.all())
 
     @property
@@ -127,7 +127,7 @@ class TimedJoint(Joint):
         stop = min(stop, int(answered.min())) if len(answered) else stop
         if stop > start:
             stop = self.features.piece_end(stop)
-            for source in self._waited_for(owners).values():
+            for source in self._of_awake(owners).values():
                 stop = source.piece_end(stop)
         return start, stop
 
@@ -135,30 +135,15 @@ class TimedJoint(Joint):
         """Hand out the rows below `stop`; the last target of an agent that sleeps is repeated, with confidence 0."""
         usual = self._usual
         if usual is not None:
-            whole = usual.pop(stop)
-            self.last = whole.target[-1].copy()
-            return Step(self.features.pop(stop), whole.target, whole.confidence, self.awake)
-        owners, awake = self._owners(), self.awake
-        pieces = {names: source.pop(stop) for names, source in self._waited_for(owners).items()}
-        for source in self._proposals.values():
-            source.drop(stop)
-        rows = self.features.pop(stop)
-        if len(pieces) == 1 and self.agents in pieces and awake.all():
-            whole = pieces[self.agents]
-            target, confidence = whole.target, whole.confidence
+            pieces = {self.agents: usual.pop(stop)}
         else:
-            target, confidence = np.empty((2, len(rows), len(self.agents)))
-            for i, (agent, owner) in enumerate(zip(self.agents, owners, strict=True)):
-                if awake[i] and owner is not None:
-                    piece = pieces[owner[0]]
-                    place = piece.agents.index(agent)
-                    target[:, i], confidence[:, i] = piece.target[:, place], piece.confidence[:, place]
-                else:
-                    target[:, i], confidence[:, i] = self.last[i], 0.0
-        self.last = target[-1].copy()
-        return Step(rows, target, confidence, awake)
+            awake = self._of_awake(self._owners())
+            pieces = {names: source.pop(stop) for names, source in awake.items()}
+            for source in self._proposals.values():
+                source.drop(stop)
+        return self._joined(self.features.pop(stop), pieces, self.awake)._replace(answered=self.awake)
 
-    def _waited_for(self, owners: Owners) -> Owned:
+    def _of_awake(self, owners: Owners) -> Owned:
         """Sources of the agents that are awake."""
         return {owner[0]: owner[1] for i, owner in enumerate(owners) if owner is not None and self.awake[i]}
 
@@ -168,14 +153,9 @@ class TimedJoint(Joint):
         self.awake = np.where(near | (answered >= start), 1, self.awake)
 
     def _owners(self) -> Owners:
-        """For every agent the worker that has answered most, and None while it has none."""
-        sources = list(self._proposals.items())
-        if len(sources) == 1 and sources[0][0] == self.agents:
-            return sources * len(self.agents)
-        return [
-            max((s for s in sources if agent in s[0]), key=lambda s: s[1].answered, default=None)
-            for agent in self.agents
-        ]
+        """For every agent its source, and None while it has none."""
+        named = (self._owner.get(agent) for agent in self.agents)
+        return [None if names is None else (names, self._proposals[names]) for names in named]
 
     def _answered(self, owners: Owners) -> Ints:
         """Rows below have been answered by every agent, as far as is known; (N,)."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from windvane.agents.kernel import this_program
 from windvane.agents.program import Program
 from windvane.streams import reports, stored
-from windvane.streams.checks import LONGEST_NAME, Checks, Gatekeeper, decoded
+from windvane.streams.checks import LONGEST_NAME, Checks, Gatekeeper
 from windvane.streams.coalesce import coalesced
 from windvane.streams.codec import WireError, cuts, to_json
 from windvane.streams.events import (
@@ -122,14 +122,16 @@ class StageWorker:
         self._resumed.begin_at(topic.name, offset)
         self._next[topic.name] = max(self._next[topic.name], offset)
 
-    def receive(self, topic: Topic, offset: int, raw: bytes, received: int | None = None) -> None:
+    def receive(
+        self, topic: Topic, offset: int, raw: bytes, received: int | None = None, signature: bytes = b""
+    ) -> None:
         """Keep a record for the next step; one that was seen before, or is no event, does no harm.
 
-        received: the broker's time of the record, UNIX ns, the same whenever the record is read.
+        received: the broker's time of the record, UNIX ns; signature: what its header says. Both never change.
         """
         self._next[topic.name] = max(self._next[topic.name], offset + 1)
         try:
-            event = decoded(topic, raw, received)
+            event = self._gatekeeper.decoded(topic, raw, received, signature)
         except WireError as error:
             if offset >= self._resumed.received(topic.name, ""):
                 self._reject("", topic, offset, str(error), raw)
@@ -149,9 +151,8 @@ class StageWorker:
 
     def _reject(self, book: str, topic: Topic, offset: int, reason: str, raw: bytes) -> None:
         source = f"{topic.name}, partition {self._partition}, offset {offset}"
-        payload = raw[:1000].decode(errors="replace")
-        letter = DeadLetter(book=book, source=source, reason=reason[:_LONGEST_REASON], payload=payload)
-        self._letters.append(letter)
+        text, why = raw[:1000].decode(errors="replace"), reason[:_LONGEST_REASON]
+        self._letters.append(DeadLetter(book=book, source=source, reason=why, payload=text))
 
     def step(self) -> list[Record]:
         """What follows from all records received since the last step, in order, less what is known to be published.

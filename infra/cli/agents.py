@@ -11,6 +11,8 @@ from windvane.infra.cli import options
 if TYPE_CHECKING:
     from windvane.agents.base import Agent
 
+_MOST_FINDINGS = 40
+
 app = typer.Typer(no_args_is_help=True, help="List agents, check one of your own, or begin one.")
 
 
@@ -48,15 +50,29 @@ def list_agents() -> None:
 @app.command()
 def check(
     agent: Annotated[
-        str, typer.Argument(help="One agent, as --agents takes it: NAME, NAME=module:Class ...")
+        str, typer.Argument(help="One agent, as --agents takes it: NAME, NAME=module:Class, NAME=remote ...")
     ],
+    book: Annotated[
+        str | None, typer.Option(help="Of a remote agent: name of the book to play. Default: check-NAME.")
+    ] = None,
+    wait: Annotated[float, typer.Option(help="Of a remote agent: seconds to wait for its answers.")] = 60.0,
+    bootstrap: options.Bootstrap = None,
+    prefix: options.Prefix = None,
 ) -> None:
     """Try every law of agents on one, on a simulated market; exit code 1 where it breaks one.
 
-    Example:\n
-      windvane agents check mine=pkg.mod:Class
+    A remote agent is played a book on the topics of a prefix that no worker has, and each of its rows is judged.
+
+    Examples:\n
+      windvane agents check mine=pkg.mod:Class\n
+      windvane agents check js=remote --bootstrap 127.0.0.1:9092 --prefix trial --book trial
     """
     from windvane.agents.factory import create_agents
+    from windvane.agents.naming import REMOTE, named
+
+    if named(agent).origin == REMOTE:
+        name = named(agent).id
+        raise typer.Exit(_check_remote(name, book or f"check-{name}", wait, bootstrap, prefix))
     from windvane.infra.dev.agent_laws import microseconds, verdicts
 
     options.find_modules_here()
@@ -92,6 +108,30 @@ def init(
     for file in write_package(name, folder):
         say(f"wrote {file}")
     say(f"next: pip install -e {folder / name}, and windvane agents check {name}")
+
+
+def _check_remote(name: str, book: str, wait: float, bootstrap: str | None, prefix: str | None) -> int:
+    """Play a book against a remote agent and say what is wrong, row by row; returns the exit code."""
+    import asyncio
+
+    from windvane.infra.kafka.broker.settings import KafkaSettings
+    from windvane.infra.runs.progress import say
+    from windvane.metamodel.base.config import check as required
+
+    options.check_book(book)
+    required(0 < wait <= 3600, f"--wait is {wait:g}: give seconds above 0, up to 3600")
+    settings = KafkaSettings.load(bootstrap, prefix)
+    from windvane.infra.kafka.tools.agent_check import check_remote
+
+    say(f"book {book} is on {settings.topic('features')}: agent {name} has {wait:g} s to answer it")
+    report = asyncio.run(check_remote(settings, name, book=book, wait=wait))
+    for row, why in report.findings[:_MOST_FINDINGS]:
+        sys.stdout.write(f"row {row}: {why}\n" if row >= 0 else f"{why}\n")
+    more = len(report.findings) - _MOST_FINDINGS
+    if more > 0:
+        sys.stdout.write(f"and {more:,} more\n")
+    sys.stdout.write(f"{report.answered:,} of {report.rows:,} rows are answered, in {report.seconds:.1f} s\n")
+    return int(report.answered < report.rows or bool(report.findings))
 
 
 def _inner(agent: "Agent") -> object:

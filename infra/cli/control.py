@@ -13,7 +13,12 @@ _KAFKA = {"from_seq", "bootstrap", "prefix"}
 
 def control(
     context: typer.Context,
-    action: Annotated[str, typer.Argument(help="halt, reduce-only, resume, flatten, roll-back or swap.")],
+    action: Annotated[
+        str,
+        typer.Argument(
+            help="halt, reduce-only, resume, flatten, roll-back, swap, wake or retire.",
+        ),
+    ],
     book: Annotated[str | None, typer.Option(help="Name of the book, on Kafka.")] = None,
     session: Annotated[
         Path | None, typer.Option(help="In place of --book: the --out of a `windvane live` that runs.")
@@ -23,6 +28,7 @@ def control(
         Path | None,
         typer.Option(help="Of a swap: safetensors of a learner or of a predictor, or a checkpoint's folder."),
     ] = None,
+    agent: Annotated[str, typer.Option(help="Of wake and retire: the agent whose seat it is.")] = "",
     from_seq: Annotated[int, typer.Option(help="First row it rules; 0 is at once.")] = 0,
     wait: Annotated[float, typer.Option(help="Seconds to wait until the book obeys.")] = 30.0,
     bootstrap: options.Bootstrap = None,
@@ -35,7 +41,8 @@ def control(
     row that is named, or planned for it. Exit code 1: it is refused, or nobody has obeyed it yet, and the sentence says
     why; or there is no such book.
 
-    A swap goes on with other weights from a row on, without missing a row; roll-back takes the last one back.
+    A swap goes on with other weights from a row on, without missing a row; roll-back takes the last one back. Wake and
+    retire are about an agent that the book has a seat for: it is listened to from a row on, or no longer.
 
     Examples:\n
       windvane control halt --book main --reason 'news' --bootstrap 127.0.0.1:9092\n
@@ -50,20 +57,22 @@ def control(
         raise ConfigError(f"--wait is {wait:g}: give 0 to 3600 seconds")
     if (action == "swap") != (model is not None):
         raise ConfigError("give --model FILE with swap, and with nothing else")
+    if (action in ("wake", "retire")) != bool(agent):
+        raise ConfigError("give --agent NAME with wake or retire, and with nothing else")
     if session is not None:
         refuse_idle(context, _KAFKA, "on a session, which obeys at once and has no broker")
-        obeyed = _of_session(session, action, reason, model, wait)
+        obeyed = _of_session(session, action, reason, model, agent, wait)
     else:
-        obeyed = _on_kafka(str(book), action, from_seq, reason, model, wait, bootstrap, prefix)
+        obeyed = _on_kafka(str(book), action, from_seq, reason, model, agent, wait, bootstrap, prefix)
     if not obeyed:
         raise typer.Exit(1)
 
 
-def _of_session(session: Path, action: str, reason: str, model: Path | None, wait: float) -> bool:
+def _of_session(session: Path, action: str, reason: str, model: Path | None, agent: str, wait: float) -> bool:
     """Send a control to a session and say what became of it; returns whether it obeys."""
     from windvane.infra.live.asking import order
 
-    answer = order(session, action, reason, model, max(wait, 0.1))
+    answer = order(session, action, reason, model, max(wait, 0.1), agent)
     typer.echo(answer["sentence"], err=True)
     return bool(answer["obeyed"])
 
@@ -74,6 +83,7 @@ def _on_kafka(
     from_seq: int,
     reason: str,
     model: Path | None,
+    agent: str,
     wait: float,
     bootstrap: str | None,
     prefix: str | None,
@@ -86,7 +96,7 @@ def _on_kafka(
     from windvane.infra.kafka.tools.outcomes import outcome
     from windvane.infra.kafka.tools.swapping import send_swap
 
-    unnumbered = new_control(book, action, from_seq, reason)
+    unnumbered = new_control(book, action, from_seq, reason, agent)
     settings = KafkaSettings.load(bootstrap, prefix)
     try:
         if model is None:

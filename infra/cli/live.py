@@ -28,6 +28,7 @@ def live(
     book: options.Book = "live",
     agents: options.Agents = None,
     shadow: options.Shadow = None,
+    seats: options.Seats = None,
     preset: options.Preset = "balanced",
     fee_bp: live_book.FeeBp = None,
     lot: live_book.Lot = None,
@@ -72,6 +73,7 @@ def live(
 
     doctor.need("aiohttp", "live")
     from windvane.agents.roster import check_made_here, recorded_words
+    from windvane.infra.apart.binding import apart
     from windvane.infra.cockpit.live_source import LiveSource, serving
     from windvane.infra.feeds.opening import open_feed
     from windvane.infra.live.alerting import Alerting
@@ -109,6 +111,7 @@ def live(
         interval=interval,
         agents=agents,
         shadow=tuple(shadow or ()),
+        seats=seats,
         preset=preset,
         fee_bp=fee_bp,
         lot=lot,
@@ -134,6 +137,8 @@ def live(
     learned = b"" if from_run is None else learned_by(from_run, draft)
     if learned:
         key["learned"] = digest(learned)
+    if draft.seats:
+        key["seats"] = [*draft.seats]
     if draft.shadows:
         key["shadows"] = [*recorded_words(draft.shadows, draft.kinds_of_shadows)]
     shown = None if port is None else LiveSource(book, teller.say)
@@ -151,7 +156,7 @@ def live(
         warmup=None if warmup is None else Wanted(warmup, interval, book),
         learned=learned,
         watch=None if shown is None else shown.watch,
-        bindings=drafted.bindings,
+        bindings=apart(drafted.bindings),
     )
     target = out or Path("runs") / book
     feed = open_feed(exchange, symbol, endpoint)

@@ -36,6 +36,7 @@ class LiveBook:
     interval: int  # ns of a bar, 0: a row a trade
     agents: str | None
     shadow: tuple[str, ...]
+    seats: str | None
     preset: str
     fee_bp: float | None
     lot: float | None
@@ -49,6 +50,7 @@ class LiveBook:
     on_halt: str
     retraining: str | None
     long_only: bool
+    keyed: bool = False
 
     def draft(self, symbol: str) -> options.Chosen:
         """What is asked for before the exchange is asked; raises ConfigError for what cannot be."""
@@ -81,6 +83,8 @@ class LiveBook:
             symbol=symbol,
             agents=self.agents,
             shadow=self.shadow,
+            seats=self.seats,
+            keyed=self.keyed,
             preset=self.preset,
             capital=self.capital,
             seed=self.seed,

@@ -35,6 +35,13 @@ Shadow = Annotated[
         "given again, or several with commas."
     ),
 ]
+Seats = Annotated[
+    str | None,
+    typer.Option(help="Those of the agents that are not there yet: `windvane control wake` seats them."),
+]
+Keyed = Annotated[
+    bool, typer.Option("--keyed", help="Believe only proposals that are signed with their agents' keys.")
+]
 Preset = Annotated[str, typer.Option(help="conservative, balanced, aggressive or research.")]
 FeeBp = Annotated[float, typer.Option(help="Fee, basis points of the notional.")]
 SlippageBp = Annotated[float, typer.Option(help="Slippage beyond the quote, basis points.")]
@@ -97,6 +104,8 @@ class BookOptions:
     symbol: str = "BTCUSD"
     agents: str | None = None  # names separated by commas, None: those of the preset
     shadow: Sequence[str] | None = None  # as agents, once or more
+    seats: str | None = None  # ids separated by commas
+    keyed: bool = False
     preset: str = "balanced"
     capital: float = 1_000_000.0
     seed: int = 0
@@ -183,6 +192,8 @@ def config_for(options: BookOptions, **others: Any) -> Chosen:
         resume_after=resume_after,
         costs=options.costs,
         **shadows.shadowing(),
+        seats=tuple(_words(options.seats or "")),
+        keyed=options.keyed,
         **others,
     )
     return Chosen(config, preset.detailed_logging, {**agents.bindings, **shadows.bindings})

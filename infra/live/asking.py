@@ -16,14 +16,18 @@ from windvane.infra.live.socket import NAME, Request, address_of
 from windvane.infra.training_sessions.checkpoints import read
 
 
-def order(out: Path, action: str, reason: str, model: Path | None, seconds: float) -> dict[str, Any]:
+def order(
+    out: Path, action: str, reason: str, model: Path | None, seconds: float, agent: str = ""
+) -> dict[str, Any]:
     """Send a control under the name of who runs this; returns the fields of its `Outcome`.
 
-    out: the folder of the session; model: of a swap, what has the weights. Raises ControlError where no session obeys
-    or answers within `seconds`, WeightsError where the model cannot be read.
+    out: the folder of the session; model: of a swap, what has the weights; agent: of wake and retire. Raises
+    ControlError where no session obeys or answers within `seconds`, WeightsError where the model cannot be read.
     """
     weights = "" if model is None else base64.b64encode(read(model).raw).decode()
-    return ask(out, Request(action, getpass.getuser(), reason, secrets.token_hex(16), weights), seconds)
+    return ask(
+        out, Request(action, getpass.getuser(), reason, secrets.token_hex(16), weights, agent), seconds
+    )
 
 
 def ask(out: Path, request: Request, seconds: float) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from windvane.infra.live.book import LiveBook
 from windvane.metamodel.base.config import TradingConfig
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning import swapping
-from windvane.metamodel.trading.control import CONTROLS, STATES
+from windvane.metamodel.trading.control import CONTROLS, OF_SEATS, STATES
 from windvane.metamodel.trading.ensemble import manager_of
 from windvane.streams.checks import MOST_MODEL_BYTES
 from windvane.streams.control_log import payload_of
@@ -43,32 +43,39 @@ class Controls:
         self._beat = beat
 
     def carry_out(
-        self, action: str, by: str, reason: str = "", nonce: str = "", weights: bytes = b""
+        self,
+        action: str,
+        by: str,
+        reason: str = "",
+        nonce: str = "",
+        weights: bytes = b"",
+        agent: str = "",
     ) -> Outcome:
         """Send a control and a row that obeys it; raises ControlError for what no book would apply.
 
         by: who orders it; both it and the reason are recorded. nonce: a text of the caller's; with one that was
         there before nothing is sent, and the first outcome is returned, so a press that is repeated counts once,
-        after a restart too.
-        weights: safetensors, of a swap.
+        after a restart too. weights: safetensors, of a swap; agent: of wake and retire.
         """
         known = {press[0]: Outcome(*press[1:]) for press in self._book.presses}
         if nonce and nonce in known:
             return known[nonce]
-        control, model = self._numbered(action, _story(by, reason), weights)
+        control, model = self._numbered(action, _story(by, reason), weights, agent)
         self._book.control(control, model)
         if nonce:
             self._book.press = lambda: (nonce, *self._outcome(control))
         self._beat()
         return self._outcome(control)
 
-    def _numbered(self, action: str, reason: str, weights: bytes) -> tuple[Control, Model | None]:
+    def _numbered(self, action: str, reason: str, weights: bytes, agent: str) -> tuple[Control, Model | None]:
         opened, number = self._book.opened, self._book.control_number + 1
         _check(action in CONTROLS, f"the control is {action!r}: give one of {', '.join(CONTROLS)}")
         _check((action == "swap") == bool(weights), "give weights with swap, and with nothing else")
+        seated = action in OF_SEATS
+        _check(seated == bool(agent), "give an agent with wake or retire, and with nothing else")
         if not weights:
             return Control(
-                book=opened.book, number=number, action=action, effective_from=0, reason=reason
+                book=opened.book, number=number, action=action, effective_from=0, reason=reason, agent=agent
             ), None
         _check(
             len(weights) <= MOST_WEIGHTS,

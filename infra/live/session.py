@@ -126,10 +126,10 @@ class Session:
                 self._book.abandon()
 
     def control(
-        self, action: str, by: str, reason: str = "", nonce: str = "", weights: bytes = b""
+        self, action: str, by: str, reason: str = "", nonce: str = "", weights: bytes = b"", agent: str = ""
     ) -> Outcome:
         """Carry out a person's control; it is obeyed when this returns. As `Controls.carry_out`."""
-        return _there(self._controls).carry_out(action, by, reason, nonce, weights)
+        return _there(self._controls).carry_out(action, by, reason, nonce, weights, agent)
 
     def state(self) -> dict[str, Any]:
         """What people look at first, as JSON values; it costs microseconds."""

@@ -37,9 +37,10 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str = ""
     nonce: str = ""
     weights: str = ""
+    agent: str = ""
 
 
-Carry = Callable[[str, str, str, str, bytes], Outcome]
+Carry = Callable[[str, str, str, str, bytes, str], Outcome]
 
 
 @asynccontextmanager
@@ -76,7 +77,9 @@ def _answer(line: bytes, carry: Carry, state: Callable[[], dict[str, Any]]) -> d
         if request.action == "state":
             return state()
         weights = base64.b64decode(request.weights, validate=True)
-        return carry(request.action, request.by, request.reason, request.nonce, weights)._asdict()
+        return carry(
+            request.action, request.by, request.reason, request.nonce, weights, request.agent
+        )._asdict()
     except (msgspec.DecodeError, ValueError) as error:  # WindvaneError is a ValueError
         return {"error": str(error)}
 

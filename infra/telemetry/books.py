@@ -174,6 +174,12 @@ class BookMetrics:
             for agent, late in zip(rows.agents, asleep.sum(axis=0).tolist(), strict=True):
                 child("windvane_agent_late_total", book, agent).inc(late)
 
+        if rows.benched is not None:
+            for agent, count in zip(
+                rows.agents, np.count_nonzero(rows.benched, axis=0).tolist(), strict=True
+            ):
+                child("windvane_agent_benched_total", book, agent).inc(count)
+
     def _orders(self, orders: Orders) -> None:
         self._series.child("windvane_orders_total", orders.book).inc(len(orders))
         latency = self._series.child("windvane_order_latency_seconds", orders.book)

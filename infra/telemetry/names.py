@@ -44,6 +44,9 @@ METRICS: dict[str, Metric] = {
     ),
     "windvane_rounds_late_total": Metric(COUNTER, "Rounds decided without all agents.", ("book",)),
     "windvane_agent_late_total": Metric(COUNTER, "Rounds decided without an agent.", ("book", "agent")),
+    "windvane_agent_benched_total": Metric(
+        COUNTER, "Rows decided without an agent whose answer could not be used.", ("book", "agent")
+    ),
     "windvane_snapshots_total": Metric(COUNTER, "States stored.", ("partition",)),
     "windvane_snapshot_seconds": Metric(GAUGE, "Time that storing the last state took.", ("partition",)),
     "windvane_snapshot_bytes": Metric(GAUGE, "Size of the last state stored.", ("partition",)),
@@ -119,6 +122,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ("it cannot end with", "out_of_range"),
     ("too far ahead", "out_of_range"),
     ("has no agent", "unknown_agent"),
+    ("it is benched", "agent_benched"),
     ("is not a positive number", "bad_row"),
     ("column", "bad_columns"),
     ("seq must grow", "bad_columns"),

@@ -183,6 +183,15 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     versions: Annotated[
         tuple[str, ...], Meta(description="of each agent where the book was opened, which no stage compares")
     ] = ()
+    seats: Annotated[
+        tuple[str, ...],
+        Meta(description="agents that are not there yet: each takes no part until a control wakes it"),
+    ] = ()
+    seat_rows: Annotated[int, Meta(description="rows from which on an agent that was woken is weighed")] = 256
+    keyed: Annotated[
+        bool,
+        Meta(description="whether proposals count only where the key of each of their agents signs them"),
+    ] = False
     shadows: Annotated[
         tuple[str, ...],
         Meta(description="ids of agents that have accounts of their own, and no part in anything else"),
@@ -223,6 +232,14 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         check(0 <= self.most_ahead < _MOST_NS, f"most_ahead is {self.most_ahead}: give ns, 0 or more")
         check(0 < len(self.agents) <= 64, "agents names no agent: give one to 64 of them")
         check(len(set(self.agents)) == len(self.agents), "agents names one agent twice: give each once")
+        strangers = [name for name in self.seats if name not in self.agents]
+        check(not strangers, f"seats names {', '.join(strangers)}: name agents of the book")
+        check(len(set(self.seats)) == len(self.seats), "seats names one agent twice: give each once")
+        check(
+            len(self.seats) < len(self.agents),
+            "seats names every agent: one has to be there from the first row",
+        )
+        check(0 <= self.seat_rows <= 1 << 20, f"seat_rows is {self.seat_rows}: give 0 to 1048576 rows")
         _check_names("agents", self.agents, self.kinds, self.versions)
         _check_names("shadows", self.shadows, self.shadow_kinds, self.shadow_versions)
         check(len(self.shadows) <= 64, f"shadows names {len(self.shadows)} agents: give 64 at most")

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from windvane.agents.base import Floats, Ints, Proposal
+from windvane.agents.bench import Bench, Fault
 from windvane.metamodel.base.rows import REPEATED, STRAY, WARMUP
 
 
@@ -23,6 +24,8 @@ class Proposals(NamedTuple):
     target: Floats  # (n, N) positions in [-1, 1], units of capital
     action: Ints  # (n, N) -1 sell, 0 hold, 1 buy
     confidence: Floats  # (n, N) in [0, 1]
+    benched: Ints | None = None  # (n, N) 0, or why an agent takes no part; None: all do
+    faults: tuple[tuple[int, Fault], ...] = ()  # to be told of, with the place of the agent
 
 
 class Joined:
@@ -55,11 +58,19 @@ def propose(agents: Sequence[Proposer], prices: Joined, flags: Ints, x: Floats, 
     good = ((flags & REPEATED) == 0).astype(np.int64)
     proposals = Proposals(np.empty((n, count)), np.empty((n, count), np.int64), np.empty((n, count)))
     price = prices.step(flags, mid)
+    benched, faults = np.zeros((0, count), np.int64), []
     for i, agent in enumerate(agents):
-        proposals.target[:, i], proposals.action[:, i], proposals.confidence[:, i] = agent.propose(
-            x, price, good
-        )
+        if isinstance(agent, Bench):
+            answer = agent.answer(x, price, good)
+            if answer.benched is not None:
+                benched = benched if len(benched) else np.zeros((n, count), np.int64)
+                benched[:, i] = answer.benched
+                faults += [(i, fault) for fault in answer.faults]
+            one = answer.proposal
+        else:
+            one = agent.propose(x, price, good)
+        proposals.target[:, i], proposals.action[:, i], proposals.confidence[:, i] = one
     if int(flags[0]) & WARMUP:  # only the first rows of a market are cold
         cold = (flags & WARMUP) != 0
         proposals.target[cold], proposals.action[cold], proposals.confidence[cold] = 0.0, 0, 0.0
-    return proposals
+    return proposals._replace(benched=benched, faults=tuple(faults)) if len(benched) else proposals

@@ -16,10 +16,11 @@ HEARTBEAT, BAD, GAP, WARMUP, BENCHED, LEVEL, STRAY = (1 << k for k in range(7))
 """Bits of `flags`.
 
 HEARTBEAT: the market was silent. BAD: the row cannot be believed. GAP: the row ends a hole in time, and is believed
-when the next one agrees with it. WARMUP: not every window of the features is full yet. BENCHED: reserved, nothing sets
-it. LEVEL: from this row on the price is on another level, which the reader of a file vouches for, so it is a price like
-any other. STRAY: the features saw that level again and again, and nobody vouches for it: no return lies between this
-row and the good one before it, and accounts do not believe it yet.
+when the next one agrees with it. WARMUP: not every window of the features is full yet. BENCHED: an agent's answer could
+not be used, so the row was decided without it; only decisions have it. LEVEL: from this row on the price is on another
+level, which the reader of a file vouches for, so it is a price like any other. STRAY: the features saw that level again
+and again, and nobody vouches for it: no return lies between this row and the good one before it, and accounts do not
+believe it yet.
 """
 
 REPEATED = HEARTBEAT | BAD | GAP

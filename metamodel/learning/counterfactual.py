@@ -15,6 +15,7 @@ from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.learning import samples, scores
 
 _NONE = np.zeros(0)
+_ALL = np.zeros(0, np.int64)
 
 
 class Batch(Protocol):
@@ -42,15 +43,21 @@ class Rows(NamedTuple):
     bid: Floats  # (n,), or (0,) where there are no quotes
     ask: Floats  # (n,) or (0,)
     target: Floats  # (n, N) of the agents
+    awake: Ints = _ALL  # (N,) 0 for an agent that takes no part in these rows: its score is 0; (0,): all do
 
     @classmethod
-    def of(cls, batch: Batch, regime: Floats | None, target: Floats) -> "Rows":
-        """A batch, the posterior (n, 7) of a classifier (None: no classifier runs) and the agents' targets (n, N)."""
+    def of(cls, batch: Batch, regime: Floats | None, target: Floats, awake: Ints | None = None) -> "Rows":
+        """A batch, the posterior (n, 7) of a classifier (None: no classifier runs) and the agents' targets (n, N).
+
+        awake: (N,) as the field, None: all.
+        """
         bid, ask = batch.bid, batch.ask
         if bid is None or ask is None:
             bid = ask = _NONE
         posterior = np.zeros((len(target), len(REGIMES))) if regime is None else regime
-        return cls(batch.flags, batch.x, posterior, batch.mid, bid, ask, target)
+        return cls(
+            batch.flags, batch.x, posterior, batch.mid, bid, ask, target, _ALL if awake is None else awake
+        )
 
 
 class Memory(NamedTuple):
@@ -145,6 +152,8 @@ def _score_rows(
         if warm:
             scores.score(m.targets, good, terms.delay, r, s, past, gn)
             for i in range(n):
+                if rows.awake.size > 0 and rows.awake[i] == 0:
+                    gn[i] = 0.0
                 m.sums[i] += gn[i]
             m.sums[n] += 1.0
             if m.samples.y.shape[0] > 0:

@@ -6,12 +6,25 @@ from windvane.metamodel.base.records import Records
 from windvane.metamodel.trading import risk
 from windvane.metamodel.trading.risk import Standing
 
-CONTROLS: tuple[str, ...] = ("halt", "reduce-only", "resume", "flatten", "roll-back", "swap")
+CONTROLS: tuple[str, ...] = (
+    "halt",
+    "reduce-only",
+    "resume",
+    "flatten",
+    "roll-back",
+    "swap",
+    "wake",
+    "retire",
+)
 """The actions of a control. A kernel reads the action's place in this tuple, from 1; 0 is no control.
 
-The last two concern what was learned, not money or risk: they go back to what was known before the last swap, and go on
-with other weights. The stage carries them out before the kernel runs, which ignores them.
+The last four concern neither money nor risk. Two are about what was learned: they go back to what was known before the
+last swap, and go on with other weights. Two are about an agent's seat: it takes part from now on, or no longer. The
+stage carries them out before the kernel runs, which ignores them.
 """
+
+OF_SEATS: tuple[str, ...] = ("wake", "retire")
+"""The actions that name an agent."""
 
 HALT, RESTRICT, RESUME, FLATTEN = range(1, 5)
 """The codes of the actions that the kernel carries out."""

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from windvane.streams.checks import Checks
 from windvane.streams.gap_timer import GapTimer
 from windvane.streams.round_timer import RoundTimer
 from windvane.streams.stage import Stage
@@ -39,6 +40,7 @@ class Stored(NamedTuple):
 
     offset: int
     raw: bytes
+    signature: bytes = b""  # that stands beside it
 
 
 class Log:
@@ -49,9 +51,9 @@ class Log:
         self._end: dict[str, int] = {topic.name: 0 for topic in TOPICS}
         self._epoch = 0
 
-    def append(self, topic: str, raw: bytes) -> None:
+    def append(self, topic: str, raw: bytes, signature: bytes = b"") -> None:
         """Append one committed record to a topic."""
-        self._topics[topic].append(Stored(self._end[topic], raw))
+        self._topics[topic].append(Stored(self._end[topic], raw, signature))
         self._end[topic] += 1
 
     def read(self, topic: str, start: int, most: int) -> list[Stored]:
@@ -81,6 +83,10 @@ class Log:
         for name in {topic.name for topic, _, _ in sent}:
             self._end[name] += 1  # the marker of the transaction takes an offset
         return {topic.name: self._end[topic.name] for topic, _, _ in sent}
+
+    def records(self, topic: Topic) -> Sequence[Stored]:
+        """Return all committed records of a topic with what stands beside them, in order."""
+        return tuple(self._topics[topic.name])
 
     def raws(self, topic: Topic) -> Iterator[bytes]:
         """Return all committed records of a topic, in order."""
@@ -116,10 +122,10 @@ class _Place:
 class _Instance:
     """A worker, and what it does between two points at which it may crash."""
 
-    def __init__(self, place: _Place, log: Log, stored: bytes | None) -> None:
+    def __init__(self, place: _Place, log: Log, stored: bytes | None, checks: Checks | None) -> None:
         self.place = place
         self.epoch = log.fence() if place.stage.transactional else 0
-        self.worker = StageWorker(place.stage, _LAYOUT, stored)
+        self.worker = StageWorker(place.stage, _LAYOUT, stored, checks)
         if self.epoch or place.stage.records:
             for topic in place.stage.emits:
                 for record in log.read(topic.name, self.worker.outputs.get(topic.name, 0), 10**9):
@@ -138,25 +144,36 @@ class _Instance:
 
 
 class FaultyRunner:
-    """Runs the topology over a log in memory until nothing is left to do, while `faults` happen."""
+    """Runs the topology over a log in memory until nothing is left to do, while `faults` happen.
 
-    def __init__(self, seed: int, faults: Faults, topology: Sequence[Stage] = TOPOLOGY) -> None:
+    checks: of every worker; signature: what workers that do not write in transactions put beside their records.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        faults: Faults,
+        topology: Sequence[Stage] = TOPOLOGY,
+        checks: Checks | None = None,
+        signature: bytes = b"",
+    ) -> None:
         self.log = Log()
+        self._checks, self._signature = checks, signature
         self.struck = 0
         self._faults = faults
         self._random = np.random.Generator(np.random.PCG64(seed))
         self._places = [_Place(stage) for stage in topology]
         self._now = 0  # ns
-        self._coming: deque[tuple[int, str, bytes]] = deque()
+        self._coming: deque[tuple[int, str, bytes, bytes]] = deque()
 
     def send(self, topic: Topic, raws: Sequence[bytes]) -> None:
         """Put records on an input topic; send controls before the rows that they rule."""
         for raw in raws:
             self.log.append(topic.name, raw)
 
-    def send_later(self, at: int, topic: Topic, raw: bytes) -> None:
+    def send_later(self, at: int, topic: Topic, raw: bytes, signature: bytes = b"") -> None:
         """Put a record on an input topic `at` ns after the start; times must not go back."""
-        self._coming.append((at, topic.name, raw))
+        self._coming.append((at, topic.name, raw, signature))
 
     def run(self, most: int = 20_000) -> None:
         """Step until live workers have read everything; raises RuntimeError after `most` steps."""
@@ -186,7 +203,7 @@ class FaultyRunner:
         """One step of a stage: start it, let it or one of its zombies work, or let it fall asleep."""
         if place.live is None:
             empty = self._random.random() < self._faults.empty
-            place.live = _Instance(place, self.log, None if empty else place.stored)
+            place.live = _Instance(place, self.log, None if empty else place.stored, self._checks)
             return
         if self._faults.away and not place.stage.transactional and self._chance(self._faults.away):
             place.away = int(self._random.integers(60))
@@ -221,7 +238,7 @@ class FaultyRunner:
         else:
             for topic, _, raw in sent:
                 for _ in range(1 + self._chance(self._faults.twice)):
-                    self.log.append(topic.name, raw)
+                    self.log.append(topic.name, raw, self._signature)
                 self._point()
         self._point()
         if instance.saving is None and self._random.random() < self._faults.save:
@@ -254,4 +271,4 @@ class FaultyRunner:
             return
         name = waiting[int(self._random.integers(len(waiting)))]
         for record in self.log.read(name, positions[name], int(self._random.integers(1, 12))):
-            instance.worker.receive(sources[name], record.offset, record.raw)
+            instance.worker.receive(sources[name], record.offset, record.raw, signature=record.signature)

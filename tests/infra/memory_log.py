@@ -14,6 +14,7 @@ class Stored(NamedTuple):
     value: bytes | None
     key: bytes | None = None
     timestamp: int = 0  # ms
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class MemoryLog:

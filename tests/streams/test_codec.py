@@ -35,8 +35,8 @@ WIDTHS = {"x": len(NAMES), "regime": 7, "members": 4, "member_targets": 4, "scor
 
 MATRICES = {
     ev.Features: {"x", "regime"},
-    ev.Proposals: {"target", "action", "confidence"},
-    ev.Decisions: {"weights", "members", "member_targets", "equities", "regime", "awake"},
+    ev.Proposals: {"target", "action", "confidence", "benched"},
+    ev.Decisions: {"weights", "members", "member_targets", "equities", "regime", "awake", "benched"},
     ev.Statements: {
         n for n in ev.Statements.__struct_fields__ if n not in ("book", "seq", "ts", "day", "accounts")
     },
@@ -50,7 +50,7 @@ real = st.floats(allow_nan=False, allow_infinity=False, width=64)
 def batch(kind: type[ev.Batch], n: int, agents: int, fill: Any, present: Any = lambda name: True) -> ev.Batch:
     """A batch of a kind; fill(dtype, shape) gives its columns, present(name) says which optional ones it has."""
     names = tuple(f"agent-{i}" for i in range(agents))
-    plain = {"agents": names, "versions": names, "accounts": names, "model": "m-1"}
+    plain = {"agents": names, "versions": names, "accounts": names, "model": "m-1", "unproven": False}
     found: dict[str, Any] = {"book": "buch-ä", "seq": np.arange(n) * 3 + 2**53 + 1}
     for field in msgspec.structs.fields(kind):
         name, said = field.name, str(field.type)

@@ -21,7 +21,18 @@ from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
 from windvane.streams.codec import to_json
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.ensemble_stage import EnsembleStage
-from windvane.streams.events import BookClosed, BookOpened, DeadLetter, Event, Features, Orders, Ticks
+from windvane.streams.events import (
+    BookClosed,
+    BookOpened,
+    Control,
+    DeadLetter,
+    Decisions,
+    Event,
+    Features,
+    Orders,
+    Proposals,
+    Ticks,
+)
 from windvane.streams.records import order_lines
 from windvane.streams.round_timer import RoundTimer
 from windvane.streams.stage import OpenRounds
@@ -114,6 +125,27 @@ def refused(settings: TradingConfig) -> None:
     raise AssertionError("this was to be refused")
 
 
+def woken(settings: TradingConfig) -> bytes:
+    """The weights of a book of which a seat is woken."""
+    seen: list[Event] = []
+    trainer = FakeTrainer(features=settings.weighing.features)
+    runner = EmbeddedRunner(lambda topic, event: seen.append(event), trainer=trainer)
+    runner.feed([opening(settings)])
+    order = Control(book="book", number=1, action="wake", effective_from=600, agent="vol_trend")
+    runner.control([order])
+    runner.feed([rows(False)])
+    return b"".join(e.weights.tobytes() for e in seen if isinstance(e, Decisions))
+
+
+def unproven(settings: TradingConfig) -> int:
+    """Letters for proposals that nobody has signed."""
+    seen: list[Event] = []
+    EmbeddedRunner(lambda topic, event: seen.append(event)).feed([opening(config()), ticks(5)])
+    (said,) = (e for e in seen if isinstance(e, Proposals))
+    out = EnsembleStage(None).step([opening(settings), msgspec.structs.replace(said, unproven=True)])
+    return sum(isinstance(e, DeadLetter) for e in out)
+
+
 HALTS = {"limits.daily_loss": 1e-4}
 EFFECTS: dict[str, tuple[Any, dict[str, Any], Witness]] = {
     "symbol": ("ETHUSD", {}, run),
@@ -127,6 +159,9 @@ EFFECTS: dict[str, tuple[Any, dict[str, Any], Witness]] = {
     "agents": (("vol_trend", "buy_and_hold"), {"weighing.retraining": False}, run),
     "kinds": (tuple(AGENTS)[::-1], {}, run),
     "versions": (("7",) * len(AGENTS), {}, recorded),
+    "seats": (("vol_trend",), {}, run),
+    "seat_rows": (500, {"seats": ("vol_trend",)}, woken),
+    "keyed": (True, {}, unproven),
     "shadows": (("s",), {"shadow_kinds": ("vol_trend",), "shadows": ("t",)}, run),
     "shadow_kinds": (("vol_trend",), {"shadows": ("s",), "shadow_kinds": ("buy_and_hold",)}, run),
     "shadow_versions": (("7",), {"shadows": ("vol",), "shadow_kinds": ("vol_trend",)}, recorded),

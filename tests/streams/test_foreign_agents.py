@@ -10,7 +10,6 @@ import guests
 from simulated_book import config, opening, plain_run, table, ticks
 from windvane.agents import factory
 from windvane.agents.factory import AGENTS
-from windvane.agents.guest import GuestError
 from windvane.agents.roster import Roster, roster
 from windvane.metamodel.base.config import ConfigError, TradingConfig, WeighingConfig
 from windvane.metamodel.learning.members import MEMBERS
@@ -232,10 +231,6 @@ class TestWorkers:
         ) as refused:
             other.build(logic.snapshot())
         assert refused.value.book == "book"
-
-    def test_an_answer_out_of_range_stops_with_a_sentence(self) -> None:
-        with pytest.raises(GuestError, match=r"agent mine proposes a target of 2\.0"):
-            run(*book(["mine=guests:Greedy"]))
 
 
 class TestVersions:

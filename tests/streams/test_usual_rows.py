@@ -21,6 +21,10 @@ class EveryAgent(TimedJoint):
     _usual = None
 
 
+BENCHED = np.array([[k in (5, 6, 20), 2 * (k % 7 == 6)] for k in range(64)], np.int64)
+IN_RANGE = {"target": np.tile([0.5, -0.25], (64, 1)), "confidence": np.tile([0.0, 1.0], (64, 1))}
+
+
 def rows(kind: type[ev.Batch], start: int, n: int, **columns: Any) -> Any:
     whole = msgspec.structs.replace(random_batch(kind, 64, 2), seq=np.arange(64), **columns)
     return ev.cut(whole, start, start + n)
@@ -49,7 +53,8 @@ def followed(kind: type[TimedJoint], drawn: list[tuple[Any, ...]]) -> list[Any]:
         if what == "features":
             joint.add(rows(ev.Features, min(how[0][0], joint.features.covers), how[0][1]))
         elif what == "proposals":
-            joint.add(rows(ev.Proposals, min(how[0][0], joint.next_seq), how[0][1], agents=AGENTS))
+            told_by = {"agents": AGENTS, "benched": BENCHED, **IN_RANGE}
+            joint.add(rows(ev.Proposals, min(how[0][0], joint.next_seq), how[0][1], **told_by))
         elif what == "close":
             joint.close_rounds(how[0])
         else:
@@ -60,8 +65,11 @@ def followed(kind: type[TimedJoint], drawn: list[tuple[Any, ...]]) -> list[Any]:
             if stop <= start:
                 break
             step = joint.pop(stop)
-            awake = None if step.awake is None else step.awake.tolist()
-            told.append((step.features.seq.tolist(), step.target.tolist(), step.confidence.tolist(), awake))
+            same = [None if of is None else of.tolist() for of in (step.awake, step.answered, step.benched)]
+            rows_of = zip(
+                step.features.seq.tolist(), step.target.tolist(), step.confidence.tolist(), strict=True
+            )
+            told += [(*row, *same) for row in rows_of]
         told.append((joint.open, joint.awake.tolist(), joint.last.tolist(), joint.lacks(), joint.next_seq))
     return told
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from windvane.agents.errors import WindvaneError
+from windvane.agents.naming import is_plain
 from windvane.streams.topics import Topic
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -23,7 +24,7 @@ MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 ANSWER_SECONDS = 8.0
 """A broker that has not answered after so long counts as away, and the person who asked learns it."""
 
-_SECRETS = ("password", "control_key", "control_key_old")
+_SECRETS = ("password", "control_key", "control_key_old", "agent_keys")
 _LEAST_KEY = 16
 _AWAY = "no broker answers at"
 _VARIABLES = {
@@ -38,6 +39,7 @@ _VARIABLES = {
     "key_file": "WINDVANE_KAFKA_KEY_FILE",
     "control_key": "WINDVANE_CONTROL_KEY",
     "control_key_old": "WINDVANE_CONTROL_KEY_OLD",
+    "agent_keys": "WINDVANE_AGENT_KEYS",
 }
 _KAFKA, _FILE = "WINDVANE_KAFKA_", "WINDVANE_KAFKA_CONFIG"
 _PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}")
@@ -71,6 +73,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     key_file: str | None = None  # PEM, unencrypted
     control_key: str | None = None  # what controls are signed with
     control_key_old: str | None = None  # believed too, while the key is changed
+    agent_keys: str | None = None  # AGENT=KEY, separated by spaces or lines: what proposals are signed with
 
     def __post_init__(self) -> None:
         _check_bootstrap(self.bootstrap)
@@ -108,6 +111,8 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             new = _VARIABLES["control_key"]
             _check(self.control_key is not None, f"{old} is given without {new}: set that to the new key")
             _check(self.control_key != self.control_key_old, f"{old} and {new} are the same: leave {old} out")
+
+        keys_by_agent(self.agent_keys)
 
     def _check_login(self) -> None:
         protocol = self.security_protocol
@@ -191,6 +196,29 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         fields = ((name, getattr(self, name)) for name in self.__struct_fields__)
         return [(n, "***" if n in _SECRETS and value is not None else value) for n, value in fields]
+
+
+def keys_by_agent(text: str | None) -> dict[str, str]:
+    """Keys by agent, of words AGENT=KEY; * in place of an agent stands for all that are not named.
+
+    Raises SettingsError where they cannot be, and never says a key.
+    """
+    keys: dict[str, str] = {}
+    for place, word in enumerate((text or "").split(), 1):
+        name, equals, key = word.partition("=")
+        variable = _VARIABLES["agent_keys"]
+        _check(
+            bool(equals) and (name == "*" or is_plain(name)),
+            f"word {place} of {variable} is no AGENT=KEY: give such words, separated by spaces or lines",
+        )
+        _check(
+            len(key) >= _LEAST_KEY,
+            f"the key of agent {name} in {variable} has fewer than {_LEAST_KEY} characters: "
+            "make one with `openssl rand -hex 32`",
+        )
+        _check(name not in keys, f"{variable} has two keys of agent {name}: keep one")
+        keys[name] = key
+    return keys
 
 
 def _no_passphrase() -> str:

@@ -1,7 +1,8 @@
 """Controls are signed, and so are the models that they name: only who has the key can halt a book or let it go again.
 
 The signature is the HMAC-SHA256, in hex, of a JSON object of action, book, effective_from, number, prefix and reason:
-keys in this order, no spaces, UTF-8; of a swap there is model after effective_from; of a model, of book, number, prefix
+keys in this order, no spaces, UTF-8; of a swap there is model after effective_from, of wake and retire there is agent
+after action; of a model, of book, number, prefix
 and sha256. The prefix is in it, so that a control of a test is never believed by the workers that trade.
 """
 
@@ -57,6 +58,6 @@ def _mac(event: Control | Model, key: bytes, prefix: str) -> str:
         signed |= {"sha256": event.sha256}
     else:
         signed |= {"action": event.action, "effective_from": event.effective_from, "reason": event.reason}
-        signed |= {"model": event.model} if event.model else {}
+        signed |= {name: text for name in ("model", "agent") if (text := getattr(event, name))}
     text = json.dumps(signed, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     return hmac.new(key, text.encode(), sha256).hexdigest()

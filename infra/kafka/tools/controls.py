@@ -13,7 +13,7 @@ from windvane.infra.kafka.broker.settings import KafkaSettings, SettingsError, p
 from windvane.infra.kafka.broker.signing import guard, key_of, sign
 from windvane.infra.kafka.broker.tails import read_tails, spans
 from windvane.infra.kafka.tools.books import known_books
-from windvane.metamodel.trading.control import CONTROLS
+from windvane.metamodel.trading.control import CONTROLS, OF_SEATS
 from windvane.streams.checks import MOST_MODEL_BYTES
 from windvane.streams.codec import WireError, from_json, to_json
 from windvane.streams.events import Control, Event
@@ -63,10 +63,12 @@ class DecidedControls(msgspec.Struct):
     controls: list[int]
 
 
-def new_control(book: str, action: str, effective_from: int = 0, reason: str = "") -> Control:
+def new_control(
+    book: str, action: str, effective_from: int = 0, reason: str = "", agent: str = ""
+) -> Control:
     """A control that has no number yet; raises ControlError for values that no worker would apply.
 
-    effective_from: seq of the first row that it rules, 0: the next row that comes.
+    effective_from: seq of the first row that it rules, 0: the next row that comes; agent: of wake and retire.
     """
     for sound, sentence in (
         (action in CONTROLS, f"the control is {action!r}: give one of {', '.join(CONTROLS)}"),
@@ -78,11 +80,17 @@ def new_control(book: str, action: str, effective_from: int = 0, reason: str = "
             0 <= effective_from < 2**53,
             f"--from-seq is {effective_from}: give a row's number, or 0 for at once",
         ),
+        (
+            (action in OF_SEATS) == bool(agent),
+            "give an agent with wake or retire, and with nothing else",
+        ),
         (len(reason) <= 1000, f"--reason has {len(reason)} characters: give at most 1000"),
     ):
         if not sound:
             raise ControlError(sentence)
-    return Control(book=book, number=0, action=action, effective_from=effective_from, reason=reason)
+    return Control(
+        book=book, number=0, action=action, effective_from=effective_from, reason=reason, agent=agent
+    )
 
 
 async def send_control(settings: KafkaSettings, control: Control, weights: bytes = b"") -> Sent:

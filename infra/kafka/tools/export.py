@@ -15,6 +15,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from windvane.infra.kafka.broker import layout
+from windvane.infra.kafka.broker.agent_keys import prover, signature_of
 from windvane.infra.kafka.broker.clients import ends_of, reading
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.infra.kafka.broker.signing import guard
@@ -22,7 +23,8 @@ from windvane.infra.kafka.tools.columns import ColumnsFile
 from windvane.infra.kafka.worker.inlet import MS
 from windvane.infra.runs.files import replace_file
 from windvane.infra.runs.journal import JournalWriter
-from windvane.streams.codec import WireError, from_json
+from windvane.streams.checks import Proven, decoded
+from windvane.streams.codec import WireError
 from windvane.streams.events import Batch, BookClosed, BookOpened, Control, Event, Model, cut
 from windvane.streams.records import Fill, Order, fills_of, orders_of
 from windvane.streams.topics import CONTROL, FILLS, MODELS, ORDERS, TICKS, TOPICS, Topic
@@ -113,15 +115,15 @@ async def export(
     """
     partitions = await layout.check(settings)
     chosen = range(partitions) if book is None else (partition_of(book, partitions),)
-    believed = guard(settings)
+    believed, proven = guard(settings), prover(settings)
     rows: dict[str, int] = {}
     with ExitStack() as stack:
         books: dict[str, _Book] = {}
         for topic in _IN_ORDER:
             places = [TopicPartition(settings.topic(topic), p) for p in chosen]
             async with reading(settings) as reader:
-                async for raw, received in _records(reader, places, start, end):
-                    event = _read(topic, raw, received)
+                async for raw, received, signature in _records(reader, places, start, end):
+                    event = _read(topic, raw, received, signature, proven)
                     if event is None or (book is not None and event.book != book):
                         continue
                     if isinstance(event, Control | Model) and not believed(event):
@@ -143,14 +145,16 @@ async def export(
     return rows
 
 
-def _read(topic: Topic, raw: bytes, received: int) -> Event | Order | Fill | None:
+def _read(
+    topic: Topic, raw: bytes, received: int, signature: bytes, proven: Proven
+) -> Event | Order | Fill | None:
     """The event of a record; None for what does not belong on the topic."""
     try:
         if topic == ORDERS:
             return msgspec.json.decode(raw, type=Order)
         if topic == FILLS:
             return msgspec.json.decode(raw, type=Fill)
-        event = from_json(raw, received)
+        event = decoded(topic, raw, received, signature, proven)
     except (WireError, msgspec.DecodeError):
         return None  # the workers wrote a dead letter of it
     return event if type(event) in topic.carries else None
@@ -158,8 +162,8 @@ def _read(topic: Topic, raw: bytes, received: int) -> Event | Order | Fill | Non
 
 async def _records(
     reader: AIOKafkaConsumer, places: list[TopicPartition], start: int | None, end: int | None
-) -> AsyncIterator[tuple[bytes, int]]:
-    """The committed records of places between two times, UNIX ns, each with its time of arrival, UNIX ns."""
+) -> AsyncIterator[tuple[bytes, int, bytes]]:
+    """The committed records of places between two times, UNIX ns: bytes, time of arrival, UNIX ns, and signature."""
     first, ends = await ends_of(reader, places)
     if start is not None:
         since = await reader.offsets_for_times(dict.fromkeys(places, start // MS))
@@ -175,7 +179,7 @@ async def _records(
         for place, records in (await reader.getmany(timeout_ms=500, max_records=_READ)).items():
             for record in records:
                 if record.offset < ends[place]:
-                    yield record.value or b"", record.timestamp * MS
+                    yield record.value or b"", record.timestamp * MS, signature_of(record.headers)
         at = {place: await reader.position(place) for place in places}
 
 

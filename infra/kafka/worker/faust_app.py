@@ -12,6 +12,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 
+from windvane.infra.kafka.broker.agent_keys import signature_of
 from windvane.infra.kafka.broker.groups import client_id
 from windvane.infra.kafka.broker.settings import KafkaSettings
 from windvane.infra.kafka.worker.hosts import Hosts
@@ -91,7 +92,7 @@ def build(
                 received = round(message.timestamp * 1000) * MS  # Faust makes seconds of them
                 host.inlet.deliver(
                     TopicPartition(message.topic, message.partition),
-                    Delivered(message.offset, message.value, received),
+                    Delivered(message.offset, message.value, received, _signature(message.headers)),
                 )
             event.ack()  # the group's offsets serve only those who look at its lag
 
@@ -118,6 +119,11 @@ def build(
         return web.text(body.decode(), content_type="application/json", status=status)
 
     return app
+
+
+def _signature(headers: Any) -> bytes:
+    """The signature beside a message; Faust has headers as a mapping, or as pairs."""
+    return signature_of(headers.items() if isinstance(headers, dict) else headers or ())
 
 
 def _login(settings: KafkaSettings) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from windvane.infra.kafka.broker.agent_keys import signature_of
+
 _MOST_WAITING = 4096
 _LOOK_SECONDS = 2.0
 MS = 1_000_000
@@ -20,6 +22,7 @@ class Delivered(NamedTuple):
     offset: int
     value: bytes | None
     received: int  # broker's time, UNIX ns
+    signature: bytes = b""  # that stands beside it
 
 
 class Inlet:
@@ -36,7 +39,7 @@ class Inlet:
         """What has come within `wait` seconds, of each place in order and without a gap, `most` records at most."""
         batches = await self.reader.getmany(timeout_ms=int(wait * 1000), max_records=most)
         return {
-            place: [Delivered(r.offset, r.value, r.timestamp * MS) for r in records]
+            place: [Delivered(r.offset, r.value, r.timestamp * MS, signature_of(r.headers)) for r in records]
             for place, records in batches.items()
         }
 

@@ -14,7 +14,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import IllegalOperation, InvalidProducerEpoch, KafkaError, ProducerFenced
 from aiokafka.structs import RecordMetadata
 
-from windvane.infra.kafka.broker.batches import batches, by_topic
+from windvane.infra.kafka.broker.agent_keys import Signer
+from windvane.infra.kafka.broker.batches import batches, by_topic, unsigned
 from windvane.infra.kafka.broker.clients import close, connect, ends_of, new_producer, new_reader
 from windvane.infra.kafka.worker.closing import Closer
 from windvane.infra.kafka.worker.gaps import Gaps
@@ -81,6 +82,7 @@ class PartitionHost:
         self.watch = TroubleWatch(partition, metrics, self._log)
         self._saver = Saver(plan, partition, metrics)
         self._closer: Closer | None = None
+        self._signer = Signer(plan.settings)
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
@@ -278,7 +280,7 @@ class PartitionHost:
         for place, records in batches.items():
             topic = self._topics[place]
             for record in records:
-                worker.receive(topic, record.offset, record.value or b"", record.received)
+                worker.receive(topic, record.offset, record.value or b"", record.received, record.signature)
             pairing.received(topic, records)
             self._metrics.received(topic.name, self.partition, len(records))
         return bool(batches)
@@ -291,7 +293,8 @@ class PartitionHost:
         waiting: list[tuple[Topic, int, asyncio.Future[RecordMetadata]]] = []
         for topic, raws in by_topic(records).items():
             name = self.plan.settings.topic(topic)
-            for batch, count in batches(producer, raws):
+            headers = self._signer.headers if topic is PROPOSALS else unsigned
+            for batch, count in batches(producer, raws, headers):
                 waiting.append(
                     (topic, count, await producer.send_batch(batch, name, partition=self.partition))
                 )

@@ -9,6 +9,8 @@ from windvane.agents.kernel import this_program
 from windvane.agents.naming import REMOTE, each_named
 from windvane.agents.program import Program
 from windvane.agents.roster import Roster, check_made_here, roster
+from windvane.infra.apart.binding import apart
+from windvane.infra.kafka.broker.agent_keys import prover
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.infra.kafka.broker.signing import guard
 from windvane.infra.kafka.broker.snapshots import FolderStore, SnapshotStore, TopicStore
@@ -51,6 +53,7 @@ class WorkerPlan(NamedTuple):
             partition=partition,
             owns=lambda book: partition_of(book, partitions) == partition,
             signed=guard(self.settings),
+            proven=prover(self.settings),
         )
 
 
@@ -113,7 +116,7 @@ def plan_of(
         check_made_here(agents.bindings, "a worker computes what its agents want")
         digest = hashlib.sha256(",".join(sorted(agents.ids)).encode()).hexdigest()[:8]
         name = f"{word}.{digest}"
-        stage = stage.run_by(agents.ids, agents.bindings)
+        stage = stage.run_by(agents.ids, apart(agents.bindings))
     strike = failpoint(word)
     store: SnapshotStore = (
         TopicStore(settings, strike) if states is None else FolderStore(states, settings.prefix)

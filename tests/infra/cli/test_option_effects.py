@@ -105,7 +105,8 @@ SHOWN: dict[str, dict[str, str]] = {
             *("--delay", "--capital", "--seed", "--on-halt", "--retraining", "--long-only"),
         ),
         "kafka/test_feed.py",
-    ),
+    )
+    | dict.fromkeys(("--seats", "--keyed"), "infra/cli/test_seat_options.py"),
     "verify": dict.fromkeys(("--endpoint", "--json"), "infra/live/test_verify.py"),
     "schemas": {"--out": "infra/schemas/test_schemas.py"},
     "up": {
@@ -120,7 +121,9 @@ SHOWN: dict[str, dict[str, str]] = {
     "control": dict.fromkeys(
         ("--book", "--reason", "--from-seq", "--wait", "--bootstrap", "--prefix"), "kafka/test_controls.py"
     )
-    | {"--model": "kafka/test_swapping.py", "--session": "infra/live/test_session_controls.py"},
+    | {"--model": "kafka/test_swapping.py", "--session": "infra/live/test_session_controls.py"}
+    | {"--agent": "kafka/test_agents.py"},
+    "agents check": dict.fromkeys(("--book", "--wait", "--bootstrap", "--prefix"), "kafka/test_agents.py"),
     "live": dict.fromkeys(
         (
             *("--bars", "--out", "--duration", "--endpoint", "--retraining", "--snapshot-seconds", "--json"),
@@ -131,7 +134,7 @@ SHOWN: dict[str, dict[str, str]] = {
         ),
         "infra/live/test_live_command.py",
     )
-    | {"--from-run": "infra/live/test_taking_over.py"},
+    | {"--from-run": "infra/live/test_taking_over.py", "--seats": "infra/cli/test_seat_options.py"},
     "status": dict.fromkeys(
         ("--bootstrap", "--prefix", "--json", "--silence", "--behind"), "kafka/test_status.py"
     )

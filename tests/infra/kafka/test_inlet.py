@@ -78,6 +78,7 @@ class Fetched(NamedTuple):
     offset: int
     value: bytes
     timestamp: int = 0  # ms
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class World:

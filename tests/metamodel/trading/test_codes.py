@@ -13,7 +13,16 @@ class TestControls:
         assert codes == {word: 1 + control.CONTROLS.index(word) for word in codes}
 
     def test_words_are_those_that_people_send(self) -> None:
-        assert control.CONTROLS == ("halt", "reduce-only", "resume", "flatten", "roll-back", "swap")
+        assert control.CONTROLS == (
+            "halt",
+            "reduce-only",
+            "resume",
+            "flatten",
+            "roll-back",
+            "swap",
+            "wake",
+            "retire",
+        )
 
 
 class TestFlags:

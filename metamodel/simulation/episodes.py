@@ -12,6 +12,12 @@ from windvane.metamodel.base.config import ConfigError, Costs, check
 from windvane.metamodel.base.parameters import unknown
 from windvane.metamodel.features.extractor import NAMES, WARMUP, FeatureRows, MarketFeatureExtractor
 from windvane.metamodel.simulation.market import BAR, MARKETS, simulate
+from windvane.metamodel.simulation.simulator_rules import SimulatorRules
+
+_RULES = (
+    *("actions", "max_position", "min_order", "stop_loss", "longest_hold"),
+    *("reward", "sharpe_rate", "drawdown_penalty"),
+)
 
 
 class Episode(NamedTuple):
@@ -27,8 +33,9 @@ class SimulatedEpisodes:
 
     `windvane.TradeSimulator` adds the steps of gymnasium, and takes the same arguments. market: a name in MARKETS;
     max_steps: ticks of an episode after the warm-up, 15 minutes each; fee_bp: None for the market's own; delay: ticks
-    from decision to fill of an ensemble that is trained here; seed: of the first episode of TradeSimulator, None for 0.
-    Raises ConfigError for an argument that is not known or does not fit.
+    from decision to fill; slippage_bp, half_spread_bp: as in `Costs`; seed: of the first episode of TradeSimulator,
+    None for 0. state_dim: 50, or 51 where the state ends with the position. The rest are `SimulatorRules`, for
+    the steps of TradeSimulator. Raises ConfigError for an argument that is not known or does not fit.
     """
 
     DEFAULTS: ClassVar[dict[str, Any]] = {
@@ -39,8 +46,11 @@ class SimulatedEpisodes:
         "market": "standard",
         "max_steps": 1000,
         "fee_bp": None,
+        "slippage_bp": 0.0,
+        "half_spread_bp": 0.0,
         "delay": 0,
         "seed": None,
+        **{name: getattr(SimulatorRules(), name) for name in _RULES},
     }
     warmup: ClassVar[int] = WARMUP
 
@@ -52,8 +62,9 @@ class SimulatedEpisodes:
         name, wide = args["env_name"], 3 if args["if_discrete"] is True else 1
         check(name == "TradeSimulator-v0", f"env_name is {name!r}: give 'TradeSimulator-v0'")
         check(
-            args["state_dim"] == len(NAMES),
-            f"state_dim is {args['state_dim']!r}: give {len(NAMES)}, as many as there are features",
+            args["state_dim"] in (len(NAMES), len(NAMES) + 1),
+            f"state_dim is {args['state_dim']!r}: give {len(NAMES)}, as many as there are features, or one more for "
+            "the position",
         )
         check(isinstance(args["if_discrete"], bool), "if_discrete is no truth value: give True or False")
         check(
@@ -68,15 +79,34 @@ class SimulatedEpisodes:
         self.args = args
         self.if_discrete = bool(args["if_discrete"])
         self.market, self.max_steps = str(args["market"]), int(args["max_steps"])
+        self.rules = self._rules(args)
+        self.costs = self.rules.costs
+
+    def _rules(self, args: dict[str, Any]) -> SimulatorRules:
+        """The rules that checked arguments ask for; raises ConfigError for a number that is none."""
         fee = MARKETS[self.market].fee_bp if args["fee_bp"] is None else args["fee_bp"]
+        given = {"fee_bp": fee} | {name: args[name] for name in ("slippage_bp", "half_spread_bp", "delay")}
+        given |= {name: args[name] for name in _RULES}
         try:
-            self.costs = Costs(fee_bp=float(fee), delay=int(args["delay"]))
+            costs = Costs(
+                fee_bp=float(fee),
+                slippage_bp=float(args["slippage_bp"]),
+                half_spread_bp=float(args["half_spread_bp"]),
+                delay=int(args["delay"]),
+            )
+            return SimulatorRules(
+                costs=costs,
+                discrete=self.if_discrete,
+                sees_position=args["state_dim"] > len(NAMES),
+                **{name: args[name] for name in _RULES},
+            )
+        except ConfigError:
+            raise
         except (TypeError, ValueError) as error:
-            raise (
-                error
-                if isinstance(error, ConfigError)
-                else ConfigError(f"fee_bp is {fee!r} and delay {args['delay']!r}: give numbers")
-            ) from error
+            shown = ", ".join(
+                f"{name} {value!r}" for name, value in given.items() if not isinstance(value, float | int)
+            )
+            raise ConfigError(f"{shown}: give numbers for what is no name") from error
 
     def episode(self, seed: int, max_steps: int | None = None) -> Episode:
         """Return all rows of the market of a seed, the warm-up first; the same seed returns the same bytes."""

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from windvane.agents import program
+from windvane.gymnasium_names import register_environments
 
 if TYPE_CHECKING:
     from windvane.agents.base import Agent as Agent
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from windvane.metamodel.settings.meta_config import MetaLearningConfig as MetaLearningConfig
     from windvane.metamodel.simulation.market import simulate as simulate
     from windvane.metamodel.simulation.trade_simulator import TradeSimulator as TradeSimulator
+    from windvane.metamodel.simulation.trade_simulators import TradeSimulators as TradeSimulators
     from windvane.metamodel.trader.tracker import MetaLearningTracker as MetaLearningTracker
     from windvane.metamodel.trader.trader import (
         MetaLearningRiskManagedEnsemble as MetaLearningRiskManagedEnsemble,
@@ -77,6 +79,7 @@ _HOMES = {
     "Proposal": "agents.base",
     "RiskLimits": "metamodel.base.limits",
     "TradeSimulator": "metamodel.simulation.trade_simulator",
+    "TradeSimulators": "metamodel.simulation.trade_simulators",
     "TradingConfig": "metamodel.base.config",
     "WeighingConfig": "metamodel.base.config",
     "create_agent_wrappers_from_config": "agents.wrapper",
@@ -104,3 +107,6 @@ if not TYPE_CHECKING:  # a type checker that saw this function would take every 
 
 def __dir__() -> list[str]:
     return __all__
+
+
+register_environments()

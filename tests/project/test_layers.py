@@ -19,6 +19,9 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 CACHE = (
     ROOT / "agents" / "kernel.py"
 )  # the one file below infra/ that knows a folder: that of compiled kernels
+LEARNERS = {ROOT / "agents" / "learned" / f"{name}.py" for name in ("networks", "dqn", "ppo", "rainbow")}
+"""The only files below infra/ that import torch; no path that serves imports them."""
+
 LONGEST = 350
 
 CLOCKS = {"time", "datetime", "sched", "timeit", "zoneinfo", "calendar"}
@@ -114,6 +117,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "infra/report": (),
     "infra/telemetry": (),
     "infra/runs": ("infra/files", "infra/report"),
+    "infra/policies": ("infra/files", "infra/runs"),
     "infra/training": ("infra/runs",),
     "infra/training_sessions": ("infra/report", "infra/runs", "infra/telemetry", "infra/training"),
     "infra/evaluation": ("infra/files", "infra/report", "infra/training"),
@@ -141,6 +145,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
             "infra/runs",
             "infra/telemetry",
             "infra/training",
+            "infra/policies",
             "infra/evaluation",
             "infra/feeds",
             "infra/exchange",
@@ -256,6 +261,8 @@ def test_below_infra_there_is_no_clock_and_no_world(path: Path) -> None:
     assert not used & CLOCKS, f"{name_of(path)} reads a clock"
     if path == CACHE:
         used -= {"os", "sys", "pathlib"}
+    if path in LEARNERS:
+        used -= {"torch"}
     assert not used & WORLD, f"{name_of(path)} touches the world"
 
 

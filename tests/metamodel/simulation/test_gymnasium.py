@@ -11,11 +11,12 @@ gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed:
 
 from gymnasium.utils.env_checker import check_env  # noqa: E402
 
+from windvane.gymnasium_names import ID, register_environments  # noqa: E402
 from windvane.metamodel.base.config import ConfigError  # noqa: E402
 from windvane.metamodel.simulation.episodes import SimulatedEpisodes  # noqa: E402
-from windvane.metamodel.simulation.trade_simulator import ID, TradeSimulator  # noqa: E402
+from windvane.metamodel.simulation.trade_simulator import TradeSimulator  # noqa: E402
 
-FORMS: list[dict[str, Any]] = [{}, {"if_discrete": False, "action_dim": 1}]
+FORMS: list[dict[str, Any]] = [{}, {"if_discrete": False, "action_dim": 1}, {"state_dim": 51, "delay": 2}]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -79,3 +80,22 @@ env.reset(seed=3); print(env.step(2)[4]["position"])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "1.0", done.stderr
+
+
+MAKES = "assert gymnasium.make('windvane/TradeSimulator-v0', max_steps=9).reset(seed=1)[0].shape == (50,)"
+
+
+@pytest.mark.parametrize("imports", ["import windvane, gymnasium", "import gymnasium, windvane"])
+def test_gymnasium_knows_the_name_right_after_the_import(imports: str) -> None:
+    """In whichever order, and without Windvane importing gymnasium; what gymnasium's loader says of itself stays."""
+    first = "import sys, windvane; assert 'gymnasium' not in sys.modules" if imports.endswith("m") else ""
+    code = (
+        f"{first}\n{imports}\n{MAKES}\nassert type(gymnasium.__spec__.loader).__name__ == 'SourceFileLoader'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_name_that_is_registered_twice_stays_registered() -> None:
+    register_environments()
+    assert gymnasium.spec(ID).vector_entry_point.endswith("TradeSimulators")

@@ -25,12 +25,13 @@ def walked(env: TradeSimulator, actions: list[Any], seed: int = 3) -> tuple[floa
 
 
 def test_holding_earns_the_market_less_the_costs_of_getting_in() -> None:
-    env = TradeSimulator(max_steps=50, fee_bp=2.0)
+    """A least order that no drift of the price exceeds: what was bought is held, and nothing else is traded."""
+    env = TradeSimulator(max_steps=50, fee_bp=2.0, min_order=0.5)
     rows = env.episode(3).rows
     path = rows.mid[WARMUP:]
-    half = (rows.ask[WARMUP] - rows.bid[WARMUP]) / (2 * path[0])
+    coins, ask = 1.0 / path[0], rows.ask[WARMUP]
     total, _ = walked(env, [2] + [1] * 48)
-    assert total == pytest.approx((path[1:] / path[:-1] - 1.0).sum() - 2e-4 - half, rel=1e-9)
+    assert total == pytest.approx(coins * (path[-1] - ask * (1.0 + 2e-4)), rel=1e-9)
     assert walked(env, [1] * 49)[0] == 0.0
 
 
@@ -65,6 +66,15 @@ def test_continuous_actions_are_positions() -> None:
         ({"fee_bp": -1}, "fee_bp"),
         ({"fee_bp": "free"}, "give numbers"),
         ({"delay": 100}, "delay"),
+        ({"actions": "buy"}, "give one of trade, target"),
+        ({"reward": "luck"}, "give one of profit"),
+        ({"stop_loss": 1.5}, "below 1"),
+        ({"longest_hold": -1}, "0 or more rows"),
+        ({"max_position": 0}, "above 0"),
+        ({"min_order": 2}, "share of capital"),
+        ({"sharpe_rate": 1}, "between 0 and 1"),
+        ({"drawdown_penalty": -1}, "0 to 1000"),
+        ({"stop_loss": "tight"}, "give numbers"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(given: dict[str, Any], said: str) -> None:

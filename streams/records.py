@@ -150,7 +150,7 @@ def fill_lines(fills: Fills, symbol: str) -> Iterator[tuple[int, bytes]]:
 
 def _lines(records: Iterator[Order] | Iterator[Fill]) -> Iterator[tuple[int, bytes]]:
     """Seq and JSON of each: encoded together, since JSON has no line break within a record."""
-    found = list(records)
+    found: list[Order | Fill] = list(records)
     lines = _encoder.encode_lines(found).split(b"\n")
     return zip((record.seq for record in found), lines, strict=False)  # behind the last line break is no line
 

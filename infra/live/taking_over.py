@@ -42,7 +42,7 @@ def learned_by(run: Path, config: TradingConfig) -> bytes:
             f"what {run} has learned does not fit ({others}): give the same, or another --from-run"
         )
     manager = MetaLearningEnsembleManager(
-        config.agents, config.weighing, delay=config.costs.delay, kinds=config.kinds_of_agents
+        config.agents, config.weighing, delay=config.costs.delay, kinds=config.known_as
     )
     raw = path.read_bytes()
     try:

@@ -9,12 +9,13 @@ from windvane.metamodel.learning.members import prior
 def agents(config: TradingConfig) -> dict[str, dict[str, Any]]:
     """Return kind, version (None where no version was recorded) and known_before of every agent, by its id.
 
-    known_before: the members pretrained and regime were fitted on agents of this kind, on simulated markets; of others
-    they begin knowing nothing.
+    known_before: the members pretrained and regime were fitted on agents of this kind, on simulated markets, or on the
+    rule that has this id; of others they begin knowing nothing.
     """
     known = prior.shipped().agents
     told = about(config.agents, config.kinds_of_agents, config.versions)
-    return {name: {**one, "known_before": one["kind"] in known} for name, one in told.items()}
+    taken_for = dict(zip(config.agents, config.known_as, strict=True))
+    return {name: {**one, "known_before": taken_for[name] in known} for name, one in told.items()}
 
 
 def about(

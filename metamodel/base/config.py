@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from windvane.agents.errors import WindvaneError
-from windvane.agents.naming import LONGEST_VERSION, is_plain
+from windvane.agents.naming import FOREIGN, LONGEST_VERSION, is_plain
 from windvane.metamodel.base.limits import RiskLimits
 
 SECOND = 1_000_000_000
@@ -262,6 +262,17 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def kinds_of_agents(self) -> tuple[str, ...]:
         """The kind of each agent."""
         return self.kinds or self.agents
+
+    @property
+    def known_as(self) -> tuple[str, ...]:
+        """What the members that were fitted before take each agent for: its kind; of one that is not built in, its id.
+
+        So a rule is weighed the same under its own id wherever it is computed, by a class or in another language.
+        """
+        return tuple(
+            name if kind in FOREIGN else kind
+            for name, kind in zip(self.agents, self.kinds_of_agents, strict=True)
+        )
 
     @property
     def kinds_of_shadows(self) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ _COUNTS, _ORDER, _FILL, _DAY, _STATEMENT = map(records.dtype, (Counts, Order, Fi
 
 _FIXED: dict[str, Callable[[TradingConfig], Any]] = {
     "agents": lambda c: c.agents,
-    "kinds": lambda c: c.kinds_of_agents,
+    "kinds": lambda c: c.known_as,
     "meta_learning_enabled": lambda c: c.weighing.prior[0] < sum(c.weighing.prior),
     "performance_prediction_enabled": lambda c: c.weighing.retraining,
     "regime_features_dim": lambda c: c.weighing.features,
@@ -86,7 +86,7 @@ def _resumption(config: TradingConfig) -> Resumption:
 def manager_of(config: TradingConfig) -> MetaLearningEnsembleManager:
     """Who weighs the agents of a book, and has learned nothing yet."""
     return MetaLearningEnsembleManager(
-        config.agents, config.weighing, delay=config.costs.delay, kinds=config.kinds_of_agents
+        config.agents, config.weighing, delay=config.costs.delay, kinds=config.known_as
     )
 
 

@@ -71,10 +71,9 @@ class TestSameBytes:
     def swapped(self, origin: str) -> list[str]:
         return [f"{name}={origin}" if name == "donchian_breakout" else name for name in self.RULES]
 
-    def test_a_rule_is_the_same_as_a_class_of_ones_own(self) -> None:
-        """Orders, fills and statements are, where only members are believed that knew nothing of the rule before."""
-        ours = run(*book(list(self.RULES), BELIEVE_NOTHING_KNOWN))
-        theirs = run(*book(self.swapped("guests:Breakout"), BELIEVE_NOTHING_KNOWN))
+    def test_a_rule_is_the_same_as_a_class_of_ones_own_under_its_id(self) -> None:
+        ours = run(*book(list(self.RULES)))
+        theirs = run(*book(self.swapped("guests:Breakout")))
         traded = [[to_json(e) for e in seen if not isinstance(e, Decisions)] for seen in (ours, theirs)]
         assert traded[0] == traded[1]
         assert any(isinstance(event, Orders) for event in ours)
@@ -84,10 +83,16 @@ class TestSameBytes:
         theirs = run(*book(self.swapped("windvane.agents.rules:DonchianBreakout")))
         assert [to_json(event) for event in ours] == [to_json(event) for event in theirs]
 
-    def test_what_members_knew_of_the_rule_they_do_not_know_of_a_class(self) -> None:
-        ours = run(*book(list(self.RULES)))
-        theirs = run(*book(self.swapped("guests:Breakout")))
-        assert [to_json(event) for event in ours] != [to_json(event) for event in theirs]
+    def test_what_members_knew_of_the_rule_they_do_not_know_of_another_id(self) -> None:
+        """Where only members are believed that knew nothing before, orders, fills and statements are the same."""
+        named = [word.replace("donchian_breakout=", "mine=") for word in self.swapped("guests:Breakout")]
+
+        def traded(words: list[str], *believed: tuple[float, ...]) -> list[bytes]:
+            seen = run(*book(words, *believed))
+            return [to_json(event) for event in seen if isinstance(event, Orders)]
+
+        assert traded(list(self.RULES)) != traded(named)
+        assert traded(list(self.RULES), BELIEVE_NOTHING_KNOWN) == traded(named, BELIEVE_NOTHING_KNOWN)
 
     def test_another_id_changes_names_alone(self) -> None:
         ours = run(*book(["vol_trend", "buy_and_hold"]))

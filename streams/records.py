@@ -4,7 +4,7 @@ The columns inside and in the journal are the same facts; these carry the time a
 JavaScript number cannot hold nanoseconds.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated
 
 import msgspec
@@ -148,7 +148,7 @@ def fill_lines(fills: Fills, symbol: str) -> Iterator[tuple[int, bytes]]:
     return _lines(each_fill(fills, symbol))
 
 
-def _lines(records: Iterator[Order] | Iterator[Fill]) -> Iterator[tuple[int, bytes]]:
+def _lines(records: Iterable[Order | Fill]) -> Iterator[tuple[int, bytes]]:
     """Seq and JSON of each: encoded together, since JSON has no line break within a record."""
     found: list[Order | Fill] = list(records)
     lines = _encoder.encode_lines(found).split(b"\n")

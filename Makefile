@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 SEED ?= 1
 
-.PHONY: demo test lint warm-up slow bench bench-kafka soak chaos mutants clean
+.PHONY: demo test lint warm-up slow bench bench-kafka soak soak-live chaos mutants clean
 
 $(BIN)/windvane: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -60,6 +60,11 @@ bench-kafka: $(VENV)/dev
 ## soak: 30 minutes at 500 ticks/s, and whether memory or lag grow
 soak: $(VENV)/dev
 	$(BIN)/python tests/bench_kafka soak --binding aiokafka --minutes $(or $(MINUTES),30)
+
+## soak-live: live sessions on captured markets: two hours at 10x with faults, a quarter of an hour; then what one costs
+soak-live: $(VENV)/dev
+	PYTHONPATH=tests $(BIN)/python -m soak_live faults --speed $(or $(SPEED),10)
+	PYTHONPATH=tests $(BIN)/python -m soak_live processor
 
 ## chaos: kill all that can be killed on a real Kafka (KAFKA_HOME) and compare, a quarter of an hour; SEED chooses the kills
 chaos: $(VENV)/dev

@@ -6,7 +6,7 @@ from functools import cache
 import msgspec
 import numpy as np
 
-from simulated_book import Recorded, full_book, plain_run, swaps
+from simulated_book import Recorded, config, full_book, opening, plain_run, swaps
 from windvane.streams import topics
 from windvane.streams.codec import from_json
 from windvane.streams.events import Batch, Event, Ticks, cut
@@ -21,6 +21,7 @@ RESULTS = (
     topics.ORDERS,
     topics.FILLS,
     topics.STATEMENTS,
+    topics.SHADOWS,
     topics.DEAD_LETTERS,
 )
 ROWS = 1300
@@ -28,9 +29,10 @@ ROWS = 1300
 
 @cache
 def book() -> tuple[list[Event], list[Event]]:
-    """Rows that all came: bad ones, heartbeats, controls and swaps among them, columns that stop half way."""
-    events, controls = full_book(ROWS)
-    return events, [*controls, *swaps()]
+    """Rows that all came: bad ones, heartbeats, controls and swaps among them, columns that stop half way; a shadow."""
+    (_, *events), controls = full_book(ROWS)
+    opened = opening(config(shadows=("s",), shadow_kinds=("vol_trend",)))
+    return [opened, *events], [*controls, *swaps()]
 
 
 @cache

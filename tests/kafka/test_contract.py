@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import pytest
 from running import PARTITIONS, inside, put, records
+from running import STAGES as USUAL
 
 from contracted import RESULTS, batches, book, events_of, reference, until
 from simulated_book import outputs, same
@@ -60,6 +61,10 @@ def sent(name: str) -> list[bytes]:
     return [to_json(msgspec.structs.replace(p, book=name)) for event in found for p in cuts(event)]
 
 
+STAGES = tuple(f"{stage},s=vol_trend" if stage.startswith("proposals:") else stage for stage in USUAL)
+"""The stages, with the book's shadow among what is proposed."""
+
+
 async def _run(settings: KafkaSettings, states: Path) -> Lying:
     events, orders = book()
     key, names = (settings.control_key or "").encode(), [*WHOLE, *OPEN]
@@ -70,7 +75,7 @@ async def _run(settings: KafkaSettings, states: Path) -> Lying:
             raws = [to_json(sign(o, key, settings.prefix)) for o in mine if isinstance(o, kind)]
             await put(settings, topic, raws, name)
     for third in range(3):
-        async with inside(settings, states) as stages:
+        async with inside(settings, states, STAGES) as stages:
             for name in names:
                 raws = sent(name)
                 edges = [len(raws) * k // 3 for k in range(4)]
@@ -92,9 +97,12 @@ async def _all_decided(settings: KafkaSettings) -> bool:
         rows = [e.last for e in await _lying(settings, DECISIONS, name) if isinstance(e, Batch)]
         if max(rows, default=-1) < row:
             return False
-    ended = [await _lying(settings, topics.STATEMENTS, name) for name in WHOLE]
-    wanted = sum(len(e) for t, e in reference() if t is topics.STATEMENTS and isinstance(e, Batch))
-    return all(sum(len(e) for e in found if isinstance(e, Batch)) == wanted for found in ended)
+    for topic in (topics.STATEMENTS, topics.SHADOWS):
+        ended = [await _lying(settings, topic, name) for name in WHOLE]
+        wanted = sum(len(e) for t, e in reference() if t is topic and isinstance(e, Batch))
+        if not all(sum(len(e) for e in found if isinstance(e, Batch)) == wanted for found in ended):
+            return False
+    return True
 
 
 async def _lying(settings: KafkaSettings, topic: Topic, name: str) -> list[Event]:

@@ -41,7 +41,7 @@ def told(
     runner.control(controls)
     runner.feed(events[1:])
     found = write_outputs(seen, folder, Facts(config=settings, members=MEMBERS, **facts))
-    return dict(leaves({name: value for name, value in found.items() if name != "config"}))
+    return dict(leaves({name: value for name, value in found.items() if name not in ("config", "agents")}))
 
 
 class TestMetrics:
@@ -51,6 +51,8 @@ class TestMetrics:
             config(
                 limits=RiskLimits(daily_loss=1e-3, max_turnover=1.0),
                 weighing=WeighingConfig(meta_training_frequency=3, learner_lag=7, retraining=True),
+                shadows=("s",),
+                shadow_kinds=("vol_trend",),
             ),
         )
         one = told(

@@ -135,12 +135,12 @@ class TimedJoint(Joint):
         """Hand out the rows below `stop`; the last target of an agent that sleeps is repeated, with confidence 0."""
         usual = self._usual
         if usual is not None:
-            pieces = {self.agents: usual.pop(stop)}
-        else:
-            awake = self._of_awake(self._owners())
-            pieces = {names: source.pop(stop) for names, source in awake.items()}
-            for source in self._proposals.values():
-                source.drop(stop)
+            step = self._joined(self.features.pop(stop), {self.agents: usual.pop(stop)}, None)
+            return step._replace(awake=self.awake if step.awake is None else step.awake, answered=self.awake)
+        awake = self._of_awake(self._owners())
+        pieces = {names: source.pop(stop) for names, source in awake.items()}
+        for source in self._proposals.values():
+            source.drop(stop)
         return self._joined(self.features.pop(stop), pieces, self.awake)._replace(answered=self.awake)
 
     def _of_awake(self, owners: Owners) -> Owned:

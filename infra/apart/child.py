@@ -4,34 +4,42 @@ It is started with the word that names the agent, as `--agents` takes it.
 """
 
 import os
+import signal
 import sys
+import time
+from threading import Thread
 from typing import Any
 
 from windvane.agents.factory import create_agents
 from windvane.agents.guest import GuestError
 from windvane.infra.apart.frames import Incoming, written
-from windvane.infra.cli.options import find_modules_here
-
-_FOREVER = float(1 << 40)
 
 
 def main() -> None:
     """Answer requests until stdin ends."""
     out = os.dup(1)
     os.dup2(2, 1)  # what an agent prints goes to stderr, so that it cannot get between the frames
-    find_modules_here()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     (agent,) = create_agents([sys.argv[1]])
     _send(out, {"version": agent.version, "warmup": agent.warmup, **_state(agent)})
     requests = Incoming(0)
     while True:
         try:
-            request = requests.read_until(_FOREVER)
+            request = requests.read_until(None)
         except EOFError:
             return
         try:
             _send(out, _answer(agent, request))
         except GuestError as error:
             _send(out, {"error": str(error), "fault": error.fault})
+
+
+def _end_with(parent: int) -> None:
+    """End this process once its parent is gone, though its agent hangs."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 def _answer(agent: Any, request: dict[str, Any]) -> dict[str, Any]:

@@ -29,9 +29,17 @@ def write_until(fd: int, raw: bytes, deadline: float) -> None:
     """Write bytes to a pipe that does not block; deadline: monotonic seconds. Raises LateError or OSError."""
     at = 0
     while at < len(raw):
-        if not select.select((), (fd,), (), max(deadline - time.monotonic(), 0.0))[1]:
+        if not _ready(fd, select.POLLOUT, deadline):
             raise LateError
         at += os.write(fd, raw[at : at + _CHUNK])
+
+
+def _ready(fd: int, event: int, deadline: float | None) -> bool:
+    """Wait until a pipe can be read or written, or has ended; False where the deadline came first."""
+    poller = select.poll()
+    poller.register(fd, event)
+    left = None if deadline is None else max(1000.0 * (deadline - time.monotonic()), 0.0)
+    return bool(poller.poll(left))
 
 
 class Incoming:
@@ -41,10 +49,13 @@ class Incoming:
         self._fd = fd
         self._held = bytearray()
 
-    def read_until(self, deadline: float) -> dict[str, Any]:
-        """The next frame; deadline: monotonic seconds. Raises LateError, EOFError, or ValueError for what is none."""
+    def read_until(self, deadline: float | None) -> dict[str, Any]:
+        """The next frame; deadline: monotonic seconds, None: none.
+
+        Raises LateError, EOFError, or ValueError for what is no frame.
+        """
         while (frame := self._whole()) is None:
-            if not select.select((self._fd,), (), (), max(deadline - time.monotonic(), 0.0))[0]:
+            if not _ready(self._fd, select.POLLIN, deadline):
                 raise LateError
             chunk = os.read(self._fd, _CHUNK)
             if not chunk:

@@ -11,8 +11,8 @@ from windvane.infra.runs import journal
 from windvane.infra.runs.snapshots import SNAPSHOT, RunError, read_snapshot
 from windvane.streams.codec import to_packed
 from windvane.streams.embedded import EmbeddedRunner
-from windvane.streams.events import Control, Decisions, Event, LearnerUpdate, Model, Ticks
-from windvane.streams.recorded import RecordedChoices
+from windvane.streams.events import Control, Decisions, Event, LearnerUpdate, Model, Proposals, Ticks
+from windvane.streams.recorded import RecordedChoices, RecordedProposals
 from windvane.streams.topics import DECISIONS, FILLS, ORDERS, STATEMENTS, Topic
 
 RESULTS = (DECISIONS, ORDERS, FILLS, STATEMENTS)
@@ -78,6 +78,9 @@ def told_before(folder: Path) -> Iterator[Event]:
 def go_on(runner: EmbeddedRunner, tail: Records) -> None:
     """Send the inputs of a tail through a runner that has the snapshot, with the choices that time made then.
 
+    What agents proposed whose code is not ours stands as it was recorded, since one may have hung at a row at which it
+    does not hang again: of several answers the first counts.
+
     Raises RunError where the results are not those of the tail: then another program computes here.
     """
     choices = RecordedChoices(
@@ -85,9 +88,12 @@ def go_on(runner: EmbeddedRunner, tail: Records) -> None:
         (event for _, event in tail if isinstance(event, LearnerUpdate)),
         runner,
     )
+    said = [event for _, event in tail if isinstance(event, Proposals)]
+    proposals = RecordedProposals(sorted({name for one in said for name in one.agents}), said, runner)
     for _, event in tail:
         if isinstance(event, Ticks):
             choices.follow(event.last)
+            proposals.follow(event.last)
             runner.feed([event])
         elif isinstance(event, Control | Model):
             runner.control([event])

@@ -156,6 +156,7 @@ def test_every_variable_changes_the_settings(name: str, tmp_path: Path) -> None:
         "bootstrap": "other:1",
         "security_protocol": "SSL",
         "sasl_mechanism": "SCRAM-SHA-512",
+        "agent_keys": "js=another-word-of-16-letters",
         **dict.fromkeys(("ca_file", "cert_file", "key_file"), str(tmp_path / "secret")),
     }
     if name == "config":

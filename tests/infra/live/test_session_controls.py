@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cli_harness import refusal, windvane
 from live_session import Running, copy, events, market, plan, running
@@ -21,7 +22,7 @@ from windvane.infra.live.controls import ControlError
 from windvane.infra.live.socket import NAME, Request, address_of
 from windvane.metamodel.learning.learned import to_bytes
 from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
-from windvane.streams.events import Control, Decisions
+from windvane.streams.events import Control, Decisions, join
 
 WHOLE = market(seconds=60)
 
@@ -192,3 +193,29 @@ class TestTheSocket:
         assert "give --book, or --session" in refusal(
             windvane("control", "halt", "--book", "b", "--session", tmp_path)
         )
+
+
+def test_a_seat_is_woken_and_retired(tmp_path: Path) -> None:
+    given = plan(config={"seats": ("vol_trend",), "seat_rows": 5})
+
+    async def work() -> None:
+        async with (
+            LocalExchange(market(), speed=40) as exchange,
+            running(exchange.url, tmp_path, given) as live,
+        ):
+            await live.rows(20)
+            with pytest.raises(ControlError, match="give an agent with wake or retire"):
+                live.session.control("wake", "ann")
+            unseated = live.session.control("wake", "ann", agent="buy_and_hold")
+            assert "agent 'buy_and_hold' has no seat" in unseated.sentence
+            woken = live.session.control("wake", "ann", agent="vol_trend")
+            assert woken.obeyed
+            await live.rows(woken.row + 20)
+            assert live.session.control("retire", "ann", agent="vol_trend").obeyed
+
+    asyncio.run(work())
+    rows = join(events(tmp_path, Decisions))
+    assert rows.awake is not None
+    there = np.flatnonzero(rows.awake[:, 1])
+    first, last = (int(np.argmax(rows.controls == number)) for number in (2, 3))
+    assert (there[0], there[-1]) == (first + 1, last - 1)

@@ -16,7 +16,7 @@ from windvane.infra.cli import doctor
 from windvane.infra.exchange.capture import load
 from windvane.infra.exchange.server import LocalExchange
 
-WHOLE = market()
+WHOLE = market(seconds=2000)
 WORDS = ("live", "binanceusdm", "BTC/USDT:USDT", "--bars", "100ms", "--retraining", "off")
 
 OPTIONS = {
@@ -105,7 +105,7 @@ def test_every_option_of_a_book_arrives(tmp_path: Path) -> None:
 def test_a_spot_market_is_not_shorted(tmp_path: Path) -> None:
     async def work() -> None:
         async with (
-            LocalExchange(market(exchange="binance"), speed=40) as exchange,
+            LocalExchange(market(seconds=2000, exchange="binance"), speed=40) as exchange,
             asyncio.timeout(60),
         ):
             process = await asyncio.create_subprocess_exec(

@@ -22,6 +22,7 @@ from windvane.metamodel.base import weights
 from windvane.streams.events import Control, Decisions, Model
 
 WHOLE = market()
+LONG = market(seconds=2000)  # a process that is slow to start still finds it going on
 
 
 def trades_of(whole: Capture, file: Path) -> Path:
@@ -49,7 +50,7 @@ def column(out: Path, name: str) -> np.ndarray:
 
 def test_the_first_row_is_weighed_as_the_last_one_of_the_run(backtest: Path, tmp_path: Path) -> None:
     async def work() -> tuple[int, str, str]:
-        async with LocalExchange(WHOLE, speed=40) as exchange:
+        async with LocalExchange(LONG, speed=40) as exchange:
             words = ("--duration", "2", "--out", str(tmp_path / "out"), "--from-run", str(backtest), "--json")
             return await live(exchange.url, *words)
 

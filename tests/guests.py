@@ -156,3 +156,12 @@ class Amnesiac(Drift):
 
     def restore(self, state: dict[str, Floats]) -> None:
         pass
+
+
+class Strict(Drift):
+    """Goes on from its own arrays alone."""
+
+    def restore(self, state: dict[str, Floats]) -> None:
+        if state.keys() != self.state().keys():
+            raise ValueError(f"the state has {', '.join(sorted(state))}")
+        super().restore(state)

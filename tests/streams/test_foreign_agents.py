@@ -108,7 +108,7 @@ class TestSameBytes:
     @pytest.mark.parametrize("at", [1, 300, 899])
     def test_a_book_of_guests_goes_on_from_its_snapshot(self, at: int) -> None:
         """Of ids with dots, which also stand between an id and its arrays in a state."""
-        settings, agents = book(["a=guests:Drift", "a.side=guests:Breakout", "a.b=vol_trend", "vol_trend"])
+        settings, agents = book(["a=guests:Strict", "a.side=guests:Breakout", "a.b=vol_trend", "vol_trend"])
         seen: list[Event] = []
 
         def listen(topic: object, event: Event) -> None:

@@ -175,6 +175,12 @@ Owned = dict[tuple[str, ...], Source[Proposals]]
 """Sources of proposals by the agents that they speak for; no agent is in two of them."""
 
 
+def _keep(source: Source[Proposals], batch: Proposals) -> None:
+    """Judge answers and keep them, cut where other agents are benched."""
+    for piece in answers.judged(batch):
+        source.add(piece)
+
+
 class Joint:
     """Features joined with the proposals of every agent of a book.
 
@@ -208,25 +214,20 @@ class Joint:
         why = "" if batch.agents in self._proposals else answers.refusal(batch, self.agents)
         if why or not batch.agents:
             return why
-        for piece in answers.judged(batch):
-            self._keep(piece)
-        return ""
-
-    def _keep(self, batch: Proposals) -> None:
-        """Hand a judged batch to the source of its agents; where they are spread over several, agent by agent."""
         source = self._proposals.get(batch.agents)
         if source is None and not any(agent in self._owner for agent in batch.agents):
             source = self._own(batch.agents, Source(self.next_seq))
         if source is not None:
-            source.add(batch)
-            return
+            _keep(source, batch)
+            return ""
         for agent in batch.agents:
             owner = self._owner.get(agent)
             if owner is None:
                 self._own((agent,), Source(self.next_seq))
             elif len(owner) > 1:
                 self._take_apart(owner)
-            self._proposals[agent,].add(answers.part_of(batch, (agent,)))
+            _keep(self._proposals[agent,], answers.part_of(batch, (agent,)))
+        return ""
 
     def _own(self, agents: tuple[str, ...], source: Source[Proposals]) -> Source[Proposals]:
         self._proposals[agents] = source

@@ -93,7 +93,12 @@ class TimedJoint(Joint):
 
         So it is for nearly every row, which then needs no look at each agent.
         """
-        if not self._all_awake or not self._recorded.empty or len(self._proposals) != 1:
+        if (
+            self.there is not None
+            or not self._all_awake
+            or not self._recorded.empty
+            or len(self._proposals) != 1
+        ):
             return None
         return self._proposals.get(self.agents)
 

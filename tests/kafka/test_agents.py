@@ -272,3 +272,29 @@ def test_an_agent_takes_its_seat_and_leaves_it(topics: KafkaSettings, tmp_path: 
     assert not weight[1:731].any()
     assert weight[735:1000].min() > 0
     assert not weight[1000:].any()
+
+
+def test_a_timed_book_never_waits_for_an_agent_that_is_silent(topics: KafkaSettings, tmp_path: Path) -> None:
+    """It is late, then it answers nearly all rows at once, then it is silent for good."""
+    opened, stranger = book("remote", closing="timed", quorum_lag=50), Stranger(topics)
+    raws = [to_json(cut(ticks(ROWS), a, a + 20)) for a in range(0, ROWS, 20)]
+
+    async def work() -> Decisions:
+        async with inside(topics, tmp_path, STAGES) as stages:
+            await put(topics, TICKS, [to_json(opened), *raws[:40]], "book")
+            await stages.until("rows without it", partial(decided, topics, ("book",), 800))
+            await stranger.send(*stranger.answers(0, 1000), *stranger.answers(700, 1000))
+            await put(topics, TICKS, raws[40:50], "book")
+            await stages.until("rows with it", partial(decided, topics, ("book",), 1000))
+            await put(topics, TICKS, [*raws[50:], to_json(BookClosed(book="book", last=ROWS - 1))], "book")
+            await stages.until("all rows", partial(decided, topics, ("book",), ROWS))
+            rows = [from_json(raw) for raw in await records(topics, DECISIONS)]
+            return join([e for e in rows if isinstance(e, Decisions)])
+
+    rows = asyncio.run(work())
+    assert rows.awake is not None
+    there = rows.awake[:, 1]
+    assert (there[0], there[799], there[-1]) == (0, 0, 0)
+    assert there[900:1000].all()
+    assert rows.weights[900:1000, 1].min() > 0
+    assert not rows.weights[rows.awake[:, 1] == 0][1:, 1].any()

@@ -14,8 +14,8 @@ from simulated_book import crossed
 from windvane.streams import control_log
 from windvane.streams.checks import Checks
 from windvane.streams.codec import from_json, to_json
-from windvane.streams.ensemble_book import upcast_v1_v2
 from windvane.streams.ensemble_stage import EnsembleStage
+from windvane.streams.ensemble_upcasts import upcast_v1_v2
 from windvane.streams.events import BookClosed, Control, DeadLetter, Decisions, Event, join
 from windvane.streams.models import swap_to
 from windvane.streams.topics import CONTROL, FEATURES, MODELS

@@ -18,11 +18,11 @@ LEARNING: tuple[Mutation, ...] = (
         _SEATS,
     ),
     Mutation(
-        "learning: a delay delays nothing",
+        "learning: a fill comes at the next row, whatever the delay",
         "metamodel/simulation/seats.py",
         "_step",
-        r"terms\.delay == 0",
-        "True",
+        r"terms, t, lots\)",
+        "terms, t + 1 - terms.delay, lots)",
         _SEATS,
     ),
     Mutation(

@@ -39,11 +39,11 @@ def test_nothing_is_earned_and_nothing_can_be_said_without_a_position() -> None:
 
 def test_a_rule_enters_beyond_its_threshold_and_leaves_near_the_mean() -> None:
     rows = tape(1, 9)
-    rows.x[:, 0] = [0.0, 1.2, 0.6, 0.4, -0.2, -1.5, -0.6, 0.1, 0.0]
-    assert Rule(0, 1, 0.0, 1.0, 1.0, 0.5).positions(rows).tolist() == [0, 1, 1, 0, 0, -1, -1, 0, 0]
-    assert Rule(0, -1, 0.0, 1.0, 1.0, 0.0).positions(rows).tolist() == [0, -1, -1, -1, 0, 1, 1, 0, 0]
+    rows.x[:, 0] = [0.7, 1.2, 0.6, 0.4, -0.2, -1.5, -0.6, 0.1, 1.3]
+    assert Rule(0, 1, 0.0, 1.0, 1.0, 0.5).positions(rows).tolist() == [0, 1, 1, 0, 0, -1, -1, 0, 1]
+    assert Rule(0, -1, 0.0, 1.0, 1.0, 0.0).positions(rows).tolist() == [0, -1, -1, -1, 0, 1, 1, 0, -1]
     two = joined([rows, rows])
-    assert Rule(0, 1, 0.0, 1.0, 1.0, 0.5).positions(two).tolist() == [0, 1, 1, 0, 0, -1, -1, 0, 0] * 2
+    assert Rule(0, 1, 0.0, 1.0, 1.0, 0.5).positions(two).tolist() == [0, 1, 1, 0, 0, -1, -1, 0, 1] * 2
 
 
 def test_the_best_rule_is_that_of_the_signal() -> None:

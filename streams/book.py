@@ -28,6 +28,10 @@ class Book(ABC):
     def load(self, saved: dict[str, Any]) -> None:
         """Go on from what `save` returned. Called at most once, right after the book was made."""
 
+    def fixed(self, fresh: dict[str, Any]) -> dict[str, Any]:
+        """Those fields of what `save` returns of a new book whose form no stored state may depart from: all of them."""
+        return fresh
+
     def begin(self, opened: BookOpened) -> Sequence[Event]:
         """What to emit when the book is opened; not called when it is restored."""
         return ()

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
-from windvane.agents.factory import create_agents
+from windvane.agents.roster import check_opened
 from windvane.metamodel.base.config import digest
 from windvane.metamodel.base.upgrading import Upcast, UpgradeError, check_fields, upcast, version_of
 from windvane.streams.book import FARTHEST_ROWS, Book, letter
@@ -93,7 +93,7 @@ class BookStage(ABC, Generic[B]):
         book, what = self.new_book(opened), f"the stored state of book {opened.book}"
         fresh = book.save()
         now = upcast(saved, fresh, self.upcasts, version=stored.version, what=what, writer=stored.writer)
-        check_fields(now, fresh, what, stored.writer)
+        check_fields(now, book.fixed(fresh), what, stored.writer)
         book.load(now)
         self._opened[opened.book], self._books[opened.book] = opened, book
         self._moved[opened.book] = None  # a training that was asked for is asked for again
@@ -153,7 +153,8 @@ class BookStage(ABC, Generic[B]):
             why = f"book {name} is open with other settings ({others}): open {free} instead, or give the same"
             return [letter(opened, why)]
         try:
-            create_agents(opened.config.agents)
+            check_opened(opened.config.agents, opened.config.kinds)
+            check_opened(opened.config.shadows, opened.config.shadow_kinds)
         except ValueError as error:  # the book would wait for ever for an agent that nobody runs
             return [letter(opened, f"book {name} cannot be opened: {error}")]
         book = self.new_book(opened)

@@ -48,6 +48,7 @@ _TYPES = (
     ev.Orders,
     ev.Fills,
     ev.Statements,
+    ev.Shadows,
     ev.LearnerUpdate,
     ev.Control,
     ev.Model,

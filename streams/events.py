@@ -245,6 +245,27 @@ class Statements(Batch, frozen=True, kw_only=True):
     accounts: Annotated[tuple[str, ...], Meta(description="(K,)")]
 
 
+class Shadows(Batch, frozen=True, kw_only=True):
+    """Where the accounts of agents that take no part stood at the end of a UTC day, or of the book."""
+
+    matrices: ClassVar[dict[str, str]] = dict.fromkeys((*STATEMENT, "score"), "agents")
+
+    ts: Annotated[Ints, column("of the last row of the day")]
+    day: Annotated[Ints, column("days since 1970-01-01")]
+    pnl: Annotated[Floats, column("currency", "S")]
+    position: Annotated[Floats, column("units of capital", "S")]
+    turnover: Annotated[Floats, column("sum of |qty x price| / capital", "S")]
+    fees: Annotated[Floats, column("currency", "S")]
+    orders: Annotated[Floats, column("number of fills", "S")]
+    exposure: Annotated[Floats, column("sum of |position| over good rows after warm-up", "S")]
+    rows: Annotated[Floats, column("good rows after warm-up", "S")]
+    drawdown: Annotated[Floats, column("largest fall of pnl / capital so far", "S")]
+    halts: Annotated[Floats, column("times trading was halted", "S")]
+    score: Annotated[Floats, column("mean normalised score so far", "S")]
+    agents: Annotated[tuple[str, ...], Meta(description="(S,) ids")]
+    versions: Annotated[tuple[str, ...], Meta(description="(S,)")]
+
+
 class LearnerUpdate(Event, frozen=True, kw_only=True):
     """What slow learning came to; one for every version, also where the model in use was kept."""
 

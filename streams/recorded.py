@@ -1,12 +1,18 @@
-"""As recorded: a run computed again with the choices that time made in it, and with what was learned in it."""
+"""As recorded: a run computed again with the choices that time made in it, and with what was learned in it.
 
-from collections.abc import Iterable
+What agents proposed that are not built in is played, too, since nothing here may run their code.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import numpy as np
 
 from windvane.metamodel.base.weights import to_bytes
 from windvane.streams.embedded import EmbeddedRunner
-from windvane.streams.events import Decisions, LearnerUpdate, TrainRequest, TrainResult
+from windvane.streams.events import Decisions, LearnerUpdate, Proposals, Shadows, TrainRequest, TrainResult
 from windvane.streams.stage import Training
-from windvane.streams.topics import LEARNER
+from windvane.streams.topics import LEARNER, PROPOSALS
 
 
 class RecordedChoices:
@@ -32,6 +38,62 @@ class RecordedChoices:
         while self._last < seq and (decisions := next(self._decisions, None)) is not None:
             self._runner.follow(decisions)
             self._last = decisions.last
+
+
+class RecordedProposals:
+    """What some agents of a book proposed, handed to a runner no earlier than its rows need it.
+
+    agents: their ids; proposals: as they were published, in order; they are read as far as `follow` asks.
+    """
+
+    def __init__(self, agents: Sequence[str], proposals: Iterable[Proposals], runner: EmbeddedRunner) -> None:
+        self._next = dict.fromkeys(agents, 0)  # seq after the last row that the runner has of each agent
+        self._proposals = iter(proposals)
+        self._runner = runner
+
+    def follow(self, seq: int) -> None:
+        """Hand over what was proposed on all rows up to `seq`; before the rows are fed."""
+        while min(self._next.values(), default=seq + 1) <= seq:
+            event = next(self._proposals, None)
+            if event is None:
+                return
+            part = said_by(event, tuple(self._next))
+            if part is not None:
+                self._runner.send(PROPOSALS, part)
+                self._next |= dict.fromkeys(part.agents, part.last + 1)
+
+    def silent_from(self, seq: int) -> dict[str, int]:
+        """The agents of which the rows below `seq` are not all there, and the first row that is not."""
+        return {agent: at for agent, at in self._next.items() if at < seq}
+
+
+def said_by(proposals: Proposals, agents: Sequence[str]) -> Proposals | None:
+    """The part of proposals that these agents made, None where there is none."""
+    names = tuple(name for name in proposals.agents if name in agents)
+    if not names or names == proposals.agents:
+        return proposals if names else None
+    places = [proposals.agents.index(name) for name in names]
+    return msgspec.structs.replace(
+        proposals,
+        agents=names,
+        versions=tuple(proposals.versions[place] for place in places),
+        target=np.ascontiguousarray(proposals.target[:, places]),
+        action=np.ascontiguousarray(proposals.action[:, places]),
+        confidence=np.ascontiguousarray(proposals.confidence[:, places]),
+    )
+
+
+def told_of(shadows: Shadows, agents: Sequence[str]) -> Shadows | None:
+    """The part of statements that is of these shadows, None where there is none."""
+    places = [place for place, name in enumerate(shadows.agents) if name in agents]
+    if not places:
+        return None
+    columns = {
+        name: np.ascontiguousarray(getattr(shadows, name)[:, places]) for name in type(shadows).matrices
+    }
+    names = tuple(shadows.agents[place] for place in places)
+    versions = tuple(shadows.versions[place] for place in places)
+    return msgspec.structs.replace(shadows, agents=names, versions=versions, **columns)
 
 
 class _Untrained:

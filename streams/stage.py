@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from windvane.agents.errors import WindvaneError
+from windvane.agents.roster import UNBOUND, Bindings
 from windvane.metamodel.base.config import TradingConfig
 from windvane.streams.events import (
     BookOpened,
@@ -200,8 +201,8 @@ class Stage(NamedTuple):
     reads: tuple[Topic, ...]
     emits: tuple[Topic, ...]
     build: Build
-    build_for: Callable[[Sequence[str]], Build] | None = (
-        None  # for workers that share the agents of a book; None where workers cannot
+    build_for: Callable[[Sequence[str] | None, Bindings], Build] | None = (
+        None  # of the stage that makes agents, which its workers may share; None: the stage makes none
     )
     agents: tuple[str, ...] | None = None  # those that this worker computes for; None: all of every book
     transactional: bool = (
@@ -213,11 +214,11 @@ class Stage(NamedTuple):
     trains: bool = False  # it asks for trainings, so its runner needs a trainer
     records: bool = False  # its rows record choices of time, which whoever recovers must read and make again
 
-    def run_by(self, agents: Sequence[str]) -> "Stage":
-        """The stage as a worker runs it that computes for these agents only."""
+    def run_by(self, agents: Sequence[str], bindings: Bindings = UNBOUND) -> "Stage":
+        """The stage as a worker runs it that computes for these agents only; bindings: what makes them."""
         if self.build_for is None:
             raise TypeError(f"the workers of stage {self.name} cannot share agents")
-        return self._replace(build=self.build_for(agents), agents=tuple(agents))
+        return self._replace(build=self.build_for(agents, bindings), agents=tuple(agents))
 
     def route(self, event: Event) -> Topic:
         """The topic that an event of this stage belongs on; raises TypeError for what it must not emit."""

@@ -18,6 +18,7 @@ DECISIONS = Topic("decisions", (ev.Decisions,), "ensemble")
 ORDERS = Topic("orders", (ev.Orders,), "ensemble")
 FILLS = Topic("fills", (ev.Fills,), "ensemble")
 STATEMENTS = Topic("statements", (ev.Statements,), "ensemble")
+SHADOWS = Topic("shadows", (ev.Shadows,), "proposals")
 LEARNER = Topic("learner", (ev.LearnerUpdate,), "feedback")
 CONTROL = Topic("control", (ev.Control,), "people")
 MODELS = Topic("models", (ev.Model,), "people")
@@ -31,6 +32,7 @@ TOPICS = (
     ORDERS,
     FILLS,
     STATEMENTS,
+    SHADOWS,
     LEARNER,
     CONTROL,
     MODELS,

@@ -1,5 +1,6 @@
 """TOPOLOGY: the only list of stages. Runners execute it; commands, status and documents derive from it."""
 
+from windvane.agents.roster import Bindings
 from windvane.streams import topics
 from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.features_stage import FeaturesStage
@@ -12,7 +13,7 @@ TOPOLOGY: tuple[Stage, ...] = (
     Stage(
         "proposals",
         (topics.FEATURES,),
-        (topics.PROPOSALS, topics.DEAD_LETTERS),
+        (topics.PROPOSALS, topics.SHADOWS, topics.DEAD_LETTERS),
         ProposalsStage,
         build_for=proposals_of,
     ),
@@ -32,3 +33,10 @@ TOPOLOGY: tuple[Stage, ...] = (
         transactional=True,
     ),
 )
+
+
+def bound(bindings: Bindings) -> tuple[Stage, ...]:
+    """TOPOLOGY for a runner of all agents of its books; bindings: what makes those that are not built in."""
+    return tuple(
+        s if s.build_for is None else s._replace(build=s.build_for(None, bindings)) for s in TOPOLOGY
+    )

@@ -27,6 +27,7 @@ def backtest(
     symbol: options.Symbol = "BTCUSD",
     bars: options.Bars = None,
     agents: options.Agents = None,
+    shadow: options.Shadow = None,
     preset: options.Preset = "balanced",
     fee_bp: options.FeeBp = 1.0,
     slippage_bp: options.SlippageBp = 0.0,
@@ -50,6 +51,7 @@ def backtest(
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json on stdout.")] = False,
 ) -> None:
     """Backtest the whole pipeline on a FILE of Bitcoin bars, trades or ticks, and write a report."""
+    from windvane.agents.roster import check_made_here
     from windvane.infra.files.market_data import load_market
     from windvane.infra.runs.backtest import claimed, run
     from windvane.infra.runs.files import naming
@@ -74,6 +76,7 @@ def backtest(
         ),
         symbol=symbol,
         agents=agents,
+        shadow=shadow,
         preset=preset,
         capital=capital,
         seed=seed,
@@ -84,6 +87,7 @@ def backtest(
     plan = options.plan_for(
         market, chosen, batch=batch, wire=wire, full=None if journal is None else journal == "full"
     )
+    check_made_here(plan.bindings, "a backtest has no topic that others write to")
     target = out or Path("runs") / book
     with claimed(target), trainer_for(plan.config) as trainer:
         with interruptible() as stopping, bar(f"{book}", len(market.columns)) as progress:

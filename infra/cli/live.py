@@ -27,6 +27,7 @@ def live(
     ] = None,
     book: options.Book = "live",
     agents: options.Agents = None,
+    shadow: options.Shadow = None,
     preset: options.Preset = "balanced",
     fee_bp: live_book.FeeBp = None,
     lot: live_book.Lot = None,
@@ -64,6 +65,7 @@ def live(
     import asyncio
 
     doctor.need("aiohttp", "live")
+    from windvane.agents.roster import check_made_here, recorded_words
     from windvane.infra.cockpit.live_source import LiveSource, serving
     from windvane.infra.feeds.opening import open_feed
     from windvane.infra.live.alerting import Alerting
@@ -98,6 +100,7 @@ def live(
         book=book,
         interval=interval,
         agents=agents,
+        shadow=tuple(shadow or ()),
         preset=preset,
         fee_bp=fee_bp,
         lot=lot,
@@ -112,12 +115,16 @@ def live(
         retraining=retraining,
         long_only=long_only,
     )
-    draft = chosen.draft(symbol)  # so that what cannot be is refused before anybody is asked
+    drafted = chosen.draft(symbol)  # so that what cannot be is refused before anybody is asked
+    check_made_here(drafted.bindings, "a live book has no topic that others write to")
+    draft = drafted.config
     key: dict[str, Any] = {"book": book, "live": [exchange, symbol, bars], "preset": preset}
     key["options"] = [
         fee_bp, lot, least_order, slippage_bp, half_spread_bp, participation, delay, capital, seed, on_halt,
-        [*draft.agents], draft.weighing.retraining, warmup, long_only,
+        [*recorded_words(draft.agents, draft.kinds_of_agents)], draft.weighing.retraining, warmup, long_only,
     ]  # fmt: skip
+    if draft.shadows:
+        key["shadows"] = [*recorded_words(draft.shadows, draft.kinds_of_shadows)]
     shown = None if port is None else LiveSource(book)
     plan = LivePlan(
         book=book,
@@ -132,6 +139,7 @@ def live(
         record_bytes=int((record_raw or 0) * 1e6),
         warmup=None if warmup is None else Wanted(warmup, interval, book),
         watch=None if shown is None else shown.watch,
+        bindings=drafted.bindings,
     )
     target = out or Path("runs") / book
     feed = open_feed(exchange, symbol, endpoint)

@@ -35,6 +35,7 @@ class LiveBook:
     book: str
     interval: int  # ns of a bar, 0: a row a trade
     agents: str | None
+    shadow: tuple[str, ...]
     preset: str
     fee_bp: float | None
     lot: float | None
@@ -49,8 +50,8 @@ class LiveBook:
     retraining: str | None
     long_only: bool
 
-    def draft(self, symbol: str) -> "TradingConfig":
-        """The settings before the exchange is asked; raises ConfigError for what cannot be."""
+    def draft(self, symbol: str) -> options.Chosen:
+        """What is asked for before the exchange is asked; raises ConfigError for what cannot be."""
         return self._config(symbol, self.fee_bp or 0.0, self.long_only)
 
     def configure(self, market: "Market", price: float, say: Callable[[str], None]) -> "TradingConfig":
@@ -62,9 +63,9 @@ class LiveBook:
         say(f"{terms.told(market)}{', long only' if long_only else ''}")
         return self._config(
             market.symbol, terms.fee_bp, long_only, lot=terms.lot, min_order=terms.min_order(self.capital)
-        )
+        ).config
 
-    def _config(self, symbol: str, fee_bp: float, long_only: bool, **others: Any) -> "TradingConfig":
+    def _config(self, symbol: str, fee_bp: float, long_only: bool, **others: Any) -> options.Chosen:
         from windvane.metamodel.base.config import Costs, default_stale_after
 
         costs = Costs(
@@ -79,6 +80,7 @@ class LiveBook:
             costs=costs,
             symbol=symbol,
             agents=self.agents,
+            shadow=self.shadow,
             preset=self.preset,
             capital=self.capital,
             seed=self.seed,
@@ -87,4 +89,4 @@ class LiveBook:
             long_only=long_only,
         )
         times = {"interval": self.interval, "stale_after": default_stale_after(self.interval)}
-        return options.config_for(chosen, closing="timed", **times, **others)[0]
+        return options.config_for(chosen, closing="timed", **times, **others)

@@ -13,6 +13,7 @@ import typer
 
 from windvane.agents.errors import WindvaneError
 from windvane.infra.cli import (
+    agents,
     backtest,
     books,
     cockpit,
@@ -65,6 +66,7 @@ app.command(name="worker")(worker.worker)
 app.command(name="control")(control.control)
 app.command(name="cockpit")(cockpit.cockpit)
 app.command(name="status")(status.status)
+app.add_typer(agents.app, name="agents")
 app.add_typer(books.app, name="books")
 app.add_typer(replay.app, name="replay")
 app.add_typer(topics.app, name="topics")

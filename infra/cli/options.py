@@ -1,12 +1,16 @@
 """Options that several commands share, and the run that those of a book ask for."""
 
+import os
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 if TYPE_CHECKING:
+    from windvane.agents.roster import Bindings
     from windvane.infra.files.market_data import MarketData
     from windvane.infra.runs.backtest import Plan
     from windvane.metamodel.base.config import Costs, TradingConfig
@@ -17,7 +21,20 @@ Prefix = Annotated[str | None, typer.Option(help="What all topics and groups sta
 Book = Annotated[str, typer.Option(help="Name of the book.")]
 Symbol = Annotated[str, typer.Option(help="What is traded.")]
 Bars = Annotated[str | None, typer.Option(help="Resample to bars of 30s, 15m, 1h, 1d ...")]
-Agents = Annotated[str | None, typer.Option(help="Agents, separated by commas. Default: all.")]
+Agents = Annotated[
+    str | None,
+    typer.Option(
+        help="Agents, separated by commas: NAME, NAME=KIND, NAME=module:Class, NAME=FOLDER of a policy, NAME=remote. "
+        "Default: all that are built in."
+    ),
+]
+Shadow = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="An agent, as --agents takes it, that has an account of its own and no part in anything else. May be "
+        "given again, or several with commas."
+    ),
+]
 Preset = Annotated[str, typer.Option(help="conservative, balanced, aggressive or research.")]
 FeeBp = Annotated[float, typer.Option(help="Fee, basis points of the notional.")]
 SlippageBp = Annotated[float, typer.Option(help="Slippage beyond the quote, basis points.")]
@@ -79,12 +96,21 @@ class BookOptions:
     costs: "Costs"
     symbol: str = "BTCUSD"
     agents: str | None = None  # names separated by commas, None: those of the preset
+    shadow: Sequence[str] | None = None  # as agents, once or more
     preset: str = "balanced"
     capital: float = 1_000_000.0
     seed: int = 0
     on_halt: str = "next-day"  # stop, next-day, or resume-after N
     retraining: str | None = None  # on or off, None: as the preset says
     long_only: bool = False  # True: no position below 0; False: as the preset says
+
+
+class Chosen(NamedTuple):
+    """What the options of a book come to."""
+
+    config: "TradingConfig"
+    detailed: bool  # the preset's `detailed_logging`
+    bindings: "Bindings"  # what makes the agents that are not built in
 
 
 def plan_for(
@@ -106,7 +132,7 @@ def plan_for(
 
     if options.costs.participation > 0 and market.columns.size is None:
         raise ConfigError(f"--participation needs sizes, and {market.file} has none: leave it out")
-    config, detailed = config_for(
+    chosen = config_for(
         options,
         closing="lockstep" if lockstep else "timed",
         interval=market.interval,
@@ -114,20 +140,19 @@ def plan_for(
     )
     return Plan(
         book=options.book,
-        config=config,
+        config=chosen.config,
         preset=options.preset,
         batch=batch,
         wire=wire,
-        full=detailed if full is None else full,
+        full=chosen.detailed if full is None else full,
+        bindings=chosen.bindings,
     )
 
 
-def config_for(options: BookOptions, **others: Any) -> "tuple[TradingConfig, bool]":
-    """The settings that these options ask for, and the preset's `detailed_logging`; raises as `plan_for`.
-
-    others: fields of TradingConfig that no option says.
-    """
-    from windvane.agents.factory import create_agents
+def config_for(options: BookOptions, **others: Any) -> Chosen:
+    """What these options ask for; raises as `plan_for`. others: fields of TradingConfig that no option says."""
+    from windvane.agents.naming import REMOTE
+    from windvane.agents.roster import roster
     from windvane.infra.runs.configuration import create_meta_learning_config
     from windvane.metamodel.base.config import ConfigError, check
 
@@ -138,8 +163,12 @@ def config_for(options: BookOptions, **others: Any) -> "tuple[TradingConfig, boo
         options.agents,
         options.retraining,
     )
-    agents = preset.agents if named is None else tuple(a.strip() for a in named.split(",") if a.strip())
-    create_agents(agents)  # the settings take any name, so an unknown one is refused here
+    find_modules_here()
+    if named is not None:
+        preset.agents = _words(named)
+    agents, shadows = preset.roster(), roster(_words(",".join(options.shadow or ())))
+    for name, binding in shadows.bindings.items():
+        check(binding.kind != REMOTE, f"--shadow {name} is remote: a shadow is computed, so name its class")
     if retraining is not None:
         if retraining not in ("on", "off"):
             raise ConfigError(f"--retraining is {retraining!r}: give on or off")
@@ -148,15 +177,25 @@ def config_for(options: BookOptions, **others: Any) -> "tuple[TradingConfig, boo
     on_halt, resume_after = _on_halt(options.on_halt)
     config = preset.trading(
         symbol=symbol,
-        agents=agents,
         capital=options.capital,
         seed=options.seed,
         on_halt=on_halt,
         resume_after=resume_after,
         costs=options.costs,
+        **shadows.shadowing(),
         **others,
     )
-    return config, preset.detailed_logging
+    return Chosen(config, preset.detailed_logging, {**agents.bindings, **shadows.bindings})
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def find_modules_here() -> None:
+    """Let module:Class name modules of the folder that the command runs in, behind all that are installed."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
 
 
 def _on_halt(text: str) -> tuple[str, int]:

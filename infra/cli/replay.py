@@ -103,6 +103,7 @@ def file(
     symbol: options.Symbol = "BTCUSD",
     bars: options.Bars = None,
     agents: options.Agents = None,
+    shadow: options.Shadow = None,
     preset: options.Preset = "balanced",
     fee_bp: options.FeeBp = 1.0,
     slippage_bp: options.SlippageBp = 0.0,
@@ -140,6 +141,7 @@ def file(
         ),
         symbol=symbol,
         agents=agents,
+        shadow=shadow,
         preset=preset,
         capital=capital,
         seed=seed,
@@ -226,12 +228,16 @@ def _embedded(
     from windvane.infra.runs.compare import differences
     from windvane.infra.runs.lateness import compared
     from windvane.infra.runs.progress import bar, say
+    from windvane.infra.runs.replay import played
     from windvane.infra.runs.replay import replay as run_again
     from windvane.infra.runs.summary import finish, prepare
     from windvane.infra.training.trainer import trainer_for
 
     folder = journals.find(journal)
     info = run_info(folder)
+    history = played(opened_as(folder))
+    if history:
+        say(history)
     prepare()
     with claimed(out), trainer_for(*(() if as_recorded else (opened_as(folder),))) as trainer:
         with bar("replay", 0) as progress:

@@ -10,7 +10,7 @@ from windvane.infra.cli import options
 def up(
     bootstrap: options.Bootstrap = None,
     prefix: options.Prefix = None,
-    agents: Annotated[str | None, typer.Option(help="Agents, separated by commas. Default: all.")] = None,
+    agents: options.Agents = None,
     state: options.State = None,
     binding: Annotated[str, typer.Option(help="aiokafka or faust.")] = "aiokafka",
     web_port: Annotated[
@@ -30,14 +30,15 @@ def up(
     from windvane.agents.factory import AGENTS
     from windvane.infra.kafka.broker import layout
     from windvane.infra.kafka.broker.settings import KafkaSettings
-    from windvane.infra.kafka.worker.plan import agents_of, specs
+    from windvane.infra.kafka.worker.plan import made_here, specs
     from windvane.infra.kafka.worker.service import web_port_of
     from windvane.infra.kafka.worker.supervisor import Supervisor
     from windvane.infra.runs.progress import interruptible
     from windvane.infra.runs.summary import prepare
 
     settings = KafkaSettings.load(bootstrap, prefix)
-    stages = specs(tuple(AGENTS) if agents is None else agents_of(agents))
+    options.find_modules_here()
+    stages = specs(tuple(AGENTS) if agents is None else made_here(agents))
     port = web_port_of(web_port)
     asyncio.run(layout.check(settings))
     prepare()  # once, so that four processes do not compile the same

@@ -18,7 +18,10 @@ Examples:\n
 def worker(
     context: typer.Context,
     stage: Annotated[
-        str, typer.Argument(help="features, proposals:AGENT,..., ensemble or feedback.", metavar="STAGE")
+        str,
+        typer.Argument(
+            help="features, proposals:AGENT,... (as --agents), ensemble or feedback.", metavar="STAGE"
+        ),
     ],
     bootstrap: options.Bootstrap = None,
     prefix: options.Prefix = None,
@@ -39,6 +42,7 @@ def worker(
     from windvane.infra.kafka.broker.settings import KafkaSettings
     from windvane.infra.kafka.worker.service import run_worker, web_port_of
 
+    options.find_modules_here()
     port = web_port_of(web_port)
     if not port.serves:
         refuse_idle(context, {"web_host"}, "with --web-port none")

@@ -11,11 +11,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from windvane.agents.roster import UNBOUND, Bindings
 from windvane.infra.live.resuming import Records, Stopped, check_same, go_on, told_before
 from windvane.infra.live.rows import Mark
 from windvane.infra.live.saving import Saver
 from windvane.infra.runs import journal
 from windvane.infra.runs.backtest import clear_day
+from windvane.infra.runs.kept import keeping
 from windvane.infra.runs.snapshots import SNAPSHOT, START, write_snapshot
 from windvane.metamodel.base.times import DAY
 from windvane.streams.embedded import EmbeddedRunner
@@ -34,9 +36,8 @@ from windvane.streams.events import (
 )
 from windvane.streams.records import Fill, Order, each_fill, each_order
 from windvane.streams.stage import Trainer
-from windvane.streams.topics import DEAD_LETTERS, FEATURES, LEARNER, PROPOSALS, TICKS, Topic
-
-_QUIET = {FEATURES.name, PROPOSALS.name}
+from windvane.streams.topics import DEAD_LETTERS, LEARNER, TICKS, Topic
+from windvane.streams.topology import bound
 
 
 class LiveBook:
@@ -54,9 +55,11 @@ class LiveBook:
         before: Stopped | None = None,
         keep_days: int = 0,
         watch: Callable[[Event], None] | None = None,
+        bindings: Bindings = UNBOUND,
     ) -> None:
         """folder: of the journal; before: how an earlier session of this book was left, None of a new book; keep_days:
-        so many days that are over are kept, 0: all; watch: gets every event, and first those of an earlier session.
+        so many days that are over are kept, 0: all; watch: gets every event, and first those of an earlier session;
+        bindings: what makes the agents that are not built in.
         """
         self.opened = opened
         self.mark = Mark() if before is None else before.mark
@@ -73,13 +76,16 @@ class LiveBook:
         self._saver = saver
         self._keep_days = keep_days
         self._watch = watch
+        self._keep = keeping(opened.config, full=False)
         self._day: int | None = None  # of the rows in the file that is written to
         self._over = max(
             (part.name for part in journal.days(folder)), default=""
         )  # the last day that is over
         self._computed: Records | None = None if before is None else []  # again, of an earlier session
         state = None if before is None else before.state
-        self._runner = EmbeddedRunner(self._listen, snapshot=state, trainer=trainer, waits=False)
+        self._runner = EmbeddedRunner(
+            self._listen, snapshot=state, topology=bound(bindings), trainer=trainer, waits=False
+        )
         if before is None:
             self._writer = journal.JournalWriter(folder)
             self._runner.feed([opened])
@@ -191,8 +197,9 @@ class LiveBook:
         if self._computed is not None:
             self._computed.append((topic, event))
             return
-        if topic.name not in _QUIET:
-            self._writer.write(topic, event)
+        kept = self._keep(topic, event)
+        if kept is not None:
+            self._writer.write(topic, kept)
         if self._watch is not None:
             self._watch(event)
 

@@ -9,8 +9,8 @@ from windvane.infra.live.book import LiveBook
 from windvane.metamodel.base.config import TradingConfig
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning import swapping
-from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.trading.control import CONTROLS, STATES
+from windvane.metamodel.trading.ensemble import manager_of
 from windvane.streams.checks import MOST_MODEL_BYTES
 from windvane.streams.control_log import payload_of
 from windvane.streams.events import Control, Model
@@ -100,9 +100,7 @@ class Controls:
 def try_weights(config: TradingConfig, weights: bytes) -> None:
     """Raise ControlError where a book with these settings could not use the weights."""
     try:
-        swapping.swap(
-            MetaLearningEnsembleManager(config.agents, config.weighing, delay=config.costs.delay), weights
-        )
+        swapping.swap(manager_of(config), weights)
     except WeightsError as error:
         raise ControlError(str(error)) from error
 

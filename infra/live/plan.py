@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from windvane.agents.roster import Bindings
 from windvane.infra.feeds.feed import Market
 from windvane.infra.live.history import Wanted
 from windvane.metamodel.base.config import TradingConfig
@@ -28,3 +29,4 @@ class LivePlan:
     record_bytes: int = 0  # of frames as they came, 0: none
     warmup: Wanted | None = None  # the history that comes before the first live row
     watch: Callable[[Event], None] | None = None  # gets every event of the pipeline, to show it
+    bindings: Bindings = field(default_factory=dict)  # what makes the agents that are not built in

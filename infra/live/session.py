@@ -178,7 +178,10 @@ class Session:
             self._teller.say(f"goes on from row {mark.seq:,} and trade {mark.trade}")
         opened = BookOpened(book=self.plan.book, config=config, digest=digest(config))
         plan = self.plan
-        book = LiveBook(self._folder, opened, self._saver, self._trainer, before, plan.keep_days, plan.watch)
+        book = LiveBook(
+            *(self._folder, opened, self._saver, self._trainer, before, plan.keep_days, plan.watch),
+            plan.bindings,
+        )
         book.told |= {"latency": self.latencies.counts, "rejected": self.rejected}
         if before is None and self.plan.warmup is not None:
             mark, items = await self._warm(book, self.plan.warmup, items)

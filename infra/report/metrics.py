@@ -4,15 +4,15 @@ The library empyrical (`annualization=365`) computes sharpe, sortino and volatil
 returns, while capital here is fixed and PnL adds up, so max_drawdown and its ratios are computed here, from every row.
 """
 
-import math
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from windvane.agents.base import Floats
+from windvane.infra.report.agents import agents
 from windvane.infra.report.days import Span
 from windvane.infra.report.facts import Facts
+from windvane.infra.report.ratios import finite, ratio, sharpe
 from windvane.infra.report.significance import BLOCK, DRAWS, YEAR, gain, proof
 from windvane.infra.report.tally import Tally
 from windvane.streams.records import rfc3339
@@ -20,31 +20,9 @@ from windvane.streams.records import rfc3339
 PREFIX = "agent:"
 
 
-def finite(value: float | None) -> float | None:
-    """Return the value, or None where it is None, NaN or infinite, none of which JSON can hold as a number."""
-    return float(value) if value is not None and math.isfinite(value) else None
-
-
-def ratio(above: float, below: float) -> float | None:
-    """Return above / below, or None where `below` is 0 or the quotient is not finite."""
-    return finite(above / below) if below else None
-
-
 def moment(ts: int | None) -> str | None:
     """Return a time in UNIX ns as RFC 3339 text, such as 2024-01-31T00:00:00Z with its fraction; None for None."""
     return None if ts is None else rfc3339(np.array([ts], np.int64))[0]
-
-
-def sharpe(returns: Floats) -> float | None:
-    """Return the annualised Sharpe ratio (times sqrt(365)) of daily returns (D,).
-
-    It is None, which is compared with nothing, where all returns are equal or there are fewer than two.
-    """
-    import empyrical
-
-    if len(returns) < 2 or not returns.max() > returns.min():
-        return None
-    return finite(empyrical.sharpe_ratio(returns, annualization=YEAR))
 
 
 def figures(span: Span, k: int) -> dict[str, Any]:
@@ -177,7 +155,9 @@ def metrics(tally: Tally, facts: Facts) -> dict[str, Any]:
             "holes": tally.holes,
             "longest_pause_seconds": tally.longest / 1e9,
         },
+        "agents": agents(facts.config),
         "series": series,
+        "shadows": tally.shadows.figures(facts.config),
         **_comparison(tally, span, series),
         "verdicts": dict(sorted(tally.verdicts.items(), key=lambda item: (-item[1], item[0]))),
         "risk": {

@@ -3,7 +3,7 @@
 from html import escape
 from typing import Any
 
-from windvane.infra.report import appendix, charts
+from windvane.infra.report import appendix, charts, participants
 from windvane.infra.report.facts import Facts
 from windvane.infra.report.frame import frame
 from windvane.infra.report.pieces import bars, cards, figures, instant, many, number, percent, years
@@ -24,6 +24,8 @@ def report(values: dict[str, Any], tally: Tally, facts: Facts) -> str:
             appendix.regimes(values, tally) if "regimes" in drawn else "",
             _account(values, tally, drawn),
             _tables(values, tally),
+            participants.named(facts.config),
+            participants.shadows(values["shadows"]),
             appendix.data(values, tally),
             appendix.learner(tally),
             appendix.settings(facts),

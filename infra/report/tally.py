@@ -9,6 +9,7 @@ from windvane.agents.base import Floats, Ints
 from windvane.infra.report.curves import Curves
 from windvane.infra.report.days import Days
 from windvane.infra.report.regimes import RegimeTally
+from windvane.infra.report.shadows import ShadowTally
 from windvane.metamodel.base.account import REASONS
 from windvane.metamodel.base.config import TradingConfig
 from windvane.metamodel.trading import control
@@ -121,6 +122,7 @@ class Tally:
         self.versions: list[ev.LearnerUpdate] = []
         self.outcomes: Counter[str] = Counter()
         self.controls: list[ev.Control] = []
+        self.shadows = ShadowTally(first_live)
 
     def decisions(self, block: ev.Decisions) -> None:
         """Count the next block of decisions; series and curves begin with the first row after the warm-up.
@@ -199,6 +201,8 @@ class Tally:
             self.regimes.ticks(event)
         elif isinstance(event, ev.Statements):
             self.standing.add(event)
+        elif isinstance(event, ev.Shadows):
+            self.shadows.add(event)
         elif isinstance(event, ev.DeadLetter):
             # A reason may quote the input that it refuses, so without this bound there may be any number of them.
             known = event.reason in self.dead or len(self.dead) < KEPT

@@ -9,21 +9,24 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from windvane.agents.kernel import this_program
 from windvane.agents.program import FIRST, Program
+from windvane.agents.roster import Bindings
 from windvane.infra.files.market_data import MarketData
 from windvane.infra.runs import journal
 from windvane.infra.runs.files import replace_file
+from windvane.infra.runs.kept import keeping
 from windvane.infra.runs.snapshots import SNAPSHOT, START, RunError, read_snapshot, write_snapshot
 from windvane.metamodel.base.config import TradingConfig, digest
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import BookClosed, BookOpened, Control, Event, Model
 from windvane.streams.stage import Trainer
-from windvane.streams.topics import DEAD_LETTERS, FEATURES, PROPOSALS, Topic
+from windvane.streams.topics import DEAD_LETTERS, Topic
+from windvane.streams.topology import bound
 
 SNAPSHOT_SECONDS = 5.0
 RUN = "run.json"
@@ -41,6 +44,7 @@ class Plan:
     full: bool = False  # write features and proposals to the journal, too
     controls: tuple[Control | Model, ...] = ()  # a model before the control that names it
     snapshot_seconds: float = SNAPSHOT_SECONDS
+    bindings: Bindings = field(default_factory=dict)  # what makes the agents that are not built in
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +103,18 @@ def run(
     other = None if before is None else handed_over(folder, done)
     spent = 0.0 if before is None else float(before["seconds"])
     resumed = done
-    quiet = set() if plan.full else {FEATURES.name, PROPOSALS.name}
+    keep = keeping(plan.config, full=plan.full)
     with journal.JournalWriter(folder, None if before is None else int(before["offset"])) as writer:
 
         def listen(topic: Topic, event: Event) -> None:
-            if topic.name not in quiet:
-                writer.write(topic, event)
+            kept = keep(topic, event)
+            if kept is not None:
+                writer.write(topic, kept)
 
         state = None if before is None else before["state"]
-        runner = EmbeddedRunner(listen, wire=plan.wire, snapshot=state, trainer=trainer)
+        runner = EmbeddedRunner(
+            listen, wire=plan.wire, snapshot=state, topology=bound(plan.bindings), trainer=trainer
+        )
         if before is None:
             runner.feed([BookOpened(book=plan.book, config=plan.config, digest=digest(plan.config))])
             for letter in market.dead_letters(plan.book):

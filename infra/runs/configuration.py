@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from windvane.agents.errors import WindvaneError
+from windvane.agents.roster import check_recorded
 from windvane.infra.runs.files import replace_file
 from windvane.metamodel.base.config import ConfigError
 from windvane.metamodel.base.parameters import unknown
@@ -36,7 +38,7 @@ class MetaLearningConfigManager:
     def save_config_to_file(config: MetaLearningConfig, path: str | os.PathLike[str]) -> None:
         """Write every parameter; the classes of agent and environment are left out, since a file cannot hold them."""
         file = _file(path)
-        values: dict[str, Any] = {"preset": config.preset, **config.values(), "env_args": config.env_args}
+        values: dict[str, Any] = {"preset": config.preset, **config.recorded(), "env_args": config.env_args}
         try:
             text = json.dumps(values, indent=2) + "\n" if file.suffix == ".json" else _toml(values)
         except TypeError as error:
@@ -54,7 +56,7 @@ class MetaLearningConfigManager:
         """The configuration of a file, overridden by variables WINDVANE_PARAMETER and by these arguments.
 
         A parameter that the file leaves out has its default. Raises ConfigError where the file cannot be read, or
-        holds a parameter that is not known.
+        holds a parameter that is not known, or names code: an agent is a kind there, such as mine=class.
         """
         file = _file(path)
         values = _read(file)
@@ -66,8 +68,9 @@ class MetaLearningConfigManager:
                 if name not in PARAMETERS:
                     raise unknown("parameter", name, (*PARAMETERS, "preset", "env_args"))
             config.env_args = {**config.env_args, **saved_args}
+            check_recorded(values.get("agents", ()), str(file))
             config.update(values)
-        except (ConfigError, TypeError) as error:
+        except (WindvaneError, TypeError) as error:
             raise ConfigError(f"{file}: {error}") from error
         config.update(overrides(os.environ))
         if env_class is not None:

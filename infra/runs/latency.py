@@ -11,6 +11,7 @@ from windvane.metamodel.features.extractor import WARMUP
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import BookOpened
 from windvane.streams.stage import Trainer
+from windvane.streams.topology import bound
 
 _ROWS = 3000
 
@@ -22,7 +23,7 @@ def measure(plan: Plan, market: MarketData, trainer: Trainer | None = None) -> d
     upto = min(rows, warm + _ROWS)
     if upto - warm < 100:
         return None
-    runner = EmbeddedRunner(trainer=trainer)
+    runner = EmbeddedRunner(topology=bound(plan.bindings), trainer=trainer)
     runner.feed([BookOpened(book=plan.book, config=plan.config, digest=digest(plan.config))])
     runner.feed([market.ticks(plan.book, 0, warm)])
     seconds = np.empty(upto - warm)

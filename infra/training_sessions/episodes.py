@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
+from windvane.agents.roster import check_made_here
 from windvane.metamodel.base.config import ConfigError, Costs, default_stale_after
 from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.base.rows import REPEATED, WARMUP
@@ -56,6 +57,7 @@ def environment(config: MetaLearningConfig) -> Environment:
 
 def ensemble(config: MetaLearningConfig, env: Environment) -> MetaLearningRiskManagedEnsemble:
     """Create an ensemble that has learned nothing, with the settings of a config and the costs of an environment."""
+    check_made_here(config.roster().bindings, "a session asks every agent itself")
     fresh = MetaLearningRiskManagedEnsemble(
         config.trading(costs=env.costs, interval=BAR, stale_after=default_stale_after(BAR))
     )

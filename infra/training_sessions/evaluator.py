@@ -5,12 +5,14 @@ import math
 from pathlib import Path
 from typing import Any
 
+from windvane.agents.factory import AGENTS
+from windvane.agents.naming import named
 from windvane.infra.runs.files import replace_file
 from windvane.infra.runs.progress import bar
 from windvane.infra.training_sessions import checkpoints, evaluation
 from windvane.infra.training_sessions.episodes import Session, ensemble, known, play
 from windvane.infra.training_sessions.page import page
-from windvane.metamodel.base.config import check
+from windvane.metamodel.base.config import ConfigError, check
 from windvane.metamodel.learning.learned import load
 from windvane.metamodel.settings.meta_config import PARAMETERS, MetaLearningConfig
 from windvane.metamodel.simulation.seeds import EPISODES
@@ -112,6 +114,12 @@ def _json(results: dict[str, Any]) -> bytes:
 def _config(story: dict[str, Any]) -> MetaLearningConfig:
     """The config that checkpoint.json holds, without settings that this release does not know."""
     saved = story.get("config", {})
+    strangers = [word for word in saved.get("agents", ()) if named(word).origin not in AGENTS]
+    if strangers:
+        raise ConfigError(
+            f"the checkpoint is of agents that are not built in ({', '.join(strangers)}): give a config whose agents "
+            "name their classes"
+        )
     config = MetaLearningConfig(**{name: value for name, value in saved.items() if name in PARAMETERS})
     config.preset = str(story.get("preset", "balanced"))
     config.env_args = {**config.env_args, **story.get("env_args", {})}

@@ -283,7 +283,7 @@ class MetaLearningEnsembleTrainer(Session):
         story = {
             "team_name": self.team_name,
             "preset": self.config.preset,
-            "config": self.config.values(),
+            "config": self.config.recorded(),
             "env_args": self.config.env_args,
             "training_stats": self.training_stats,
         }

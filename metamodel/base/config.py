@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from windvane.agents.errors import WindvaneError
+from windvane.agents.naming import LONGEST_VERSION, is_plain
 from windvane.metamodel.base.limits import RiskLimits
 
 SECOND = 1_000_000_000
@@ -171,7 +172,23 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         int,
         Meta(description="timed: ns by which a row may be dated ahead of the broker's time of its record"),
     ] = 60 * SECOND
-    agents: tuple[str, ...] = ()
+    agents: Annotated[tuple[str, ...], Meta(description="their ids: letters, digits, _ . -")] = ()
+    kinds: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="of each agent: name of a built-in or an installed one, class, policy or remote; none: each id "
+            "is the built-in of that name"
+        ),
+    ] = ()
+    versions: Annotated[
+        tuple[str, ...], Meta(description="of each agent where the book was opened, which no stage compares")
+    ] = ()
+    shadows: Annotated[
+        tuple[str, ...],
+        Meta(description="ids of agents that have accounts of their own, and no part in anything else"),
+    ] = ()
+    shadow_kinds: Annotated[tuple[str, ...], Meta(description="of each shadow, as kinds")] = ()
+    shadow_versions: Annotated[tuple[str, ...], Meta(description="of each shadow, as versions")] = ()
     capital: Annotated[float, Meta(description="currency, fixed: no compounding")] = 1_000_000.0
     lot: Annotated[float, Meta(description="base currency")] = 1e-8
     min_order: Annotated[float, Meta(description="of capital")] = 1e-3
@@ -206,6 +223,13 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         check(0 <= self.most_ahead < _MOST_NS, f"most_ahead is {self.most_ahead}: give ns, 0 or more")
         check(0 < len(self.agents) <= 64, "agents names no agent: give one to 64 of them")
         check(len(set(self.agents)) == len(self.agents), "agents names one agent twice: give each once")
+        _check_names("agents", self.agents, self.kinds, self.versions)
+        _check_names("shadows", self.shadows, self.shadow_kinds, self.shadow_versions)
+        check(len(self.shadows) <= 64, f"shadows names {len(self.shadows)} agents: give 64 at most")
+        check(
+            len({*self.agents, *self.shadows}) == len(self.agents) + len(self.shadows),
+            "shadows names one agent twice, or one of agents: give each another id",
+        )
         check(
             not self.weighing.retraining or len(self.agents) <= MOST_TRAINED,
             f"{len(self.agents)} agents are too many to retrain: give {MOST_TRAINED} at most, or retraining off",
@@ -216,6 +240,34 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             f"lot is {self.lot}: give 1 over a whole number, from 1e-12 to 1",
         )
         check(0 <= self.min_order < 1, f"min_order is {self.min_order}: give a share of capital below 1")
+
+    @property
+    def kinds_of_agents(self) -> tuple[str, ...]:
+        """The kind of each agent."""
+        return self.kinds or self.agents
+
+    @property
+    def kinds_of_shadows(self) -> tuple[str, ...]:
+        """The kind of each shadow."""
+        return self.shadow_kinds or self.shadows
+
+
+def _check_names(
+    who: str, agents: tuple[str, ...], kinds: tuple[str, ...], versions: tuple[str, ...]
+) -> None:
+    """Raise ConfigError for ids, kinds or versions that cannot be: no book's settings may hold code or a path."""
+    for name in (*agents, *kinds):
+        check(is_plain(name), f"{name!r} is no name of an agent or kind: give 1 to 64 letters, digits, _ . -")
+    for what, values in (("kinds", kinds), ("versions", versions)):
+        check(
+            len(values) in (0, len(agents)),
+            f"{what} of {who} has {len(values)} entries: give one for each of the {len(agents)}, or none",
+        )
+    for version in versions:
+        check(
+            version.isprintable() and len(version) <= LONGEST_VERSION,
+            f"versions of {who} has {version[:LONGEST_VERSION]!r}: give at most {LONGEST_VERSION} printable letters",
+        )
 
 
 _ALWAYS = {
@@ -229,6 +281,9 @@ _ALWAYS = {
     "cash_expert agent_history_features features",
 }
 """The settings of release 0.1.0, which go into a digest even at their defaults. Nothing is ever added here."""
+
+_TOLD = frozenset({"versions", "shadow_versions"})
+"""What is recorded for people and decides nothing, so it is in no digest."""
 
 
 def digest(config: Any) -> str:
@@ -247,6 +302,8 @@ def _digested(config: Any, path: str) -> dict[str, Any]:
     always, digested = _ALWAYS.get(path, "").split(), {}
     for field in msgspec.structs.fields(config):
         value = getattr(config, field.name)
+        if field.name in _TOLD:
+            continue
         by_factory = field.default is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT
         if field.name not in always and value == (field.default_factory() if by_factory else field.default):
             continue

@@ -20,7 +20,8 @@ class MetaLearningEnsembleManager:
     """Weighs agents, and learns from every row how to.
 
     Several ways to weigh them, the members, are mixed by Fixed-Share. agents: their names; config: the settings;
-    delay: execution delay in good rows, so that agents are scored on prices that they could really have had.
+    delay: execution delay in good rows, so that agents are scored on prices that they could really have had; kinds: of
+    the agents, by which members know those that they were fitted on; none: their names.
     """
 
     def __init__(
@@ -30,10 +31,13 @@ class MetaLearningEnsembleManager:
         *,
         delay: int = 1,
         scaler: FeatureScaler | None = None,
+        kinds: Sequence[str] = (),
     ) -> None:
         self.agents = tuple(agents)
         self.members = MEMBERS
-        self.rules = new_rules(config or WeighingConfig(), delay, scaler or FeatureScaler(), self.agents)
+        self.rules = new_rules(
+            config or WeighingConfig(), delay, scaler or FeatureScaler(), kinds or self.agents
+        )
         self.learner = new_learner(self.agents, self.rules)
 
     def step(

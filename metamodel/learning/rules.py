@@ -35,17 +35,17 @@ class Rules(NamedTuple):
 
 
 @cache
-def _known_of(agents: tuple[str, ...]) -> tuple[pretrained.Fit, regime.Simulated]:
-    """What ships with the package of these agents: computed once, since a process may have hundreds of learners.
+def _known_of(kinds: tuple[str, ...]) -> tuple[pretrained.Fit, regime.Simulated]:
+    """What ships with the package of such agents: computed once, since a process may have hundreds of learners.
 
     All of them read the same arrays, and none writes to them.
     """
     known = prior.shipped()
-    return prior.fitted(known, agents), prior.simulated(known, agents)
+    return prior.fitted(known, kinds), prior.simulated(known, kinds)
 
 
-def new_rules(config: WeighingConfig, delay: int, scaler: FeatureScaler, agents: Sequence[str]) -> Rules:
-    """Settings of a learner; raises ValueError where the prior does not fit the members."""
+def new_rules(config: WeighingConfig, delay: int, scaler: FeatureScaler, kinds: Sequence[str]) -> Rules:
+    """Settings of a learner of agents of these kinds; raises ValueError where the prior does not fit the members."""
     if len(config.prior) != len(MEMBERS):
         raise ValueError(f"prior has {len(config.prior)} weights: give one for each of {', '.join(MEMBERS)}")
     shares = np.array(config.prior)
@@ -53,7 +53,7 @@ def new_rules(config: WeighingConfig, delay: int, scaler: FeatureScaler, agents:
         shares[MEMBERS.index("predictor")] = 0.0
         if shares.sum() == 0.0:
             raise ValueError("prior gives all weight to the predictor, and retraining is off: switch it on")
-    fit, simulated = _known_of(tuple(agents))
+    fit, simulated = _known_of(tuple(kinds))
     return Rules(
         cap=config.max_agent_weight,
         minimum=config.min_diversification_agents,

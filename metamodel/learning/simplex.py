@@ -140,10 +140,12 @@ def allocate(mu: Floats, S: Floats, gamma: float, steps: int, simplex: Simplex, 
     step = 1.0 / (gamma * trace + 1e-12)
     for _ in range(steps):
         for i in range(n):
-            drag = 0.0
-            for j in range(n):
-                drag += S[i, j] * w[j]
-            v[i] = w[i] + step * (mu[i] - gamma * drag)
+            v[i] = 0.0
+        for j in range(n):  # v = S w, by columns: S is symmetric, and this order runs on vector units
+            for i in range(n):
+                v[i] += S[j, i] * w[j]
+        for i in range(n):
+            v[i] = w[i] + step * (mu[i] - gamma * v[i])
         project_box(v, lower, upper, w)
 
 

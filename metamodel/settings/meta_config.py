@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from windvane.agents.base import Agent
-from windvane.agents.factory import AGENTS, create_agents
+from windvane.agents.factory import AGENTS
+from windvane.agents.roster import Roster, recorded_words, roster
 from windvane.metamodel.base.config import ConfigError, TradingConfig, WeighingConfig
 from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.base.parameters import Parameter, checked, parameter, unknown
@@ -29,15 +30,18 @@ _W = WeighingConfig()
 class MetaLearningConfig(RiskSettings):
     """All settings of the meta-learner; unknown names and values out of range raise ConfigError, in one sentence.
 
-    Also `agent_class`, `env_class` and `env_args`: a registered class of agents that takes part, and the environment
-    that a trainer makes with these arguments.
+    Also `agent_class`, `env_class` and `env_args`: a class of agents that takes part, too, and the environment that a
+    trainer makes with these arguments.
     """
 
     meta_learning_enabled: bool = parameter(
         True, "whether agents are weighed by what was learned; else equally"
     )
     agents: tuple[str, ...] = parameter(
-        tuple(AGENTS), "who is weighed", kind=tuple[str, ...], choices=tuple(AGENTS)
+        tuple(AGENTS),
+        "who is weighed: names, or NAME=module:Class and the like as `--agents` takes them",
+        kind=tuple[str, ...],
+        choices=tuple(AGENTS),
     )
 
     max_agent_weight: float = parameter(_W.max_agent_weight, "cap of one agent's weight", above=0, high=1)
@@ -159,12 +163,12 @@ class MetaLearningConfig(RiskSettings):
         """A class of agents takes part: it is added to `agents` where it is not among them."""
         if kind is None:
             return
-        if not (isinstance(kind, type) and issubclass(kind, Agent) and AGENTS.get(kind.name) is kind):
-            raise ConfigError(
-                f"agent_class is {kind!r}: give None, or one of {', '.join(a.__name__ for a in AGENTS.values())}"
-            )
-        if kind.name not in self.agents:
-            self.agents = (*self.agents, kind.name)
+        if not (isinstance(kind, type) and issubclass(kind, Agent)):
+            raise ConfigError(f"agent_class is {kind!r}: give None, or a class derived from windvane.Agent")
+        built_in = AGENTS.get(kind.name) is kind
+        word = kind.name if built_in else f"{kind.name}={kind.__module__}:{kind.__qualname__}"
+        if word not in self.agents:
+            self.agents = (*self.agents, word)
 
     def update(self, values: Mapping[str, Any]) -> None:
         """Assign several parameters; raises ConfigError at the first that does not fit, and then changes none."""
@@ -177,6 +181,15 @@ class MetaLearningConfig(RiskSettings):
     def values(self) -> dict[str, Any]:
         """Return the value of every parameter, by name."""
         return {name: getattr(self, name) for name in PARAMETERS}
+
+    def recorded(self) -> dict[str, Any]:
+        """Return `values` as files hold them: of an agent whose code is named, its kind."""
+        whole = self.roster()
+        return self.values() | {"agents": recorded_words(whole.ids, whole.kinds)}
+
+    def roster(self) -> Roster:
+        """Who is weighed, and what makes them here; raises WindvaneError where an agent cannot be made any more."""
+        return roster(self.agents)
 
     def weighing(self) -> WeighingConfig:
         """Return the frozen settings of how agents are weighed."""
@@ -198,7 +211,7 @@ class MetaLearningConfig(RiskSettings):
         values = {name: getattr(weighing, name) for name in _WEIGHING}
         values |= {name: getattr(limits, name) for name in RiskLimits.__struct_fields__}
         values |= {
-            "agents": config.agents,
+            "agents": recorded_words(config.agents, config.kinds_of_agents),
             "meta_learning_enabled": _learned(weighing),
             "performance_prediction_enabled": weighing.retraining,
             "regime_features_dim": weighing.features,
@@ -214,14 +227,20 @@ class MetaLearningConfig(RiskSettings):
         weighing = self.weighing()
         if self.meta_learning_enabled and _learned(config.weighing):
             weighing = msgspec.structs.replace(weighing, prior=config.weighing.prior)
-        return msgspec.structs.replace(config, agents=self.agents, weighing=weighing, limits=self.limits())
+        same = self.agents == recorded_words(config.agents, config.kinds_of_agents)
+        agents = {} if same else self.roster().recorded()
+        return msgspec.structs.replace(config, weighing=weighing, limits=self.limits(), **agents)
 
     def trading(self, **others: Any) -> TradingConfig:
         """Return the frozen settings of a whole pipeline.
 
         others: fields of TradingConfig that are no concern of the meta-learner, such as costs.
         """
-        values: dict[str, Any] = {"agents": self.agents, "weighing": self.weighing(), "limits": self.limits()}
+        values: dict[str, Any] = {
+            **self.roster().recorded(),
+            "weighing": self.weighing(),
+            "limits": self.limits(),
+        }
         return TradingConfig(**(values | others))
 
 
@@ -248,7 +267,7 @@ def _whole(name: str, value: Any) -> Any:
     """A value checked by what a type and a range cannot say; raises ConfigError."""
     if name == "agents":
         try:
-            create_agents(value)
+            roster(value)
         except ValueError as error:
             raise ConfigError(str(error)) from error
         if not value:

@@ -68,7 +68,7 @@ class Desk:
             agent.name: AgentWrapperFactory.create_wrapper(
                 agent, agent.name, history=settings.agent_history_features
             )
-            for agent in create_agents(config.agents)
+            for agent in create_agents(settings.agents)
         }
         self.classifier = MarketRegimeClassifier(window=settings.regime_history_window)
         self.tracker = MetaLearningTracker(settings.decision_history_size, config.capital)

@@ -44,6 +44,7 @@ _COUNTS, _ORDER, _FILL, _DAY, _STATEMENT = map(records.dtype, (Counts, Order, Fi
 
 _FIXED: dict[str, Callable[[TradingConfig], Any]] = {
     "agents": lambda c: c.agents,
+    "kinds": lambda c: c.kinds_of_agents,
     "meta_learning_enabled": lambda c: c.weighing.prior[0] < sum(c.weighing.prior),
     "performance_prediction_enabled": lambda c: c.weighing.retraining,
     "regime_features_dim": lambda c: c.weighing.features,
@@ -82,12 +83,19 @@ def _resumption(config: TradingConfig) -> Resumption:
     return Resumption(after, -1 if config.closing == "timed" else after)
 
 
+def manager_of(config: TradingConfig) -> MetaLearningEnsembleManager:
+    """Who weighs the agents of a book, and has learned nothing yet."""
+    return MetaLearningEnsembleManager(
+        config.agents, config.weighing, delay=config.costs.delay, kinds=config.kinds_of_agents
+    )
+
+
 class Ensemble:
     """The whole of a round: account, scores, learning, weights, risk, order; and the baselines beside it."""
 
     def __init__(self, config: TradingConfig) -> None:
         self.config = config
-        self.manager = MetaLearningEnsembleManager(config.agents, config.weighing, delay=config.costs.delay)
+        self.manager = manager_of(config)
         self.accounts = ("ensemble", "equal_weights", "buy_and_hold", *(f"agent:{a}" for a in config.agents))
         self._round_settings = self._new_settings()
         terms, accounts = self._round_settings.terms, len(self.accounts)

@@ -151,7 +151,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
             "infra/exchange",
             "infra/live",
         ),
-        *("infra/schemas", "infra/status", "infra/cockpit"),
+        *("infra/schemas", "infra/status", "infra/cockpit", "infra/dev"),
         *("infra/kafka/broker", "infra/kafka/worker", "infra/kafka/tools"),
     ),
 }

@@ -14,9 +14,11 @@ import pytest
 
 from retrained_book import FakeTrainer
 from simulated_book import config, opening, ticks
-from windvane.metamodel.base.config import ConfigError, Costs, TradingConfig, WeighingConfig
+from windvane.agents.factory import AGENTS
+from windvane.metamodel.base.config import ConfigError, Costs, TradingConfig, WeighingConfig, digest
 from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
+from windvane.streams.codec import to_json
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.events import BookClosed, BookOpened, DeadLetter, Event, Features, Orders, Ticks
@@ -102,6 +104,12 @@ def next_time(settings: TradingConfig) -> int:
     return int(told[1] - told[0])
 
 
+def recorded(settings: TradingConfig) -> bytes:
+    """What the log says of a book, by which its digest does not go."""
+    assert digest(settings) == digest(msgspec.structs.replace(settings, versions=(), shadow_versions=()))
+    return to_json(opening(settings))
+
+
 def refused(settings: TradingConfig) -> None:
     raise AssertionError("this was to be refused")
 
@@ -117,6 +125,11 @@ EFFECTS: dict[str, tuple[Any, dict[str, Any], Witness]] = {
     "stale_after": (10**12, {}, run),
     "most_ahead": (10**9, {"closing": "timed"}, ahead),
     "agents": (("vol_trend", "buy_and_hold"), {"weighing.retraining": False}, run),
+    "kinds": (tuple(AGENTS)[::-1], {}, run),
+    "versions": (("7",) * len(AGENTS), {}, recorded),
+    "shadows": (("s",), {"shadow_kinds": ("vol_trend",), "shadows": ("t",)}, run),
+    "shadow_kinds": (("vol_trend",), {"shadows": ("s",), "shadow_kinds": ("buy_and_hold",)}, run),
+    "shadow_versions": (("7",), {"shadows": ("vol",), "shadow_kinds": ("vol_trend",)}, recorded),
     "capital": (2_000_000.0, {}, run),
     "lot": (0.01, {}, run),
     "min_order": (0.05, {}, run),

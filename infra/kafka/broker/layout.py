@@ -80,6 +80,7 @@ _RETENTION = {
     topics.ORDERS: 90 * _DAY,
     topics.FILLS: 90 * _DAY,
     topics.STATEMENTS: 365 * _DAY,
+    topics.SHADOWS: 365 * _DAY,
     topics.LEARNER: _FOREVER,
     topics.CONTROL: _FOREVER,  # a halt that was forgotten would not halt
     topics.MODELS: _FOREVER,

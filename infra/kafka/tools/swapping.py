@@ -13,7 +13,7 @@ from windvane.metamodel.base import weights
 from windvane.metamodel.base.config import check
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning import swapping
-from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
+from windvane.metamodel.trading.ensemble import manager_of
 from windvane.streams.checks import MOST_MODEL_BYTES
 from windvane.streams.events import Control
 
@@ -67,6 +67,6 @@ async def _send(settings: KafkaSettings, control: Control, raw: bytes) -> Sent:
         weights.from_bytes(raw)  # where the opening is not kept any more, no more can be said
     else:
         config = opened.config
-        trial = MetaLearningEnsembleManager(config.agents, config.weighing, delay=config.costs.delay)
+        trial = manager_of(config)
         swapping.swap(trial, raw)
     return await send_control(settings, control, raw)

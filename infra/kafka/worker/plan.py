@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from windvane.agents.factory import create_agents
 from windvane.agents.kernel import this_program
+from windvane.agents.naming import REMOTE, each_named
 from windvane.agents.program import Program
+from windvane.agents.roster import Roster, check_made_here, roster
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.infra.kafka.broker.signing import guard
 from windvane.infra.kafka.broker.snapshots import FolderStore, SnapshotStore, TopicStore
@@ -63,13 +64,28 @@ def specs(agents: Sequence[str]) -> list[str]:
     return [s.name if s.build_for is None else f"{s.name}:{','.join(agents)}" for s in TOPOLOGY]
 
 
-def agents_of(text: str, stage: str = "proposals") -> tuple[str, ...]:
-    """Names of agents separated by commas, each once; raises WindvaneError where one is unknown or none is there."""
-    names = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
-    create_agents(names)
-    if not names:
+def agents_of(text: str, stage: str = "proposals") -> Roster:
+    """Agents separated by commas, each once; raises WindvaneError where one is unknown or none is there."""
+    words = _words(text)
+    if not words:
         raise ConfigError(f"no agent is named: give {stage}:AGENT,AGENT,...")
-    return names
+    return roster(words)
+
+
+def made_here(text: str) -> tuple[str, ...]:
+    """The words of agents that a machine runs a worker for: all but those that write to the topic themselves.
+
+    Raises as `agents_of`, and where none is left.
+    """
+    agents = agents_of(text)
+    here = [named for named in each_named(_words(text)) if agents.bindings[named.id].kind != REMOTE]
+    if not here:
+        raise ConfigError("all agents that are named are remote: name one that is computed here")
+    return tuple(map(str, here))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
 def plan_of(
@@ -79,7 +95,7 @@ def plan_of(
     states: Path | None,
     save_seconds: float = SAVE_SECONDS,
 ) -> WorkerPlan:
-    """The plan for `features`, `proposals:AGENT,...`, `ensemble` or `feedback`.
+    """The plan for `features`, `proposals:AGENT,...`, `ensemble` or `feedback`, with agents as `--agents` takes them.
 
     states: folder of the stored states, None keeps them on a topic; save_seconds: between two of them. Raises
     ConfigError for what is no stage, WindvaneError for what is no agent.
@@ -93,10 +109,11 @@ def plan_of(
         raise ConfigError(f"the stage is {spec!r}: give {', '.join(known)}, the agents as {shared}")
     stage, name = known[word], word
     if stage.build_for is not None:
-        names = agents_of(rest, word)
-        digest = hashlib.sha256(",".join(sorted(names)).encode()).hexdigest()[:8]
+        agents = agents_of(rest, word)
+        check_made_here(agents.bindings, "a worker computes what its agents want")
+        digest = hashlib.sha256(",".join(sorted(agents.ids)).encode()).hexdigest()[:8]
         name = f"{word}.{digest}"
-        stage = stage.run_by(names)
+        stage = stage.run_by(agents.ids, agents.bindings)
     strike = failpoint(word)
     store: SnapshotStore = (
         TopicStore(settings, strike) if states is None else FolderStore(states, settings.prefix)

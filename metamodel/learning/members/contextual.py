@@ -92,6 +92,7 @@ def learn(m: Learned, k: Floats, x: Floats, y: Floats, awake: Ints, keep: float)
     k: (D,) scratch for the gain; keep: what the past counts for afterwards, FORGET for this member.
     """
     d, n = m.B.shape
+    error = m.mu  # scratch until the next prediction
     for i in range(d):
         k[i] = 0.0
     for j in range(d):  # k = P x, by columns: P is symmetric, and this order runs on vector units
@@ -102,13 +103,16 @@ def learn(m: Learned, k: Floats, x: Floats, y: Floats, awake: Ints, keep: float)
         scale += x[i] * k[i]
     scale = 1.0 / scale
     for c in range(n):
-        if awake[c]:
-            error = y[c]
-            for i in range(d):
-                error -= m.B[i, c] * x[i]
-            error *= scale
-            for i in range(d):
-                m.B[i, c] += error * k[i]
+        error[c] = y[c]
+    for i in range(d):  # by rows of B, which lie in one piece
+        for c in range(n):
+            error[c] -= m.B[i, c] * x[i]
+    for c in range(n):
+        error[c] *= scale
+    for i in range(d):
+        for c in range(n):
+            if awake[c]:
+                m.B[i, c] += error[c] * k[i]
     forget = 1.0 / keep
     for j in range(d):
         for i in range(d):

@@ -51,10 +51,12 @@ def learn(m: Learned, p: Floats, gn: Floats, awake: Ints) -> None:
             if not awake[i]:
                 continue
             m.first[k, i] = _KEEP * m.first[k, i] + p[k] * gn[i]
+            mass, second = m.mass[k, i], m.second[k, i]  # rows, so that the loop runs on vector units
+            chance, own = p[k], gn[i]
             for j in range(n):
                 if awake[j]:
-                    m.mass[k, i, j] = _KEEP * m.mass[k, i, j] + p[k]
-                    m.second[k, i, j] = _KEEP * m.second[k, i, j] + p[k] * (gn[i] * gn[j])
+                    mass[j] = _KEEP * mass[j] + chance
+                    second[j] = _KEEP * second[j] + chance * (own * gn[j])
 
 
 @inlined

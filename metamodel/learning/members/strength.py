@@ -47,10 +47,15 @@ def split(B: Floats, part: Ints, x: Floats, out: Floats) -> None:
 
     part: (D,) the part to which each regressor belongs.
     """
-    out[:, :] = 0.0
+    n, parts = out.shape
+    sums = np.zeros((parts, n))  # the other way round, so that what is added to lies in one piece
     for d in range(x.shape[0]):
-        for i in range(out.shape[0]):
-            out[i, part[d]] += B[d, i] * x[d]
+        row = sums[part[d]]
+        for i in range(n):
+            row[i] += B[d, i] * x[d]
+    for i in range(n):
+        for g in range(parts):
+            out[i, g] = sums[g, i]
 
 
 @kernel

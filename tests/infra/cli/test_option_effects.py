@@ -56,12 +56,14 @@ What it changes: tests/streams/test_config_effects.py.
 
 SHOWN: dict[str, dict[str, str]] = {
     "backtest": {
+        "--shadow": "infra/runs/test_foreign_runs.py",
         "--batch": "infra/cli/test_cli.py",  # changes speed, and never a byte
         "--wire": "infra/cli/test_cli.py",
         "--out": "infra/cli/test_cli.py",
         "--json": "infra/cli/test_cli.py",
         **dict.fromkeys(READING, "infra/cli/test_inspect.py"),
     },
+    "agents init": {"--in": "infra/cli/test_agents.py"},
     "inspect": dict.fromkeys(
         ("--symbol", "--bars", "--from", "--to", "--json", *READING), "infra/cli/test_inspect.py"
     ),

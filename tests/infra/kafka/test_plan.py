@@ -44,7 +44,7 @@ class TestPlanOf:
 
 class TestAgentsOf:
     def test_spaces_empty_words_and_copies_are_dropped(self) -> None:
-        assert agents_of(" vol_trend ,,buy_and_hold,vol_trend") == ("vol_trend", "buy_and_hold")
+        assert agents_of(" vol_trend ,,buy_and_hold,vol_trend").ids == ("vol_trend", "buy_and_hold")
 
     def test_an_unknown_agent_gets_the_nearest(self) -> None:
         with pytest.raises(WindvaneError, match="did you mean 'vol_trend'"):

@@ -8,7 +8,8 @@ import pytest
 
 from windvane.infra.report.curves import Curves
 from windvane.infra.report.days import Days
-from windvane.infra.report.metrics import figures, sharpe
+from windvane.infra.report.metrics import figures
+from windvane.infra.report.ratios import sharpe
 from windvane.infra.report.significance import annual, expected_maximum, gain, moments, probabilistic, proof
 from windvane.metamodel.base.times import DAY
 

@@ -1,0 +1,104 @@
+"""windvane agents: who is there, whether a class keeps what agents promise, and a package to start one from."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from windvane.infra.cli import options
+
+if TYPE_CHECKING:
+    from windvane.agents.base import Agent
+
+app = typer.Typer(no_args_is_help=True, help="List agents, check one of your own, or begin one.")
+
+
+@app.command("list")
+def list_agents() -> None:
+    """List the agents that are built in and those that packages bring: version, warm-up in rows, and a sentence.
+
+    Example:\n
+      windvane agents list
+    """
+    from windvane.agents.errors import WindvaneError
+    from windvane.agents.factory import AGENTS, create_agents
+    from windvane.agents.installed import installed
+
+    lines = [("agent", "from", "version", "warm-up", "")]
+    for name, kind in AGENTS.items():
+        lines.append((name, "windvane", kind.version, str(kind.warmup), _sentence(kind)))
+    for name, point in installed().items():
+        origin = point.dist.name if point.dist is not None else point.value
+        try:
+            (agent,) = create_agents([name]) if name not in AGENTS else [None]
+        except WindvaneError as error:
+            lines.append((name, origin, "-", "-", str(error)))
+            continue
+        if agent is None:
+            lines.append((name, origin, "-", "-", "never meant: windvane has an agent of this name"))
+        else:
+            lines.append((name, origin, agent.version, str(agent.warmup), _sentence(type(_inner(agent)))))
+    widths = [max(len(line[k]) for line in lines) for k in range(4)]
+    for line in lines:
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
+        sys.stdout.write(f"{'  '.join([*cells, line[4]]).rstrip()}\n")
+
+
+@app.command()
+def check(
+    agent: Annotated[
+        str, typer.Argument(help="One agent, as --agents takes it: NAME, NAME=module:Class ...")
+    ],
+) -> None:
+    """Try every law of agents on one, on a simulated market; exit code 1 where it breaks one.
+
+    Example:\n
+      windvane agents check mine=pkg.mod:Class
+    """
+    from windvane.agents.factory import create_agents
+    from windvane.infra.dev.agent_laws import microseconds, verdicts
+
+    options.find_modules_here()
+
+    def make() -> "Agent":
+        return create_agents([agent])[0]
+
+    make()
+    broken = 0
+    for verdict in verdicts(make):
+        broken += bool(verdict.broken)
+        told = f"broken  {verdict.law}: {verdict.broken}" if verdict.broken else f"kept    {verdict.law}"
+        sys.stdout.write(f"{told}\n")
+    if not broken:
+        whole, single = microseconds(make)
+        sys.stdout.write(f"{whole:.2f} µs a row in one call, {single:.2f} µs in calls of one row each\n")
+    raise typer.Exit(1 if broken else 0)
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="Name of the agent, its module and the folder.")],
+    folder: Annotated[Path, typer.Option("--in", help="Folder to write NAME into.")] = Path(),
+) -> None:
+    """Write a small package with an agent, its entry point and its test, which passes, to start from.
+
+    Example:\n
+      windvane agents init my_trend
+    """
+    from windvane.infra.dev.agent_package import write_package
+    from windvane.infra.runs.progress import say
+
+    for file in write_package(name, folder):
+        say(f"wrote {file}")
+    say(f"next: pip install -e {folder / name}, and windvane agents check {name}")
+
+
+def _inner(agent: "Agent") -> object:
+    """The agent that a package brings, without what stands around it."""
+    return getattr(agent, "agent", agent)
+
+
+def _sentence(kind: type) -> str:
+    """The first line of a class's docstring."""
+    return ((kind.__doc__ or "").strip() or "no docstring").splitlines()[0]

@@ -39,16 +39,13 @@ class ValuedAgent(Agent):
         scale: Scale | None = None,
         actions: str = "trade",
     ) -> None:
-        if width not in (None, *WIDTHS):
-            raise LearnedError(
-                f"state_dim of {name} is {width}: give {WIDTHS[0]} or {WIDTHS[1]}, with its position"
-            )
+        widths = WIDTHS if width is None else (check_width(name, width),)
         if actions not in ACTIONS:
             raise LearnedError(f"actions of {name} is {actions!r}: give one of {', '.join(ACTIONS)}")
         self.name = name
         self.position = 0.0
         self._judge, self._scale, self._trades = judge, scale, actions == "trade"
-        self.width = self._tried(WIDTHS if width is None else (width,))
+        self.width = self._tried(widths)
 
     def _tried(self, widths: tuple[int, ...]) -> int:
         """The first width that the judge answers; raises LearnedError where there is none."""
@@ -108,6 +105,15 @@ class ValuedAgent(Agent):
         if position.shape != (1,) or position[0] not in (-1.0, 0.0, 1.0):
             raise LearnedError(f"the state is not one of agent {self.name}: restore that of the same agent")
         self.position = float(position[0])
+
+
+def check_width(name: str, width: int) -> int:
+    """Return the width of the states of an agent; raises LearnedError where it is none of `WIDTHS`."""
+    if width not in WIDTHS:
+        raise LearnedError(
+            f"state_dim of {name} is {width}: give {WIDTHS[0]} or {WIDTHS[1]}, with its position"
+        )
+    return width
 
 
 def margin(values: Floats) -> float:

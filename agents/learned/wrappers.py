@@ -13,7 +13,7 @@ from windvane.agents.learned.learners import LEARNERS, TOTAL_STEPS, algorithm_of
 from windvane.agents.learned.served import ServedLearner
 from windvane.agents.learned.settings import LearnedError
 from windvane.agents.learned.transitions import Learner, Singles, Transition
-from windvane.agents.learned.valued import Scale, ValuedAgent, margin
+from windvane.agents.learned.valued import Scale, ValuedAgent, check_width, margin
 from windvane.agents.state import FEATURES, action_code, numbers_of
 from windvane.agents.wrapper import BaseAgentWrapper
 
@@ -76,8 +76,8 @@ class LearnerWrapper(ValuedAgentWrapper):
     ) -> None:
         name = self.algorithm if agent_name is None else agent_name
         learner = self._learner(agent, name)
+        width = check_width(name, len(learner.layers().weights[0]))
         self._served = ServedLearner(self.algorithm, learner)
-        width = len(learner.layers().weights[0])
         valued = ValuedAgent(name, self._served, width=width, scale=scale, actions=actions)
         super().__init__(valued, name, history=history)
         self.explore = explore

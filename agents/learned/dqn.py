@@ -29,13 +29,13 @@ class DQNSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     double: Annotated[bool, Meta(description="the network chooses the action that its target values")] = True
     dueling: Annotated[bool, Meta(description="a value of the state beside advantages of actions")] = True
     twin: Annotated[bool, Meta(description="two networks, the smaller target counts")] = False
-    discount: Annotated[float, Meta(description="gamma, a step")] = 0.99
-    rate: Annotated[float, Meta(description="learning rate of Adam")] = 5e-4
-    batch: Annotated[int, Meta(description="transitions an update")] = 64
+    discount: Annotated[float, Meta(description="gamma, a step")] = 0.97
+    rate: Annotated[float, Meta(description="learning rate of Adam")] = 1e-3
+    batch: Annotated[int, Meta(description="transitions an update")] = 128
     every: Annotated[int, Meta(description="steps of environments between two updates")] = 4
     capacity: Annotated[int, Meta(description="transitions that are kept")] = 50_000
     before: Annotated[int, Meta(description="transitions before the first update")] = 1_000
-    follow: Annotated[float, Meta(description="share by which the target network follows, an update")] = 0.01
+    follow: Annotated[float, Meta(description="share by which the target network follows, an update")] = 0.02
     clip: Annotated[float, Meta(description="largest norm of a gradient")] = 10.0
     explore: Annotated[float, Meta(description="share of the steps in which epsilon falls from 1")] = 0.2
     epsilon: Annotated[float, Meta(description="share of random actions in the end")] = 0.02

@@ -33,10 +33,10 @@ class PPOSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     steps: Annotated[int, Meta(description="steps of every environment in a rollout")] = 128
     epochs: Annotated[int, Meta(description="how often a rollout is learned from")] = 6
     batches: Annotated[int, Meta(description="parts that a rollout is learned from in, an epoch")] = 4
-    discount: Annotated[float, Meta(description="gamma, a step")] = 0.99
-    trace: Annotated[float, Meta(description="lambda of GAE")] = 0.95
+    discount: Annotated[float, Meta(description="gamma, a step")] = 0.97
+    trace: Annotated[float, Meta(description="lambda of GAE")] = 0.9
     ratio: Annotated[float, Meta(description="epsilon: how far a probability may move, as a share")] = 0.2
-    entropy: Annotated[float, Meta(description="weight of the policy's entropy in the loss")] = 0.01
+    entropy: Annotated[float, Meta(description="weight of the policy's entropy in the loss")] = 0.1
     value: Annotated[float, Meta(description="weight of the value's squared error in the loss")] = 0.5
     rate: Annotated[float, Meta(description="learning rate of Adam, which falls to 0")] = 1e-3
     clip: Annotated[float, Meta(description="largest norm of a gradient")] = 0.5

@@ -39,13 +39,13 @@ class RainbowSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     steps: Annotated[int, Meta(description="n of the returns")] = 3
     priority: Annotated[float, Meta(description="alpha: how much a loss decides what is drawn")] = 0.5
     correction: Annotated[float, Meta(description="beta at first; it rises to 1")] = 0.4
-    discount: Annotated[float, Meta(description="gamma, a step")] = 0.99
-    rate: Annotated[float, Meta(description="learning rate of Adam")] = 5e-4
-    batch: Annotated[int, Meta(description="transitions an update")] = 64
+    discount: Annotated[float, Meta(description="gamma, a step")] = 0.97
+    rate: Annotated[float, Meta(description="learning rate of Adam")] = 1e-3
+    batch: Annotated[int, Meta(description="transitions an update")] = 128
     every: Annotated[int, Meta(description="steps of environments between two updates")] = 4
     capacity: Annotated[int, Meta(description="transitions that are kept")] = 50_000
     before: Annotated[int, Meta(description="transitions before the first update")] = 1_000
-    follow: Annotated[float, Meta(description="share by which the target network follows, an update")] = 0.01
+    follow: Annotated[float, Meta(description="share by which the target network follows, an update")] = 0.02
     clip: Annotated[float, Meta(description="largest norm of a gradient")] = 10.0
     explore: Annotated[float, Meta(description="share of the steps in which epsilon falls from 1")] = 0.2
     epsilon: Annotated[float, Meta(description="share of random actions in the end")] = 0.02

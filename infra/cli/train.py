@@ -1,16 +1,24 @@
-"""windvane train: computes the constants and weights that ship with the package again, from seeds."""
+"""windvane train: policies that learn by trying, and the constants and weights that ship with the package again."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Make what ships with the package again, from seeds.", no_args_is_help=True)
+from windvane.infra.cli.train_policies import command
+
+app = typer.Typer(
+    help="Train policies; make what ships with the package again, from seeds.", no_args_is_help=True
+)
 
 
 @app.callback()
 def train() -> None:
-    """Make what ships with the package again, from seeds."""
+    """Train policies; make what ships with the package again, from seeds."""
+
+
+for algorithm in ("dqn", "ppo", "rainbow"):
+    app.command(algorithm)(command(algorithm))
 
 
 @app.command()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from windvane.agents.base import Floats, Ints
 from windvane.agents.bound import Bound
 from windvane.agents.kernel import inlined, kernel
+from windvane.agents.learned.draws import generator, numbers_of, set_numbers
 from windvane.metamodel.base import account, records
 from windvane.metamodel.base.account import MOST_LOTS
 from windvane.metamodel.base.config import check
@@ -71,7 +72,7 @@ class Seats:
         room = tape.pieces[:, 1] - tape.pieces[:, 0] - 1
         check(bool((room >= 1).all()), "a market of the tape has fewer than 2 rows: leave it out")
         self._starts = np.cumsum(np.maximum(room - steps + 1, 1))
-        self._random = np.random.Generator(np.random.PCG64(seed))
+        self._random = generator(seed)
         self.seats = records.new(Seat, count)
         self.accounts, self.pending = account.new_accounts(count, self._terms)
         market = (tape.x, tape.mid, tape.bid, tape.ask, tape.size)
@@ -99,11 +100,14 @@ class Seats:
         self._begin(np.arange(self.count), state)
         return state
 
-    def place(self, start: int, stop: int) -> NDArray[Any]:
-        """Begin the episode of rows start to stop, both part of it, in every seat; returns the states."""
+    def place(self, start: int | Ints, stop: int | Ints) -> NDArray[Any]:
+        """Begin the episode of rows start to stop, both part of it, in every seat; returns the states.
+
+        start, stop: of all seats, or (K,) of each.
+        """
         state = np.empty((self.count, self.width), self.tape.x.dtype)
-        starts = np.full(self.count, start)
-        self._sit(np.arange(self.count), starts, np.full(self.count, stop), state)
+        starts, stops = (np.broadcast_to(rows, self.count) for rows in (start, stop))
+        self._sit(np.arange(self.count), starts, stops, state)
         return state
 
     def step(self, action: NDArray[Any]) -> Stepped:
@@ -146,19 +150,21 @@ class Seats:
         state[which, : self.tape.x.shape[1]] = self.tape.x[start]
         state[which, self.tape.x.shape[1] :] = 0.0
 
-    def state(self) -> dict[str, Any]:
-        """Return copies of all that a step changes, by name; `restore` of equal seats goes on from it."""
-        return {
-            "seats": self.seats.copy(),
-            "accounts": self.accounts.copy(),
-            "pending": self.pending.copy(),
-            "random": self._random.bit_generator.state,
-        }
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return copies of all that a step changes, plain arrays by name; `restore` of equal seats goes on from it."""
+        named = {f"seats.{name}": self.seats[name] for name in records.names(Seat)}
+        named |= {f"seats.account.{name}": self.accounts[name] for name in records.names(account.Account)}
+        copies = {name: value.copy() for name, value in named.items()}
+        return copies | {"seats.pending": self.pending.copy(), "seats.random": numbers_of(self._random)}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Go on from what `state` of equal seats returned."""
-        self.seats[:], self.accounts[:], self.pending[:] = state["seats"], state["accounts"], state["pending"]
-        self._random.bit_generator.state = state["random"]
+        for name in records.names(Seat):
+            self.seats[name] = state[f"seats.{name}"]
+        for name in records.names(account.Account):
+            self.accounts[name] = state[f"seats.account.{name}"]
+        self.pending[:] = state["seats.pending"]
+        set_numbers(self._random, state["seats.random"])
 
 
 @kernel

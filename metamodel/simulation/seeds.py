@@ -34,6 +34,15 @@ GAINS = range(30_100, 30_200)
 EPISODES = range(40_000, 50_000)
 """Markets of the episodes that a trained session is evaluated on."""
 
+LEARNERS = range(50_000, 59_000)
+"""Markets that DQN, PPO and Rainbow are trained on."""
+
+STOPPING = range(59_000, 59_500)
+"""Markets on which such a training chooses the weights that it keeps, and stops."""
+
+UNSEEN = range(59_500, 60_000)
+"""Markets on which a trained policy is measured, once nothing is left to choose."""
+
 ALL = {
     "training": TRAINING,
     "calibration": CALIBRATION,
@@ -45,4 +54,7 @@ ALL = {
     "choosing": CHOOSING,
     "gains": GAINS,
     "episodes": EPISODES,
+    "learners": LEARNERS,
+    "stopping": STOPPING,
+    "unseen": UNSEEN,
 }

@@ -145,6 +145,18 @@ SHOWN: dict[str, dict[str, str]] = {
     "topics dead-letters": dict.fromkeys(
         ("--bootstrap", "--prefix", "--book", "--last", "--json"), "kafka/test_topics.py"
     ),
+    **{
+        f"train {algorithm}": dict.fromkeys(
+            (
+                *("--simulated", "--data", "--bars", "--max-rejected", "--market", "--markets", "--ticks"),
+                *("--steps", "--seed", "--environments", "--episode", "--every", "--patience", "--out"),
+                *("--fee-bp", "--slippage-bp", "--half-spread-bp", "--delay", "--reward"),
+                *("--configuration", "--set"),
+            ),
+            "infra/policies/test_train_command.py",
+        )
+        for algorithm in ("dqn", "ppo", "rainbow")
+    },
     "train regime": dict.fromkeys(("--out", "--epochs"), "infra/training/test_training.py"),
 }
 """By command, the file below tests/ that uses an option."""

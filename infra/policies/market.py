@@ -1,0 +1,97 @@
+"""The market that a policy is trained on, in three parts: to learn from, to stop on, and to be measured on.
+
+Of a file the parts follow each other in time, so that nothing is judged on rows before those it learned from. Of a
+simulated market they are markets of their own, whose seeds no other purpose uses.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from windvane.infra.files.market_data import MarketData, load_market
+from windvane.infra.files.reading import AS_RECOGNISED, Reading
+from windvane.metamodel.base.config import ConfigError, Costs, check
+from windvane.metamodel.features.extractor import FeatureRows, MarketFeatureExtractor
+from windvane.metamodel.simulation.episodes import SimulatedEpisodes
+from windvane.metamodel.simulation.market import MARKETS
+from windvane.metamodel.simulation.seeds import LEARNERS, STOPPING, UNSEEN
+from windvane.metamodel.simulation.tape import Tape, joined, part, tape_of
+
+SHARES = (0.6, 0.2, 0.2)
+"""Of a file's rows: train, validation, test."""
+
+LEAST = 200
+"""Rows of the shortest part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The three parts of what a policy is trained on; x of every tape are raw features (n, 50)."""
+
+    train: Tape
+    validation: Tape
+    test: Tape
+    about: str  # what it is, for people
+    simulated: bool
+    fee_bp: float  # of the market, where nobody says otherwise
+    digest: str = ""  # of the rows of a file
+
+    def named(self) -> dict[str, Tape]:
+        """The parts by name, in the order in which they are used."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+def simulated_parts(market: str, markets: int, ticks: int) -> Parts:
+    """Simulate `markets` markets to learn from, and a quarter as many for each of the other parts.
+
+    market: a name in MARKETS; ticks: rows of every market past its warm-up. Raises ConfigError for what cannot be.
+    """
+    check(1 <= markets <= len(LEARNERS), f"--markets is {markets}: give 1 to {len(LEARNERS)}")
+    check(ticks >= LEAST, f"--ticks is {ticks}: give {LEAST} or more")
+    source, few = SimulatedEpisodes(market=market, max_steps=ticks), max(markets // 4, 1)
+
+    def played(seeds: range) -> Tape:
+        return joined([tape_of(source.episode(seed).rows) for seed in seeds])
+
+    return Parts(
+        train=played(LEARNERS[:markets]),
+        validation=played(STOPPING[:few]),
+        test=played(UNSEEN[:few]),
+        about=f"SIMULATED market {market}: {markets} seeds from {LEARNERS[0]}, {few} from {STOPPING[0]} to stop on, "
+        f"{few} from {UNSEEN[0]} to be measured on, {ticks} ticks each",
+        simulated=True,
+        fee_bp=MARKETS[market].fee_bp,
+    )
+
+
+def file_parts(path: Path, bars: str | None, reading: Reading = AS_RECOGNISED) -> Parts:
+    """Read a file and cut it in time; raises ConfigError or InputError where it has too few rows or cannot be read."""
+    market = load_market(path, bars=bars, reading=reading)
+    tape = tape_of(_features(market))
+    n = len(tape.mid)
+    first, second = int(SHARES[0] * n), int((SHARES[0] + SHARES[1]) * n)
+    if min(first, second - first, n - second) < LEAST:
+        raise ConfigError(
+            f"{path.name} has {n} rows past the warm-up: give {int(LEAST / SHARES[1]) + 1} or more to train on"
+        )
+    return Parts(
+        train=part(tape, 0, first),
+        validation=part(tape, first, second),
+        test=part(tape, second, n),
+        about=f"{path.name}, {market.bars}, {n} rows past the warm-up, cut in time at {first} and {second}",
+        simulated=market.kind == "simulated",
+        fee_bp=Costs().fee_bp,
+        digest=market.digest(),
+    )
+
+
+def file_rows(path: Path, bars: str | None = None, reading: Reading = AS_RECOGNISED) -> FeatureRows:
+    """Read a file and return its rows with their features, for `rows` of `windvane.TradeSimulator`."""
+    return _features(load_market(path, bars=bars, reading=reading))
+
+
+def _features(market: MarketData) -> FeatureRows:
+    """The rows of a file with their features."""
+    c, names = market.columns, ("size", "bid", "ask", "bid_size", "ask_size", "buy_size")
+    optional = {name: getattr(c, name) for name in names if getattr(c, name) is not None}
+    extractor = MarketFeatureExtractor(market.stale_after)
+    return extractor.step(c.ts, market.flags(0, len(c)), c.price, **optional)

@@ -10,18 +10,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from windvane.agents.learned.learners import LEARNERS
 from windvane.agents.learned.settings import LearnedError, check_hidden
 from windvane.agents.learned.transitions import Learner
 from windvane.metamodel.base.config import check
 from windvane.metamodel.base.parameters import unknown
 from windvane.metamodel.simulation.simulator_rules import SimulatorRules
-
-LEARNERS = {
-    "dqn": ("DQN", "DQNSettings"),
-    "ppo": ("PPO", "PPOSettings"),
-    "rainbow": ("Rainbow", "RainbowSettings"),
-}
-"""Names of a learner and of its settings in the module `windvane.agents.learned.NAME`."""
 
 ALGORITHM = dict(zip(LEARNERS, LEARNERS, strict=True))
 

@@ -62,12 +62,12 @@ class BaseAgentWrapper(Agent):
         return action_code(int(proposal.action[0])), float(proposal.confidence[0])
 
     def update_with_feedback(
-        self, reward: float, next_state: Any = None, done: bool = False
+        self, reward: float, next_state: Any = None, done: bool = False, truncated: bool = False
     ) -> dict[str, Any]:
         """Add one score to the record; returns what the agent learned from it, which is nothing: an empty dictionary.
 
         reward: the return or score that the agent's own proposals earned, in any unit, as long as it is one unit; not
-        what an ensemble of several agents earned. next_state, done: are for agents that learn, whose wrappers say more.
+        what an ensemble of several agents earned. next_state, done, truncated: for agents that learn.
         Raises ValueError where the reward is not finite.
         """
         if not math.isfinite(reward):

@@ -43,6 +43,9 @@ def new_learner(
     seed: of all that is drawn; total_steps: of the whole training. Raises LearnedError for a hyperparameter that is
     unknown or out of range, and where torch is missing.
     """
+    for name, value in (("state_dim", width), ("seed", seed), ("total_steps", total_steps)):
+        if not isinstance(value, int) or value < 0:
+            raise LearnedError(f"{name} of {algorithm} is {value!r}: give a whole number, 0 or more")
     try:
         module = import_module(f"windvane.agents.learned.{algorithm}")
     except ImportError as error:

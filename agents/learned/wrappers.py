@@ -110,7 +110,7 @@ class LearnerWrapper(ValuedAgentWrapper):
         x = numbers_of(self._features(state), FEATURES)
         now = self.agent.seen(x)
         if self._done is not None and self._done.reward is not None:
-            self._learn(self._done, now, done=False)
+            self._learn(self._done, now)
         values = self.agent.values(now)
         best = int(values.argmax())
         action = int(self.learner.act(now)[0]) if self.explore else best
@@ -120,16 +120,17 @@ class LearnerWrapper(ValuedAgentWrapper):
         return action_code(change), confidence
 
     def update_with_feedback(
-        self, reward: float, next_state: Any = None, done: bool = False
+        self, reward: float, next_state: Any = None, done: bool = False, truncated: bool = False
     ) -> dict[str, Any]:
         """Learn from what the last action earned, and add it to the record; returns `learning_info`.
 
         reward: as for any wrapper. next_state: the state after the action, as `get_action_with_confidence` takes it;
-        None where the next call of that brings it, so that it is learned from then. done: whether the episode is over.
+        None where the next call of that brings it, so that it is learned from then. done: whether nothing more can be
+        earned in the episode; truncated: whether it was only cut off, after `next_state`, which is needed then.
         The transition goes into the learner's replay (PPO: its rollout), and an update follows when one is due.
         `learning_info` says the newest `loss` (None before the first update), and how many `transitions` and `updates`
         there were. Raises ValueError for a reward that is not finite, and LearnedError where no action waits for its
-        reward, or the learner has several environments.
+        reward, the learner has several environments, or the last state of an episode that was cut off is missing.
         """
         if self._done is None or self._done.reward is not None:
             raise LearnedError(
@@ -138,6 +139,10 @@ class LearnerWrapper(ValuedAgentWrapper):
         if self.learner.environments != 1:
             raise LearnedError(
                 f"agent {self.name} learns of {self.learner.environments} environments at once: make it with 1"
+            )
+        if truncated and not done and next_state is None:
+            raise LearnedError(
+                f"agent {self.name} needs the state at which the episode was cut off: give next_state"
             )
         super().update_with_feedback(reward)
         judged = self._done._replace(reward=float(reward))
@@ -148,20 +153,21 @@ class LearnerWrapper(ValuedAgentWrapper):
         following = judged.state
         if next_state is not None:
             following = self.agent.seen(numbers_of(self._features(next_state), FEATURES))
-        return self._learn(judged, following, done)
+        return self._learn(judged, following, done, truncated)
 
-    def _learn(self, judged: _Done, following: Singles, done: bool) -> dict[str, Any]:
+    def _learn(
+        self, judged: _Done, following: Singles, done: bool = False, truncated: bool = False
+    ) -> dict[str, Any]:
         """Hand one transition to the learner; returns what came of it."""
         from windvane.agents.learned.networks import one_thread
 
-        over = np.array([done])
         step = Transition(
             state=judged.state,
             action=np.array([judged.action]),
             reward=np.array([judged.reward], np.float64),
             following=following,
-            terminated=over,
-            ended=over,
+            terminated=np.array([done]),
+            ended=np.array([done or truncated]),
         )
         with one_thread():
             loss = self.learner.learn(step)

@@ -165,6 +165,12 @@ class TestLearning:
         wrapper.get_action_with_confidence(states(1)[0])
         assert wrapper.update_with_feedback(1.0, done=True)["transitions"] == 1
         assert wrapper.learner.state()["replay.ended"].max() == 2
+        cut = made("dqn")
+        cut.get_action_with_confidence(states(1)[0])
+        with pytest.raises(LearnedError, match="cut off: give next_state"):
+            cut.update_with_feedback(1.0, truncated=True)
+        cut.update_with_feedback(1.0, next_state=states(1)[0], truncated=True)
+        assert cut.learner.state()["replay.ended"].max() == 1
 
     def test_it_keeps_the_record_that_all_wrappers_keep(self) -> None:
         wrapper = made("dqn")
@@ -282,6 +288,8 @@ class TestFactory:
                 "dqn has no hyperparameter 'speed': give some of hidden, double",
             ),
             (lambda: DQNAgentWrapper({"rate": 7}), "rate is 7"),
+            (lambda: DQNAgentWrapper({"seed": -1}), "seed of dqn is -1: give a whole number"),
+            (lambda: DQNAgentWrapper({"state_dim": "50"}), "state_dim of dqn is '50': give a whole number"),
             (lambda: DQNAgentWrapper({"hidden": (10**7,)}), "1 to 1024 units"),
         ],
     )

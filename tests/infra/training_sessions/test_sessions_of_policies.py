@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from some_policy import form, layers
 
+from some_policy import form, layers
 from windvane.infra.policies.folder import write_policy
 from windvane.infra.training_sessions.evaluator import MetaLearningEvaluator
 from windvane.infra.training_sessions.trainer import MetaLearningEnsembleTrainer
@@ -26,7 +26,7 @@ def test_a_policy_takes_part_and_a_checkpoint_does_not_name_its_folder(tmp_path:
     found = MetaLearningEvaluator(tmp_path / "models" / "mine", config).evaluate_comprehensive(1, 120, False)
     assert "dqn" in found["agent_comparison"]
     with pytest.raises(
-        ConfigError, match="dqn=policy.: give a config whose agents name their classes or folders"
+        ConfigError, match=r"dqn=policy.: give a config whose agents name their classes or folders"
     ):
         MetaLearningEvaluator(tmp_path / "models" / "mine")
 

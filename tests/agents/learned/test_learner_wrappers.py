@@ -1,8 +1,10 @@
 """Wrappers around agents that learn: what they do is what the learner knows, and feedback is what it learns from."""
 
 import copy
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -376,3 +378,17 @@ for kind in (DQNAgentWrapper, PPOAgentWrapper, RainbowAgentWrapper):
     lines = ran.stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["dqn", "ppo", "rainbow"]
     assert all(line.endswith("pip install 'windvane[train]'") for line in lines)
+
+
+def test_the_examples_of_the_page_run() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "learned.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 2
+    code = "\n".join(blocks)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
+    )
+    first, _, last = ran.stdout.splitlines()
+    assert first == "(2, 0.5)"
+    assert "'updates': " in last
+    assert "'loss': None" not in last

@@ -51,6 +51,11 @@ docs: $(VENV)/docs
 bench: $(VENV)/dev
 	$(BIN)/python -m windvane.infra.dev.bench
 
+.PHONY: bench-learning
+## bench-learning: steps of environments a second, of training a second, and the time of a policy's decision
+bench-learning: $(VENV)/dev
+	$(BIN)/python -m windvane.infra.dev.bench_learning
+
 ## bench-kafka: throughput, one hop beside others (QUIX=PYTHON of a venv that has quixstreams) and latency on a real broker
 bench-kafka: $(VENV)/dev
 	$(BIN)/python tests/bench_kafka throughput

@@ -55,7 +55,7 @@ class Replay:
     ) -> None:
         rows = max(capacity // environments, steps + 1)
         self.rows, self.environments, self.steps = rows, environments, steps
-        self._powers = discount ** np.arange(steps + 1)
+        self._powers = np.power(discount, np.arange(steps + 1, dtype=np.float64))
         self._rows = Rows(
             state=np.zeros((rows, environments, width), np.float32),
             following=np.zeros((rows, environments, width), np.float32),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from windvane.agents.learned.learners import LEARNERS, TOTAL_STEPS, algorithm_of, new_learner
+from windvane.agents.learned.learners import TOTAL_STEPS, algorithm_of, new_learner
 from windvane.agents.learned.served import ServedLearner
 from windvane.agents.learned.settings import LearnedError
 from windvane.agents.learned.transitions import Learner, Singles, Transition
@@ -92,8 +92,8 @@ class LearnerWrapper(ValuedAgentWrapper):
             return new_learner(self.algorithm, given, width=width, seed=seed, total_steps=total)
         if algorithm_of(agent) != self.algorithm:
             raise LearnedError(
-                f"agent {name} is {type(agent).__name__}: give a {LEARNERS[self.algorithm][0]} of windvane.agents."
-                "learned or its hyperparameters, or wrap it with AgentWrapperFactory.create_wrapper"
+                f"agent {name} is {type(agent).__name__}: give a learner of windvane.agents.learned.{self.algorithm} "
+                "or its hyperparameters, or wrap it with AgentWrapperFactory.create_wrapper"
             )
         made: Learner = agent
         if made.actions != 3:

@@ -4,20 +4,17 @@ Importing this module imports no torch; a learner does, when it is made.
 """
 
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from windvane.agents.learned.learners import LEARNERS
-from windvane.agents.learned.settings import LearnedError, check_hidden
+from windvane.agents.learned.settings import LearnedError
 from windvane.agents.learned.transitions import Learner
 from windvane.metamodel.base.config import check
 from windvane.metamodel.base.parameters import unknown
 from windvane.metamodel.simulation.simulator_rules import SimulatorRules
-
-ALGORITHM = dict(zip(LEARNERS, LEARNERS, strict=True))
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,17 +48,13 @@ def settings_of(algorithm: str, changes: Sequence[str], configuration: str | Non
     configuration: of DQN, a name such as D3QN; None for the default. Raises LearnedError for what is not known or out
     of range.
     """
-    module = import_module(f"windvane.agents.learned.{algorithm}")
-    kind = getattr(module, LEARNERS[algorithm][1])
-    base = kind()
+    kind = LEARNERS[algorithm]()
+    base = kind.settings()
     if configuration is not None:
-        if algorithm != "dqn" or configuration not in module.NAMED:
-            raise LearnedError(
-                f"--configuration is {configuration!r}: give one of {', '.join(getattr(module, 'NAMED', ()))} to dqn"
-                if algorithm == "dqn"
-                else f"--configuration is {configuration!r}: only dqn has configurations, so leave it out"
-            )
-        base = module.NAMED[configuration]
+        known = f"give one of {', '.join(kind.named)}" if kind.named else "only dqn has some, so leave it out"
+        if configuration not in kind.named:
+            raise LearnedError(f"--configuration is {configuration!r}: {known}")
+        base = kind.named[configuration]
     whole: dict[str, Any] = msgspec.to_builtins(base)
     for change in changes:
         name, given, value = change.partition("=")
@@ -71,7 +64,7 @@ def settings_of(algorithm: str, changes: Sequence[str], configuration: str | Non
             raise LearnedError(f"--set {change}: write {name}=VALUE")
         whole[name] = value.split(",") if name == "hidden" else _number(value)
     try:
-        checked = msgspec.convert(whole, kind, strict=False)
+        checked = msgspec.convert(whole, kind.settings, strict=False)
         return dict(
             msgspec.json.decode(msgspec.json.encode(checked))
         )  # lists, as a checkpoint gives them back
@@ -91,11 +84,8 @@ def _number(text: str) -> float | str:
 
 def learner_of(recipe: Recipe, width: int) -> Learner:
     """Return a learner that has learned nothing; width: numbers in a state. Imports torch."""
-    name, settings_name = LEARNERS[recipe.algorithm]
-    module = import_module(f"windvane.agents.learned.{recipe.algorithm}")
-    settings = msgspec.convert(recipe.settings, getattr(module, settings_name))
-    check_hidden(settings.hidden)
-    learner: Learner = getattr(module, name)(
+    kind = LEARNERS[recipe.algorithm]()
+    settings = msgspec.convert(recipe.settings, kind.settings)
+    return kind.learner(
         width, 3, recipe.environments, steps=recipe.steps, seed=recipe.seed, settings=settings
     )
-    return learner

@@ -1,1 +1,1 @@
-"""Trains the weights that ship with the package, from seeds. Only this folder imports torch."""
+"""Trains the weights that ship with the package, from seeds. Beside `policies`, only this folder trains with torch."""

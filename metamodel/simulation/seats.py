@@ -38,8 +38,8 @@ class Seat:
     entry: float  # price of the first fill of the side, 0 before it
     paid: float  # of the last step: fees, spread and slippage, units of capital
     earned: float  # of the last step: change of equity, units of capital
-    mean: float  # EWMA of what steps earned
-    square: float  # EWMA of its square
+    earning: float  # EWMA of what steps earned
+    power: float  # EWMA of its square
 
 
 class Actions(NamedTuple):
@@ -265,9 +265,9 @@ def _reward(s: Seat, rules: Plain, fell: float) -> float:
 
     The differential Sharpe ratio is that of Moody and Saffell 2001, equation 10.
     """
-    mean, square = s.mean, s.square
-    s.mean += rules.rate * (s.earned - mean)
-    s.square += rules.rate * (s.earned * s.earned - square)
+    mean, square = s.earning, s.power
+    s.earning += rules.rate * (s.earned - mean)
+    s.power += rules.rate * (s.earned * s.earned - square)
     if rules.reward == _SHARPE:
         variance = max(square - mean * mean, LEAST_VARIANCE)
         change = square * (s.earned - mean) - 0.5 * mean * (s.earned * s.earned - square)

@@ -5,6 +5,7 @@ which name is not found.
 """
 
 from mutants.mutation import Mutation
+from mutants.mutations_of_learning import LEARNING
 from mutants.mutations_of_live import LIVE
 from mutants.mutations_of_risk import GATES, PACKAGE, UPGRADES, URGENT
 
@@ -296,4 +297,5 @@ MUTATIONS: tuple[Mutation, ...] = (
     *URGENT,
     *PACKAGE,
     *LIVE,
+    *LEARNING,
 )

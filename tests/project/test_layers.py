@@ -139,7 +139,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "infra/schemas": ("infra/kafka/broker",),
     "infra/status": ("infra/runs", "infra/telemetry", "infra/kafka/broker"),
     "infra/cockpit": ("infra/live", "infra/status", "infra/kafka/broker", "infra/kafka/tools"),
-    "infra/dev": ("infra/runs", "infra/training", "infra/training_sessions"),
+    "infra/dev": ("infra/policies", "infra/runs", "infra/training", "infra/training_sessions"),
     "infra/cli": (
         *(
             "infra/files",

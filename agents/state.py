@@ -18,11 +18,19 @@ def row_of(state: Any) -> Floats:
     state: 50 numbers in a list, an array of any shape, or a torch tensor on any device. Raises ValueError where it
     holds more or fewer numbers.
     """
+    return numbers_of(state, FEATURES)
+
+
+def numbers_of(state: Any, wanted: int | None = None) -> Floats:
+    """Return the numbers of a state as a new array of float64.
+
+    Raises ValueError where it does not have as many as `wanted`, None: any number of them.
+    """
     if hasattr(state, "detach"):
         state = state.detach().cpu()
     x = np.asarray(state, np.float64).reshape(-1).copy()
-    if x.shape != (FEATURES,):
-        raise ValueError(f"the state has {len(x)} numbers: give the {FEATURES} features of one row")
+    if wanted is not None and len(x) != wanted:
+        raise ValueError(f"the state has {len(x)} numbers: give the {wanted} features of one row")
     return x
 
 

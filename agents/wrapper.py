@@ -5,16 +5,15 @@ A wrapper is an agent itself, so it stands wherever an agent may, in another wra
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from windvane.agents.base import Agent, Floats, Ints, Proposal
 from windvane.agents.errors import WindvaneError
-from windvane.agents.factory import create_agents
 from windvane.agents.mixture import AgentMixture
-from windvane.agents.state import FEATURES, action_code, row_of
+from windvane.agents.state import action_code, row_of
 
 
 class BaseAgentWrapper(Agent):
@@ -62,11 +61,14 @@ class BaseAgentWrapper(Agent):
         proposal = self.propose(x.reshape(1, -1), np.array([price]), np.ones(1, np.int64))
         return action_code(int(proposal.action[0])), float(proposal.confidence[0])
 
-    def update_with_feedback(self, reward: float) -> None:
-        """Add one score to the record; the agent itself does not learn from it.
+    def update_with_feedback(
+        self, reward: float, next_state: Any = None, done: bool = False, truncated: bool = False
+    ) -> dict[str, Any]:
+        """Add one score to the record; returns what the agent learned from it, which is nothing: an empty dictionary.
 
         reward: the return or score that the agent's own proposals earned, in any unit, as long as it is one unit; not
-        what an ensemble of several agents earned. Raises ValueError where it is not finite.
+        what an ensemble of several agents earned. next_state, done, truncated: for agents that learn.
+        Raises ValueError where the reward is not finite.
         """
         if not math.isfinite(reward):
             raise ValueError(f"reward is {reward}: give a finite number")
@@ -75,6 +77,7 @@ class BaseAgentWrapper(Agent):
         self._sum += reward
         self._squares += reward * reward
         self._won += reward > 0.0
+        return {}
 
     def get_performance_metrics(self) -> dict[str, Any]:
         """Return statistics of all scores, the newest `history` scores, and the last target and confidence.
@@ -142,40 +145,3 @@ def _by_name(agents: Mapping[str, Agent] | Iterable[Agent]) -> dict[str, Agent]:
 def _name(agent: Any) -> str:
     """The name of an agent, or what stands in its place."""
     return agent.name if isinstance(agent, Agent) else repr(agent)
-
-
-class AgentWrapperFactory:
-    """Makes wrappers around agents that exist already."""
-
-    @staticmethod
-    def create_wrapper(agent: Agent, agent_name: str, *, history: int = 20) -> BaseAgentWrapper:
-        """Return a wrapper around `agent`; raises ValueError where that is no Agent, or `history` is below 1."""
-        return BaseAgentWrapper(agent, agent_name, history=history)
-
-
-def create_agent_wrappers_from_config(
-    agents_config: Mapping[str, str] | Iterable[str],
-    net_dims: Sequence[int],
-    state_dim: int,
-    action_dim: int,
-) -> dict[str, BaseAgentWrapper]:
-    """Return a wrapper around a new agent for each name.
-
-    agents_config: names of agents, or a mapping from any names to names of agents.
-    net_dims: empty, since the agents that exist are fixed rules and have no layers.
-    state_dim, action_dim: 50 and 3, the only numbers of features and of actions (sell, hold, buy) there are.
-    Raises ValueError for any other dimensions and for an unknown agent.
-    """
-    if state_dim != FEATURES or action_dim != 3:
-        raise ValueError(f"state_dim is {state_dim} and action_dim {action_dim}: give {FEATURES} and 3")
-    if len(net_dims) > 0:
-        raise ValueError(f"net_dims is {net_dims!r}: the agents are rules, which have no layers; give []")
-    if isinstance(agents_config, str):
-        raise ValueError(f"agents are given as a list of names: write [{agents_config!r}]")
-    named = (
-        dict(agents_config) if isinstance(agents_config, Mapping) else {name: name for name in agents_config}
-    )
-    return {
-        name: AgentWrapperFactory.create_wrapper(create_agents([kind])[0], name)
-        for name, kind in named.items()
-    }

@@ -109,7 +109,7 @@ class DQN:
         settings: DQNSettings | None = None,
     ) -> None:
         self.settings = s = settings or DQNSettings()
-        self.actions, self.steps = actions, steps
+        self.actions, self.environments, self.steps = actions, environments, steps
         self._draw = generator(seed)
         count = 2 if s.twin else 1
         self._nets = [_Q(width, actions, s, self._draw) for _ in range(count)]

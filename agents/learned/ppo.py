@@ -59,7 +59,7 @@ class PPO:
         settings: PPOSettings | None = None,
     ) -> None:
         self.settings = s = settings or PPOSettings()
-        self.actions, self.steps = actions, steps
+        self.actions, self.environments, self.steps = actions, environments, steps
         self._draw = generator(seed)
         self._policy = Plain((width, *s.hidden, actions), self._draw)
         self._value = Plain((width, *s.hidden, 1), self._draw)

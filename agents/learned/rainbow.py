@@ -158,7 +158,7 @@ class Rainbow:
         settings: RainbowSettings | None = None,
     ) -> None:
         self.settings = s = settings or RainbowSettings()
-        self.actions, self.steps = actions, steps
+        self.actions, self.environments, self.steps = actions, environments, steps
         self._draw = generator(seed)
         self._support = np.linspace(s.low, s.high, s.atoms).astype(np.float32)
         self._atoms = torch.from_numpy(self._support)

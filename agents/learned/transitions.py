@@ -35,6 +35,9 @@ class Layers(NamedTuple):
 class Learner(Protocol):
     """DQN, PPO and Rainbow, as a training loop sees them."""
 
+    actions: int
+    environments: int  # that step at once
+
     def act(self, state: Singles) -> Ints:
         """Return an action (N,) for each state (N, D), with what is tried for the sake of learning."""
 

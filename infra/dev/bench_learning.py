@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from windvane.agents.learned.learners import LEARNERS
 from windvane.infra.policies.folder import load_policy, write_policy
 from windvane.infra.policies.market import Parts, simulated_parts
-from windvane.infra.policies.recipe import LEARNERS, Recipe, settings_of
+from windvane.infra.policies.recipe import Recipe, settings_of
 from windvane.infra.policies.training import PolicyTraining
 from windvane.infra.training.trainer import has_torch
 from windvane.metamodel.base.config import Costs

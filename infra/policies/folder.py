@@ -13,6 +13,7 @@ from windvane.agents.base import Agent
 from windvane.agents.learned.policy import FORMAT, LearnedPolicy, PolicyForm, tensors_of
 from windvane.agents.learned.settings import LearnedError
 from windvane.agents.learned.transitions import Layers
+from windvane.agents.policies import NoFolderError
 from windvane.infra.runs.files import replace_file
 from windvane.metamodel.base import weights
 from windvane.metamodel.features.columns import NAMES
@@ -27,8 +28,11 @@ _PICKLES = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".zip", ".bin"
 def load_policy(folder: Path) -> Agent:
     """Read a policy; returns an agent that has seen no row, named after its algorithm.
 
-    Raises LearnedError, a sentence that names the folder, where anything in it is not as `write_policy` writes it.
+    Raises a sentence that names the folder: LearnedError where anything in it is not as `write_policy` writes it,
+    NoFolderError where there is none.
     """
+    if not folder.is_dir():
+        raise NoFolderError(f"policy {folder}: {_no_folder(folder)}")
     try:
         return _load(folder)
     except LearnedError as error:
@@ -36,8 +40,6 @@ def load_policy(folder: Path) -> Agent:
 
 
 def _load(folder: Path) -> LearnedPolicy:
-    if not folder.is_dir():
-        raise LearnedError("it is no folder: give one that `windvane train dqn|ppo|rainbow --out` wrote")
     _refuse_pickles(folder)
     form = form_of(_read(folder / FORM, MOST_FORM))
     raw = _read(folder / WEIGHTS, MOST_WEIGHTS)
@@ -52,11 +54,21 @@ def _load(folder: Path) -> LearnedPolicy:
     return LearnedPolicy(form, stored.tensors, NAMES)
 
 
+def _no_folder(path: Path) -> str:
+    """What is wrong with a path that is no folder."""
+    if path.suffix.lower() in _PICKLES:
+        return (
+            "it is a file that may hold a pickle, which runs code when it is read, so it is never read: give a folder "
+            f"with {FORM} and {WEIGHTS}"
+        )
+    return "it is no folder: give one that `windvane train dqn|ppo|rainbow --out` wrote"
+
+
 def form_of(raw: bytes) -> PolicyForm:
     """Read what `policy.json` says; raises LearnedError for what it does not hold in this release."""
     try:
         whole = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LearnedError(f"{FORM} is no JSON ({error}): train the policy again") from error
     if not isinstance(whole, dict) or not isinstance(whole.get("format"), int):
         raise LearnedError(f"{FORM} names no format: give one that `windvane train` wrote")

@@ -3,47 +3,18 @@
 Importing this module imports no torch; a learner does, when it is made.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+from windvane.agents.learned.learners import LEARNERS
 from windvane.agents.learned.settings import LearnedError
 from windvane.agents.learned.transitions import Learner
 from windvane.metamodel.base.config import check
 from windvane.metamodel.base.parameters import unknown
 from windvane.metamodel.simulation.simulator_rules import SimulatorRules
-
-
-class Kind(NamedTuple):
-    """A kind of learner."""
-
-    learner: Callable[..., Learner]
-    settings: type[msgspec.Struct]
-    named: dict[str, Any]  # settings by the names of configurations
-
-
-def _dqn() -> Kind:
-    from windvane.agents.learned.dqn import DQN, NAMED, DQNSettings
-
-    return Kind(DQN, DQNSettings, dict(NAMED))
-
-
-def _ppo() -> Kind:
-    from windvane.agents.learned.ppo import PPO, PPOSettings
-
-    return Kind(PPO, PPOSettings, {})
-
-
-def _rainbow() -> Kind:
-    from windvane.agents.learned.rainbow import Rainbow, RainbowSettings
-
-    return Kind(Rainbow, RainbowSettings, {})
-
-
-LEARNERS: dict[str, Callable[[], Kind]] = {"dqn": _dqn, "ppo": _ppo, "rainbow": _rainbow}
-"""What imports each kind of learner, by its name."""
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

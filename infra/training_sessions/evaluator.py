@@ -118,7 +118,7 @@ def _config(story: dict[str, Any]) -> MetaLearningConfig:
     if strangers:
         raise ConfigError(
             f"the checkpoint is of agents that are not built in ({', '.join(strangers)}): give a config whose agents "
-            "name their classes"
+            "name their classes or folders"
         )
     config = MetaLearningConfig(**{name: value for name, value in saved.items() if name in PARAMETERS})
     config.preset = str(story.get("preset", "balanced"))

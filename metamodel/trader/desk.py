@@ -12,7 +12,8 @@ import numpy as np
 from windvane.agents.base import Floats, Ints
 from windvane.agents.factory import create_agents
 from windvane.agents.state import action_code
-from windvane.agents.wrapper import AgentWrapperFactory, BaseAgentWrapper
+from windvane.agents.wrapper import BaseAgentWrapper
+from windvane.agents.wrapping import AgentWrapperFactory
 from windvane.metamodel.base.proposals import Joined, propose
 from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.base.rows import REPEATED, WARMUP

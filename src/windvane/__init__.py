@@ -9,16 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from windvane.agents import program
 from windvane.gymnasium_names import register_environments
+from windvane.policy_folders import register_folders
 
 if TYPE_CHECKING:
     from windvane.agents.base import Agent as Agent
     from windvane.agents.base import Proposal as Proposal
     from windvane.agents.factory import AGENTS as AGENTS
     from windvane.agents.factory import create_agents as create_agents
+    from windvane.agents.learned.wrappers import DQNAgentWrapper as DQNAgentWrapper
+    from windvane.agents.learned.wrappers import PPOAgentWrapper as PPOAgentWrapper
+    from windvane.agents.learned.wrappers import RainbowAgentWrapper as RainbowAgentWrapper
     from windvane.agents.wrapper import AgentEnsembleWrapper as AgentEnsembleWrapper
-    from windvane.agents.wrapper import AgentWrapperFactory as AgentWrapperFactory
     from windvane.agents.wrapper import BaseAgentWrapper as BaseAgentWrapper
-    from windvane.agents.wrapper import create_agent_wrappers_from_config as create_agent_wrappers_from_config
+    from windvane.agents.wrapping import AgentWrapperFactory as AgentWrapperFactory
+    from windvane.agents.wrapping import (
+        create_agent_wrappers_from_config as create_agent_wrappers_from_config,
+    )
     from windvane.infra.kafka.tools.subscriber import OrderSubscriber as OrderSubscriber
     from windvane.infra.kafka.tools.swapping import load_meta_models as load_meta_models
     from windvane.infra.runs.configuration import MetaLearningConfigManager as MetaLearningConfigManager
@@ -59,11 +65,12 @@ _HOMES = {
     "AGENTS": "agents.factory",
     "Agent": "agents.base",
     "AgentEnsembleWrapper": "agents.wrapper",
-    "AgentWrapperFactory": "agents.wrapper",
+    "AgentWrapperFactory": "agents.wrapping",
     "AlgorithmPerformancePredictor": "metamodel.learning.performance",
     "BaseAgentWrapper": "agents.wrapper",
     "ConfigError": "metamodel.base.config",
     "Costs": "metamodel.base.config",
+    "DQNAgentWrapper": "agents.learned.wrappers",
     "EmbeddedRunner": "streams.embedded",
     "FeatureScaler": "metamodel.features.scaler",
     "MarketFeatureExtractor": "metamodel.features.extractor",
@@ -76,13 +83,15 @@ _HOMES = {
     "MetaLearningRiskManagedEnsemble": "metamodel.trader.trader",
     "MetaLearningTracker": "metamodel.trader.tracker",
     "OrderSubscriber": "infra.kafka.tools.subscriber",
+    "PPOAgentWrapper": "agents.learned.wrappers",
     "Proposal": "agents.base",
+    "RainbowAgentWrapper": "agents.learned.wrappers",
     "RiskLimits": "metamodel.base.limits",
     "TradeSimulator": "metamodel.simulation.trade_simulator",
     "TradeSimulators": "metamodel.simulation.trade_simulators",
     "TradingConfig": "metamodel.base.config",
     "WeighingConfig": "metamodel.base.config",
-    "create_agent_wrappers_from_config": "agents.wrapper",
+    "create_agent_wrappers_from_config": "agents.wrapping",
     "create_agents": "agents.factory",
     "create_meta_learning_config": "infra.runs.configuration",
     "monitor_resources": "infra.training_sessions.resources",
@@ -110,3 +119,4 @@ def __dir__() -> list[str]:
 
 
 register_environments()
+register_folders()

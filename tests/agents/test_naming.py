@@ -88,11 +88,11 @@ class TestBinding:
             ("remote", "remote is a kind of agents: give the agent a name, as in NAME=remote"),
             (
                 "a=vol_trnd",
-                "nothing that reads policy.json; as the name of an agent it is unknown, did you mean 'v",
+                "policy vol_trnd: it is no folder: .* as the name of an agent it is unknown, did you mean 'v",
             ),
             (
                 "a=./trend",
-                "./trend cannot be read as a policy: this installation has nothing that reads policy.json",
+                "policy trend: it is no folder: give one that `windvane train",
             ),
             ("a=guests:Nobody", "module guests has no class Nobody"),
             ("a=guests:ABROAD", "module guests has no class ABROAD"),

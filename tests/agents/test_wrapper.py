@@ -11,11 +11,8 @@ from hypothesis import strategies as st
 from windvane.agents.base import Agent
 from windvane.agents.factory import AGENTS, create_agents
 from windvane.agents.rules import VolTrend
-from windvane.agents.wrapper import (
-    AgentEnsembleWrapper,
-    AgentWrapperFactory,
-    create_agent_wrappers_from_config,
-)
+from windvane.agents.wrapper import AgentEnsembleWrapper
+from windvane.agents.wrapping import AgentWrapperFactory, create_agent_wrappers_from_config
 
 X = np.zeros(50)
 
@@ -55,8 +52,8 @@ class TestWrapper:
             (lambda: wrapper.get_action_with_confidence(X), "needs a price"),
             (lambda: wrapper.get_action_with_confidence(X, -1.0), "needs a price"),
             (lambda: wrapper.update_with_feedback(float("nan")), "finite"),
-            (lambda: AgentWrapperFactory.create_wrapper("vol_trend", "x"), "give an Agent"),  # type: ignore[arg-type]
-            (lambda: create_agent_wrappers_from_config(["dqn"], [], 50, 3), "unknown agent 'dqn'"),
+            (lambda: AgentWrapperFactory.create_wrapper("vol_trend", "x"), "give an Agent"),
+            (lambda: create_agent_wrappers_from_config(["sac"], [], 50, 3), "unknown agent 'sac'"),
             (lambda: create_agent_wrappers_from_config("vol_trend", [], 50, 3), "list of names"),
             (
                 lambda: create_agent_wrappers_from_config(["vol_trend"], [64, 32], 50, 3),

@@ -7,6 +7,7 @@ _REPLAY = ("tests/agents/learned/test_replay.py",)
 _POLICY = ("tests/agents/learned/test_policy.py",)
 _FOLDER = ("tests/infra/policies/test_folder.py",)
 _JUDGING = ("tests/infra/policies/test_judging.py",)
+_WRAPPERS = ("tests/agents/learned/test_learner_wrappers.py",)
 
 LEARNING: tuple[Mutation, ...] = (
     Mutation(
@@ -88,5 +89,29 @@ LEARNING: tuple[Mutation, ...] = (
         r"^        said\[starts\] = .*$",
         "",
         _JUDGING,
+    ),
+    Mutation(
+        "learning: a wrapper does what its learner knew at first",
+        "agents/learned/wrappers.py",
+        "LearnerWrapper._learn",
+        r"self\._served\.refresh\(\)",
+        "pass",
+        _WRAPPERS,
+    ),
+    Mutation(
+        "learning: an episode that was cut off goes on",
+        "agents/learned/wrappers.py",
+        "LearnerWrapper._learn",
+        r"done or truncated",
+        "done",
+        _WRAPPERS,
+    ),
+    Mutation(
+        "learning: a wrapper does not take up the position that a state says",
+        "agents/learned/wrappers.py",
+        "ValuedAgentWrapper._features",
+        r"self\.agent\.restore\(.*\)$",
+        "pass",
+        _WRAPPERS,
     ),
 )

@@ -19,7 +19,9 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 CACHE = (
     ROOT / "agents" / "kernel.py"
 )  # the one file below infra/ that knows a folder: that of compiled kernels
-LEARNERS = {ROOT / "agents" / "learned" / f"{name}.py" for name in ("networks", "dqn", "ppo", "rainbow")}
+LEARNERS = {
+    ROOT / "agents" / "learned" / f"{name}.py" for name in ("networks", "dqn", "ppo", "rainbow", "modules")
+}
 """The only files below infra/ that import torch; no path that serves imports them."""
 
 LONGEST = 350
@@ -213,6 +215,7 @@ class TestWhatOnlyTestsUse:
         waiting = {module_of(ROOT / name) for name in LOOSE} | {"windvane.infra.cli.main"}
         waiting |= {f"windvane.{home}" for home in windvane._HOMES.values()}
         waiting |= {"windvane.infra.dev.selfcheck"}  # of windvane.testing, which lies beside the links
+        waiting |= {"windvane.infra.policies.folder"}  # of windvane.policy_folders, which lies there, too
         waiting |= {
             m for m, path in MODULES.items() if '__name__ == "__main__"' in path.read_text(encoding="utf-8")
         }

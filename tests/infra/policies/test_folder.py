@@ -13,6 +13,7 @@ import pytest
 
 from some_policy import form, layers, policy, rows
 from windvane.agents.learned.settings import LearnedError
+from windvane.agents.policies import NoFolderError
 from windvane.infra.policies.folder import FORM, WEIGHTS, load_policy, write_policy
 from windvane.metamodel.base import weights
 
@@ -140,7 +141,7 @@ def test_anything_else_is_refused(folder: Path, what: str) -> None:
 
 
 def test_no_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LearnedError, match="is no folder"):
+    with pytest.raises(NoFolderError, match="is no folder"):
         load_policy(tmp_path / "none")
 
 

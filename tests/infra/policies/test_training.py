@@ -11,11 +11,12 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 
 from predictable import RULES, parts  # noqa: E402
 
+from windvane.agents.learned.learners import LEARNERS  # noqa: E402
 from windvane.agents.learned.networks import one_thread  # noqa: E402
 from windvane.agents.learned.settings import LearnedError  # noqa: E402
 from windvane.infra.policies import judging  # noqa: E402
 from windvane.infra.policies.judging import best_rule, judged  # noqa: E402
-from windvane.infra.policies.recipe import LEARNERS, Recipe, settings_of  # noqa: E402
+from windvane.infra.policies.recipe import Recipe, settings_of  # noqa: E402
 from windvane.infra.policies.training import PolicyTraining  # noqa: E402
 
 FEW = ("batch=16", "before=200", "every=16", "capacity=2000")

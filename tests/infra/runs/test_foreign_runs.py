@@ -132,7 +132,7 @@ class TestRefusals:
             ),
             ("vol_trend,far=class", "agent far is of the kind class and made elsewhere"),
             ("mine=no_such_module:X", "no_such_module:X cannot be imported"),
-            ("pol=./nowhere", "nothing that reads policy.json"),
+            ("pol=./nowhere", "agent pol cannot be made: policy nowhere: it is no folder"),
             ("a.b/c=vol_trend", "has no plain name"),
         ],
     )

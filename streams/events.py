@@ -13,10 +13,10 @@ from windvane.agents.base import Floats, Ints
 from windvane.metamodel.base.config import TradingConfig
 from windvane.metamodel.base.rows import BAD, BENCHED, GAP, HEARTBEAT, LEVEL, REPEATED, STRAY, WARMUP
 from windvane.metamodel.trading.columns import STATEMENT
-from windvane.streams.batches import Batch, Event, column, column_of, cut, join
+from windvane.streams.batches import B, Batch, Event, column, column_of, cut, join
 
 __all__ = ["BAD", "BENCHED", "GAP", "HEARTBEAT", "LEVEL", "REPEATED", "STRAY", "WARMUP"]
-__all__ += ["Batch", "Event", "column_of", "cut", "join"]
+__all__ += ["B", "Batch", "Event", "column_of", "cut", "join"]
 
 Times = np.ndarray[tuple[int], np.dtype[np.int64]]
 """A column of times that others write: on the wire whole numbers, or texts of their digits, for JavaScript's numbers

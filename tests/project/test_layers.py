@@ -114,6 +114,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "infra/files": (),
     "infra/feeds": (),
+    "infra/apart": (),
     "infra/exchange": ("infra/feeds",),
     "infra/live": ("infra/feeds", "infra/files", "infra/runs", "infra/telemetry", "infra/training_sessions"),
     "infra/report": (),
@@ -124,7 +125,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "infra/training_sessions": ("infra/report", "infra/runs", "infra/telemetry", "infra/training"),
     "infra/evaluation": ("infra/files", "infra/report", "infra/training"),
     "infra/kafka/broker": ("infra/runs",),
-    "infra/kafka/worker": ("infra/runs", "infra/telemetry", "infra/training", "infra/kafka/broker"),
+    "infra/kafka/worker": (
+        *("infra/apart", "infra/runs", "infra/telemetry", "infra/training"),
+        "infra/kafka/broker",
+    ),
     "infra/kafka/tools": (
         *(
             "infra/files",
@@ -141,6 +145,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "infra/cockpit": ("infra/live", "infra/status", "infra/kafka/broker", "infra/kafka/tools"),
     "infra/dev": ("infra/policies", "infra/runs", "infra/training", "infra/training_sessions"),
     "infra/cli": (
+        "infra/apart",
         *(
             "infra/files",
             "infra/report",

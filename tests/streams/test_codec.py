@@ -37,6 +37,9 @@ MATRICES = {
     ev.Features: {"x", "regime"},
     ev.Proposals: {"target", "action", "confidence", "benched"},
     ev.Decisions: {"weights", "members", "member_targets", "equities", "regime", "awake", "benched"},
+    ev.Shadows: {
+        n for n in ev.Shadows.__struct_fields__ if n not in ("book", "seq", "ts", "day", "agents", "versions")
+    },
     ev.Statements: {
         n for n in ev.Statements.__struct_fields__ if n not in ("book", "seq", "ts", "day", "accounts")
     },

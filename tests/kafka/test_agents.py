@@ -66,12 +66,13 @@ def keyed(settings: KafkaSettings, *names: str) -> KafkaSettings:
     return msgspec.structs.replace(settings, agent_keys=words)
 
 
-async def feed(settings: KafkaSettings, opened: Any) -> None:
-    edges = [*range(0, ROWS, 20), ROWS]
+async def feed(settings: KafkaSettings, opened: Any, start: int = 0, stop: int = ROWS) -> None:
+    """Rows of the book, behind its opening where they are the first, before its end where they are the last."""
+    edges = [*range(start, stop, 20), stop]
     raws = [to_json(cut(spoil(ticks(ROWS)), a, b)) for a, b in pairwise(edges)]
-    await put(
-        settings, TICKS, [to_json(opened), *raws, to_json(BookClosed(book="book", last=ROWS - 1))], "book"
-    )
+    raws[:0] = [to_json(opened)] if start == 0 else []
+    raws += [to_json(BookClosed(book="book", last=ROWS - 1))] if stop == ROWS else []
+    await put(settings, TICKS, raws, "book")
 
 
 async def letters(settings: KafkaSettings) -> list[str]:
@@ -123,12 +124,13 @@ def test_the_rule_over_the_topics_leaves_the_orders_of_the_rule_that_is_built_in
 
     async def work() -> None:
         async with inside(settings, tmp_path, STAGES) as stages:
-            await feed(settings, book("remote", keyed=True))
+            await feed(settings, book("remote", keyed=True), 0, 700)
             first = await Program.start(language, folder, settings)
             for _ in range(2):
                 assert "answered up to row" in await first.line()
             first.process.send_signal(signal.SIGKILL)
             await first.process.wait()
+            await feed(settings, None, 700)
             second = await Program.start(language, folder, settings)
             assert await second.ended() == f"book is closed after row {ROWS - 1}"
             await stages.until("all orders", partial(decided, settings, ("book",), ROWS))

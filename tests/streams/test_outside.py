@@ -17,6 +17,7 @@ from windvane.streams.answers import part_of
 from windvane.streams.checks import Checks
 from windvane.streams.codec import WireError, cuts, from_json, to_json
 from windvane.streams.events import BookClosed, Decisions, Features, LearnerUpdate, Proposals, cut, join
+from windvane.streams.joining import Joint
 from windvane.streams.outside import read_answers
 from windvane.streams.stage import Stage
 from windvane.streams.topics import FEATURES, LEARNER, PROPOSALS
@@ -264,3 +265,20 @@ def test_whatever_is_sent_is_an_event_or_a_reason(raw: bytes) -> None:
         return
     if isinstance(event, Proposals):
         assert event.target.shape == event.confidence.shape == (len(event), len(event.agents))
+
+
+@settings(max_examples=200, deadline=None)
+@given(spans=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 15)), max_size=12))
+def test_of_each_row_the_first_answer_counts_whatever_came_beside_it(spans: list[tuple[int, int]]) -> None:
+    joint, first = Joint(("a",)), dict[int, float]()
+    for number, (start, rows) in enumerate([*spans, (0, 45)]):
+        said = (number + 1) / 100
+        columns = {name: np.full((rows, 1), said) for name in ("target", "confidence")}
+        seq, action = np.arange(start, start + rows), np.zeros((rows, 1), np.int64)
+        joint.add(Proposals(book="b", seq=seq, agents=("a",), versions=("",), action=action, **columns))
+        first |= {row: said for row in seq.tolist() if row not in first}
+    joint.add(replace(cut(whole(Features), 0, 45), book="b"))
+    found: list[float] = []
+    while joint.next_seq < joint.ready()[1]:
+        found += joint.pop(joint.ready()[1]).target[:, 0].tolist()
+    assert found == [first[row] for row in range(45)]

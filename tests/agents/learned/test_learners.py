@@ -189,7 +189,7 @@ CARTPOLE: dict[str, Callable[[int], Learner]] = {
         cartpole.TOGETHER,
         steps=BUDGET["D3QN"],
         seed=seed,
-        settings=DQNSettings(discount=0.99, hidden=(128, 128)),
+        settings=DQNSettings(discount=0.99, batch=64, every=2),
     ),
     "Rainbow": lambda seed: Rainbow(
         4,

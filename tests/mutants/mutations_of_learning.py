@@ -7,7 +7,9 @@ _REPLAY = ("tests/agents/learned/test_replay.py",)
 _POLICY = ("tests/agents/learned/test_policy.py",)
 _FOLDER = ("tests/infra/policies/test_folder.py",)
 _JUDGING = ("tests/infra/policies/test_judging.py",)
-_WRAPPERS = ("tests/agents/learned/test_learner_wrappers.py",)
+_WRAPPERS = tuple(
+    f"tests/agents/learned/test_learner_wrappers.py::{suite}" for suite in ("TestServing", "TestLearning")
+)
 
 LEARNING: tuple[Mutation, ...] = (
     Mutation(

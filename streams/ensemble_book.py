@@ -330,12 +330,14 @@ class EnsembleBook(Book):
         silent = self.joint.silent()
         if not silent or (not timed and PROPOSALS.name not in self.joint.lacks()):
             return None
-        name, names = self.opened.book, ",".join(silent)
+        name, remote = self.opened.book, self.opened.config.remote_agents
         effect = "is decided without them" if timed else f"waits at seq {self.joint.next_seq}"
         if len(silent) == len(self.joint.agents):
             effect = effect.replace("without them", "without any agent")
-        why = (
-            f"no worker proposes for agents {names.replace(',', ', ')}, so book {name} {effect}: start "
-            f"`windvane worker proposals:{names}`, or look at the worker that has them"
-        )
+        here = [agent for agent in silent if agent not in remote]
+        away = [agent for agent in silent if agent in remote]
+        mend = [f"start `windvane worker proposals:{','.join(here)}`, or look at the worker that has them"]
+        start = f"start what answers for {', '.join(away)} from elsewhere"
+        todo = "; ".join([*(mend if here else ()), *([start] if away else ())])
+        why = f"no worker proposes for agents {', '.join(silent)}, so book {name} {effect}: {todo}"
         return Lasting(-1 if timed else self.joint.next_seq, Trouble("no_proposals", why))

@@ -10,8 +10,6 @@ import msgspec
 import numpy as np
 
 from windvane.agents.base import Floats
-from windvane.agents.naming import REMOTE
-from windvane.metamodel.base.config import TradingConfig
 from windvane.metamodel.base.upgrading import as_new
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning.counterfactual import Counterfactual, Rows
@@ -21,12 +19,6 @@ from windvane.streams.events import BookOpened, Event, Features, LearnerUpdate, 
 from windvane.streams.joining import Joint
 from windvane.streams.retraining import Retraining, weights_of
 from windvane.streams.schedule import Schedule
-
-
-def remote(config: TradingConfig) -> list[str]:
-    """The agents of a book that only write to the topic."""
-    kinds = zip(config.agents, config.kinds_of_agents, strict=True)
-    return [agent for agent, kind in kinds if kind == REMOTE]
 
 
 class FeedbackBook(Book):
@@ -51,7 +43,7 @@ class FeedbackBook(Book):
         """
         config = self.config
         joint = Joint(config.agents, next_seq, last, keyed=config.keyed)
-        outside = {*config.seats, *(remote(config) if config.closing == "timed" else ())}
+        outside = {*config.seats, *(config.remote_agents if config.closing == "timed" else ())}
         if outside:
             joint.there = np.array([agent not in outside for agent in config.agents], np.int64)
         return joint

@@ -60,6 +60,7 @@ class Opening(msgspec.Struct, frozen=True, array_like=True):
     agents: tuple[str, ...]
     closing: str  # lockstep or timed
     capital: float  # currency
+    remote: tuple[str, ...] = ()  # those of the agents that no worker runs
 
 
 def key_of(opened: BookOpened) -> str:
@@ -70,7 +71,9 @@ def key_of(opened: BookOpened) -> str:
 def opening_of(opened: BookOpened) -> Opening:
     """The part of a book's settings that people ask for."""
     config = opened.config
-    return Opening(opened.digest, config.symbol, config.agents, config.closing, config.capital)
+    return Opening(
+        opened.digest, config.symbol, config.agents, config.closing, config.capital, config.remote_agents
+    )
 
 
 def closed_summary(opened: BookOpened, ended: Mapping[str, int]) -> BookSummary:

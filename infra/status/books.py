@@ -37,7 +37,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     rows: int | None  # decided
     ticks: int | None  # rows that the features stage has received, beyond holes too
     features: int | None  # rows
-    proposals: int | None  # rows that all agents have answered
+    proposals: int | None  # rows that all agents which workers run have answered
     behind: int | None  # rows that have come and are not decided
     row_ts: int | None  # event time of the last row, UNIX ns
     row_age: float | None  # s since the last row came; None: never, or before the workers know
@@ -51,6 +51,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str | None
     capital: float | None  # currency, what the book began with
     agents: tuple[str, ...]
+    remote: tuple[str, ...]  # those of them that answer from elsewhere, whom no worker runs
     closing: str | None  # lockstep or timed
     digest: str | None  # of its settings
     troubles: list[BookTrouble] = []
@@ -98,7 +99,7 @@ def _book(name: str, stages: dict[str, list[_Seen]], told: list[BookTrouble], no
     every = [seen for group in stages.values() for seen in group]
     fed, decided = _one(stages, FEATURES), _one(stages, ENSEMBLE)
     opening = next((seen.opening for seen in every if seen.opening is not None), None)
-    agents = () if opening is None else opening.agents
+    agents, remote = ((), ()) if opening is None else (opening.agents, opening.remote)
     first = fed or decided or every[0]
     closed = any(seen.summary.closed for seen in every)
     trading = None if decided is None else decided.summary.trading
@@ -112,13 +113,14 @@ def _book(name: str, stages: dict[str, list[_Seen]], told: list[BookTrouble], no
         rows=rows,
         ticks=ticks,
         features=_rows(fed),
-        proposals=_answered(stages.get(PROPOSALS, []), agents),
+        proposals=_answered(stages.get(PROPOSALS, []), [agent for agent in agents if agent not in remote]),
         behind=_behind(ticks, rows, ended),
         row_ts=max((seen.summary.ts for seen in every), default=0) or None,
         row_age=max(0.0, now - first.row_at) if first.row_at else None,
         symbol=None if opening is None else opening.symbol,
         capital=None if opening is None else opening.capital,
         agents=agents,
+        remote=remote,
         closing=None if opening is None else opening.closing,
         digest=None if opening is None else opening.digest,
         troubles=told,
@@ -144,8 +146,8 @@ def _behind(ticks: int | None, rows: int | None, ended: bool) -> int | None:
     return max(0, ticks - (rows or 0))
 
 
-def _answered(seen: Iterable[_Seen], agents: tuple[str, ...]) -> int | None:
-    """Rows for which every agent of the book has proposed; workers that are gone count for none that is there."""
+def _answered(seen: Iterable[_Seen], agents: Iterable[str]) -> int | None:
+    """Rows for which each of these agents has proposed; workers that are gone count for none that is there."""
     rows: dict[str, int] = {}
     for one in seen:
         for agent in () if one.worker is None else one.worker.agents:

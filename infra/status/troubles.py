@@ -104,7 +104,7 @@ def of_stages(
     books: Iterable[Book], workers: Iterable[Worker], groups: Iterable[Group], waiting: Mapping[str, int]
 ) -> Iterator[str]:
     """Stages, and agents of open books, that nobody runs; waiting: records that a stage has not read, by stage."""
-    agents = {agent for book in books if not book.closed for agent in book.agents}
+    agents = {agent for book in books if not book.closed for agent in book.agents if agent not in book.remote}
     working = {group.stage for group in groups}
     for stage in TOPOLOGY:
         if stage.name not in working:

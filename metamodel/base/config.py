@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from windvane.agents.errors import WindvaneError
-from windvane.agents.naming import FOREIGN, LONGEST_VERSION, is_plain
+from windvane.agents.naming import FOREIGN, LONGEST_VERSION, REMOTE, is_plain
 from windvane.metamodel.base.limits import RiskLimits
 
 SECOND = 1_000_000_000
@@ -262,6 +262,12 @@ class TradingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def kinds_of_agents(self) -> tuple[str, ...]:
         """The kind of each agent."""
         return self.kinds or self.agents
+
+    @property
+    def remote_agents(self) -> tuple[str, ...]:
+        """The agents that only write to the proposals topic."""
+        kinds = zip(self.agents, self.kinds_of_agents, strict=True)
+        return tuple(name for name, kind in kinds if kind == REMOTE)
 
     @property
     def known_as(self) -> tuple[str, ...]:

@@ -209,6 +209,13 @@ class TestAgentsNobodyRuns:
         book.second(40, 100)
         assert book.stage.lasting() == {}
 
+    def test_of_remote_ones_the_programs_are_to_be_started(self) -> None:
+        kinds = tuple("remote" if name in SECOND[:1] else name for name in NAMES)
+        book = Book(opening(config(agents=NAMES, kinds=kinds))).features(0, 100).first(0, 100)
+        start = f"start `windvane worker proposals:{','.join(SECOND[1:])}`"
+        assert start in self.trouble(book)[1]
+        assert f"start what answers for {SECOND[0]} from elsewhere" in self.trouble(book)[1]
+
     def test_a_timed_book_is_decided_without_them_and_says_so(self) -> None:
         book = Book().features(0, 100).first(0, 100).close(100)
         mark, text = self.trouble(book)

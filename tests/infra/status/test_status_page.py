@@ -37,6 +37,7 @@ class Stage:
     closed: tuple[str, ...] = ()
     trading: Trading | None = None
     reached: int = 0
+    remote: tuple[str, ...] = ()
     phase: str = "working"
     troubles: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
 
@@ -59,7 +60,13 @@ class Stage:
             for b, n in self.rows.items()
         ]
         at = [int(NOW) - self.row_age if n else 0 for n in self.rows.values()]
-        part = BooksPart(at=NOW, openings={"k": OPENING}, books=books, row_at=at, troubles=self.troubles)
+        part = BooksPart(
+            at=NOW,
+            openings={"k": msgspec.structs.replace(OPENING, remote=self.remote)},
+            books=books,
+            row_at=at,
+            troubles=self.troubles,
+        )
         return Told(worker, [part])
 
 
@@ -235,6 +242,14 @@ class TestWorkers:
         assert found.troubles == [
             f"nobody runs buy_and_hold of open books, so their rows are not decided: {start}"
         ]
+
+    def test_remote_agents_are_run_by_no_worker_and_missed_by_nobody(self) -> None:
+        stages = whole(100)
+        for stage in stages:
+            stage.remote = ("buy_and_hold",)
+        stages[1].agents = ("vol_trend",)
+        found = status(summaries(*stages))
+        assert (found.troubles, book(found).proposals) == ([], 100)
 
     def test_spare_workers_are_shown(self) -> None:
         found = status(summaries(*whole(1)), [*GROUPS[:3], group("ensemble", members=5, spares=1)])

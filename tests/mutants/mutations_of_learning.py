@@ -6,7 +6,7 @@ _SEATS = ("tests/metamodel/simulation/test_seats.py",)
 _REPLAY = ("tests/agents/learned/test_replay.py",)
 _POLICY = ("tests/agents/learned/test_policy.py",)
 _FOLDER = ("tests/infra/policies/test_folder.py",)
-_JUDGING = ("tests/infra/policies/test_judging.py",)
+_JUDGING = ("tests/infra/policies/test_policy_judging.py",)
 _WRAPPERS = tuple(
     f"tests/agents/learned/test_learner_wrappers.py::{suite}" for suite in ("TestServing", "TestLearning")
 )

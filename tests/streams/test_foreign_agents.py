@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import guests
-from simulated_book import config, opening, plain_run, table, ticks
+from simulated_book import config, opening, plain_run, same, table, ticks
 from windvane.agents import factory
 from windvane.agents.factory import AGENTS
 from windvane.agents.roster import Roster, roster
@@ -122,10 +122,7 @@ class TestSameBytes:
         first.feed([opening(settings), cut(rows, 0, at)])
         again = EmbeddedRunner(listen, topology=bound(agents.bindings), snapshot=first.snapshot())
         again.feed([cut(rows, at, ROWS), end])
-        got = table(seen)
-        assert got.keys() == wanted.keys()
-        for kind in RESULTS & set(wanted):
-            assert got[kind] == wanted[kind]
+        same(table(seen), wanted)
 
 
 def stage(name: str) -> StageWorker:

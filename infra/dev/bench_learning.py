@@ -19,7 +19,7 @@ from windvane.infra.policies.recipe import Recipe, settings_of
 from windvane.infra.policies.training import PolicyTraining
 from windvane.infra.training.trainer import has_torch
 from windvane.metamodel.base.config import Costs
-from windvane.metamodel.simulation.seats import Seats
+from windvane.metamodel.simulation.lanes import Lanes
 from windvane.metamodel.simulation.simulator_rules import SimulatorRules
 
 _TOGETHER, _CALLS, _STATES, _STEPS = 64, 2_000, 1_024, 12_000
@@ -39,13 +39,13 @@ def _fastest(call: Callable[[], object], times: int = 7) -> float:
 
 def steps_a_second(parts: Parts) -> float:
     """Steps of 64 environments together a second."""
-    seats = Seats(parts.train, _RULES, _TOGETHER, steps=1_000)
-    seats.reset()
+    lanes = Lanes(parts.train, _RULES, _TOGETHER, steps=1_000)
+    lanes.reset()
     actions = np.random.Generator(np.random.PCG64(1)).integers(0, 3, (_CALLS, _TOGETHER)).astype(float)
 
     def play() -> None:
         for action in actions:
-            seats.step(action)
+            lanes.step(action)
 
     return _CALLS * _TOGETHER / _fastest(play)
 

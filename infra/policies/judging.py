@@ -10,7 +10,7 @@ import numpy as np
 from windvane.agents.base import Agent, Floats
 from windvane.metamodel.base.times import DAY
 from windvane.metamodel.features.columns import NAMES
-from windvane.metamodel.simulation.seats import Seats
+from windvane.metamodel.simulation.lanes import Lanes
 from windvane.metamodel.simulation.simulator_rules import SimulatorRules
 from windvane.metamodel.simulation.tape import Tape
 from windvane.metamodel.trader.tracker import yearly_sharpe
@@ -99,15 +99,15 @@ def judged(tape: Tape, rules: SimulatorRules, position: Floats) -> dict[str, Any
         sees_position=False,
     )
     first, end = tape.pieces.T
-    seats = Seats(tape._replace(x=tape.x[:, :1].copy()), plain, len(first), steps=1)
-    seats.place(first, end - 1)
+    lanes = Lanes(tape._replace(x=tape.x[:, :1].copy()), plain, len(first), steps=1)
+    lanes.place(first, end - 1)
     length = end - first
     longest = int(length.max())
     earned = np.zeros((longest - 1, len(first)))
     for t in range(longest - 1):
         going = t < length - 1
         at = np.minimum(first + t, end - 1)
-        step = seats.step(np.where(going, position[at], 0.0))
+        step = lanes.step(np.where(going, position[at], 0.0))
         earned[t] = np.where(going, step.reward, 0.0)
     daily: list[Floats] = []
     fall = 0.0

@@ -17,7 +17,7 @@ from windvane.infra.policies.recipe import Recipe, learner_of
 from windvane.metamodel.features.columns import NAMES
 from windvane.metamodel.features.extractor import WARMUP
 from windvane.metamodel.features.scaler import CLIP, FeatureScaler
-from windvane.metamodel.simulation.seats import Seats
+from windvane.metamodel.simulation.lanes import Lanes
 from windvane.metamodel.simulation.tape import Tape
 
 
@@ -32,16 +32,16 @@ class PolicyTraining:
         self.recipe, self.parts = recipe, parts
         self.scaler = FeatureScaler.fit(parts.train.x)
         scaled = self.scaler.scale(parts.train.x).astype(np.float32)
-        self._seats = Seats(
+        self._lanes = Lanes(
             parts.train._replace(x=scaled),
             recipe.rules,
             recipe.environments,
             steps=recipe.episode,
             seed=recipe.seed,
         )
-        self._learner = learner_of(recipe, self._seats.width)
+        self._learner = learner_of(recipe, self._lanes.width)
         self._scale = 1.0 if recipe.rules.reward == "sharpe" else 1.0 / _deviation(parts.train)
-        self._state = self._seats.reset()
+        self._state = self._lanes.reset()
         self.steps, self.looks, self.best_look = 0, 0, -1
         self.best, self.best_score = self._learner.layers(), -math.inf
         self.history: list[dict[str, Any]] = []
@@ -65,7 +65,7 @@ class PolicyTraining:
         due = min((self.steps // every + 1) * every, self.recipe.steps)
         while self.steps < due and not stopped():
             action = self._learner.act(self._state)
-            step = self._seats.step(action)
+            step = self._lanes.step(action)
             loss = self._learner.learn(
                 Transition(
                     state=self._state,
@@ -177,7 +177,7 @@ class PolicyTraining:
         """Return copies of all arrays that the training goes on from."""
         learned = {f"learner.{name}": value for name, value in self._learner.state().items()}
         best = {f"best.{name}": value for name, value in tensors_of(self.best).items()}
-        return learned | best | self._seats.state() | {"state": self._state.copy()}
+        return learned | best | self._lanes.state() | {"state": self._state.copy()}
 
     def restore(self, story: dict[str, Any], state: dict[str, np.ndarray]) -> None:
         """Go on from `story` and `state` of a training; raises LearnedError where that was another one."""
@@ -200,7 +200,7 @@ class PolicyTraining:
             [best[f"layer{i}.bias"] for i in range(count)],
             best.get("support", np.zeros(0, np.float32)),
         )
-        self._seats.restore(state)
+        self._lanes.restore(state)
         self._state = state["state"]
 
 

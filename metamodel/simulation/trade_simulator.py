@@ -12,7 +12,7 @@ from windvane.agents.base import Floats
 from windvane.metamodel.base.config import ConfigError, check
 from windvane.metamodel.features.extractor import NAMES, FeatureRows
 from windvane.metamodel.simulation.episodes import Episode, SimulatedEpisodes
-from windvane.metamodel.simulation.seats import Seats
+from windvane.metamodel.simulation.lanes import Lanes
 from windvane.metamodel.simulation.tape import Tape, tape_of
 
 __all__ = ["BOUND", "Episode", "TradeSimulator", "action_space", "gymnasium"]
@@ -75,13 +75,13 @@ class TradeSimulator(SimulatedEpisodes, Environment):
             self.observation_space = gymnasium.spaces.Box(low, -low, dtype=np.float64)
             self.action_space = action_space(self.if_discrete)
         self._next_seed = int(self.args["seed"] or 0)
-        self._seats: Seats | None = None
+        self._lanes: Lanes | None = None
         self._start = 0
 
     @property
     def position(self) -> float:
         """The position that is wanted, with what is in flight, -1 to 1; 0 before the first reset."""
-        return 0.0 if self._seats is None else float(self._seats.seats[0]["position"])
+        return 0.0 if self._lanes is None else float(self._lanes.lanes[0]["position"])
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -99,21 +99,21 @@ class TradeSimulator(SimulatedEpisodes, Environment):
         self._next_seed = used + 1
         if self._tape is None:
             tape: Tape = tape_of(self.episode(used).rows)
-            self._seats = Seats(tape, self.rules, 1, steps=max(self.max_steps - 1, 1))
-            state = self._seats.place(0, len(tape.mid) - 1)
+            self._lanes = Lanes(tape, self.rules, 1, steps=max(self.max_steps - 1, 1))
+            state = self._lanes.place(0, len(tape.mid) - 1)
         else:
-            self._seats = Seats(self._tape, self.rules, 1, steps=self.max_steps, seed=used)
-            state = self._seats.reset()
-        self._start = int(self._seats.seats[0]["at"])
-        return state[0], self._info(self._seats)
+            self._lanes = Lanes(self._tape, self.rules, 1, steps=self.max_steps, seed=used)
+            state = self._lanes.reset()
+        self._start = int(self._lanes.lanes[0]["at"])
+        return state[0], self._info(self._lanes)
 
     def render(self) -> str | None:
         """One line on the present row, where render_mode is "ansi"; None where it is not."""
         if self.render_mode is None:
             return None
-        if self._seats is None:
+        if self._lanes is None:
             raise ConfigError("nothing to render yet: call reset first")
-        info, row = self._info(self._seats), int(self._seats.seats[0]["at"]) - self._start
+        info, row = self._info(self._lanes), int(self._lanes.lanes[0]["at"]) - self._start
         return f"row {row}: price {info['price']:.2f}, position {info['position']:+.2f}"
 
     def step(self, action: Any) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
@@ -122,10 +122,10 @@ class TradeSimulator(SimulatedEpisodes, Environment):
         action: 0 sell, 1 hold, 2 buy one step, as far as the position may go (`actions` "target": 0 short, 1 none, 2
         long); where actions are continuous, the position, -1 to 1. Returns state, reward, terminated, truncated, info.
         """
-        if self._seats is None or self._seats.seats[0]["at"] >= self._seats.seats[0]["stop"]:
+        if self._lanes is None or self._lanes.lanes[0]["at"] >= self._lanes.lanes[0]["stop"]:
             raise ConfigError("the episode is over: call reset first")
-        state, reward, over = self._seats.step_one(self._checked(action))
-        return state, reward, False, over, self._info(self._seats)
+        state, reward, over = self._lanes.step_one(self._checked(action))
+        return state, reward, False, over, self._info(self._lanes)
 
     def _checked(self, action: Any) -> float:
         value = float(np.asarray(action, np.float64).reshape(-1)[0])
@@ -135,18 +135,18 @@ class TradeSimulator(SimulatedEpisodes, Environment):
             check(-1.0 <= value <= 1.0, f"action is {action!r}: give a position from -1 to 1")
         return value
 
-    def _info(self, seats: Seats) -> dict[str, Any]:
-        tape, seat = seats.tape, seats.seats[0]
-        t = int(seat["at"])
+    def _info(self, lanes: Lanes) -> dict[str, Any]:
+        tape, lane = lanes.tape, lanes.lanes[0]
+        t = int(lane["at"])
         return {
             "ts": int(tape.ts[t]),
             "price": float(tape.mid[t]),
             "volume": float(tape.size[t]),
             "bid": float(tape.bid[t]),
             "ask": float(tape.ask[t]),
-            "position": float(seat["position"]),
-            "paid": float(seat["paid"]),
-            "earned": float(seat["earned"]),
-            "pnl": float(seats.pnl[0]),
-            "forced": bool(seat["forced"]),
+            "position": float(lane["position"]),
+            "paid": float(lane["paid"]),
+            "earned": float(lane["earned"]),
+            "pnl": float(lanes.pnl[0]),
+            "forced": bool(lane["forced"]),
         }

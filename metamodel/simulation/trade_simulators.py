@@ -9,7 +9,7 @@ from windvane.agents.base import Floats
 from windvane.metamodel.base.config import check
 from windvane.metamodel.features.extractor import NAMES, FeatureRows
 from windvane.metamodel.simulation.episodes import SimulatedEpisodes
-from windvane.metamodel.simulation.seats import Seats
+from windvane.metamodel.simulation.lanes import Lanes
 from windvane.metamodel.simulation.tape import joined, tape_of
 from windvane.metamodel.simulation.trade_simulator import BOUND, action_space, gymnasium
 
@@ -62,7 +62,7 @@ class TradeSimulators(SimulatedEpisodes, Environments):
         else:
             tape = tape_of(rows)
         self._tape, self._seed = tape, first
-        self._seats = self._fresh(first)
+        self._lanes = self._fresh(first)
         self._started = False
         if gymnasium is not None:
             low = np.full(self.args["state_dim"], -BOUND)
@@ -72,8 +72,8 @@ class TradeSimulators(SimulatedEpisodes, Environments):
             self.observation_space = batch_space(self.single_observation_space, num_envs)
             self.action_space = batch_space(self.single_action_space, num_envs)
 
-    def _fresh(self, seed: int) -> Seats:
-        return Seats(self._tape, self.rules, self.num_envs, steps=self.max_steps, seed=seed)
+    def _fresh(self, seed: int) -> Lanes:
+        return Lanes(self._tape, self.rules, self.num_envs, steps=self.max_steps, seed=seed)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -87,9 +87,9 @@ class TradeSimulators(SimulatedEpisodes, Environments):
         used = seed[0] if isinstance(seed, list) else seed
         if used is not None:
             check(used >= 0, f"seed is {used}: give 0 or more")
-            self._seats = self._fresh(used)
+            self._lanes = self._fresh(used)
         self._started = True
-        return self._seats.reset(), {}
+        return self._lanes.reset(), {}
 
     def step(
         self, actions: NDArray[Any]
@@ -109,7 +109,7 @@ class TradeSimulators(SimulatedEpisodes, Environments):
             check(fit, "an action is none of 0 (sell), 1 (hold) and 2 (buy): give one of them")
         else:
             check(bool((np.abs(action) <= 1.0).all()), "an action is no position from -1 to 1: give one")
-        state, reward, ended, final = self._seats.step(action)
+        state, reward, ended, final = self._lanes.step(action)
         infos: dict[str, Any] = {}
         if final is not state:
             infos = {"final_obs": final, "_final_obs": ended.copy()}

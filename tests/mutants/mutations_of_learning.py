@@ -2,7 +2,7 @@
 
 from mutants.mutation import Mutation
 
-_SEATS = ("tests/metamodel/simulation/test_seats.py",)
+_LANES = ("tests/metamodel/simulation/test_lanes.py",)
 _REPLAY = ("tests/agents/learned/test_replay.py",)
 _POLICY = ("tests/agents/learned/test_policy.py",)
 _FOLDER = ("tests/infra/policies/test_folder.py",)
@@ -14,35 +14,35 @@ _WRAPPERS = tuple(
 LEARNING: tuple[Mutation, ...] = (
     Mutation(
         "learning: a stop loss is an amount of money",
-        "metamodel/simulation/seats.py",
+        "metamodel/simulation/lanes.py",
         "_want",
         r"side \* \(mid / s\.entry - 1\.0\)",
         "side * (mid - s.entry)",
-        _SEATS,
+        _LANES,
     ),
     Mutation(
         "learning: a fill comes at the next row, whatever the delay",
-        "metamodel/simulation/seats.py",
+        "metamodel/simulation/lanes.py",
         "_step",
         r"terms, t, lots\)",
         "terms, t + 1 - terms.delay, lots)",
-        _SEATS,
+        _LANES,
     ),
     Mutation(
         "learning: a state is of the row before its prices",
-        "metamodel/simulation/seats.py",
+        "metamodel/simulation/lanes.py",
         "_step",
         r"x\[t, i\]",
         "x[t - 1, i]",
-        _SEATS,
+        _LANES,
     ),
     Mutation(
         "learning: an order may be below the least",
-        "metamodel/simulation/seats.py",
+        "metamodel/simulation/lanes.py",
         "_lots",
         r" < rules\.min_order and want != 0",
         " < 0.0",
-        _SEATS,
+        _LANES,
     ),
     Mutation(
         "learning: returns of n steps cross the end of an episode",

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -239,6 +240,12 @@ class TestWhatOnlyTestsUse:
 def test_our_folders_are_imported_as_parts_of_windvane(path: Path) -> None:
     bare = {module for module in imports(path) if module.split(".")[0] in LAYERS}
     assert not bare, f"{name_of(path)} imports {bare}: write windvane. before it"
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """The suite could not be collected: pytest imports them as modules of the same name."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 @pytest.mark.parametrize("path", [*SOURCES, *TESTS], ids=name_of)

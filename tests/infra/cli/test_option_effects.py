@@ -63,7 +63,7 @@ SHOWN: dict[str, dict[str, str]] = {
         "--json": "infra/cli/test_cli.py",
         **dict.fromkeys(READING, "infra/cli/test_inspect.py"),
     },
-    "agents init": {"--in": "infra/cli/test_agents.py"},
+    "agents init": {"--in": "infra/cli/test_agents_command.py"},
     "inspect": dict.fromkeys(
         ("--symbol", "--bars", "--from", "--to", "--json", *READING), "infra/cli/test_inspect.py"
     ),
@@ -122,8 +122,10 @@ SHOWN: dict[str, dict[str, str]] = {
         ("--book", "--reason", "--from-seq", "--wait", "--bootstrap", "--prefix"), "kafka/test_controls.py"
     )
     | {"--model": "kafka/test_swapping.py", "--session": "infra/live/test_session_controls.py"}
-    | {"--agent": "kafka/test_agents.py"},
-    "agents check": dict.fromkeys(("--book", "--wait", "--bootstrap", "--prefix"), "kafka/test_agents.py"),
+    | {"--agent": "kafka/test_remote_agents.py"},
+    "agents check": dict.fromkeys(
+        ("--book", "--wait", "--bootstrap", "--prefix"), "kafka/test_remote_agents.py"
+    ),
     "live": dict.fromkeys(
         (
             *("--bars", "--out", "--duration", "--endpoint", "--retraining", "--snapshot-seconds", "--json"),

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from seat_reference import Reference, tape
+from lane_reference import Reference, tape
 
 from windvane.metamodel.base.config import ConfigError, Costs, TradingConfig
 from windvane.metamodel.base.rows import WARMUP
-from windvane.metamodel.simulation.seats import Seats
+from windvane.metamodel.simulation.lanes import Lanes
 from windvane.metamodel.simulation.simulator_rules import ACTIONS, CAPITAL, LOT, REWARDS, SimulatorRules
 from windvane.metamodel.simulation.tape import joined, part
 from windvane.metamodel.trading.columns import Inputs
@@ -50,19 +50,19 @@ def acts(rules: SimulatorRules, seed: int, *shape: int) -> np.ndarray:
 
 @settings(max_examples=150, deadline=None)
 @given(rules, some.integers(0, 2**20), some.booleans(), some.integers(0, 20))
-def test_a_seat_is_the_loop_in_plain_python(
+def test_a_lane_is_the_loop_in_plain_python(
     rules: SimulatorRules, seed: int, quoted: bool, start: int
 ) -> None:
     rows = tape(seed, ROWS, quoted)
-    seats, slow = Seats(rows, rules, 1, steps=ROWS), Reference(rows, rules, start, ROWS - 1)
-    state = seats.place(start, ROWS - 1)
+    lanes, slow = Lanes(rows, rules, 1, steps=ROWS), Reference(rows, rules, start, ROWS - 1)
+    state = lanes.place(start, ROWS - 1)
     over = False
     for action in acts(rules, seed, ROWS - 1 - start):
         assert not over
-        state, reward, over = seats.step_one(float(action))
+        state, reward, over = lanes.step_one(float(action))
         wanted, done = slow.step(float(action))
-        seat, held = seats.seats[0], seats.accounts[0]
-        assert (seat["at"], seat["position"], bool(seat["forced"]), over) == (
+        lane, held = lanes.lanes[0], lanes.accounts[0]
+        assert (lane["at"], lane["position"], bool(lane["forced"]), over) == (
             slow.t,
             slow.position,
             slow.forced,
@@ -70,7 +70,7 @@ def test_a_seat_is_the_loop_in_plain_python(
         )
         assert abs(int(held["lots"]) - slow.lots) <= 1, "whole lots, of which a rounding may move one"
         assert reward == pytest.approx(wanted, rel=1e-6, abs=1e-8)
-        assert seat["paid"] == pytest.approx(slow.paid, rel=1e-6, abs=1e-10)
+        assert lane["paid"] == pytest.approx(slow.paid, rel=1e-6, abs=1e-10)
         assert state[:2].tolist() == [slow.t, rows.mid[slow.t]], "the state is of the row that is traded at"
         assert not rules.sees_position or state[2] == slow.position
     assert over
@@ -79,15 +79,15 @@ def test_a_seat_is_the_loop_in_plain_python(
 @settings(max_examples=40, deadline=None)
 @given(rules, some.integers(0, 2**20), some.booleans())
 def test_its_account_is_the_pipelines(given: SimulatorRules, seed: int, quoted: bool) -> None:
-    """The book's account of a book with one agent, which wants the positions that a seat took, to the last bit."""
+    """The book's account of a book with one agent, which wants the positions that a lane took, to the last bit."""
     rows, n = tape(seed, ROWS, quoted), ROWS
-    seats = Seats(rows, given, 1, steps=n)
-    seats.place(0, n - 1)
+    lanes = Lanes(rows, given, 1, steps=n)
+    lanes.place(0, n - 1)
     wanted, equity, paid = np.zeros(n), np.full(n, CAPITAL), np.zeros(n)
     for t, action in enumerate(acts(given, seed, n - 1)):
-        seats.step_one(float(action))
-        wanted[t] = seats.position[0] * given.max_position
-        equity[t + 1], paid[t] = seats.accounts[0]["equity"], seats.seats[0]["paid"]
+        lanes.step_one(float(action))
+        wanted[t] = lanes.position[0] * given.max_position
+        equity[t + 1], paid[t] = lanes.accounts[0]["equity"], lanes.lanes[0]["paid"]
     wanted[-1] = wanted[-2]
 
     config = TradingConfig(
@@ -107,7 +107,7 @@ def test_its_account_is_the_pipelines(given: SimulatorRules, seed: int, quoted: 
     ours = said.outputs.equities[:, alone]
     if given.costs.delay > 0:
         assert ours.tobytes() == equity.tobytes()
-        assert book.state()["account.lots"][alone] == seats.accounts[0]["lots"]
+        assert book.state()["account.lots"][alone] == lanes.accounts[0]["lots"]
     else:  # the pipeline marks a row after its own fill
         assert ours[:-1] == pytest.approx((equity - CAPITAL * paid)[:-1], abs=1e-6)
 
@@ -129,15 +129,15 @@ def _columns(n: int, mid: np.ndarray, target: np.ndarray, first: int = 0, flags:
 @settings(max_examples=30, deadline=None)
 @given(rules, some.integers(0, 2**20), some.integers(2, 5))
 def test_company_changes_nothing(rules: SimulatorRules, seed: int, count: int) -> None:
-    """Each of several seats does what it would do alone from the same row."""
+    """Each of several lanes does what it would do alone from the same row."""
     rows = joined([tape(seed, ROWS, True), tape(seed + 1, ROWS // 2, True)])
-    many = Seats(rows, rules, count, steps=9, seed=seed)
+    many = Lanes(rows, rules, count, steps=9, seed=seed)
     many.reset()
-    alone = [Seats(rows, rules, 1, steps=9) for _ in range(count)]
+    alone = [Lanes(rows, rules, 1, steps=9) for _ in range(count)]
     for action in acts(rules, seed, 25, count):
-        before = many.seats.copy()
+        before = many.lanes.copy()
         for k in range(count):
-            if before[k]["at"] != alone[k].seats[0]["at"] or before[k]["stop"] != alone[k].seats[0]["stop"]:
+            if before[k]["at"] != alone[k].lanes[0]["at"] or before[k]["stop"] != alone[k].lanes[0]["stop"]:
                 alone[k].place(int(before[k]["at"]), int(before[k]["stop"]))
         got = many.step(action)
         for k in range(count):
@@ -145,36 +145,36 @@ def test_company_changes_nothing(rules: SimulatorRules, seed: int, count: int) -
             assert got.final[k].tobytes() == state.tobytes()
             assert (got.reward[k], got.ended[k]) == (reward, over)
             if over:
-                assert many.seats[k]["position"] == 0.0
-                assert got.state[k, 1] == rows.mid[many.seats[k]["at"]]
-                alone[k].seats[0]["at"] = -1
+                assert many.lanes[k]["position"] == 0.0
+                assert got.state[k, 1] == rows.mid[many.lanes[k]["at"]]
+                alone[k].lanes[0]["at"] = -1
 
 
 def test_episodes_start_everywhere_and_never_cross_into_another_market() -> None:
     rows = joined([tape(1, 30, True), tape(2, 12, True), tape(3, 5, True)])
-    seats = Seats(rows, SimulatorRules(), 4000, steps=10, seed=3)
-    seats.reset()
-    at, stop = seats.seats["at"], seats.seats["stop"]
+    lanes = Lanes(rows, SimulatorRules(), 4000, steps=10, seed=3)
+    lanes.reset()
+    at, stop = lanes.lanes["at"], lanes.lanes["stop"]
     assert set(at) == {*range(20), 30, 31, 42}, (
         "a market that is too short for an episode is one, from its start"
     )
     assert all(stop == np.where(at < 42, at + 10, 46))
-    again = Seats(rows, SimulatorRules(), 4000, steps=10, seed=3)
+    again = Lanes(rows, SimulatorRules(), 4000, steps=10, seed=3)
     again.reset()
-    assert (again.seats["at"] == at).all()
+    assert (again.lanes["at"] == at).all()
 
 
-def test_seats_go_on_from_their_state() -> None:
+def test_lanes_go_on_from_their_state() -> None:
     rules = SimulatorRules(costs=Costs(delay=2), reward="sharpe", stop_loss=0.02)
-    seats = Seats(tape(5, 200, True), rules, 8, steps=20, seed=1)
-    seats.reset()
+    lanes = Lanes(tape(5, 200, True), rules, 8, steps=20, seed=1)
+    lanes.reset()
     actions = acts(rules, 2, 60, 8)
     for action in actions[:30]:
-        seats.step(action)
-    other = Seats(tape(5, 200, True), rules, 8, steps=20, seed=9)
-    other.restore(seats.state())
+        lanes.step(action)
+    other = Lanes(tape(5, 200, True), rules, 8, steps=20, seed=9)
+    other.restore(lanes.state())
     for action in actions[30:]:
-        one, two = seats.step(action), other.step(action)
+        one, two = lanes.step(action), other.step(action)
         assert all(a.tobytes() == b.tobytes() for a, b in zip(one, two, strict=True))
 
 
@@ -182,8 +182,8 @@ def test_what_is_no_tape_is_refused() -> None:
     rows = tape(1, 10, True)
     for bad, said in ((part(rows, 0, 1), "fewer than 2 rows"),):
         with pytest.raises(ConfigError, match=said):
-            Seats(bad, SimulatorRules(), 1, steps=5)
+            Lanes(bad, SimulatorRules(), 1, steps=5)
     with pytest.raises(ConfigError, match="1 or more"):
-        Seats(rows, SimulatorRules(), 0, steps=5)
+        Lanes(rows, SimulatorRules(), 0, steps=5)
     with pytest.raises(ConfigError, match="participation"):
         SimulatorRules(costs=Costs(participation=0.1))

@@ -1,6 +1,6 @@
-"""Seats: any number of accounts that trade on one tape, all stepped by one call of one kernel.
+"""Lanes: any number of accounts that trade on one tape, all stepped by one call of one kernel.
 
-A seat follows its action as an account of the pipeline follows a target: whole lots, no order below the least, filled
+A lane follows its action as an account of the pipeline follows a target: whole lots, no order below the least, filled
 at bid or ask with slippage and fee, `delay` rows after the decision, and marked at the mid.
 """
 
@@ -27,7 +27,7 @@ LEAST_VARIANCE = 1e-8
 _SHARPE, _DRAWDOWN = 1, 2
 
 
-class Seat:
+class Lane:
     """Where one environment stands: a record."""
 
     at: int  # row of the tape
@@ -43,13 +43,13 @@ class Seat:
 
 
 class Actions(NamedTuple):
-    """What the seats do."""
+    """What the lanes do."""
 
     action: Floats  # (K,)
 
 
 class Stepped(NamedTuple):
-    """What a step of K seats gave."""
+    """What a step of K lanes gave."""
 
     state: NDArray[Any]  # (K, F) or (K, F + 1) of the row after it; of a new episode where one ended
     reward: Floats  # (K,)
@@ -57,7 +57,7 @@ class Stepped(NamedTuple):
     final: NDArray[Any]  # as state, before new episodes began
 
 
-class Seats:
+class Lanes:
     """K accounts on a tape.
 
     count: K; steps: rows of an episode, cut by the end of a market; seed: of the rows that episodes start at.
@@ -73,10 +73,10 @@ class Seats:
         check(bool((room >= 1).all()), "a market of the tape has fewer than 2 rows: leave it out")
         self._starts = np.cumsum(np.maximum(room - steps + 1, 1))
         self._random = generator(seed)
-        self.seats = records.new(Seat, count)
+        self.lanes = records.new(Lane, count)
         self.accounts, self.pending = account.new_accounts(count, self._terms)
         market = (tape.x, tape.mid, tape.bid, tape.ask, tape.size)
-        self._whole = (*market, self._terms, rule, self.seats, self.accounts, self.pending)
+        self._whole = (*market, self._terms, rule, self.lanes, self.accounts, self.pending)
         self._step = Bound(_step)
 
     @property
@@ -87,7 +87,7 @@ class Seats:
     @property
     def position(self) -> Floats:
         """(K,) positions in units of `max_position`, with what is in flight."""
-        return self.seats["position"].copy()
+        return self.lanes["position"].copy()
 
     @property
     def pnl(self) -> Floats:
@@ -95,15 +95,15 @@ class Seats:
         return (self.accounts["equity"] - self._terms.capital) / self._terms.capital
 
     def reset(self) -> NDArray[Any]:
-        """Begin an episode in every seat at a row drawn at random; returns the states (K, F or F + 1)."""
+        """Begin an episode in every lane at a row drawn at random; returns the states (K, F or F + 1)."""
         state = np.empty((self.count, self.width), self.tape.x.dtype)
         self._begin(np.arange(self.count), state)
         return state
 
     def place(self, start: int | Ints, stop: int | Ints) -> NDArray[Any]:
-        """Begin the episode of rows start to stop, both part of it, in every seat; returns the states.
+        """Begin the episode of rows start to stop, both part of it, in every lane; returns the states.
 
-        start, stop: of all seats, or (K,) of each.
+        start, stop: of all lanes, or (K,) of each.
         """
         state = np.empty((self.count, self.width), self.tape.x.dtype)
         starts, stops = (np.broadcast_to(rows, self.count) for rows in (start, stop))
@@ -111,7 +111,7 @@ class Seats:
         return state
 
     def step(self, action: NDArray[Any]) -> Stepped:
-        """Trade, pay for it, and go on to the next row; seats whose episode ends begin another.
+        """Trade, pay for it, and go on to the next row; lanes whose episode ends begin another.
 
         action: (K,) 0, 1 or 2, or positions from -1 to 1 where they are not discrete; whoever calls has checked it.
         """
@@ -127,7 +127,7 @@ class Seats:
         return Stepped(state, reward, ended, final)
 
     def step_one(self, action: float) -> tuple[NDArray[Any], float, bool]:
-        """Step the only seat, which stays where its episode ended; returns state, reward and whether it did."""
+        """Step the only lane, which stays where its episode ended; returns state, reward and whether it did."""
         state = np.empty((1, self.width), self.tape.x.dtype)
         reward, ended = np.empty(1), np.empty(1, np.bool_)
         self._step(self._whole, Actions(np.array([action])), state, reward, ended)
@@ -142,29 +142,29 @@ class Seats:
         self._sit(which, starts, np.minimum(starts + self.steps, end - 1), state)
 
     def _sit(self, which: Ints, start: Ints, stop: Ints, state: NDArray[Any]) -> None:
-        fresh = records.new(Seat, len(which))
+        fresh = records.new(Lane, len(which))
         fresh["at"], fresh["stop"] = start, stop
-        self.seats[which] = fresh
+        self.lanes[which] = fresh
         self.accounts[which] = account.new_accounts(len(which), self._terms)[0]
         self.pending[which] = 0
         state[which, : self.tape.x.shape[1]] = self.tape.x[start]
         state[which, self.tape.x.shape[1] :] = 0.0
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Return copies of all that a step changes, plain arrays by name; `restore` of equal seats goes on from it."""
-        named = {f"seats.{name}": self.seats[name] for name in records.names(Seat)}
-        named |= {f"seats.account.{name}": self.accounts[name] for name in records.names(account.Account)}
+        """Return copies of all that a step changes, plain arrays by name; `restore` of equal lanes goes on from it."""
+        named = {f"lanes.{name}": self.lanes[name] for name in records.names(Lane)}
+        named |= {f"lanes.account.{name}": self.accounts[name] for name in records.names(account.Account)}
         copies = {name: value.copy() for name, value in named.items()}
-        return copies | {"seats.pending": self.pending.copy(), "seats.random": numbers_of(self._random)}
+        return copies | {"lanes.pending": self.pending.copy(), "lanes.random": numbers_of(self._random)}
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
-        """Go on from what `state` of equal seats returned."""
-        for name in records.names(Seat):
-            self.seats[name] = state[f"seats.{name}"]
+        """Go on from what `state` of equal lanes returned."""
+        for name in records.names(Lane):
+            self.lanes[name] = state[f"lanes.{name}"]
         for name in records.names(account.Account):
-            self.accounts[name] = state[f"seats.account.{name}"]
-        self.pending[:] = state["seats.pending"]
-        set_numbers(self._random, state["seats.random"])
+            self.accounts[name] = state[f"lanes.account.{name}"]
+        self.pending[:] = state["lanes.pending"]
+        set_numbers(self._random, state["lanes.random"])
 
 
 @kernel
@@ -176,7 +176,7 @@ def _step(
     size: Floats,
     terms: account.Terms,
     rules: Plain,
-    seats: Records,
+    lanes: Records,
     accounts: Records,
     pending: Ints,
     actions: Actions,
@@ -184,10 +184,10 @@ def _step(
     reward: Floats,
     ended: Any,
 ) -> int:
-    """Step every seat one row on, and write what it sees there; returns how many episodes ended."""
+    """Step every lane one row on, and write what it sees there; returns how many episodes ended."""
     over, wide = 0, x.shape[1]
-    for k in range(seats.shape[0]):
-        s, a, t = seats[k], accounts[k], seats[k].at
+    for k in range(lanes.shape[0]):
+        s, a, t = lanes[k], accounts[k], lanes[k].at
         before, fallen = a.equity, a.drawdown
         s.paid = 0.0
         _want(s, rules, actions.action[k], mid[t])
@@ -213,7 +213,7 @@ def _step(
 
 
 @inlined
-def _want(s: Seat, rules: Plain, action: float, mid: float) -> None:
+def _want(s: Lane, rules: Plain, action: float, mid: float) -> None:
     """Take an action, unless the position is closed by force, and count anew where its side changes."""
     before = s.position
     wanted = action - 1.0 if rules.discrete else action
@@ -241,7 +241,7 @@ def _lots(a: account.Account, rules: Plain, terms: account.Terms, position: floa
 
 @inlined
 def _fill(
-    s: Seat,
+    s: Lane,
     a: account.Account,
     pending: Ints,
     terms: account.Terms,
@@ -260,7 +260,7 @@ def _fill(
 
 
 @inlined
-def _reward(s: Seat, rules: Plain, fell: float) -> float:
+def _reward(s: Lane, rules: Plain, fell: float) -> float:
     """The reward of what a step earned; fell: by how much the largest fall of the episode grew.
 
     The differential Sharpe ratio is that of Moody and Saffell 2001, equation 10.

@@ -14,7 +14,7 @@ import numpy as np
 from windvane.agents.base import Agent, Floats, Ints, Proposal
 from windvane.agents.benching import HUNG, RAISED
 from windvane.agents.guest import GuestError
-from windvane.infra.apart.frames import Incoming, LateError, write_until, written
+from windvane.infra.apart.frames import Incoming, write_until, written
 
 START_SECONDS = 60.0
 _SECONDS_A_ROW = 0.005
@@ -70,7 +70,7 @@ class ApartAgent(Agent):
         state = {f"state.{n}": v for n, v in self._state.items()} if self._restores else {}
         try:
             child.write({"restores": self._restores, **state, **request}, deadline)
-        except LateError as error:
+        except TimeoutError as error:
             raise self._ended(HUNG, f"did not {what} in time") from error
         except OSError as error:
             raise self._ended(RAISED, f"cannot {what}: its process has ended") from error
@@ -94,7 +94,7 @@ class ApartAgent(Agent):
         """The next frame of the child; raises GuestError where it is none, tells of an error, or is late."""
         try:
             answer = child.incoming.read_until(deadline)
-        except LateError as error:
+        except TimeoutError as error:
             if self._starting:
                 raise GuestError(f"agent {self.name} is being started again", HUNG) from error
             raise self._ended(HUNG, f"did not {what} in time") from error

@@ -15,10 +15,6 @@ MOST_BYTES = 1 << 28
 _CHUNK = 1 << 16
 
 
-class LateError(Exception):
-    """The other side has not read, or not answered, in time."""
-
-
 def written(values: dict[str, Any]) -> bytes:
     """A frame."""
     raw = pack(values)
@@ -26,11 +22,14 @@ def written(values: dict[str, Any]) -> bytes:
 
 
 def write_until(fd: int, raw: bytes, deadline: float) -> None:
-    """Write bytes to a pipe that does not block; deadline: monotonic seconds. Raises LateError or OSError."""
+    """Write bytes to a pipe that does not block; deadline: monotonic seconds.
+
+    Raises TimeoutError where the other side has not read them by then, or another OSError.
+    """
     at = 0
     while at < len(raw):
         if not _ready(fd, select.POLLOUT, deadline):
-            raise LateError
+            raise TimeoutError
         at += os.write(fd, raw[at : at + _CHUNK])
 
 
@@ -52,11 +51,11 @@ class Incoming:
     def read_until(self, deadline: float | None) -> dict[str, Any]:
         """The next frame; deadline: monotonic seconds, None: none.
 
-        Raises LateError, EOFError, or ValueError for what is no frame.
+        Raises TimeoutError, EOFError, or ValueError for what is no frame.
         """
         while (frame := self._whole()) is None:
             if not _ready(self._fd, select.POLLIN, deadline):
-                raise LateError
+                raise TimeoutError
             chunk = os.read(self._fd, _CHUNK)
             if not chunk:
                 raise EOFError

@@ -114,15 +114,15 @@ def _check_remote(name: str, book: str, wait: float, bootstrap: str | None, pref
     """Play a book against a remote agent and say what is wrong, row by row; returns the exit code."""
     import asyncio
 
-    from windvane.infra.kafka.broker.settings import KafkaSettings
+    from windvane.infra.kafka.broker.settings import KafkaSettings, reachable
+    from windvane.infra.kafka.tools.agent_check import check_remote
     from windvane.infra.runs.progress import say
     from windvane.metamodel.base.config import check as required
 
     options.check_book(book)
     required(0 < wait <= 3600, f"--wait is {wait:g}: give seconds above 0, up to 3600")
     settings = KafkaSettings.load(bootstrap, prefix)
-    from windvane.infra.kafka.tools.agent_check import check_remote
-
+    asyncio.run(reachable(settings))
     say(f"book {book} is on {settings.topic('features')}: agent {name} has {wait:g} s to answer it")
     report = asyncio.run(check_remote(settings, name, book=book, wait=wait))
     for row, why in report.findings[:_MOST_FINDINGS]:

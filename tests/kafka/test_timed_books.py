@@ -34,6 +34,7 @@ SILENT = config(closing="timed", round_timeout=3600 * SECOND, quorum_lag=100, ag
 
 STILL = {
     "windvane_waiting_seconds": "nobody waits for 10 s; the next test",
+    "windvane_agent_benched_total": "all answers can be used; tests/kafka/test_remote_agents.py",
     "windvane_trouble": "nothing is wrong; tests/kafka/test_troubles.py",
     "windvane_order_latency_seconds": "the ticks are history; tests/infra/telemetry/test_monitoring.py",
     "windvane_flagged_rows_total": "all rows are good; tests/infra/telemetry/test_monitoring.py",

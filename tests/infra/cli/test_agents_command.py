@@ -63,7 +63,8 @@ class TestCheck:
 
     def test_what_cannot_be_made_is_refused(self) -> None:
         assert "unknown agent 'vol_trnd'" in refusal(windvane("agents", "check", "vol_trnd"))
-        assert "is made elsewhere" in refusal(windvane("agents", "check", "js=remote"))
+        remote = windvane("agents", "check", "js=remote", "--bootstrap", "127.0.0.1:1")
+        assert "no broker answers at 127.0.0.1:1" in refusal(remote)
 
 
 @pytest.fixture(scope="module")

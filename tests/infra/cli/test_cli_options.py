@@ -36,7 +36,7 @@ REFUSED = [
     (["--bars", "0m"], "15m"),
     (["--bars", "15M"], "15m"),
     (["--bars", "900d"], "15m"),
-    (["--agents", ""], "one to 64"),
+    (["--agents", ""], "agents is empty: give some of ema_momentum"),
     (["--agents", "vol_trend,vol_trend"], "named twice"),
     (["--from", "yesterday"], "2019-04-01"),
     (["--from", "2020-13-01"], "2019-04-01"),

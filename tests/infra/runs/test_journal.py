@@ -56,6 +56,7 @@ def test_every_event_type_of_a_run_is_in_it(seen: Recorded) -> None:
         "control",
         "models",
         "dead-letters",
+        "shadows",
     }
 
 

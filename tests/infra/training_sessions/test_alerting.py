@@ -86,8 +86,8 @@ def test_what_is_no_url_is_refused_without_telling_it(url: str) -> None:
 
 def test_what_the_process_uses() -> None:
     memory, _ = monitor_resources()
-    held = np.ones(30 * 2**17)  # 30 MB
+    held = np.ones(64 * 2**17)  # 64 MB: allocators take no more than 32 from what the process had before
     more, cpu = monitor_resources()
-    assert more > memory + 20
+    assert more > memory + 48
     assert cpu >= 0.0
     assert held.sum() == len(held)

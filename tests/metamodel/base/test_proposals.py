@@ -40,6 +40,6 @@ def test_agents_see_cold_rows_and_want_nothing_on_them() -> None:
     asked = propose(create_agents(names), Joined(), flags, x, price)
     for i, agent in enumerate(create_agents(names)):
         alone = agent.propose(x, price, np.ones(n, np.int64))
-        for ours, own in zip(asked, alone, strict=True):
+        for ours, own in zip((asked.target, asked.action, asked.confidence), alone, strict=True):
             assert not ours[:512, i].any()
             assert (ours[512:, i] == own[512:]).all()

@@ -166,7 +166,7 @@ class ProposalsStage(BookStage[ProposalsBook]):
         return ProposalsBook(
             opened,
             {name: _made(binding, seconds) for name, binding in agents},
-            {name: binding.make() for name, binding in shadows if binding.make is not None},
+            {name: _bare(binding, seconds) for name, binding in shadows},
         )
 
     def _here(self, names: Sequence[str], kinds: Sequence[str]) -> list[tuple[str, Binding]]:
@@ -182,15 +182,21 @@ class ProposalsStage(BookStage[ProposalsBook]):
 
 
 def _made(binding: Binding, seconds: float | None) -> Agent:
-    """A new agent; one that is not ours on a bench, and where time closes rounds in a process of its own.
+    """A new agent, as `_bare`; one that is not ours on a bench."""
+    agent = _bare(binding, seconds)
+    return Bench(agent) if binding.word else agent
+
+
+def _bare(binding: Binding, seconds: float | None) -> Agent:
+    """A new agent; where time closes rounds, one that is not ours in a process of its own.
 
     seconds: that an answer may take there; None: the book waits for answers.
     """
     if seconds is not None and binding.apart is not None:
-        return Bench(binding.apart(seconds))
+        return binding.apart(seconds)
     if binding.make is None:
         raise TypeError("this agent is made elsewhere")
-    return Bench(binding.make()) if binding.word else binding.make()
+    return binding.make()
 
 
 def proposals_of(agents: Sequence[str] | None, bindings: Bindings = UNBOUND) -> Build:

@@ -76,6 +76,7 @@ class ShadowAccounts:
                 agents=self.agents,
                 kinds=tuple(kinds[agent] for agent in self.agents),
                 versions=(),
+                seats=(),
                 shadows=(),
                 shadow_kinds=(),
                 shadow_versions=(),

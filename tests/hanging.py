@@ -26,3 +26,17 @@ class Mute(Drift):
     def __init__(self) -> None:
         super().__init__()
         print("what an agent prints is nobody's answer")  # noqa: T201
+
+
+class Slow(Drift):
+    """Takes long for the first answer of its process, as what compiles does, and says nothing where it knows a key."""
+
+    ready = False
+
+    def propose(self, x: Floats, price: Floats, good: Ints) -> Proposal:
+        if not Slow.ready:
+            time.sleep(1.0)
+            Slow.ready = True
+        if any(name.startswith("WINDVANE_") and name != "WINDVANE_CACHE" for name in os.environ):
+            raise ValueError("a key of the program is here")
+        return super().propose(x, price, good)

@@ -20,6 +20,7 @@ START_SECONDS = 60.0
 _SECONDS_A_ROW = 0.005
 _LEAST_PAUSE, _MOST_PAUSE = 0.5, 60.0
 _NO_ROWS = np.zeros(0)
+_CACHE = "WINDVANE_CACHE"
 
 
 class ApartAgent(Agent):
@@ -122,7 +123,7 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=_environment(),
         )
         assert self._process.stdin is not None  # noqa: S101 - both are pipes
         assert self._process.stdout is not None  # noqa: S101
@@ -145,6 +146,16 @@ class _Child:
     def __del__(self) -> None:
         if self._process.poll() is None:
             self.close()
+
+
+def _environment() -> dict[str, str]:
+    """What the child knows: where modules and compiled kernels lie, and no key, token or password of this program."""
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("WINDVANE_") or name == _CACHE
+    }
+    return {**ours, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def _state_in(answer: dict[str, Any]) -> dict[str, Floats]:

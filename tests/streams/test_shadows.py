@@ -56,6 +56,10 @@ class TestNothingDependsOnThem:
         assert others(fed("s=vol_trend", "mine=guests:Drift")) == without
         assert others(fed("mine=guests:Vandal")) == without
 
+    def test_a_book_with_seats_has_shadows_too(self) -> None:
+        seated = {"seats": AGENTS[:1]}
+        assert others(fed("s=vol_trend", **seated)) == others(fed(**seated))
+
     def test_one_that_fails_wants_nothing_from_then_on_and_is_told_of(self) -> None:
         seen = fed("s=vol_trend", "mine=guests:Unwell", "loud=guests:Greedy")
         assert others(seen) == others(fed())

@@ -15,7 +15,7 @@ from windvane.agents.guest import GuestError
 from windvane.agents.roster import roster
 from windvane.infra.apart.agent import ApartAgent
 from windvane.infra.apart.binding import apart
-from windvane.streams.events import Event, Features, Proposals, cut, join
+from windvane.streams.events import DeadLetter, Event, Features, Proposals, cut, join
 from windvane.streams.proposals_stage import ProposalsStage
 
 ROWS = 300
@@ -70,6 +70,32 @@ def test_it_is_benched_while_it_hangs_or_is_dead_and_goes_on_from_its_last_state
     kept = [t for t in range(ROWS) if told[t] == 0]
     wanted = Drift().propose(X[kept], price[kept], np.ones(len(kept), np.int64)).target
     assert [rows[t] for t in kept] == wanted.tolist()
+
+
+def test_what_takes_long_at_the_first_answer_is_done_before_rows_come_and_keys_are_not_handed_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WINDVANE_CONTROL_KEY", "of people")
+    monkeypatch.setenv("WINDVANE_AGENT_KEYS", "*=of-every-agent-there-is")
+    agent = ApartAgent("s", "s=hanging:Slow", 0.3)
+    assert agent.propose(X[:3], PRICE[:3], GOOD[:3]).target.shape == (3,)
+    agent.close()
+
+
+def test_a_shadow_that_hangs_holds_up_nobody() -> None:
+    found = roster(["h=hanging:Hangs"])
+    seen = [e for _, e in plain_run([opening(config()), ticks(60)])]
+    features: Features = join([e for e in seen if isinstance(e, Features)])
+    features.mid[30] = HANGS_AT * 1.0
+    stage = ProposalsStage(None, None, apart(found.bindings))
+    began = time.monotonic()
+    out = stage.step([opening(config(closing="timed", **found.shadowing()))])
+    for t in range(60):
+        out += stage.step([cut(features, t, t + 1)])
+    assert time.monotonic() - began < 60.0
+    assert len(join([e for e in out if isinstance(e, Proposals)])) == 60
+    (letter,) = [e for e in out if isinstance(e, DeadLetter)]
+    assert "agent h did not propose in time; from seq 30 on this shadow wants nothing" in letter.reason
 
 
 def test_what_it_prints_is_no_answer_and_what_cannot_be_made_is_refused() -> None:

@@ -13,7 +13,7 @@ from windvane.infra.runs.snapshots import RunError
 from windvane.metamodel.base.config import TradingConfig
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning import learned
-from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
+from windvane.metamodel.trading.ensemble import manager_of
 from windvane.streams.models import swap_to
 from windvane.streams.opening import unlike
 
@@ -41,12 +41,9 @@ def learned_by(run: Path, config: TradingConfig) -> bytes:
         raise RunError(
             f"what {run} has learned does not fit ({others}): give the same, or another --from-run"
         )
-    manager = MetaLearningEnsembleManager(
-        config.agents, config.weighing, delay=config.costs.delay, kinds=config.known_as
-    )
     raw = path.read_bytes()
     try:
-        about = learned.load(manager, raw)
+        about = learned.load(manager_of(config), raw)
     except WeightsError as error:
         raise RunError(f"{path} cannot be taken over: {error}") from error
     if about.get("features") != FEATURES:

@@ -34,7 +34,7 @@ class Series:
             ProcessCollector(registry=self.registry)
         self._metrics = {name: self._made(name) for name in METRICS}
         self._children: dict[tuple[str | int, ...], Any] = {}
-        self._by_first: dict[tuple[str | int, ...], set[tuple[str | int, ...]]] = {}  # keys, by name and first label
+        self._by_first: dict[Any, set[tuple[str | int, ...]]] = {}  # keys, by name and first label
 
     def _made(self, name: str) -> Counter | Gauge | Histogram:
         """A new metric of prometheus_client, by its entry in METRICS."""

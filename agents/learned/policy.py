@@ -160,6 +160,7 @@ class LearnedPolicy(Agent):
         unknown = [name for name in form.features if name not in names]
         _check(not unknown, f"it reads {', '.join(unknown[:3])}, which no market has here: train it again")
         self.form, layers = form, layers_of(form, tensors)
+        self.parts = form, tensors, tuple(names)
         self.name, self.warmup = form.algorithm, form.warmup
         self.version = f"{FORMAT}-{form.weights_sha256[:12]}"
         parts = [

@@ -50,8 +50,8 @@ def over_seeds(
 
     market: a name in `MARKETS`; ticks: rows that are scored; delay: good rows from decision to fill; retraining:
     whether the predictor is trained and takes part; jobs: number of processes, None is one a core; progress: called
-    with the number of seeds done after each; agents: as `--agents` takes them. Raises ConfigError for an unknown market, fewer than two seeds,
-    or fewer than two days of ticks.
+    with the number of seeds done after each; agents: as `--agents` takes them. Raises ConfigError for an unknown
+    market, fewer than two seeds, or fewer than two days of ticks.
     """
     check(market in MARKETS, f"unknown market {market!r}: markets are {', '.join(MARKETS)}")
     check(len(seeds) > 1, "one seed gives no error bar: give two or more, as --seeds 4000-4023")

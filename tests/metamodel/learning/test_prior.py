@@ -115,8 +115,9 @@ def test_it_is_read_as_it_was_written() -> None:
         (broken(features=",".join(NAMES[1:22])), "fitted on other features"),
         (broken(agents="one,two"), "needs a tensor normal of shape"),
         (broken(first=None), "needs a tensor first"),
-        (broken(first=np.full((7, 6), np.nan)), "first of what members know holds NaN"),
+        (broken(first=np.full((7, len(KNOWN)), np.nan)), "first of what members know holds NaN"),
     ],
+    ids=["empty", "model", "regimes", "features", "agents", "tensor", "number"],
 )
 def test_what_is_not_whole_is_refused(raw: bytes, sentence: str) -> None:
     with pytest.raises(WeightsError, match=sentence):

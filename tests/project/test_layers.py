@@ -124,7 +124,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "infra/policies": ("infra/files", "infra/runs"),
     "infra/training": ("infra/runs",),
     "infra/training_sessions": ("infra/report", "infra/runs", "infra/telemetry", "infra/training"),
-    "infra/evaluation": ("infra/files", "infra/report", "infra/training"),
+    "infra/evaluation": ("infra/files", "infra/report", "infra/runs", "infra/training"),
     "infra/kafka/broker": ("infra/runs",),
     "infra/kafka/worker": (
         *("infra/apart", "infra/runs", "infra/telemetry", "infra/training"),

@@ -37,6 +37,14 @@ def test_what_was_written_is_served(folder: Path) -> None:
     assert load_policy(other).version != one.version, "other weights are another version"
 
 
+def test_a_form_without_an_activation_has_relu(folder: Path) -> None:
+    before = load_policy(folder).propose(*rows(80, 1))
+    changed(activation=None)(folder)
+    assert load_policy(folder).propose(*rows(80, 1)).confidence.tobytes() == before.confidence.tobytes()
+    changed(activation="tanh")(folder)
+    assert load_policy(folder).propose(*rows(80, 1)).confidence.tobytes() != before.confidence.tobytes()
+
+
 def test_serving_loads_no_torch(folder: Path) -> None:
     code = f"""
 import sys

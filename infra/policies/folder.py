@@ -59,9 +59,9 @@ def _no_folder(path: Path) -> str:
     if path.suffix.lower() in _PICKLES:
         return (
             "it is a file that may hold a pickle, which runs code when it is read, so it is never read: give a folder "
-            f"with {FORM} and {WEIGHTS}"
+            f"with {FORM} and {WEIGHTS}, which `windvane agents convert` makes of a zip of Stable-Baselines3"
         )
-    return "it is no folder: give one that `windvane train dqn|ppo|rainbow --out` wrote"
+    return "it is no folder: give one that `windvane train dqn|ppo|rainbow --out` or `windvane agents convert` wrote"
 
 
 def form_of(raw: bytes) -> PolicyForm:
@@ -113,9 +113,9 @@ def write_policy(folder: Path, layers: Layers, form: dict[str, Any]) -> None:
 
     The weights are written first: whoever reads in between finds a checksum that differs, never a wrong policy.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     raw = weights.to_bytes(tensors_of(layers), {"model": "policy"})
     whole = {"format": FORMAT, **form, "weights_sha256": weights.digest(raw)}
     text = json.dumps(msgspec.to_builtins(msgspec.convert(whole, PolicyForm)), indent=2)
+    folder.mkdir(parents=True, exist_ok=True)
     replace_file(folder / WEIGHTS, raw)
     replace_file(folder / FORM, text.encode() + b"\n")

@@ -11,9 +11,6 @@ from windvane.agents.learned.policy import MOST_FEATURES
 from windvane.agents.learned.settings import LearnedError, check_hidden
 from windvane.agents.learned.transitions import Layers, Singles
 
-MOST_FILE = 2**26
-"""Bytes of a network; the largest that the checks allow is smaller."""
-
 ACTIONS = 3
 
 
@@ -35,11 +32,13 @@ def checked(weights: Sequence[Singles], biases: Sequence[Singles], activation: s
     """
     for weight, bias in zip(weights, biases, strict=True):
         if bias.shape != weight.shape[1:]:
-            raise LearnedError(f"a layer has weights {weight.shape} and a bias {bias.shape}: export it again")
+            raise LearnedError(
+                f"a layer has weights {weight.shape} and a bias {bias.shape}: give layers that fit each other"
+            )
     for one, two in pairwise(weights):
         if one.shape[1] != two.shape[0]:
             raise LearnedError(
-                f"a layer of {one.shape[1]} units is followed by one that reads {two.shape[0]}: export it again"
+                f"a layer of {one.shape[1]} units is followed by one that reads {two.shape[0]}: give layers that fit"
             )
     inputs, outputs = weights[0].shape[0], weights[-1].shape[1]
     if not 1 <= inputs <= MOST_FEATURES + 1:
@@ -59,3 +58,8 @@ def check_file(path: Path) -> None:
     """Raise LearnedError where a path is no file."""
     if not path.is_file():
         raise LearnedError("it is no file: give a zip of Stable-Baselines3 or an .onnx file")
+
+
+def shown(value: object) -> str:
+    """What somebody wrote into a file, as a sentence may have it: printable, and not long."""
+    return repr(value)[:60]

@@ -10,7 +10,8 @@ import numpy as np
 
 from windvane.agents.learned.settings import LearnedError
 from windvane.agents.learned.transitions import Layers, Singles
-from windvane.infra.policies.network import MOST_FILE, check_file, checked
+from windvane.infra.policies.folder import MOST_WEIGHTS
+from windvane.infra.policies.network import check_file, checked, shown
 
 _ATTRIBUTES: dict[str, dict[str, tuple[float, ...]]] = {
     "Gemm": {"alpha": (1,), "beta": (1,), "transA": (0,), "transB": (0, 1)},
@@ -29,9 +30,9 @@ def read_onnx(path: Path) -> Layers:
     try:
         check_file(path)
         size = path.stat().st_size
-        if size > MOST_FILE:
+        if size > MOST_WEIGHTS:
             raise LearnedError(
-                f"it has {size:,} bytes, more than the {MOST_FILE:,} of any policy: give another file"
+                f"it has {size:,} bytes, more than the {MOST_WEIGHTS:,} of any policy: give another file"
             )
         return _layers(*_parsed(path.read_bytes()))
     except LearnedError as error:
@@ -54,18 +55,18 @@ def _parsed(raw: bytes) -> tuple[Any, dict[str, Singles]]:
     for tensor in graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
             raise LearnedError(
-                f"weights {_shown(tensor.name)} lie in another file, which is never opened: export all in one"
+                f"weights {shown(tensor.name)} lie in another file, which is never opened: export all in one"
             )
         if tensor.data_type != onnx.TensorProto.FLOAT:
-            raise LearnedError(f"weights {_shown(tensor.name)} are no float32: export it as float32")
+            raise LearnedError(f"weights {shown(tensor.name)} are no float32: export it as float32")
     for node in graph.node:
         if node.domain not in ("", "ai.onnx"):
             raise LearnedError(
-                f"it has an operator of the domain {_shown(node.domain)}: export it with ONNX's own operators"
+                f"it has an operator of the domain {shown(node.domain)}: export it with ONNX's own operators"
             )
         if node.op_type not in _ATTRIBUTES:
             raise LearnedError(
-                f"it has the operator {_shown(node.op_type)}: export the layers alone, of {', '.join(_ATTRIBUTES)}"
+                f"it has the operator {shown(node.op_type)}: export the layers alone, of {', '.join(_ATTRIBUTES)}"
             )
     if model.functions or graph.sparse_initializer:
         raise LearnedError("it has functions or sparse weights of its own: export the plain layers")
@@ -74,11 +75,6 @@ def _parsed(raw: bytes) -> tuple[Any, dict[str, Singles]]:
         return graph, {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     except (onnx.checker.ValidationError, ValueError) as error:
         raise LearnedError("it is no valid ONNX, as onnx.checker says: export it again") from error
-
-
-def _shown(name: str | bytes) -> str:
-    """A name as a sentence may have it, whatever somebody wrote into a file."""
-    return repr(name[:40])
 
 
 def _layers(graph: Any, tensors: dict[str, Singles]) -> Layers:
@@ -131,7 +127,7 @@ class _Chain:
         attributes = {each.name: each.f or each.i for each in node.attribute}
         for name, value in attributes.items():
             if value not in _ATTRIBUTES[kind].get(name, ()):
-                raise LearnedError(f"its {kind} has {_shown(name)} of {value:g}: export plain layers")
+                raise LearnedError(f"its {kind} has {shown(name)} of {value:g}: export plain layers")
         if kind in ("Gemm", "MatMul"):
             self._begin(kind, tensors, bool(attributes.get("transB")))
         elif kind == "Add":

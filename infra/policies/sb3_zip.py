@@ -14,6 +14,7 @@ import subprocess
 import sys
 import zipfile
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,14 +22,15 @@ import numpy as np
 
 from windvane.agents.learned.settings import LearnedError
 from windvane.agents.learned.transitions import ACTIVATIONS, Layers
-from windvane.infra.policies.network import MOST_FILE, Network, check_file, checked
+from windvane.infra.policies.folder import MOST_WEIGHTS
+from windvane.infra.policies.network import Network, check_file, checked, shown
 from windvane.metamodel.base import weights
 
 REFUSED = 3
 """Exit code of the process that reads tensors, where its stderr is one sentence about them."""
 
 _SECONDS = 300.0  # of which torch takes most until it is imported, on a disk that is slow
-_MOST = {"data": 2**24, "policy.pth": MOST_FILE, "_stable_baselines3_version": 100}
+_MOST = {"data": 2**24, "policy.pth": MOST_WEIGHTS, "_stable_baselines3_version": 100}
 """The members that are read, and their bytes at most."""
 
 _NO_TENSORS = (
@@ -101,22 +103,27 @@ def _read(path: Path, activation: str | None) -> Network:
 
 def _members(path: Path) -> dict[str, bytes]:
     """The members that are read; raises LearnedError where one is missing, stands twice, is damaged or too large."""
-    members = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            for name, most in _MOST.items():
-                if names.count(name) != 1:
-                    raise LearnedError(
-                        f"it has {names.count(name)} members {name}: give what model.save wrote"
-                    )
-                with archive.open(name) as member:
-                    members[name] = member.read(most + 1)
-                if len(members[name]) > most:
-                    raise LearnedError(f"its {name} has more than {most:,} bytes: give what model.save wrote")
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
-        raise LearnedError("it is no zip, or damaged: give what model.save wrote") from error
+    with path.open("rb") as file:
+        try:
+            archive = zipfile.ZipFile(file)
+            there = Counter(archive.namelist())
+            members = {name: _start(archive, name) for name in _MOST if there[name] == 1}
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError, OSError) as error:
+            raise LearnedError("it is no zip, or damaged: give what model.save wrote") from error
+    for name, most in _MOST.items():
+        if name not in members:
+            raise LearnedError(f"it has {there[name]} members {name}: give what model.save wrote")
+        if len(members[name]) > most:
+            raise LearnedError(f"its {name} has more than {most:,} bytes: give what model.save wrote")
     return members
+
+
+def _start(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A member, or one byte more than it may have, whatever the zip says of its size."""
+    if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise zipfile.BadZipFile(name)
+    with archive.open(name) as member:
+        return member.read(_MOST[name] + 1)
 
 
 def _said(raw: bytes) -> dict[str, Any]:
@@ -137,14 +144,14 @@ def _words(said: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _whole(value: Any) -> int:
-    return value if isinstance(value, int) and value >= 0 else 0
+    return value if isinstance(value, int) and 0 <= value < 2**53 else 0
 
 
 def _kind_of(said: dict[str, Any]) -> _Kind:
     home = _words(said, "policy_class").get("__module__")
     kind = _KINDS.get(str(home))
     if kind is None or (kind.algorithm == "ppo" and "clip_range" not in said):
-        where = f"a policy of {home!r}" if kind is None else "no clip_range, which PPO has"
+        where = f"a policy of {shown(home)}" if kind is None else "no clip_range, which PPO has"
         raise LearnedError(f"it has {where}: give DQN or PPO with MlpPolicy, or export its network as ONNX")
     return kind
 
@@ -154,7 +161,7 @@ def _activation(words: dict[str, Any], given: str | None, kind: _Kind) -> str:
     odd = sorted(words.keys() - _HARMLESS)
     if odd:
         raise LearnedError(
-            f"its policy_kwargs have {odd[0]!r}: give plain layers, or export its network as ONNX"
+            f"its policy_kwargs have {shown(odd[0])}: give plain layers, or export its network as ONNX"
         )
     said = re.sub(
         r"<class 'torch\.nn\.modules\.activation\.(\w+)'>", r"\1", str(words.get("activation_fn", ""))
@@ -168,7 +175,7 @@ def _activation(words: dict[str, Any], given: str | None, kind: _Kind) -> str:
         return given
     name = said.lower()
     if name not in ACTIVATIONS:
-        raise LearnedError(f"its activation is {said!r}: give a network of {' or '.join(ACTIVATIONS)}")
+        raise LearnedError(f"its activation is {shown(said)}: give a network of {' or '.join(ACTIVATIONS)}")
     if given not in (None, name):
         raise LearnedError(f"it says that its activation is {name}: leave --activation out")
     return name
@@ -194,15 +201,15 @@ def _tensors(raw: bytes) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             members = archive.infolist()
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, ValueError) as error:
         raise LearnedError(_NO_TENSORS) from error
     packed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
-    if packed or sum(member.file_size for member in members) > MOST_FILE:
+    if packed or sum(member.file_size for member in members) > MOST_WEIGHTS:
         raise LearnedError(_NO_TENSORS)
     env = {name: value for name, value in os.environ.items() if not name.startswith("WINDVANE_")}
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "windvane.infra.policies.state_dict"],
+            [sys.executable, "-P", "-m", "windvane.infra.policies.state_dict"],
             input=raw,
             capture_output=True,
             timeout=_SECONDS,

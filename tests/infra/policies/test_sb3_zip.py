@@ -32,9 +32,13 @@ def kwargs(**words: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("algorithm", ["dqn", "ppo"])
-def test_the_layers_that_decide_are_read(tmp_path: Path, algorithm: str) -> None:
+def test_the_layers_that_decide_are_read(
+    tmp_path: Path, algorithm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every object of `data` is a pickle that would write a file."""
     written = tmp_path / "written"
+    (tmp_path / "torch.py").write_text("raise SystemExit('a module of the folder that a zip was saved into')")
+    monkeypatch.chdir(tmp_path)
     path, net = sb3_zip(tmp_path / "a.zip", algorithm, trap=Trap(written))
     read = read_sb3(path, "tanh")
     assert not written.exists()
@@ -46,9 +50,11 @@ def test_the_layers_that_decide_are_read(tmp_path: Path, algorithm: str) -> None
 
 @pytest.mark.parametrize(("word", "name"), [(RELU, "relu"), (TANH, "tanh")])
 def test_an_activation_that_is_said_is_believed(tmp_path: Path, word: str, name: str) -> None:
-    path, _ = sb3_zip(tmp_path / "a.zip", policy_kwargs=kwargs(activation_fn=word), seed=None)
+    path, _ = sb3_zip(
+        tmp_path / "a.zip", policy_kwargs=kwargs(activation_fn=word), seed=None, num_timesteps=2**64
+    )
     read = read_sb3(path, name if name == "tanh" else None)
-    assert (read.layers.activation, read.seed) == (name, 0)
+    assert (read.layers.activation, read.seed, read.steps) == (name, 0, 0)
     with pytest.raises(LearnedError, match=f"it says that its activation is {name}: leave --activation out"):
         read_sb3(path, {"relu": "tanh", "tanh": "relu"}[name])
 
@@ -135,6 +141,23 @@ def packed(path: Path) -> Path:
     return write_zip(path, said("dqn", 51), out.getvalue())
 
 
+def repacked(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        for name in ("data", "policy.pth", "_stable_baselines3_version"):
+            archive.writestr(name, b"{}")
+    return path
+
+
+def encrypted(path: Path) -> Path:
+    """Only by its flags, which stand in the central directory, and before each member."""
+    raw = bytearray(of()(path).read_bytes())
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = raw.find(mark)
+        raw[at + flags] |= 1
+    path.write_bytes(raw)
+    return path
+
+
 def bomb(path: Path) -> Path:
     """A few KB that would become a member of more bytes than any policy has."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -177,6 +200,8 @@ FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a missing member": (lambda path: sb3_lacking(path, "policy.pth"), "it has 0 members policy.pth"),
     "a member twice": (twice, "it has 2 members policy.pth"),
     "a byte turned over": (turned, "is no zip, or damaged"),
+    "a compression that no model.save has": (repacked, "is no zip, or damaged"),
+    "a member that is encrypted": (encrypted, "is no zip, or damaged"),
     "a bomb": (bomb, "its policy.pth has more than 67,108,864 bytes"),
     "words that are no JSON": (of(data=b"\x80"), "its data is no JSON"),
     "words without end": (of(data=b"[" * 10**6), "its data is no JSON"),

@@ -113,9 +113,9 @@ def write_policy(folder: Path, layers: Layers, form: dict[str, Any]) -> None:
 
     The weights are written first: whoever reads in between finds a checksum that differs, never a wrong policy.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     raw = weights.to_bytes(tensors_of(layers), {"model": "policy"})
     whole = {"format": FORMAT, **form, "weights_sha256": weights.digest(raw)}
     text = json.dumps(msgspec.to_builtins(msgspec.convert(whole, PolicyForm)), indent=2)
-    folder.mkdir(parents=True, exist_ok=True)
     replace_file(folder / WEIGHTS, raw)
     replace_file(folder / FORM, text.encode() + b"\n")

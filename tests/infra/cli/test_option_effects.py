@@ -64,6 +64,13 @@ SHOWN: dict[str, dict[str, str]] = {
         **dict.fromkeys(READING, "infra/cli/test_inspect.py"),
     },
     "agents init": {"--in": "infra/cli/test_agents_command.py"},
+    "agents convert": dict.fromkeys(
+        (
+            *("--out", "--algorithm", "--activation", "--features", "--scaled", "--raw", "--actions"),
+            *("--mapping", "--max-position"),
+        ),
+        "infra/policies/test_conversion.py",
+    ),
     "inspect": dict.fromkeys(
         ("--symbol", "--bars", "--from", "--to", "--json", *READING), "infra/cli/test_inspect.py"
     ),

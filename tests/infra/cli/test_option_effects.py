@@ -167,7 +167,7 @@ SHOWN: dict[str, dict[str, str]] = {
                 *("--simulated", "--data", "--bars", "--max-rejected", "--market", "--markets", "--ticks"),
                 *("--steps", "--seed", "--environments", "--episode", "--every", "--patience", "--out"),
                 *("--fee-bp", "--slippage-bp", "--half-spread-bp", "--delay", "--reward"),
-                *("--configuration", "--set"),
+                *("--configuration", "--set", "--folds"),
             ),
             "infra/policies/test_train_command.py",
         )

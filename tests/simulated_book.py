@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from windvane.agents.factory import AGENTS
+from windvane.agents.factory import RULES
 from windvane.metamodel.base.config import Costs, TradingConfig, WeighingConfig, default_stale_after, digest
 from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.learning.learned import to_bytes
@@ -38,7 +38,7 @@ def config(**changes: Any) -> TradingConfig:
     usual: dict[str, Any] = {
         "interval": BAR,
         "stale_after": default_stale_after(BAR),
-        "agents": tuple(AGENTS),
+        "agents": tuple(RULES),
         "costs": Costs(fee_bp=1.0, slippage_bp=0.5, delay=2),
         "limits": RiskLimits(
             max_spread_bp=50.0, price_collar=0.2, max_turnover=8.0, max_drawdown=0.2, volatility_target=0.6
@@ -135,14 +135,14 @@ def controls_and_swaps(book: str = "book") -> list[Event]:
 @cache
 def learner(weighing: WeighingConfig | None = None, predictor: bytes = b"") -> bytes:
     """What a learner knows that has seen other rows; predictor: the weights that it has predicted with."""
-    manager = MetaLearningEnsembleManager(tuple(AGENTS), weighing or config().weighing, delay=2)
+    manager = MetaLearningEnsembleManager(tuple(RULES), weighing or config().weighing, delay=2)
     if predictor:
         manager.swap_predictor(predictor)
     rng, rows = np.random.default_rng(5), 300
     manager.step(
         rng.normal(size=(rows, 50)),
         100.0 * np.exp(0.003 * rng.normal(size=rows).cumsum()),
-        rng.uniform(-1.0, 1.0, size=(rows, len(AGENTS))),
+        rng.uniform(-1.0, 1.0, size=(rows, len(RULES))),
         np.full(rows, 1e-4),
         np.ones(rows, np.int64),
     )

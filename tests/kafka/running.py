@@ -15,7 +15,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from windvane.agents.factory import AGENTS
+from windvane.agents.factory import RULES
 from windvane.infra.kafka.broker.clients import ends_of, new_producer, reading
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.infra.kafka.worker.plain import run_plain
@@ -25,7 +25,7 @@ from windvane.streams.stage import Trainer
 from windvane.streams.topics import Topic
 
 PARTITIONS = 4
-STAGES = ("features", f"proposals:{','.join(AGENTS)}", "feedback", "ensemble")
+STAGES = ("features", f"proposals:{','.join(RULES)}", "feedback", "ensemble")
 
 
 @dataclass

@@ -12,7 +12,7 @@ from cli_harness import windvane
 from running import PARTITIONS, Inside, inside, put, records
 
 from simulated_book import config, opening, ticks
-from windvane.agents.factory import AGENTS
+from windvane.agents.factory import RULES
 from windvane.infra.kafka.broker.clients import ends_of, new_producer, reading
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.infra.kafka.worker import partition, troubles
@@ -25,7 +25,7 @@ from windvane.streams.events import BookClosed, Decisions, Proposals, Statements
 from windvane.streams.topics import DECISIONS, PROPOSALS, STATEMENTS, TICKS, Topic
 
 LATE = "jump_contrarian"
-OTHERS = tuple(name for name in AGENTS if name != LATE)
+OTHERS = tuple(name for name in RULES if name != LATE)
 FIRST, ALONE, ROWS = 560, 680, 760
 TIMEOUT = 0.8
 BOOK = config(closing="timed", round_timeout=int(TIMEOUT * SECOND), quorum_lag=16_384)
@@ -201,8 +201,8 @@ def test_what_was_answered_while_the_ensemble_was_away_puts_nobody_to_sleep(
     async def run() -> Decisions:
         await opened(topics, "hasty", hasty)
         await send(topics, "hasty", 0, 400)
-        async with inside(topics, tmp_path, ("features", f"proposals:{','.join(AGENTS)}")) as running:
-            await running.until("all answers", lambda: answered(topics, "hasty", 400, tuple(AGENTS)))
+        async with inside(topics, tmp_path, ("features", f"proposals:{','.join(RULES)}")) as running:
+            await running.until("all answers", lambda: answered(topics, "hasty", 400, tuple(RULES)))
         async with inside(topics, tmp_path, ("ensemble",)) as running:
             return await until(running, topics, "hasty", 400)
 

@@ -13,7 +13,7 @@ from running import PARTITIONS, STAGES, Inside, inside, put, records
 from test_timed_books import emptied
 
 from simulated_book import config, opening, ticks
-from windvane.agents.factory import AGENTS
+from windvane.agents.factory import RULES
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.infra.kafka.broker.snapshots import FolderStore
 from windvane.infra.kafka.worker import saver, troubles
@@ -226,7 +226,7 @@ def test_a_book_whose_log_contradicts_stops_alone(topics: KafkaSettings, tmp_pat
 def test_a_book_whose_agents_nobody_runs_says_which(
     closing: str, topics: KafkaSettings, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    some = list(AGENTS)[:4]
+    some = list(RULES)[:4]
     stages = ("features", f"proposals:{','.join(some)}", "feedback", "ensemble")
 
     async def run() -> None:
@@ -235,7 +235,7 @@ def test_a_book_whose_agents_nobody_runs_says_which(
             await running.until("a trouble", telling(running, "ensemble", {"no_proposals": 1}), 20)
 
     asyncio.run(run())
-    rest = [name for name in AGENTS if name not in some]
+    rest = [name for name in RULES if name not in some]
     said = capfd.readouterr().err
     assert f"no worker proposes for agents {', '.join(rest)}, so book {ONE} " in said
     assert f"start `windvane worker proposals:{','.join(rest)}`" in said

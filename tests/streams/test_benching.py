@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from moody import Moody
 from simulated_book import Recorded, config, opening, plain_run, same, spoil, table, ticks
 from windvane.agents.benching import MISSHAPEN, NO_NUMBER, OUT_OF_RANGE, PASSED, REASONS, faults_of
-from windvane.agents.factory import AGENTS, Binding
+from windvane.agents.factory import RULES, Binding
 from windvane.agents.guest import GuestAgent
 from windvane.infra.telemetry.metrics import WorkerMetrics
 from windvane.infra.telemetry.names import reason_class
@@ -37,7 +37,7 @@ from windvane.streams.feedback_stage import FeedbackStage
 from windvane.streams.topology import bound
 
 ROWS = 1300
-NAMES = tuple(AGENTS)
+NAMES = tuple(RULES)
 ODD = 2  # place of the agent that misbehaves
 LOCKSTEP = opening(config())
 TIMED = opening(config(closing="timed"))

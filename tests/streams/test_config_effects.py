@@ -14,7 +14,7 @@ import pytest
 
 from retrained_book import FakeTrainer
 from simulated_book import config, opening, ticks
-from windvane.agents.factory import AGENTS
+from windvane.agents.factory import RULES
 from windvane.metamodel.base.config import ConfigError, Costs, TradingConfig, WeighingConfig, digest
 from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
@@ -157,8 +157,8 @@ EFFECTS: dict[str, tuple[Any, dict[str, Any], Witness]] = {
     "stale_after": (10**12, {}, run),
     "most_ahead": (10**9, {"closing": "timed"}, ahead),
     "agents": (("vol_trend", "buy_and_hold"), {"weighing.retraining": False}, run),
-    "kinds": (tuple(AGENTS)[::-1], {}, run),
-    "versions": (("7",) * len(AGENTS), {}, recorded),
+    "kinds": (tuple(RULES)[::-1], {}, run),
+    "versions": (("7",) * len(RULES), {}, recorded),
     "seats": (("vol_trend",), {}, run),
     "seat_rows": (500, {"seats": ("vol_trend",)}, woken),
     "keyed": (True, {}, unproven),

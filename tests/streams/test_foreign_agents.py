@@ -9,7 +9,7 @@ import pytest
 import guests
 from simulated_book import config, opening, plain_run, same, table, ticks
 from windvane.agents import factory
-from windvane.agents.factory import AGENTS
+from windvane.agents import factory
 from windvane.agents.roster import Roster, roster
 from windvane.metamodel.base.config import ConfigError, TradingConfig, WeighingConfig
 from windvane.metamodel.learning.members import MEMBERS
@@ -66,7 +66,7 @@ def renamed(events: list[Event], old: str, new: str) -> list[bytes]:
 
 
 class TestSameBytes:
-    RULES = tuple(AGENTS)
+    RULES = tuple(factory.RULES)
 
     def swapped(self, origin: str) -> list[str]:
         return [f"{name}={origin}" if name == "donchian_breakout" else name for name in self.RULES]

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from simulated_book import config, opening, same, spoil, table, ticks
-from windvane.agents.factory import AGENTS
+from windvane.agents.factory import RULES
 from windvane.metamodel.base.config import ConfigError
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.ensemble_stage import EnsembleStage
@@ -27,7 +27,7 @@ from windvane.streams.events import (
 )
 
 ROWS = 1100
-NAMES = tuple(AGENTS)
+NAMES = tuple(RULES)
 SEAT, PLACE = NAMES[3], 3
 SEATED = config(seats=(SEAT,), seat_rows=50)
 WOKEN, RETIRED = 600, 905

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulated_book import config, opening, ticks
-from windvane.agents.factory import AGENTS
+from windvane.agents.factory import RULES
 from windvane.streams.books import BookStage
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import BookClosed, Event, Ticks, cut
@@ -19,7 +19,7 @@ from windvane.streams.worker import StageWorker
 
 BOOKS = ("a", "b", "c", "d")
 ROWS = 600
-STAGES = {s.name: s if s.build_for is None else s.run_by(tuple(AGENTS)) for s in TOPOLOGY}
+STAGES = {s.name: s if s.build_for is None else s.run_by(tuple(RULES)) for s in TOPOLOGY}
 
 
 def of_book(event: Event, book: str) -> Event:

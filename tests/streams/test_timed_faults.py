@@ -9,7 +9,7 @@ import pytest
 
 from as_recorded import as_recorded
 from simulated_book import config, controls, controls_and_swaps, opening, same, spoil, table, ticks
-from windvane.agents.factory import AGENTS
+from windvane.agents.factory import RULES
 from windvane.metamodel.base.rows import REPEATED, WARMUP
 from windvane.streams.codec import cuts, from_json, to_json
 from windvane.streams.events import (
@@ -46,7 +46,7 @@ from windvane.streams.topology import TOPOLOGY
 
 ROWS = 1300
 BOOKS = ("book", "other")
-HALVES = (tuple(AGENTS)[:3], tuple(AGENTS)[3:])
+HALVES = (tuple(RULES)[:3], tuple(RULES)[3:])
 TIMED = {"closing": "timed", "round_timeout": 250_000_000, "quorum_lag": 150}
 STRUCK = Faults(crash=0.01, lost_commit=0.01, zombie=0.01, away=0.04, late=True, most=40)
 
@@ -173,7 +173,7 @@ class TestTimedFaults:
                 slept += int((np.diff(rows.awake, axis=0) < 0).any(axis=1).sum())
                 woke += int((np.diff(rows.awake, axis=0) > 0).any(axis=1).sum())
                 nobody += int((rows.awake.sum(axis=1) == 0).sum())
-                halves += int(((rows.awake.sum(axis=1) > 0) & (rows.awake.sum(axis=1) < len(AGENTS))).sum())
+                halves += int(((rows.awake.sum(axis=1) > 0) & (rows.awake.sum(axis=1) < len(RULES))).sum())
                 if book == "book":
                     first = [
                         (int(np.argmax(rows.controls == order.number)), order) for order in controls(book)

@@ -3,7 +3,7 @@
 from functools import cache
 
 from simulated_book import Table, config, controls, opening, plain_run, spoil, table, ticks
-from windvane.agents.factory import AGENTS
+from windvane.agents.factory import RULES
 from windvane.streams.ensemble_stage import EnsembleStage
 from windvane.streams.events import (
     Batch,
@@ -20,7 +20,7 @@ from windvane.streams.events import (
 from windvane.streams.proposals_stage import proposals_of
 
 ROWS = 1300
-NAMES = tuple(AGENTS)
+NAMES = tuple(RULES)
 FIRST, SECOND = NAMES[:3], NAMES[3:]
 TIMED = opening(config(closing="timed", quorum_lag=100))
 LOCKSTEP = opening(config())

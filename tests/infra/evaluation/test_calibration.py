@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from windvane.agents.factory import AGENTS
+from windvane.agents.factory import RULES
 from windvane.infra.evaluation.calibration import calibrate, earnings, oracle_weights, sharpe
 
 
@@ -40,7 +40,7 @@ class TestOracle:
 
     def test_an_oracle_beats_the_best_agent_and_the_best_beats_equal_weights(self) -> None:
         for found in calibrate("standard", [0, 1], 60_000):
-            assert len(found.agents) == len(AGENTS)
+            assert len(found.agents) == len(RULES)
             assert found.oracle > found.best > found.equal
 
 

@@ -9,7 +9,6 @@ import pytest
 import guests
 from simulated_book import config, opening, plain_run, same, table, ticks
 from windvane.agents import factory
-from windvane.agents import factory
 from windvane.agents.roster import Roster, roster
 from windvane.metamodel.base.config import ConfigError, TradingConfig, WeighingConfig
 from windvane.metamodel.learning.members import MEMBERS

@@ -35,12 +35,12 @@ class TestAccounts:
         """Sums of position times return, less costs; simple and log returns differ by half their square."""
         rows = rows._replace(costs=Costs(fee_bp=1.0, delay=delay))
         made = books(rows, rows.target)
-        late = np.concatenate([np.zeros((delay, 6)), rows.target[: len(rows.target) - delay]])
+        late = np.concatenate([np.zeros((delay, len(rows.agents))), rows.target[: len(rows.target) - delay]])
         r = np.diff(np.log(rows.mid), prepend=np.log(rows.mid[0]))
         g = earnings(late, r, rows.cost)[rows.first :]
         np.testing.assert_allclose(made.returns.sum(axis=0), g.sum(axis=0), atol=0.02)
         assert (
-            made.returns.shape == (5 if rows.ts[rows.first] % 86_400_000_000_000 else 4, 6)
+            made.returns.shape == (5 if rows.ts[rows.first] % 86_400_000_000_000 else 4, len(rows.agents))
             or len(made.returns) > 3
         )
         assert (made.drawdown > 0.0).all()
@@ -121,7 +121,7 @@ class TestMethods:
         w = mixture(rows, np.array(WeighingConfig().prior))
         np.testing.assert_allclose(found["ours"], netted(w, rows.target), atol=1e-12)
         np.testing.assert_allclose(found["ours without the band"], (w * rows.target).sum(axis=1), atol=1e-12)
-        even = np.full_like(rows.target, 1.0 / 6.0)
+        even = np.full_like(rows.target, 1.0 / len(rows.agents))
         np.testing.assert_allclose(found["equal weights + band"], netted(even, rows.target), atol=1e-12)
 
     def test_options_and_presets_are_what_they_set(self, rows: Rows) -> None:
@@ -168,7 +168,7 @@ class TestMethods:
         alone = np.eye(6)[5]
         w = mixture(rows, alone, swaps)
         first = swaps[0][0]
-        np.testing.assert_allclose(w[:first], 1.0 / 6.0)
+        np.testing.assert_allclose(w[:first], 1.0 / len(rows.agents))
         assert np.ptp(w[first + 8 :], axis=1).max() > 0.01
 
     def test_the_oracle_is_best_and_equal_weights_gain_nothing(self, rows: Rows) -> None:

@@ -10,7 +10,7 @@ from cli_harness import windvane
 from killed_run import market, plan
 
 from simulated_book import config
-from windvane.agents.factory import AGENTS
+from windvane.agents.factory import RULES
 from windvane.infra.runs import journal
 from windvane.infra.runs.backtest import run
 from windvane.infra.runs.compare import differences
@@ -93,7 +93,7 @@ def test_as_recorded_is_the_run(options: tuple[str, ...], slept: Path, tmp_path:
     assert "same to the last bit" in ran.err
     assert differences(slept / "journal", tmp_path / "again" / "journal") is None
     table = pq.read_table(tmp_path / "again" / "decisions.parquet")
-    for agent in AGENTS:
+    for agent in RULES:
         column = table[f"awake_{agent}"].to_pylist()
         assert [seq for seq, awake in enumerate(column) if not awake] == list(LATE)
     assert set(table["verdict"].to_pylist()[LATE.start : LATE.stop]) >= {"no_agents"}

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from windvane.agents.base import Agent
+from windvane.agents.errors import WindvaneError
 from windvane.agents.learned.policy import FORMAT, LearnedPolicy, PolicyForm, tensors_of
 from windvane.agents.learned.settings import LearnedError
 from windvane.agents.learned.transitions import Layers
@@ -80,7 +81,7 @@ def form_of(raw: bytes) -> PolicyForm:
         return msgspec.convert(whole, PolicyForm)
     except msgspec.ValidationError as error:
         cause = error.__cause__
-        said = str(cause) if isinstance(cause, LearnedError) else f"{error}: use the release that wrote it"
+        said = str(cause) if isinstance(cause, WindvaneError) else f"{error}: use the release that wrote it"
         raise LearnedError(f"{FORM}: {said}") from error
 
 

@@ -154,3 +154,27 @@ def _learn(base: float, memory: Floats, cell: int, price: float) -> None:
     else:
         said = np.log((1.0 - first) / (1.0 - base))
     memory[_EVIDENCE] = _KEEP * memory[_EVIDENCE] + said / HORIZON
+
+
+@inlined
+def agreed(weights: Floats, target: Floats, confidence: Floats, position: float) -> float:
+    """Return how probable it is that a position pays, by the agents that it is the weighted sum of; 0 where none is in.
+
+    weights, target, confidence: (N,) of the agents. Each counts by what it adds to the position, and one on the other
+    side by how probable it is that its own target does not pay.
+    """
+    mass, said = 0.0, 0.0
+    for i in range(target.shape[0]):
+        part = weights[i] * abs(target[i])
+        mass += part
+        said += part * (confidence[i] if target[i] * position > 0.0 else 1.0 - confidence[i])
+    return said / mass if mass > 0.0 else 0.0
+
+
+@kernel
+def agreements(weights: Floats, target: Floats, confidence: Floats, position: Floats) -> Floats:
+    """Return `agreed` for n rows, (n,): weights, target and confidence (n, N), position (n,)."""
+    out = np.empty(len(position))
+    for t in range(len(position)):
+        out[t] = agreed(weights[t], target[t], confidence[t], position[t])
+    return out

@@ -6,6 +6,7 @@ on.
 """
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,7 +77,7 @@ def calibrated(train: Judged, validation: Judged, cost: float) -> Calibration | 
     """Fit the weights on the proposals of `train`, and scale them on those of `validation`; needs scikit-learn.
 
     cost: of a unit traded, share of price, as agents are to assume it. None where one of the two has fewer than 200
-    proposals, or all of them came to the same. Raises WindvaneError where scikit-learn is missing.
+    proposals, or all of them came to the same.
     """
     if any(len(part.paid) < LEAST or part.paid.min() == part.paid.max() for part in (train, validation)):
         return None
@@ -94,6 +95,12 @@ def calibrated(train: Judged, validation: Judged, cost: float) -> Calibration | 
         base=_rounded(float(validation.paid.mean())),
         cost=_rounded(cost),
     )
+
+
+def check_installed() -> None:
+    """Raise WindvaneError where scikit-learn, by which `calibrated` fits, is missing."""
+    if find_spec("sklearn") is None:
+        raise WindvaneError("confidence is calibrated by scikit-learn: install windvane[train]")
 
 
 def calibration_source(calibrations: dict[str, Calibration]) -> str:
@@ -122,10 +129,8 @@ def _spread() -> Floats:
 
 def _fitted(z: Floats, paid: Floats, strength: float) -> Any:
     """A logistic regression; strength: of a proposal beside the penalty, less than 1 where proposals overlap."""
-    try:
-        from sklearn.linear_model import LogisticRegression
-    except ImportError as error:
-        raise WindvaneError("confidence is calibrated by scikit-learn: install windvane[train]") from error
+    from sklearn.linear_model import LogisticRegression
+
     return LogisticRegression(C=strength, max_iter=1000).fit(z, paid)
 
 

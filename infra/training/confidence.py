@@ -7,7 +7,7 @@ import numpy as np
 from windvane.agents.confidence import Calibration
 from windvane.agents.errors import WindvaneError
 from windvane.agents.factory import AGENTS, create_agents
-from windvane.infra.training.calibration import Judged, calibrated, joined, judged
+from windvane.infra.training.calibration import Judged, calibrated, check_installed, joined, judged
 from windvane.infra.training.samples import Seen, seen
 from windvane.metamodel.features.extractor import WARMUP
 from windvane.metamodel.simulation.seeds import TRAINING, VALIDATION
@@ -27,6 +27,7 @@ def fit_confidence(
     seeds `validation`, each of `ticks` rows, at the costs of the market and without delay. progress: called with the
     number of markets done after each.
     """
+    check_installed()
     parts: dict[str, tuple[list[Judged], list[Judged]]] = {name: ([], []) for name in AGENTS}
     costs = []
     for done, seed in enumerate((*training, *validation)):

@@ -73,7 +73,9 @@ class Confidence:
         weighed = (*known.sided, *known.plain)
         self._sided = len(known.sided)
         self._columns = np.array([column for column, _ in weighed], np.int64)
-        self._numbers = np.array([known.intercept, known.base, known.cost, *(weight for _, weight in weighed)])
+        self._numbers = np.array(
+            [known.intercept, known.base, known.cost, *(weight for _, weight in weighed)]
+        )
         self.memory = np.zeros(_SIZE)
 
     def step(self, x: Floats, price: Floats, good: Ints, target: Floats) -> Floats:
@@ -157,7 +159,7 @@ def _learn(base: float, memory: Floats, cell: int, price: float) -> None:
 
 
 @inlined
-def agreed(weights: Floats, target: Floats, confidence: Floats, position: float) -> float:
+def agreed(weights: Floats | Ints, target: Floats, confidence: Floats, position: float) -> float:
     """Return how probable it is that a position pays, by the agents that it is the weighted sum of; 0 where none is in.
 
     weights, target, confidence: (N,) of the agents. Each counts by what it adds to the position, and one on the other

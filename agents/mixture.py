@@ -43,7 +43,8 @@ class AgentMixture(Agent):
             whole.append(agent.propose(x, price, good))
             target += self.weights[name] * whole[-1].target
         weights = np.tile(list(self.weights.values()), (n, 1))
-        targets, said = (np.stack([one[part] for one in whole], axis=1) for part in (0, 2))
+        targets = np.stack([one.target for one in whole], axis=1)
+        said = np.stack([one.confidence for one in whole], axis=1)
         confidence = np.where(good != 0, agreements(weights, targets, said, target), 0.0)
         target, confidence = np.clip(target, -1.0, 1.0), np.clip(confidence, 0.0, 1.0)
         change = np.diff(target, prepend=self._last)
@@ -62,10 +63,14 @@ class AgentMixture(Agent):
         trial = copy.deepcopy(self.agents)
         parts = {name: {f"{name}.{part}": part for part in agent.state()} for name, agent in trial.items()}
         wanted = {"target", *(whole for names in parts.values() for whole in names)}
-        older = {whole for whole in wanted if whole.endswith(".confidence")}  # which some releases did not know
+        older = {
+            whole for whole in wanted if whole.endswith(".confidence")
+        }  # which some releases did not know
         odd = sorted((state.keys() ^ wanted) - older)
         if odd:
-            raise WindvaneError(f"the state is of another mixture: {', '.join(odd[:3])} is in one of them only")
+            raise WindvaneError(
+                f"the state is of another mixture: {', '.join(odd[:3])} is in one of them only"
+            )
         for name, agent in trial.items():
             agent.restore({part: state[whole] for whole, part in parts[name].items() if whole in state})
         self.agents, self._last = trial, float(state["target"][0])

@@ -60,7 +60,9 @@ class PolicyForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     warmup: Annotated[int, Meta(description="good rows before the first position")]
     weights_sha256: Annotated[str, Meta(description="hex digest of weights.safetensors")]
     trained: Trained
-    confidence: Annotated[Calibration | None, Meta(description="None: never calibrated, so it is a half")] = None
+    confidence: Annotated[Calibration | None, Meta(description="None: never calibrated, so it is a half")] = (
+        None
+    )
 
     def __post_init__(self) -> None:
         n = len(self.features)

@@ -1,4 +1,4 @@
-"""How probable it is that a proposal of a rule pays, fitted on SIMULATED markets by `windvane train confidence`."""
+"""When a proposal of a rule pays, fitted on SIMULATED markets; made by `windvane train confidence`."""
 
 from windvane.agents.confidence import Calibration
 

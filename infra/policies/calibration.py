@@ -26,7 +26,7 @@ def calibration(policy: LearnedPolicy, costs: Costs, parts: Parts) -> Calibratio
 
 
 def calibrate(folder: Path, parts: Parts) -> None:
-    """Calibrate the policy in a folder, as `calibration`, by the costs that it was trained with; rewrites policy.json."""
+    """Calibrate the policy in a folder by the costs that it was trained with, and write its policy.json again."""
     policy = load_policy(folder)
     rules = msgspec.convert(policy.form.trained.rules, SimulatorRules)
     found = calibration(policy, rules.costs, parts)
@@ -42,7 +42,5 @@ def _judged(policy: LearnedPolicy, costs: Costs, tape: Tape) -> Judged:
 
 def _cost(tape: Tape, costs: Costs) -> np.ndarray:
     """Of a unit traded at each row (n,), share of price."""
-    half = np.where(
-        np.isnan(tape.ask), costs.half_spread_bp * 1e-4, (tape.ask - tape.bid) / (2.0 * tape.mid)
-    )
+    half = np.where(np.isnan(tape.ask), costs.half_spread_bp * 1e-4, (tape.ask - tape.bid) / (2.0 * tape.mid))
     return half + (costs.fee_bp + costs.slippage_bp) * 1e-4

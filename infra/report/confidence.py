@@ -1,7 +1,7 @@
 """Whether confidence means what it says: forecasts of agents beside what came of their proposals.
 
-The outcome of a proposal is 1 where its target, held over the next 32 good rows, earned more than the change to it cost,
-at the prices, quotes, costs and delay of the run. Forecasts are scored by Brier (1950): the mean of (p - outcome)².
+The outcome of a proposal is 1 where its target, held over the next 32 good rows, earned more than the change to it
+cost, at the prices, quotes, costs and delay of the run. Forecasts are scored by Brier (1950): the mean of (p - outcome)².
 """
 
 from typing import Any
@@ -32,7 +32,9 @@ class ConfidenceTally:
         count = len(self.agents)
         self._last, self._log = np.zeros(count), 0.0  # targets and log price of the last good row
         self._mid: float | None = None
-        self._open = np.zeros((0, 3 + 3 * count))  # rows that are not judged yet, with what `_judge` needs of them
+        self._open = np.zeros(
+            (0, 3 + 3 * count)
+        )  # rows that are not judged yet, with what `_judge` needs of them
         self._rows, self._forecast, self._paid = (np.zeros((count, _CELLS)) for _ in range(3))
         self._square = np.zeros(count)  # sum of (p - outcome)²
 

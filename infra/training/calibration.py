@@ -1,8 +1,8 @@
 """Calibrates the confidence of agents: fits how probable it is that a proposal, held, earns more than it costs.
 
-`windvane.agents.confidence` has the model. Its weights are fitted on one set of markets, and its log odds then scaled on
-others (Platt 1999, "Probabilistic outputs for support vector machines"), since a fit is too sure of what it was fitted
-on.
+`windvane.agents.confidence` has the model. Its weights are fitted on one set of markets, and its log odds then scaled
+on others (Platt 1999, "Probabilistic outputs for support vector machines"), since a fit is too sure of what it was
+fitted on.
 """
 
 from collections.abc import Sequence
@@ -107,7 +107,9 @@ def calibration_source(calibrations: dict[str, Calibration]) -> str:
     """Return the source of the Python module in which the package holds the calibrations of its rules."""
 
     def pairs(name: str, weights: tuple[tuple[int, float], ...]) -> str:
-        lines = "".join(f"            ({column}, {weight}),  # {NAMES[column]}\n" for column, weight in weights)
+        lines = "".join(
+            f"            ({column}, {weight}),  # {NAMES[column]}\n" for column, weight in weights
+        )
         return f"        {name}=(\n{lines}        ),\n"
 
     entries = "".join(
@@ -116,8 +118,8 @@ def calibration_source(calibrations: dict[str, Calibration]) -> str:
         for name, one in calibrations.items()
     )
     return (
-        '"""How probable it is that a proposal of a rule pays, fitted on SIMULATED markets by `windvane train confidence`.'
-        '"""\n\nfrom windvane.agents.confidence import Calibration\n\n'
+        '"""When a proposal of a rule pays, fitted on SIMULATED markets; made by `windvane train confidence`."""\n\n'
+        "from windvane.agents.confidence import Calibration\n\n"
         f"CALIBRATIONS: dict[str, Calibration] = {{\n{entries}}}\n"
     )
 

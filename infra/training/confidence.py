@@ -38,10 +38,14 @@ def fit_confidence(
             parts[name][place].append(some)
         progress(done + 1)
     cost = float(np.mean(costs[len(training) :]))
-    found = {name: calibrated(joined(fitted), joined(scaled), cost) for name, (fitted, scaled) in parts.items()}
+    found = {
+        name: calibrated(joined(fitted), joined(scaled), cost) for name, (fitted, scaled) in parts.items()
+    }
     lacking = [name for name, one in found.items() if one is None]
     if lacking:
-        raise WindvaneError(f"{', '.join(lacking)} propose too little to be calibrated: give more or longer markets")
+        raise WindvaneError(
+            f"{', '.join(lacking)} propose too little to be calibrated: give more or longer markets"
+        )
     return {name: one for name, one in found.items() if one is not None}
 
 

@@ -1,4 +1,4 @@
-"""The probability that a proposal pays: against a slow reference, however rows are cut, and where nothing can be told."""
+"""The probability that a proposal pays: against a slow reference, in any cut, and where nothing can be told."""
 
 import math
 from itertools import pairwise
@@ -17,9 +17,7 @@ from windvane.agents.factory import AGENTS, create_agents
 from windvane.agents.mixture import AgentMixture
 from windvane.agents.rules.calibrations import CALIBRATIONS
 
-MODEL = Calibration(
-    sided=((3, 0.4), (0, -0.2)), plain=((17, 0.3),), intercept=-0.1, base=0.52, cost=3e-4
-)
+MODEL = Calibration(sided=((3, 0.4), (0, -0.2)), plain=((17, 0.3),), intercept=-0.1, base=0.52, cost=3e-4)
 
 
 def rows(seed: int, n: int = 400) -> tuple[Floats, Floats, Ints, Floats]:
@@ -173,5 +171,7 @@ def test_agents_agree_by_what_each_adds_to_a_position() -> None:
     wanted = (0.25 * 0.6 + 0.125 * 0.8 + 0.125 * 0.3) / 0.5
     assert agreed(weights, target, said, 0.1) == pytest.approx(wanted)
     assert agreed(weights, np.zeros(4), said, 0.1) == 0.0
-    both = agreements(np.stack([weights] * 2), np.stack([target] * 2), np.stack([said] * 2), np.array([0.1, -0.1]))
+    both = agreements(
+        np.stack([weights] * 2), np.stack([target] * 2), np.stack([said] * 2), np.array([0.1, -0.1])
+    )
     assert both.tolist() == pytest.approx([wanted, 1.0 - wanted])

@@ -122,7 +122,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"hidden": [10**9]}, "1 to 1024 units"),
     ({"atoms": 10**6}, "2 to 1001"),
     ({"warmup": -1}, "0 or more rows"),
-    ({"confidence": {"sided": [[77, 1.0]], "plain": [], "intercept": 0, "base": 0.5, "cost": 0}}, "column 77"),
+    (
+        {"confidence": {"sided": [[77, 1.0]], "plain": [], "intercept": 0, "base": 0.5, "cost": 0}},
+        "column 77",
+    ),
 ]
 
 

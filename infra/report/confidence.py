@@ -1,7 +1,8 @@
 """Whether confidence means what it says: forecasts of agents beside what came of their proposals.
 
 The outcome of a proposal is 1 where its target, held over the next 32 good rows, earned more than the change to it
-cost, at the prices, quotes, costs and delay of the run. Forecasts are scored by Brier (1950): the mean of (p - outcome)².
+cost, at the prices, quotes, costs and delay of the run. Forecasts are scored as Brier did in 1950: the mean of
+(p - outcome)².
 """
 
 from typing import Any

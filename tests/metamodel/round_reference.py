@@ -3,7 +3,7 @@
 import math
 from fractions import Fraction
 
-from reference_rows import DAY, Fill, Row, Seen, exact, near, nearest, reduction
+from reference_rows import DAY, Fill, Row, Scaling, Seen, exact, near, nearest, reduction
 
 from windvane.metamodel.base.config import TradingConfig
 from windvane.metamodel.base.rows import GAP, HEARTBEAT, LEVEL, REPEATED, WARMUP
@@ -30,7 +30,7 @@ class Reference:
         self.streak, self.day, self.mean, self.square, self.variance, self.gap = 0, -1, 0.0, 0.0, 0.0, 0.0
         self.turnover = self.fees = self.high = self.drawdown = Fraction(0)
         self.fills, self.warm, self.exposure = 0, 0, 0.0
-        self.surpluses, self.mean_surplus = 0, 0.0
+        self.scaling = Scaling()
         self.aim, self.restricted = 0, ""  # why it only reduces: "person", or "level"
         self.away, self.resumed, self.since = False, False, 0  # since: good rows since the price went away
         self.statements: list[list[float]] = []
@@ -86,7 +86,7 @@ class Reference:
             if not row.flag & WARMUP:
                 self.warm += 1
                 halted = self.state == HALTED
-                scaled = self._scaled(row)
+                scaled = self.scaling.of(row) if self.limits.confidence_scaling else row
                 self._judge(scaled, good, row.mid if level else before)
                 order, said = self._decide(scaled, good, before)
                 if scaled.wanted != row.wanted and not halted:
@@ -207,17 +207,6 @@ class Reference:
             self.gap += max(0.01, 1 / good) * (row.ts - self.times[-1] - self.gap)
         self.mids.append(row.mid)
         self.times.append(row.ts)
-
-    def _scaled(self, row: Row) -> Row:
-        """The row with what is wanted times max(0, 2p - 1) over the mean of that so far, where that is set."""
-        if not self.limits.confidence_scaling or row.wanted == 0.0:
-            return row
-        surplus = max(2 * row.confidence - 1, 0.0)
-        self.surpluses += 1
-        step = max(1 - 0.5 ** (1 / 4000), 1 / self.surpluses)
-        self.mean_surplus += step * (surplus - self.mean_surplus)
-        factor = min(surplus / self.mean_surplus, 3.0) if surplus else 0.0
-        return row._replace(wanted=row.wanted * factor)
 
     def _judge(self, row: Row, good: int, before: float) -> None:
         earned = self.wanted.get(good - 1 - self.costs.delay, 0.0) * math.log(row.mid / before)

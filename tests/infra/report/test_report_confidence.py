@@ -115,7 +115,7 @@ def test_how_events_are_cut_changes_no_count(size: int) -> None:
 def test_an_agent_that_takes_no_part_is_not_scored_and_its_target_stands() -> None:
     settings = config(agents=("vol_trend", "buy_and_hold"))
     events = played(settings, ticks(1_200, 6))
-    (decided,) = (e for e in events if isinstance(e, ev.Decisions))
+    decided = ev.join([e for e in events if isinstance(e, ev.Decisions)])
     awake = np.ones((len(decided), 2), np.int64)
     awake[700:800, 1] = 0
     whole, part = ConfidenceTally(settings), ConfidenceTally(settings)

@@ -104,7 +104,7 @@ def test_the_command_fits_every_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(found) == list(AGENTS)
     assert done == [1, 2, 3, 4, 5]
     assert all(1e-4 < one.cost < 3e-4 and 0.4 < one.base < 0.6 for one in found.values())
-    with pytest.raises(ValueError, match="jump_contrarian propose too little to be calibrated"):
+    with pytest.raises(ValueError, match="jump_contrarian.* propose too little to be calibrated: give more"):
         confidence.fit_confidence(range(2), range(2000, 2001), 1_500)
     monkeypatch.setattr(calibration, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"install windvane\[train\]"):
@@ -134,6 +134,6 @@ def test_rules_foretell_on_markets_that_nothing_was_fitted_on(seed: int) -> None
 
 def test_where_nothing_can_be_told_confidence_hardly_moves() -> None:
     for p, paid in forecasts("null", 1001):
-        assert p[20_000:].std() < 0.02 or len(p) < 20_000
+        assert len(p) < 25_000 or p[20_000:].std() < 0.02
         assert p.mean() == pytest.approx(0.5, abs=0.03)
         assert ((p - paid) ** 2).mean() < paid.mean() * (1.0 - paid.mean()) + 1.5e-3

@@ -104,7 +104,7 @@ def test_the_command_fits_every_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(found) == list(AGENTS)
     assert done == [1, 2, 3, 4, 5]
     assert all(1e-4 < one.cost < 3e-4 and 0.4 < one.base < 0.6 for one in found.values())
-    with pytest.raises(ValueError, match="jump_contrarian.* propose too little to be calibrated: give more"):
+    with pytest.raises(ValueError, match=r"jump_contrarian.* propose too little to be calibrated: give more"):
         confidence.fit_confidence(range(2), range(2000, 2001), 1_500)
     monkeypatch.setattr(calibration, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"install windvane\[train\]"):

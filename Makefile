@@ -52,9 +52,10 @@ bench: $(VENV)/dev
 	$(BIN)/python -m windvane.infra.dev.bench
 
 .PHONY: bench-learning
-## bench-learning: steps of environments a second, of training a second, and the time of a policy's decision
+## bench-learning: speed of environments, of training and of a decision; PEER=PYTHON of a venv with Stable-Baselines3 compares
 bench-learning: $(VENV)/dev
 	$(BIN)/python -m windvane.infra.dev.bench_learning
+	$(if $(PEER),$(BIN)/python tests/agents/learned/cartpole_speed.py $(PEER))
 
 ## bench-kafka: throughput, one hop beside others (QUIX=PYTHON of a venv that has quixstreams) and latency on a real broker
 bench-kafka: $(VENV)/dev

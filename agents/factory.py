@@ -10,6 +10,7 @@ from windvane.agents.classes import load_class
 from windvane.agents.errors import WindvaneError
 from windvane.agents.guest import GuestAgent
 from windvane.agents.installed import installed
+from windvane.agents.learned.shipped import ShippedDQN, ShippedPPO, ShippedRainbow
 from windvane.agents.naming import CLASS, FOREIGN, POLICY, Named, each_named
 from windvane.agents.policies import NoFolderError, load_policy
 from windvane.agents.rules import (
@@ -21,11 +22,16 @@ from windvane.agents.rules import (
     ZscoreReversion,
 )
 
-AGENTS: dict[str, type[Agent]] = {
+RULES: dict[str, type[Agent]] = {
     agent.name: agent
     for agent in (EmaMomentum, ZscoreReversion, DonchianBreakout, VolTrend, JumpContrarian, BuyAndHold)
 }
-"""The agents that are built in."""
+"""The agents that are fixed rules."""
+
+AGENTS: dict[str, type[Agent]] = RULES | {
+    agent.name: agent for agent in (ShippedDQN, ShippedPPO, ShippedRainbow)
+}
+"""The agents that are built in: the rules, and the policies that come with the package."""
 
 
 class Binding(NamedTuple):

@@ -37,7 +37,7 @@ def _digest(folders: tuple[str, ...], what: tuple[str, ...] = ("*.py",)) -> str:
 
 def code_digest() -> str:
     """Hex digest of everything that decides what a stage computes: pure sources, shipped weights, numba, Python."""
-    return _digest(_PURE, ("*.py", "*.safetensors"))
+    return _digest(_PURE, ("*.py", "*.safetensors", "*.json"))
 
 
 @cache

@@ -7,14 +7,16 @@ from windvane.agents.base import Agent
 from windvane.agents.errors import WindvaneError
 from windvane.agents.factory import create_agents
 from windvane.agents.learned.learners import LEARNERS, algorithm_of
-from windvane.agents.learned.valued import WIDTHS, Judge, Scale, ValuedAgent
+from windvane.agents.learned.served import ServedNetwork
+from windvane.agents.learned.valued import WIDTHS, Judge, Scale, ValuedAgent, check_width
 from windvane.agents.learned.wrappers import WRAPPERS, ValuedAgentWrapper
+from windvane.agents.policies import read_network
 from windvane.agents.state import FEATURES
 from windvane.agents.wrapper import BaseAgentWrapper
 
 _GIVE = (
-    "give an Agent, a learner of windvane.agents.learned, a torch module or a model of Stable-Baselines3 with three "
-    "actions, or a function from a state (1, D) to what sell, hold and buy are worth"
+    "give an Agent, a learner of windvane.agents.learned, a torch module, a model of Stable-Baselines3 or an ONNX file "
+    "with three actions, or a function from a state (1, D) to what sell, hold and buy are worth"
 )
 
 
@@ -34,9 +36,9 @@ class AgentWrapperFactory:
         """Return a wrapper around `agent`, of a class of its own where it is a learner.
 
         agent: an `Agent`; a DQN, PPO or Rainbow of `windvane.agents.learned`; a torch module (B, D) to (B, 3); a model
-        of Stable-Baselines3; or a function of a state (1, D), float32, that returns what sell, hold and buy are worth,
-        such as `lambda s: session.run(None, {"input": s})[0]` of onnxruntime. What is no `Agent` does what is worth
-        most.
+        of Stable-Baselines3; the path of an ONNX file of a multi-layer perceptron; or a function of a state (1, D),
+        float32, that returns what sell, hold and buy are worth, such as `lambda s: session.run(None, {"input": s})[0]`
+        of onnxruntime. What is no `Agent` does what is worth most.
         history: newest scores that are kept one by one. The rest is for what is no `Agent`: state_dim: D, 50 features,
         or 51 with its position behind them; None: the first that it answers. scale: of the features, such as
         `FeatureScaler().scale`, None for raw ones. actions: "trade" (None), where sell and buy move the position by one
@@ -72,10 +74,15 @@ def _judge(agent: Any, name: str) -> Judge:
         from windvane.agents.learned.modules import judge_of_module
 
         return judge_of_module(agent)
-    if str(agent).lower().endswith(".onnx") and not callable(agent):
+    path = "" if callable(agent) else str(agent).lower()
+    if path.endswith(".onnx"):
+        layers = read_network(str(agent))
+        check_width(name, len(layers.weights[0]))
+        return ServedNetwork(layers)
+    if path.endswith(".zip"):
         raise WindvaneError(
-            f"{name} is the ONNX file {agent}, which is not read here: give a function that asks it, such as "
-            "lambda s: session.run(None, {'input': s})[0] of onnxruntime"
+            f"{name} is the file {agent}, which is not read here: convert it with `windvane agents convert`, and give "
+            "the agent of its folder, create_agents(['NAME=FOLDER'])[0]"
         )
     if not callable(agent) or isinstance(agent, type):
         what = agent.__name__ if isinstance(agent, type) else type(agent).__name__

@@ -36,6 +36,7 @@ def form(**given: Any) -> dict[str, Any]:
         "mapping": [-1.0, 0.0, 1.0],
         "max_position": 1.0,
         "hidden": [16, 8],
+        "activation": "relu",
         "atoms": 0,
         "warmup": 3,
         "trained": {"simulated": True, "data": "nothing", "steps": 0, "seed": 0, "release": "0"},

@@ -3,6 +3,7 @@
 It needs numpy and numba only. Every sum has a fixed order, so that a row gives the same bits alone or among others.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
@@ -15,7 +16,7 @@ from windvane.agents.base import Agent, Floats, Ints, Proposal
 from windvane.agents.confidence import Calibration, Confidence
 from windvane.agents.kernel import inlined, kernel
 from windvane.agents.learned.settings import LearnedError, check_hidden
-from windvane.agents.learned.transitions import Layers, Singles
+from windvane.agents.learned.transitions import ACTIVATIONS, Layers, Singles
 
 FORMAT = 1
 ALGORITHMS = ("dqn", "ppo", "rainbow")
@@ -56,6 +57,7 @@ class PolicyForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     mapping: Annotated[tuple[float, ...], Meta(description="what each action means: -1, 0 and 1")]
     max_position: Annotated[float, Meta(description="target of position 1, units of capital")]
     hidden: Annotated[tuple[int, ...], Meta(description="units of the hidden layers")]
+    activation: Annotated[str, Meta(description="of the hidden layers, relu or tanh")] = "relu"
     atoms: Annotated[int, Meta(description="of the distribution of an action's value, 0: a number")]
     warmup: Annotated[int, Meta(description="good rows before the first position")]
     weights_sha256: Annotated[str, Meta(description="hex digest of weights.safetensors")]
@@ -87,6 +89,10 @@ class PolicyForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         )
         _check(0 <= self.warmup <= 10**9, f"warmup is {self.warmup}: give 0 or more rows")
         check_hidden(self.hidden)
+        _check(
+            self.activation in ACTIVATIONS,
+            f"activation is {self.activation!r}: give one of {', '.join(ACTIVATIONS)}",
+        )
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -129,6 +135,7 @@ def layers_of(form: PolicyForm, tensors: dict[str, NDArray[Any]]) -> Layers:
         [tensors[f"layer{i}.weight"] for i in layers],
         [tensors[f"layer{i}.bias"] for i in layers],
         tensors.get("support", np.zeros(0, np.float32)),
+        form.activation,
     )
 
 
@@ -143,6 +150,7 @@ class _Net(NamedTuple):
     trades: bool
     most: float
     warmup: int
+    tanh: bool  # the hidden layers', else relu
     sizes: Ints  # (L + 1,) units
     numbers: Singles  # all weights and biases, layer by layer
     support: Singles  # (M,)
@@ -164,6 +172,7 @@ class LearnedPolicy(Agent):
         unknown = [name for name in form.features if name not in names]
         _check(not unknown, f"it reads {', '.join(unknown[:3])}, which no market has here: train it again")
         self.form, layers = form, layers_of(form, tensors)
+        self.parts = form, tensors, tuple(names)
         self.name, self.warmup = form.algorithm, form.warmup
         self.version = f"{FORMAT}-{form.weights_sha256[:12]}"
         parts = [
@@ -178,6 +187,7 @@ class LearnedPolicy(Agent):
             trades=form.actions == "trade",
             most=form.max_position,
             warmup=form.warmup,
+            tanh=form.activation == "tanh",
             sizes=np.array(form.sizes),
             numbers=np.concatenate(parts),
             support=layers.support.copy(),
@@ -261,11 +271,21 @@ def _evaluate(net: _Net, x: Floats, position: float, scratch: Singles, value: Fl
         for j in range(outputs):
             given[j] = bias[j]
         if layer > 0:
-            for i in range(inputs):
-                taken[i] = max(taken[i], np.float32(0.0))
+            _activate(taken, inputs, net.tanh)
         _add_up(net.numbers, at, taken, inputs, given, outputs)
         at += (inputs + 1) * outputs
     _worth(net.support, scratch[(last + 1) % 2], value)
+
+
+@inlined
+def _activate(units: Singles, n: int, tanh: bool) -> None:
+    """Apply the activation to the first n units, one after the other, so that no batch changes a bit."""
+    if tanh:
+        for i in range(n):
+            units[i] = math.tanh(units[i])
+    else:
+        for i in range(n):
+            units[i] = max(units[i], np.float32(0.0))
 
 
 @inlined

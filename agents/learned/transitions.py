@@ -10,6 +10,9 @@ from windvane.agents.base import Floats, Ints
 
 Singles = NDArray[np.float32]
 
+ACTIVATIONS = ("relu", "tanh")
+"""Of hidden layers: max(x, 0) and tanh(x)."""
+
 
 class Transition(NamedTuple):
     """One step of N environments."""
@@ -23,13 +26,14 @@ class Transition(NamedTuple):
 
 
 class Layers(NamedTuple):
-    """A network of plain layers: between two of them, what is below 0 becomes 0; the last gives A x M numbers."""
+    """A network of plain layers: an activation stands between two of them, and the last gives A x M numbers."""
 
     weights: Sequence[Singles]  # (inputs, outputs) each
     biases: Sequence[Singles]  # (outputs,) each
     support: (
         Singles  # (M,) values of the atoms of each action's distribution, (0,) where an output is a number
     )
+    activation: str = "relu"  # one of ACTIVATIONS
 
 
 class Learner(Protocol):

@@ -1,4 +1,4 @@
-"""windvane agents: who is there, whether a class keeps what agents promise, and a package to start one from."""
+"""windvane agents: who is there, who keeps what agents promise, and what to begin one from: a package, or a network."""
 
 import sys
 from pathlib import Path
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from windvane.infra.cli import options
+from windvane.infra.cli.idle import refuse_idle
 
 if TYPE_CHECKING:
     from windvane.agents.base import Agent
 
 _MOST_FINDINGS = 40
 
-app = typer.Typer(no_args_is_help=True, help="List agents, check one of your own, or begin one.")
+app = typer.Typer(no_args_is_help=True, help="List agents, check one of your own, begin one, or convert one.")
 
 
 @app.command("list")
@@ -108,6 +109,66 @@ def init(
     for file in write_package(name, folder):
         say(f"wrote {file}")
     say(f"next: pip install -e {folder / name}, and windvane agents check {name}")
+
+
+@app.command()
+def convert(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(help="A zip of Stable-Baselines3, DQN or PPO with MlpPolicy; or an .onnx file.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for policy.json and weights.safetensors.")],
+    algorithm: Annotated[
+        str | None, typer.Option(help="Of an ONNX file: dqn, ppo or rainbow, which it was trained with.")
+    ] = None,
+    activation: Annotated[
+        str | None, typer.Option(help="Of a zip that does not say it: relu or tanh, of the hidden layers.")
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            help="Inputs in order, as a,b,c, and position last where it sees its own. Default: all features in their "
+            "order, of a network of 50 inputs, or 51 with its position."
+        ),
+    ] = None,
+    scaled: Annotated[
+        bool, typer.Option("--scaled", help="It reads what FeatureScaler makes of features.")
+    ] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="It reads features as they are.")] = False,
+    actions: Annotated[
+        str | None,
+        typer.Option(help="trade: an action moves the position by one step; target: it is the position."),
+    ] = None,
+    mapping: Annotated[
+        str, typer.Option(help="What outputs 0, 1 and 2 mean: -1 sell, 0 hold, 1 buy.")
+    ] = "-1,0,1",
+    max_position: Annotated[
+        float | None, typer.Option(help="Target of position 1, units of capital, up to 1.")
+    ] = None,
+) -> None:
+    """Make a policy of a network that others trained; it is served without their libraries. Needs windvane[train].
+
+    What the file does not say, options have to; nothing is guessed, and nothing in the file is run.
+
+    Examples:\n
+      windvane agents convert ppo.zip --activation tanh --scaled --actions target --max-position 1 --out policies/ppo\n
+      windvane agents convert q.onnx --algorithm dqn --raw --actions trade --max-position 0.5 --out policies/q
+    """
+    from windvane.infra.policies import conversion
+    from windvane.infra.policies.onnx_file import read_onnx
+    from windvane.infra.policies.sb3_zip import read_sb3
+    from windvane.infra.runs.progress import say
+
+    meaning = conversion.meaning_of(features, scaled, raw, actions, mapping, max_position)
+    if file.suffix.lower() == ".onnx":
+        refuse_idle(context, {"activation"}, "on an ONNX file, which says it")
+        network = conversion.named_network(read_onnx(file), algorithm)
+    else:
+        refuse_idle(context, {"algorithm"}, "on a zip, which says it")
+        network = read_sb3(file, conversion.known_activation(activation))
+    form = conversion.convert(network, meaning, file, out)
+    say(f"{network.about}: {' x '.join(map(str, form.sizes))} units, {form.activation}")
+    say(f"wrote policy.json and weights.safetensors to {out}: windvane agents check NAME={out}")
 
 
 def _check_remote(name: str, book: str, wait: float, bootstrap: str | None, prefix: str | None) -> int:

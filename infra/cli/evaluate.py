@@ -31,12 +31,14 @@ def evaluate(
     retraining: Annotated[
         str, typer.Option(help="on: with the predictor, which needs windvane[train]; off: without.")
     ] = "on",
+    agents: options.Agents = None,
     jobs: Annotated[int | None, typer.Option(help="Processes. Default: one a core.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for table.json, table.md and table.html.")] = Path(
         "runs/evaluation"
     ),
 ) -> None:
     """Compare every way to weigh the agents on the same markets, with references; writes a table and a page."""
+    from windvane.agents.factory import AGENTS
     from windvane.infra.evaluation.page import markdown, page
     from windvane.infra.evaluation.rows import from_file
     from windvane.infra.evaluation.run import compared, over_seeds
@@ -56,19 +58,21 @@ def evaluate(
     late = (0 if file is None else 1) if delay is None else delay
     costs = Costs(fee_bp=fee_bp, half_spread_bp=half_spread_bp, delay=late)
     chosen = _seeds(seeds)
+    names = tuple(AGENTS) if agents is None else options.words(agents)
     prepare()
     if file is None:
         with bar(f"{market}", len(chosen)) as progress:
-            results = over_seeds(str(market), chosen, ticks, late, retraining == "on", jobs, progress)
+            results = over_seeds(str(market), chosen, ticks, late, retraining == "on", jobs, progress, names)
         title = (
             f"SIMULATED market {market}, {len(chosen)} seeds ({chosen[0]} to {chosen[-1]}), "
             f"{ticks:,} scored ticks each, delay {late}"
         )
     else:
         reading = reading_of(max_rejected=max_rejected)
-        results = [compared(from_file(file, bars, costs, reading), retraining == "on", bootstrap=True)]
+        results = [compared(from_file(file, bars, costs, reading, names), retraining == "on", bootstrap=True)]
         spread = f", half spread {half_spread_bp:g} bp" if half_spread_bp else ""
         title = f"{file.name}, {bars or 'as it is'}, fee {fee_bp:g} bp{spread}, filled {late} tick(s) late"
+    title += "" if agents is None else f", agents {', '.join(names)}"
     rows = table(results)
     out.mkdir(parents=True, exist_ok=True)
     _write(out / "table.json", title, rows)

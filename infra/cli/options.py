@@ -174,8 +174,8 @@ def config_for(options: BookOptions, **others: Any) -> Chosen:
     )
     find_modules_here()
     if named is not None:
-        preset.agents = _words(named)
-    agents, shadows = preset.roster(), roster(_words(",".join(options.shadow or ())))
+        preset.agents = words(named)
+    agents, shadows = preset.roster(), roster(words(",".join(options.shadow or ())))
     for name, binding in shadows.bindings.items():
         check(binding.kind != REMOTE, f"--shadow {name} is remote: a shadow is computed, so name its class")
     if retraining is not None:
@@ -192,14 +192,14 @@ def config_for(options: BookOptions, **others: Any) -> Chosen:
         resume_after=resume_after,
         costs=options.costs,
         **shadows.shadowing(),
-        seats=tuple(_words(options.seats or "")),
+        seats=tuple(words(options.seats or "")),
         keyed=options.keyed,
         **others,
     )
     return Chosen(config, preset.detailed_logging, {**agents.bindings, **shadows.bindings})
 
 
-def _words(text: str) -> tuple[str, ...]:
+def words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 

@@ -1,8 +1,9 @@
 """windvane train dqn|ppo|rainbow: trains a policy on simulated markets or a file, and writes it as data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,12 +13,17 @@ from windvane.infra.cli.reading import MaxRejected
 
 if TYPE_CHECKING:
     from windvane.infra.policies.market import Parts
+    from windvane.infra.policies.recipe import Recipe
     from windvane.infra.policies.training import PolicyTraining
 
-_SIMULATED, _FILE = {"market", "markets", "ticks"}, {"bars", "max_rejected"}
+_SIMULATED, _FILE = {"market", "markets", "ticks"}, {"bars", "folds", "max_rejected"}
 
 Simulated = Annotated[bool, typer.Option("--simulated", help="Train on SIMULATED markets.")]
 Data = Annotated[Path | None, typer.Option(help="Market data to train on, cut in time: 60, 20 and 20 %.")]
+Folds = Annotated[
+    int,
+    typer.Option(help="Windows in time, each longer than the one before; the last one's weights are kept."),
+]
 Market = Annotated[str, typer.Option(help="Simulated market: standard, mild, hard, swapped or null.")]
 Markets = Annotated[int, typer.Option(help="Simulated markets to learn on, one a seed.")]
 Ticks = Annotated[int, typer.Option(help="Ticks of a simulated market.")]
@@ -51,6 +57,7 @@ def command(algorithm: str) -> Callable[..., int]:
         simulated: Simulated = False,
         data: Data = None,
         bars: options.Bars = None,
+        folds: Folds = 1,
         max_rejected: MaxRejected = None,
         market: Market = "standard",
         markets: Markets = 32,
@@ -72,7 +79,6 @@ def command(algorithm: str) -> Callable[..., int]:
         from windvane.infra.files.reading import reading_of
         from windvane.infra.policies.market import file_parts, simulated_parts
         from windvane.infra.policies.recipe import Recipe, settings_of
-        from windvane.infra.policies.training import PolicyTraining
         from windvane.metamodel.base.config import Costs, check
         from windvane.metamodel.simulation.market import MARKETS
         from windvane.metamodel.simulation.simulator_rules import SimulatorRules
@@ -107,10 +113,12 @@ def command(algorithm: str) -> Callable[..., int]:
             )
 
         recipe(0.0)  # what cannot be is said before the market is read
-        parts: Parts = (
-            simulated_parts(market, markets, ticks) if data is None else file_parts(data, bars, reading)
+        every_fold: Iterable[Parts] = (
+            [simulated_parts(market, markets, ticks)]
+            if data is None
+            else file_parts(data, bars, folds, reading)
         )
-        return _trained(PolicyTraining(recipe(parts.fee_bp), parts), out)
+        return _trained(recipe, every_fold, folds, out)
 
     train.__doc__ = f"""Train a policy with {algorithm.upper() if algorithm != "rainbow" else "Rainbow"}; needs torch.
 
@@ -119,38 +127,69 @@ def command(algorithm: str) -> Callable[..., int]:
     return train
 
 
-def _trained(training: "PolicyTraining", out: Path) -> int:
-    """Train to the end, or until somebody stops it; returns the exit code."""
+def _trained(
+    recipe: Callable[[float], "Recipe"], every_fold: Iterable["Parts"], folds: int, out: Path
+) -> int:
+    """Train on every fold to the end, or until somebody stops it; returns the exit code.
+
+    recipe: of a market's fee, basis points. The checkpoint is that of the fold that is trained on, with what those
+    before it came to.
+    """
+    from windvane.infra.policies import checkpoint
+    from windvane.infra.policies.folder import write_policy
+    from windvane.infra.policies.judging import walked_forward
+    from windvane.infra.policies.training import PolicyTraining
+    from windvane.infra.runs.progress import say
+
+    before = checkpoint.read(out / "checkpoint")
+    past: list[dict[str, Any]] = [] if before is None else before.story.get("past", [])
+    for parts in islice(every_fold, min(len(past), folds - 1), None):
+        training = PolicyTraining(recipe(parts.fee_bp), parts)
+        if before is not None:
+            training.restore(before.story, before.state)
+            say(f"goes on from step {training.steps:,}")
+            before = None
+        say(f"{training.recipe.algorithm} on {parts.about}")
+        events = out / "events" / (f"fold-{len(past) + 1}" if folds > 1 else "")
+        if not _finished(training, past, out / "checkpoint", events):
+            say(f"stopped at step {training.steps:,}: the same command goes on from there")
+            return 130
+        form = training.form()
+        metrics = form["trained"]["metrics"]
+        say(_table(metrics, parts.simulated))
+        past = [*past, {"data": parts.about, **metrics["test"]}]
+    if folds > 1:
+        metrics["walk_forward"] = walked_forward(past)
+        mean = metrics["walk_forward"]["mean_profit"]
+        of = ", ".join(f"{name.replace('_', ' ')} {profit:+.4f}" for name, profit in mean.items())
+        say(f"mean profit of {folds} test parts: {of}")
+    write_policy(out, training.best, form)
+    say(f"wrote policy.json and weights.safetensors to {out}")
+    return 0
+
+
+def _finished(training: "PolicyTraining", past: list[dict[str, Any]], folder: Path, events: Path) -> bool:
+    """Train on one fold, with a checkpoint after every look; returns whether nobody stopped it before its end."""
     from windvane.agents.learned.networks import one_thread
     from windvane.infra.policies import checkpoint
     from windvane.infra.policies.events import EventFile
-    from windvane.infra.policies.folder import write_policy
     from windvane.infra.runs.progress import bar, interruptible, say
 
-    recipe, folder = training.recipe, out / "checkpoint"
-    before = checkpoint.read(folder)
-    if before is not None:
-        training.restore(before.story, before.state)
-        say(f"goes on from step {training.steps:,}")
-    say(f"{recipe.algorithm} on {training.parts.about}")
-    with interruptible() as asked, one_thread(), EventFile(out / "events") as events:
+    recipe = training.recipe
+    with interruptible() as asked, one_thread(), EventFile(events) as file:
         while not training.over:
             with bar(recipe.algorithm, recipe.steps) as progress:
                 clock = _Clock(training.steps)
                 training.go(asked, progress)
-            checkpoint.write(folder, training.story(), training.state())
+            story = training.story() | ({"past": past} if past else {})
+            checkpoint.write(folder, story, training.state())
             if asked():
-                say(f"stopped at step {training.steps:,}: the same command goes on from there")
-                return 130
+                return False
             look = training.history[-1]
             rate = clock.rate(training.steps)
-            events.write(look["step"], _scalars(look, rate))
+            file.write(look["step"], _scalars(look, rate))
             say(_line(look, training.best_score, rate, recipe.steps - training.steps))
-    form = training.form()
-    write_policy(out, training.best, form)
-    say(_table(form["trained"]["metrics"], training.parts.simulated))
-    say(f"wrote policy.json and weights.safetensors to {out}")
-    return 0
+    return True
 
 
 class _Clock:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from windvane.agents.base import Floats, Ints
-from windvane.agents.factory import AGENTS, create_agents
+from windvane.agents.factory import RULES, create_agents
 from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.base.times import DAY
 from windvane.metamodel.learning.simplex import Simplex, allocate
@@ -24,7 +24,7 @@ class Reach(NamedTuple):
     """Annualised Sharpe ratios of one seed, of daily UTC returns after costs; orders are filled without delay."""
 
     equal: float
-    agents: tuple[float, ...]  # in the order of AGENTS
+    agents: tuple[float, ...]  # in the order of RULES
     oracle: float
 
     @property
@@ -98,7 +98,7 @@ def reach(market: SimulatedMarket) -> Reach:
     n = len(market.price)
     x, good = np.zeros((n, 1)), np.ones(n, np.int64)
     a = np.stack(
-        [agent.propose(x, market.price, good).target for agent in create_agents(list(AGENTS))], axis=1
+        [agent.propose(x, market.price, good).target for agent in create_agents(list(RULES))], axis=1
     )
     r = np.diff(np.log(market.price), prepend=np.log(market.price[0]))
     half = (market.ask - market.bid) / (market.ask + market.bid)
@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         table.add_column(heading, justify="left" if heading == "" else "right")
     rows = {"equal weights": [f.equal for f in reaches], "best in hindsight": [f.best for f in reaches]}
     rows["oracle"] = [f.oracle for f in reaches]
-    for i, name in enumerate(AGENTS):
+    for i, name in enumerate(RULES):
         rows[name] = [f.agents[i] for f in reaches]
     for name, values in rows.items():
         table.add_row(name, *(f"{v:.2f}" for v in (np.mean(values), min(values), max(values))))

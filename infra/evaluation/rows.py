@@ -1,5 +1,6 @@
 """The input of every method of an evaluation: the good rows of one market, with the agents' targets at each."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.factory import AGENTS, create_agents
+from windvane.agents.naming import each_named
 from windvane.infra.files.market_data import load_market
 from windvane.infra.files.reading import AS_RECOGNISED, Reading
 from windvane.infra.training.samples import seen
@@ -46,16 +48,17 @@ class Rows(NamedTuple):
         return quoted + (self.costs.fee_bp + self.costs.slippage_bp) * 1e-4
 
 
-def simulated(market: str, seed: int, ticks: int, delay: int) -> Rows:
+def simulated(market: str, seed: int, ticks: int, delay: int, agents: Sequence[str] = tuple(AGENTS)) -> Rows:
     """Simulate a market and return its rows: `ticks` that are scored, after 5,000 that are not.
 
-    market: a name in `MARKETS`, which has its own fee and spread; delay: good rows from decision to fill.
+    market: a name in `MARKETS`, which has its own fee and spread; delay: good rows from decision to fill; agents: as
+    `--agents` takes them.
     """
     rows = seen(market, WARM + ticks, seed)
     posterior = MarketRegimeClassifier().step(rows.x, rows.flags)
     costs = Costs(fee_bp=MARKETS[market].fee_bp, delay=delay)
     warm = (rows.flags & WARMING == 0).astype(np.int64)
-    targets = _targets(rows.x, rows.mid)
+    targets = _targets(agents, rows.x, rows.mid)
     return Rows(
         rows.ts,
         rows.x,
@@ -66,17 +69,23 @@ def simulated(market: str, seed: int, ticks: int, delay: int) -> Rows:
         targets,
         warm,
         rows.regime,
-        tuple(AGENTS),
+        _ids(agents),
         costs,
         WARM,
     )
 
 
-def from_file(path: Path, bars: str | None, costs: Costs, reading: Reading = AS_RECOGNISED) -> Rows:
+def from_file(
+    path: Path,
+    bars: str | None,
+    costs: Costs,
+    reading: Reading = AS_RECOGNISED,
+    agents: Sequence[str] = tuple(AGENTS),
+) -> Rows:
     """Read a file of market data and return its good rows, which are scored after the warm-up of the features.
 
     bars: length of a bar where the file holds bars, None for ticks; costs: of trading; reading: what a person says of
-    the file. Raises ConfigError where the file has too few good rows to score any.
+    the file; agents: as `--agents` takes them. Raises ConfigError where the file has too few good rows to score any.
     """
     market = load_market(path, bars=bars, reading=reading)
     c, n = market.columns, len(market.columns)
@@ -100,16 +109,20 @@ def from_file(path: Path, bars: str | None, costs: Costs, reading: Reading = AS_
         mid,
         features.bid[good] if quoted else none,
         features.ask[good] if quoted else none,
-        _targets(x, Joined().step(features.flags[good], mid)),
+        _targets(agents, x, Joined().step(features.flags[good], mid)),
         (features.flags[good] & WARMING == 0).astype(np.int64),
         c.regime[good] if c.regime is not None else None,
-        tuple(AGENTS),
+        _ids(agents),
         costs,
         WARMUP,
     )
 
 
-def _targets(x: Floats, mid: Floats) -> Floats:
+def _ids(agents: Sequence[str]) -> tuple[str, ...]:
+    return tuple(named.id for named in each_named(agents))
+
+
+def _targets(agents: Sequence[str], x: Floats, mid: Floats) -> Floats:
     """The targets (n, N) of all agents, at good rows with features x (n, 50) and prices mid (n,)."""
     good = np.ones(len(mid), np.int64)
-    return np.stack([agent.propose(x, mid, good).target for agent in create_agents(tuple(AGENTS))], axis=1)
+    return np.stack([agent.propose(x, mid, good).target for agent in create_agents(agents)], axis=1)

@@ -59,9 +59,9 @@ def _no_folder(path: Path) -> str:
     if path.suffix.lower() in _PICKLES:
         return (
             "it is a file that may hold a pickle, which runs code when it is read, so it is never read: give a folder "
-            f"with {FORM} and {WEIGHTS}"
+            f"with {FORM} and {WEIGHTS}, which `windvane agents convert` makes of a zip of Stable-Baselines3"
         )
-    return "it is no folder: give one that `windvane train dqn|ppo|rainbow --out` wrote"
+    return "it is no folder: give one that `windvane train dqn|ppo|rainbow --out` or `windvane agents convert` wrote"
 
 
 def form_of(raw: bytes) -> PolicyForm:

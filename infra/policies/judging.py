@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import statistics
 from typing import Any, NamedTuple
 
 import msgspec
@@ -138,3 +139,10 @@ def policy_positions(agent: Agent, tape: Tape, fresh: dict[str, Floats]) -> Floa
         rows = slice(int(first), int(end))
         out[rows] = agent.propose(tape.x[rows], tape.mid[rows], np.ones(int(end - first), np.int64)).target
     return out
+
+
+def walked_forward(folds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the figures of the test parts of folds, by name in each, with the mean of their profits by name."""
+    names = ("policy", "buy_and_hold", "best_rule")
+    mean = {name: statistics.fmean(fold[name]["profit"] for fold in folds) for name in names}
+    return {"folds": folds, "mean_profit": mean}

@@ -1,10 +1,13 @@
 """The market that a policy is trained on, in three parts: to learn from, to stop on, and to be measured on.
 
-Of a file the parts follow each other in time, so that nothing is judged on rows before those it learned from. Of a
-simulated market they are markets of their own, whose seeds no other purpose uses.
+Of a file the parts follow each other in time, so that nothing is judged on rows before those it learned from. In
+folds, one policy after the other learns from all that came before the two pieces that it is chosen and measured on. Of
+a simulated market the parts are markets of their own, whose seeds no other purpose uses.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from windvane.infra.files.market_data import MarketData, load_market
@@ -16,11 +19,11 @@ from windvane.metamodel.simulation.market import MARKETS
 from windvane.metamodel.simulation.seeds import LEARNERS, STOPPING, UNSEEN
 from windvane.metamodel.simulation.tape import Tape, joined, part, tape_of
 
-SHARES = (0.6, 0.2, 0.2)
-"""Of a file's rows: train, validation, test."""
+TRAIN = 0.6
+"""Share of a file's rows that the first fold learns from; the rest is cut into one equal piece more than folds."""
 
-LEAST = 200
-"""Rows of the shortest part."""
+LEAST, MOST_FOLDS = 200, 20
+"""Rows of the shortest part, and folds of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +66,35 @@ def simulated_parts(market: str, markets: int, ticks: int) -> Parts:
     )
 
 
-def file_parts(path: Path, bars: str | None, reading: Reading = AS_RECOGNISED) -> Parts:
-    """Read a file and cut it in time; raises ConfigError or InputError where it has too few rows or cannot be read."""
+def file_parts(
+    path: Path, bars: str | None, folds: int = 1, reading: Reading = AS_RECOGNISED
+) -> Iterator[Parts]:
+    """Read a file and cut it in time, once a fold.
+
+    Each fold learns from one piece more than the one before, stops on the piece that follows, and is measured on the
+    one after that; one fold is 60, 20 and 20 %. Raises ConfigError or InputError where the file has too few rows or
+    cannot be read.
+    """
+    check(1 <= folds <= MOST_FOLDS, f"--folds is {folds}: give 1 to {MOST_FOLDS}")
     market = load_market(path, bars=bars, reading=reading)
     tape = tape_of(_features(market))
-    n = len(tape.mid)
-    first, second = int(SHARES[0] * n), int((SHARES[0] + SHARES[1]) * n)
-    if min(first, second - first, n - second) < LEAST:
-        raise ConfigError(
-            f"{path.name} has {n} rows past the warm-up: give {int(LEAST / SHARES[1]) + 1} or more to train on"
+    n, digest = len(tape.mid), market.digest()
+    cuts = [int((TRAIN + (1.0 - TRAIN) * piece / (folds + 1)) * n) for piece in range(folds + 2)]
+    if min(cuts[0], *(b - a for a, b in pairwise(cuts))) < LEAST:
+        least = int(LEAST * (folds + 1) / (1.0 - TRAIN)) + 1
+        raise ConfigError(f"{path.name} has {n} rows past the warm-up: give {least} or more to train on")
+    for fold in range(folds):
+        first, second, end = cuts[fold : fold + 3]
+        of = f", up to {end}: fold {fold + 1} of {folds}" if folds > 1 else ""
+        yield Parts(
+            train=part(tape, 0, first),
+            validation=part(tape, first, second),
+            test=part(tape, second, end),
+            about=f"{path.name}, {market.bars}, {n} rows past the warm-up, cut in time at {first} and {second}{of}",
+            simulated=market.kind == "simulated",
+            fee_bp=Costs().fee_bp,
+            digest=digest,
         )
-    return Parts(
-        train=part(tape, 0, first),
-        validation=part(tape, first, second),
-        test=part(tape, second, n),
-        about=f"{path.name}, {market.bars}, {n} rows past the warm-up, cut in time at {first} and {second}",
-        simulated=market.kind == "simulated",
-        fee_bp=Costs().fee_bp,
-        digest=market.digest(),
-    )
 
 
 def file_rows(path: Path, bars: str | None = None, reading: Reading = AS_RECOGNISED) -> FeatureRows:

@@ -5,7 +5,7 @@ would cost as much as to decide it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any
 
@@ -16,7 +16,6 @@ from windvane.infra.telemetry.series import Series
 from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.learning.members import MEMBERS
 from windvane.metamodel.trading.risk import GATES
-from windvane.streams.coalesce import coalesced
 from windvane.streams.events import (
     BAD,
     GAP,
@@ -64,9 +63,6 @@ class BookMetrics:
         self._peaks: dict[str, float] = {}
         self.silent: set[str] = set()  # books from a stored state of which no row was written since
         self._by_type: dict[type[Event], Callable[[Any], None]] = {
-            Features: self._features,
-            Proposals: self._rows,
-            Decisions: self._decisions,
             Orders: self._orders,
             Fills: self._fills,
             Statements: self._statements,
@@ -74,6 +70,11 @@ class BookMetrics:
             DeadLetter: self._dead_letter,
             BookOpened: self._opened,
             BookClosed: self._closed,
+        }
+        self._by_kind: dict[type[Batch], Callable[[Any], None]] = {
+            Features: self._features,
+            Proposals: self._rows,
+            Decisions: self._decisions,
         }
 
     def restored(self, partition: int, book: BookSummary, at: float) -> None:
@@ -107,15 +108,15 @@ class BookMetrics:
 
     def observe(self, partition: int, event: Event) -> None:
         """Take note of an event that was sent, for the metrics of its book."""
-        record = self._by_type.get(type(event))
-        if record is None:
+        if not isinstance(event, Features | Proposals | Decisions):
+            record = self._by_type.get(type(event))
+            if record is not None:
+                self._books.setdefault(partition, set()).add(event.book)
+                if isinstance(event, BookClosed):
+                    self.settle(event.book)
+                record(event)
             return
         self._books.setdefault(partition, set()).add(event.book)
-        if not isinstance(event, Features | Proposals | Decisions):
-            if isinstance(event, BookClosed):
-                self.settle(event.book)
-            record(event)
-            return
         self.silent.discard(event.book)
         with self._settling:
             self._wrote[event.book] = time.time()
@@ -128,30 +129,35 @@ class BookMetrics:
         """Set the metrics of these books, or of all, from the rows that wait; the newest row stands in the gauges."""
         for book in books or tuple(self._waiting):
             with self._settling:
-                batches = self._waiting.pop(book, [])
-                for batch in coalesced(batches):
-                    self._by_type[type(batch)](batch)
+                kinds: dict[type[Batch], list[Batch]] = {}
+                for batch in self._waiting.pop(book, ()):
+                    kinds.setdefault(type(batch), []).append(batch)
+                for kind, batches in kinds.items():
+                    self._by_kind[kind](batches)
 
-    def _rows(self, batch: Batch) -> None:
-        book, child = batch.book, self._series.child
-        child("windvane_rows_total", book).inc(len(batch))
-        child("windvane_last_seq", book).set(batch.last)
+    def _rows(self, batches: Sequence[Batch]) -> None:
+        book, child = batches[-1].book, self._series.child
+        child("windvane_rows_total", book).inc(sum(map(len, batches)))
+        child("windvane_last_seq", book).set(batches[-1].last)
         child("windvane_last_output_seconds", book).set(self._wrote[book])
 
-    def _features(self, rows: Features) -> None:
-        self._rows(rows)
-        book, child = rows.book, self._series.child
+    def _features(self, batches: Sequence[Features]) -> None:
+        self._rows(batches)
+        rows, child = batches[-1], self._series.child
+        book = rows.book
         child("windvane_last_event_seconds", book).set(int(rows.ts[-1]) / 1e9)
-        if int(rows.flags.max()) and (rows.flags & REPEATED).any():
-            for flag, bit in _FLAGS.items():
-                child("windvane_flagged_rows_total", book, flag).inc(int(np.count_nonzero(rows.flags & bit)))
+        for flags in (b.flags for b in batches if b.flags.any()):
+            if (flags & REPEATED).any():
+                for flag, bit in _FLAGS.items():
+                    child("windvane_flagged_rows_total", book, flag).inc(int(np.count_nonzero(flags & bit)))
         if rows.regime is not None:
             for name, share in zip(REGIMES, rows.regime[-1].tolist(), strict=True):
                 child("windvane_regime", book, name).set(share)
 
-    def _decisions(self, rows: Decisions) -> None:
-        self._rows(rows)
-        book, child = rows.book, self._series.child
+    def _decisions(self, batches: Sequence[Decisions]) -> None:
+        self._rows(batches)
+        rows, child = batches[-1], self._series.child
+        book = rows.book
         child("windvane_last_event_seconds", book).set(int(rows.ts[-1]) / 1e9)
         for agent, weight in zip(rows.agents, rows.weights[-1].tolist(), strict=True):
             child("windvane_agent_weight", book, agent).set(weight)
@@ -163,9 +169,15 @@ class BookMetrics:
         child("windvane_wanted", book).set(float(rows.wanted[-1]))
         child("windvane_target", book).set(float(rows.target[-1]))
         child("windvane_learner_version", book).set(int(rows.learner[-1]))
-        peak = max(self._peaks.get(book, 0.0), float(rows.equity.max()))
+        peak = max(self._peaks.get(book, 0.0), *(max(b.equity.tolist()) for b in batches))
         self._peaks[book] = peak
         child("windvane_drawdown_ratio", book).set(1.0 - float(rows.equity[-1]) / peak if peak > 0 else 0.0)
+        for decided in batches:
+            self._agents_of(decided)
+
+    def _agents_of(self, rows: Decisions) -> None:
+        """Count the gates that acted, and the agents that were late or benched."""
+        book, child = rows.book, self._series.child
         for gate, count in verdict_counts(rows.verdicts):
             child("windvane_verdicts_total", book, gate).inc(count)
         if rows.awake is not None:
@@ -173,11 +185,9 @@ class BookMetrics:
             child("windvane_rounds_late_total", book).inc(int(asleep.any(axis=1).sum()))
             for agent, late in zip(rows.agents, asleep.sum(axis=0).tolist(), strict=True):
                 child("windvane_agent_late_total", book, agent).inc(late)
-
         if rows.benched is not None:
-            for agent, count in zip(
-                rows.agents, np.count_nonzero(rows.benched, axis=0).tolist(), strict=True
-            ):
+            counts = np.count_nonzero(rows.benched, axis=0).tolist()
+            for agent, count in zip(rows.agents, counts, strict=True):
                 child("windvane_agent_benched_total", book, agent).inc(count)
 
     def _orders(self, orders: Orders) -> None:

@@ -34,6 +34,7 @@ class Series:
             ProcessCollector(registry=self.registry)
         self._metrics = {name: self._made(name) for name in METRICS}
         self._children: dict[tuple[str | int, ...], Any] = {}
+        self._by_first: dict[Any, set[tuple[str | int, ...]]] = {}  # keys, by name and first label
 
     def _made(self, name: str) -> Counter | Gauge | Histogram:
         """A new metric of prometheus_client, by its entry in METRICS."""
@@ -51,14 +52,17 @@ class Series:
         child = self._children.get(key)
         if child is None:
             child = self._children[key] = self._metrics[name].labels(self.stage, *labels)
+            self._by_first.setdefault(key[:2], set()).add(key)
         return child
 
-    def forget(self, name: str, *labels: str | int) -> None:
+    def forget(self, name: str, first: str | int, *labels: str | int) -> None:
         """Remove all series of a metric whose first labels, after `stage`, are these."""
-        stop = len(labels) + 1
-        for key in [key for key in self._children if key[:stop] == (name, *labels)]:
+        start = (name, first, *labels)
+        keys = self._by_first.get(start[:2], set())
+        for key in [key for key in keys if key[: len(start)] == start]:
             self._metrics[name].remove(self.stage, *key[1:])
             del self._children[key]
+            keys.discard(key)
 
     def labels_of(self, name: str) -> set[tuple[str | int, ...]]:
         """Labels, after `stage`, of all series of a metric."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from windvane.agents.confidence import Calibration
 from windvane.agents.errors import WindvaneError
-from windvane.agents.factory import AGENTS, create_agents
+from windvane.agents.factory import RULES, create_agents
 from windvane.infra.training.calibration import Judged, calibrated, check_installed, joined, judged
 from windvane.infra.training.samples import Seen, seen
 from windvane.metamodel.features.extractor import WARMUP
@@ -28,7 +28,7 @@ def fit_confidence(
     number of markets done after each.
     """
     check_installed()
-    parts: dict[str, tuple[list[Judged], list[Judged]]] = {name: ([], []) for name in AGENTS}
+    parts: dict[str, tuple[list[Judged], list[Judged]]] = {name: ([], []) for name in RULES}
     costs = []
     for done, seed in enumerate((*training, *validation)):
         place = int(done >= len(training))
@@ -57,5 +57,5 @@ def _judged(rows: Seen) -> dict[str, Judged]:
         agent.name: judged(
             rows.x[warm], rows.mid[warm], agent.propose(rows.x, rows.mid, good).target[warm], rows.cost[warm]
         )
-        for agent in create_agents(tuple(AGENTS))
+        for agent in create_agents(tuple(RULES))
     }

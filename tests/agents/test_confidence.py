@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from windvane.agents.base import Floats, Ints
 from windvane.agents.confidence import HORIZON, UNKNOWN, Calibration, Confidence, agreed, agreements
 from windvane.agents.errors import WindvaneError
-from windvane.agents.factory import AGENTS, create_agents
+from windvane.agents.factory import AGENTS, RULES, create_agents
 from windvane.agents.mixture import AgentMixture
 from windvane.agents.rules.calibrations import CALIBRATIONS
 
@@ -111,7 +111,7 @@ def test_who_was_never_calibrated_says_a_half_where_it_wants_anything() -> None:
 
 
 def test_every_rule_is_calibrated_by_its_kind() -> None:
-    assert set(CALIBRATIONS) == set(AGENTS)
+    assert set(CALIBRATIONS) == set(RULES)
     x, price, good, _ = rows(5, 900)
     x *= 2.0
     slow, plain = create_agents(["slow=vol_trend"])[0], create_agents(["vol_trend"])[0]

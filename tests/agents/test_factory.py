@@ -17,6 +17,9 @@ class TestCreateAgents:
             "vol_trend",
             "jump_contrarian",
             "buy_and_hold",
+            "dqn",
+            "ppo",
+            "rainbow",
         ]
         names = list(AGENTS)[::-1]
         first, second = create_agents(names), create_agents(names)

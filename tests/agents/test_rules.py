@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from windvane.agents.base import Floats, Ints, Proposal
-from windvane.agents.factory import AGENTS, create_agents
+from windvane.agents.factory import RULES, create_agents
 
-NAMES = tuple(AGENTS)
+NAMES = tuple(RULES)
 LONG = 1200
 laws = settings(deadline=None, max_examples=30)
 seeds = st.integers(0, 2**32 - 1)
@@ -53,7 +53,7 @@ class TestLaws:
         assert (np.abs(target) <= 1.0).all()
         assert ((confidence >= 0.0) & (confidence <= 1.0)).all()
         assert (action == np.sign(np.diff(target, prepend=0.0))).all()
-        cold = np.cumsum(good) <= AGENTS[name].warmup
+        cold = np.cumsum(good) <= RULES[name].warmup
         assert (target[cold] == 0.0).all()
         assert (confidence[cold] == 0.0).all()
 

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from seen import places_of, rows_in
 
-from windvane.agents.factory import AGENTS
+from windvane.agents.factory import RULES
 from windvane.infra.kafka.broker import layout
 from windvane.infra.kafka.broker.clients import ends_of, new_producer, reading
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
@@ -57,8 +57,8 @@ class Sent(NamedTuple):
 
 
 def opening(book: str, closing: str) -> BookOpened:
-    """Return the event that opens a book with all agents and default settings; closing: "lockstep" or "timed"."""
-    config = TradingConfig(agents=tuple(AGENTS), closing=closing)
+    """Return the event that opens a book with the six rules and default settings; closing: "lockstep" or "timed"."""
+    config = TradingConfig(agents=tuple(RULES), closing=closing)
     return BookOpened(book=book, config=config, digest=digest(config))
 
 

@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 from rig import PARTITIONS, Pipeline, books_apart, new_prefix, windvane
 from seen import Watch, blank, places_of
 
+from windvane.agents.factory import RULES
 from windvane.infra.kafka.broker.clients import reading
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.streams.topics import DECISIONS, TICKS
@@ -70,6 +71,8 @@ async def _replayed(
             "--lockstep",
             "--speed",
             "max",
+            "--agents",
+            ",".join(RULES),
         )
         with (folder / "replay.log").open("ab") as log:
             senders = [

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from windvane.agents.factory import AGENTS
+from windvane.agents.factory import RULES
 from windvane.metamodel.base.account import REASONS
 from windvane.metamodel.base.config import Costs, TradingConfig, WeighingConfig, digest
 from windvane.metamodel.base.limits import RiskLimits
@@ -38,7 +38,7 @@ def settings(delay: int) -> TradingConfig:
     return TradingConfig(
         interval=BAR,
         stale_after=10 * BAR,
-        agents=tuple(AGENTS),
+        agents=tuple(RULES),
         capital=1_000_000.0,
         lot=1e-8,
         min_order=1e-3,

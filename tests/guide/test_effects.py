@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from windvane.agents.factory import AGENTS
 from windvane.infra.training_sessions.episodes import ensemble, environment
 from windvane.infra.training_sessions.evaluator import MetaLearningEvaluator
 from windvane.infra.training_sessions.trainer import MetaLearningEnsembleTrainer
@@ -124,7 +125,7 @@ def test_how_the_predictor_is_trained_changes_it(name: str, tmp_path: Path) -> N
 @pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
 def test_the_predictor_is_trained_on_the_features_that_were_asked_for(tmp_path: Path) -> None:
     layers = trained_with(tmp_path, regime_features_dim=60, meta_batch_size=7)
-    assert len(layers["w1"]) == 4 * 6 * (60 + 7 + 5) * 128
+    assert len(layers["w1"]) == 4 * len(AGENTS) * (60 + 7 + 5) * 128
     assert any(layers["w1"])
 
 

@@ -3,14 +3,14 @@
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
-from windvane.agents.factory import AGENTS
+from windvane.agents.factory import RULES
 from windvane.metamodel.base.config import WeighingConfig
 from windvane.metamodel.features.scaler import FeatureScaler
 from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 
 Rows = tuple[Floats, Floats, Floats, Floats, Ints, Floats]  # x, mid, target, cost, warm, posterior
 STRANGERS = tuple(f"agent_{i}" for i in range(12))
-KNOWN = tuple(AGENTS)
+KNOWN = tuple(RULES)
 
 
 def scaler(seed: int) -> FeatureScaler:

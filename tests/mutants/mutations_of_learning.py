@@ -6,6 +6,7 @@ _LANES = ("tests/metamodel/simulation/test_lanes.py",)
 _REPLAY = ("tests/agents/learned/test_replay.py",)
 _POLICY = ("tests/agents/learned/test_policy.py",)
 _FOLDER = ("tests/infra/policies/test_folder.py",)
+_CONVERSION = "tests/infra/policies/test_conversion.py"
 _JUDGING = ("tests/infra/policies/test_policy_judging.py",)
 _CONFIDENCE = ("tests/agents/test_confidence.py",)
 _SCORED = ("tests/infra/report/test_report_confidence.py",)
@@ -141,5 +142,45 @@ LEARNING: tuple[Mutation, ...] = (
         r"changed \* filled\[:, 2\]",
         "0.0 * changed",
         _SCORED,
+    ),
+    Mutation(
+        "learning: hidden layers of tanh are served as relu",
+        "agents/learned/policy.py",
+        "_activate",
+        r"if tanh:",
+        "if False:",
+        _POLICY,
+    ),
+    Mutation(
+        "learning: a zip of somebody's is unpickled",
+        "infra/policies/state_dict.py",
+        "main",
+        r"weights_only=True",
+        "weights_only=False",
+        ("tests/infra/policies/test_sb3_zip.py::test_no_pickle_is_ever_read",),
+    ),
+    Mutation(
+        "learning: outputs of somebody's network keep their order, whatever they mean",
+        "infra/policies/conversion.py",
+        "_in_our_order",
+        r"mapping\.index\(meaning\)",
+        "meaning + 1",
+        (f"{_CONVERSION}::test_outputs_may_have_another_order",),
+    ),
+    Mutation(
+        "learning: raw features are scaled",
+        "infra/policies/conversion.py",
+        "_form",
+        r"if meaning\.scaled else \(",
+        "if True else (",
+        (f"{_CONVERSION}::test_of_an_onnx_file",),
+    ),
+    Mutation(
+        "learning: a layer of an ONNX file may read what another one read",
+        "infra/policies/onnx_file.py",
+        "_layers",
+        r"at not in first or ",
+        "",
+        ("tests/infra/policies/test_onnx_file.py",),
     ),
 )

@@ -221,7 +221,7 @@ def test_every_requirement_is_imported_and_every_import_is_required() -> None:
     [
         ("kafka", ("kafka/", "telemetry/", "status/", "cockpit/", "feeds/", "exchange/")),
         ("live", ("kafka/", "telemetry/", "status/", "cockpit/", "feeds/", "exchange/")),
-        ("train", ("training/", "windvane/agents/learned/")),
+        ("train", ("training/", "policies/", "windvane/agents/learned/")),
     ],
 )
 def test_an_extra_is_imported_only_where_it_is_asked_for(extra: str, where: tuple[str, ...]) -> None:

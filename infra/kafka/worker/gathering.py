@@ -15,7 +15,7 @@ from windvane.infra.kafka.broker.clients import Fetching, let_gather
 _FEW = 32
 """So many books of one partition never wait for each other."""
 
-_SECONDS_A_BOOK = 0.00025
+_SECONDS_A_BOOK = 0.0004
 _MOST_SECONDS = 0.08
 _LOOK_SECONDS = 1.0
 _LEAST_BYTES = 1 << 20

@@ -1,4 +1,4 @@
-"""What the members know before their first row: moments of the six rule agents on randomised SIMULATED markets.
+"""What the members know before their first row: moments of the agents that are built in, on SIMULATED markets.
 
 They are kept by the names of the agents. A book with some of these agents starts from what is known of those, solved
 for again as if the others had not existed; a book with other agents starts knowing nothing of them. `windvane train

@@ -87,13 +87,8 @@ def test_it_goes_on_from_its_state_to_the_same_weights(make: Make) -> None:
 def test_its_plain_layers_decide_as_it_does(make: Make) -> None:
     learner = make(3)
     taught(learner, 60)
-    net = learner.layers()
-    h = state = generator(5).standard_normal((200, 5)).astype(np.float32)
-    for i, (weight, bias) in enumerate(zip(net.weights, net.biases, strict=True)):
-        h = (np.maximum(h, 0.0) if i else h) @ weight + bias
-    if net.support.size:
-        p = np.exp(h.reshape(200, 3, -1))
-        h = (p * net.support).sum(2) / p.sum(2)
+    state = generator(5).standard_normal((200, 5)).astype(np.float32)
+    h = cartpole.values(learner.layers(), state)
     best = learner.best(state)
     ordered = np.sort(h, axis=1)
     clear = ordered[:, 2] - ordered[:, 1] > 1e-5
@@ -189,7 +184,7 @@ CARTPOLE: dict[str, Callable[[int], Learner]] = {
         cartpole.TOGETHER,
         steps=BUDGET["D3QN"],
         seed=seed,
-        settings=DQNSettings(discount=0.99, batch=64, every=2),
+        settings=DQNSettings(discount=0.99, every=2),
     ),
     "Rainbow": lambda seed: Rainbow(
         4,
@@ -197,7 +192,7 @@ CARTPOLE: dict[str, Callable[[int], Learner]] = {
         cartpole.TOGETHER,
         steps=BUDGET["Rainbow"],
         seed=seed,
-        settings=RainbowSettings(discount=0.99, hidden=(128, 128), low=0.0, high=100.0),
+        settings=RainbowSettings(discount=0.99, low=0.0, high=1.0),
     ),
 }
 
@@ -206,16 +201,19 @@ CARTPOLE: dict[str, Callable[[int], Learner]] = {
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("name", CARTPOLE)
 def test_cartpole_is_solved(name: str, seed: int) -> None:
-    """A mean return of 475 over 20 episodes that were not trained on, at some look every 5,000 steps."""
+    """A mean return of 475 over 100 episodes, of the weights that were best at a look every 5,000 steps.
+
+    The looks play other episodes than those that count.
+    """
     with one_thread():
-        assert cartpole.solved_after(CARTPOLE[name](seed), seed, BUDGET[name]) is not None
+        kept = cartpole.kept(CARTPOLE[name](seed), seed, BUDGET[name])
+    assert kept.score >= cartpole.SOLVED, kept
 
 
 def test_cartpole_is_learned_in_seconds() -> None:
     with one_thread():
         settings = PPOSettings(discount=0.99, trace=0.95, entropy=0.01)
         learner = PPO(4, 2, cartpole.TOGETHER, steps=40_000, seed=0, settings=settings)
-        training = cartpole.Training(learner, seed=0)
-        before = cartpole.judged(training.learner.best, 0)
-        training.go(40_000)
-    assert cartpole.judged(training.learner.best, 0) > 300.0 > 3.0 * before
+        before = cartpole.judged(learner.best, cartpole.UNSEEN)
+        cartpole.Training(learner, seed=0).go(40_000)
+    assert cartpole.judged(learner.best, cartpole.UNSEEN) > 300.0 > 3.0 * before

@@ -17,6 +17,7 @@ KINDS: list[dict[str, Any]] = [
     {"actions": "trade", "max_position": 0.5},
     {"atoms": 11, "algorithm": "rainbow", "hidden": [7]},
     {"sees_position": False, "features": [NAMES[4], NAMES[1], NAMES[40]], "algorithm": "ppo"},
+    {"activation": "tanh", "algorithm": "ppo", "hidden": [24, 24, 7]},
 ]
 kinds = pytest.mark.parametrize("kind", KINDS)
 
@@ -27,9 +28,10 @@ def said(served: LearnedPolicy, seed: int, x: np.ndarray, position: float) -> np
     columns = [NAMES.index(name) for name in f.features]
     z = np.clip((x[columns] - f.centre) / np.array(f.spread), -f.clip, f.clip)
     net = layers(f.sizes, f.atoms, seed)
+    activated = {"relu": lambda h: np.maximum(h, 0.0), "tanh": np.tanh}[f.activation]
     h = np.append(z, position) if f.sees_position else z
     for i, (weight, bias) in enumerate(zip(net.weights, net.biases, strict=True)):
-        h = (np.maximum(h, 0.0) if i else h) @ weight + bias
+        h = (activated(h) if i else h) @ weight.astype(np.float64) + bias
     if not f.atoms:
         return h
     p = np.exp(h.reshape(3, -1))
@@ -84,6 +86,14 @@ def test_a_state_has_the_same_values_alone_and_among_others(kind: dict[str, Any]
     assert together.tobytes() == np.array(alone).tobytes()
 
 
+@kinds
+def test_values_are_those_of_the_formulas_in_float64(kind: dict[str, Any]) -> None:
+    served, (x, _, _) = policy(1, **kind), rows(64, 1)
+    position = np.arange(64) % 3 - 1.0
+    wanted = [said(served, 1, x[t], position[t]) for t in range(64)]
+    np.testing.assert_allclose(served.values(x, position), wanted, rtol=0, atol=1e-5)
+
+
 def test_it_is_causal_and_reads_no_price() -> None:
     x, price, good = rows(40, 2)
     changed = x.copy()
@@ -121,6 +131,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"hidden": []}, "1 to 4 layers"),
     ({"hidden": [10**9]}, "1 to 1024 units"),
     ({"atoms": 10**6}, "2 to 1001"),
+    ({"activation": "gelu"}, "give one of relu, tanh"),
     ({"warmup": -1}, "0 or more rows"),
     (
         {"confidence": {"sided": [[77, 1.0]], "plain": [], "intercept": 0, "base": 0.5, "cost": 0}},

@@ -1,5 +1,6 @@
 """What wrappers are made of: agents, learners, networks, functions and configurations; and what is refused."""
 
+import copy
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'windvane[train]'")
 
+from some_policy import layers  # noqa: E402
 from windvane import (  # noqa: E402
     AgentWrapperFactory,
     DQNAgentWrapper,
@@ -19,6 +21,7 @@ from windvane import (  # noqa: E402
     create_agent_wrappers_from_config,
     create_agents,
 )
+from windvane.agents import policies  # noqa: E402
 from windvane.agents.learned.dqn import DQN, DQNSettings  # noqa: E402
 from windvane.agents.learned.ppo import PPO  # noqa: E402
 
@@ -85,7 +88,11 @@ class TestFactory:
             (lambda: AgentWrapperFactory.create_wrapper(Net, "x"), "x is the class Net: give an Agent"),
             (
                 lambda: AgentWrapperFactory.create_wrapper("a/b.onnx", "x"),
-                "is not read here: give a function that asks",
+                "ONNX file a/b.onnx: it is no file",
+            ),
+            (
+                lambda: AgentWrapperFactory.create_wrapper(Path("a/b.zip"), "x"),
+                "x is the file a/b.zip, which is not read here: convert it with `windvane agents convert`",
             ),
             (
                 lambda: AgentWrapperFactory.create_wrapper(Net(49), "x"),
@@ -132,6 +139,77 @@ class TestFactory:
         with pytest.raises(ValueError, match=said) as refused:
             make()
         assert "\n" not in str(refused.value)
+
+
+class TestOnnxFiles:
+    NET = layers((51, 8, 3), 0, 5)
+
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        """A network of tanh, as exporters write it."""
+        pytest.importorskip("onnx", reason="onnx is not installed: pip install 'windvane[train]'")
+        from onnx import TensorProto, helper, numpy_helper
+
+        def value(name: str, size: int) -> Any:
+            return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", size])
+
+        (one, two), (first, second) = self.NET.weights, self.NET.biases
+        nodes = [
+            helper.make_node("Gemm", ["x", "one", "first"], ["h"]),
+            helper.make_node("Tanh", ["h"], ["a"]),
+            helper.make_node("Gemm", ["a", "two", "second"], ["y"]),
+        ]
+        tensors = {"one": one, "two": two, "first": first, "second": second}
+        given = [numpy_helper.from_array(tensor, name) for name, tensor in tensors.items()]
+        graph = helper.make_graph(nodes, "g", [value("x", 51)], [value("y", 3)], given)
+        path = tmp_path / "a.onnx"
+        path.write_bytes(helper.make_model(graph).SerializeToString())
+        return path
+
+    @pytest.mark.parametrize("kind", [str, Path])
+    def test_a_path_does_what_its_network_says_is_worth_most(self, file: Path, kind: type) -> None:
+        wrapper = AgentWrapperFactory.create_wrapper(
+            kind(file), "net", actions="target", scale=lambda x: 2.0 * x
+        )
+        position, (one, two), (first, second) = 0.0, self.NET.weights, self.NET.biases
+        actions = set()
+        for x in states(60):
+            values = np.tanh(np.append(2.0 * x, position) @ one + first) @ two + second
+            before, position = position, float(values.argmax()) - 1.0
+            action, confidence = wrapper.get_action_with_confidence(x)
+            actions.add(action)
+            assert action == np.sign(position - before) + 1
+            worst, middle, best = np.sort(values)
+            assert confidence == pytest.approx((best - middle) / (best - worst), abs=1e-4)
+        assert actions == {0, 1, 2}
+
+    def test_a_wrapper_is_copied_with_its_position(self, file: Path) -> None:
+        wrapper = AgentWrapperFactory.create_wrapper(file, "net", actions="target")
+        for x in states(7):
+            wrapper.get_action_with_confidence(x)
+        again = copy.deepcopy(wrapper)
+        for x in states(9)[7:]:
+            assert again.get_action_with_confidence(x) == wrapper.get_action_with_confidence(x)
+
+    def test_a_network_of_another_width_is_refused(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(
+            ValueError, match=r"does not answer a state of 50 numbers \(its first layer reads 51"
+        ):
+            AgentWrapperFactory.create_wrapper(file, "net", state_dim=50)
+        monkeypatch.setattr(policies, "_READERS", [lambda path: layers((40, 8, 3), 0, 0)])
+        with pytest.raises(ValueError, match="state_dim of net is 40: give 50 or 51, with its position"):
+            AgentWrapperFactory.create_wrapper(file, "net")
+
+    def test_where_nothing_reads_them_that_is_said(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        with monkeypatch.context() as without:
+            without.setitem(sys.modules, "onnx", None)
+            with pytest.raises(
+                ValueError, match=r"a\.onnx: it is read with onnx .*pip install 'windvane.train."
+            ):
+                AgentWrapperFactory.create_wrapper(file, "net")
+        monkeypatch.setattr(policies, "_READERS", [])
+        with pytest.raises(ValueError, match="has nothing that reads ONNX files"):
+            AgentWrapperFactory.create_wrapper(file, "net")
 
 
 class TestConfig:

@@ -64,6 +64,13 @@ SHOWN: dict[str, dict[str, str]] = {
         **dict.fromkeys(READING, "infra/cli/test_inspect.py"),
     },
     "agents init": {"--in": "infra/cli/test_agents_command.py"},
+    "agents convert": dict.fromkeys(
+        (
+            *("--out", "--algorithm", "--activation", "--features", "--scaled", "--raw", "--actions"),
+            *("--mapping", "--max-position"),
+        ),
+        "infra/policies/test_conversion.py",
+    ),
     "inspect": dict.fromkeys(
         ("--symbol", "--bars", "--from", "--to", "--json", *READING), "infra/cli/test_inspect.py"
     ),
@@ -72,7 +79,8 @@ SHOWN: dict[str, dict[str, str]] = {
         "infra/evaluation/test_evaluation.py",
     )
     | dict.fromkeys(
-        ("--bars", "--fee-bp", "--half-spread-bp", "--max-rejected"), "infra/cli/test_option_effects.py"
+        ("--bars", "--fee-bp", "--half-spread-bp", "--max-rejected", "--agents"),
+        "infra/cli/test_option_effects.py",
     ),
     "simulate": {
         **dict.fromkeys(("--ticks", "--seed", "--market", "--out"), "infra/cli_harness.py"),
@@ -159,7 +167,7 @@ SHOWN: dict[str, dict[str, str]] = {
                 *("--simulated", "--data", "--bars", "--max-rejected", "--market", "--markets", "--ticks"),
                 *("--steps", "--seed", "--environments", "--episode", "--every", "--patience", "--out"),
                 *("--fee-bp", "--slippage-bp", "--half-spread-bp", "--delay", "--reward"),
-                *("--configuration", "--set"),
+                *("--configuration", "--set", "--folds"),
             ),
             "infra/policies/test_train_command.py",
         )
@@ -237,6 +245,20 @@ def test_evaluate_takes_costs_and_bars_on_files_and_refuses_them_elsewhere(tmp_p
     assert ran.code == 0, ran.err
     (title,) = {row["data"] for row in json.loads((tmp_path / "table.json").read_text())}
     assert title == "m.csv, 30m, fee 5 bp, half spread 7 bp, filled 2 tick(s) late"
+    ran = windvane(
+        "evaluate",
+        "--file",
+        market,
+        "--retraining",
+        "off",
+        "--agents",
+        "vol_trend,mine=ppo",
+        "--out",
+        tmp_path,
+    )
+    assert ran.code == 0, ran.err
+    (title,) = {row["data"] for row in json.loads((tmp_path / "table.json").read_text())}
+    assert title == "m.csv, as it is, fee 1 bp, filled 1 tick(s) late, agents vol_trend, mine=ppo"
     one, other = (from_file(market, "30m", Costs(half_spread_bp=half)).cost for half in (0.0, 7.0))
     assert other - one == pytest.approx(7e-4)
     on_none = ("--seeds", "1-2", "--ticks", "9", "--jobs", "2")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from some_policy import form, layers, policy, rows
+from windvane.agents.learned.policy import LearnedPolicy
 from windvane.agents.learned.settings import LearnedError
 from windvane.agents.policies import NoFolderError
 from windvane.infra.policies.folder import FORM, WEIGHTS, load_policy, write_policy
@@ -35,6 +36,19 @@ def test_what_was_written_is_served(folder: Path) -> None:
     other = folder.with_name("other")
     write_policy(other, layers(SIZES, 0, 1), form())
     assert load_policy(other).version != one.version, "other weights are another version"
+
+
+def test_a_form_without_an_activation_has_relu(folder: Path) -> None:
+    def said() -> bytes:
+        agent = load_policy(folder)
+        assert isinstance(agent, LearnedPolicy)
+        return agent.values(rows(80, 1)[0], np.zeros(80)).tobytes()
+
+    before = said()
+    changed(activation=None)(folder)
+    assert said() == before
+    changed(activation="tanh")(folder)
+    assert said() != before
 
 
 def test_serving_loads_no_torch(folder: Path) -> None:

@@ -14,7 +14,7 @@ from windvane.metamodel.simulation.trade_simulator import TradeSimulator
 
 def test_parts_of_a_file_follow_each_other_and_leave_nothing_out(tmp_path: Path) -> None:
     simulated(tmp_path / "m.parquet", 2_000)
-    parts, whole = file_parts(tmp_path / "m.parquet", None), tape_of(file_rows(tmp_path / "m.parquet"))
+    (parts,), whole = file_parts(tmp_path / "m.parquet", None), tape_of(file_rows(tmp_path / "m.parquet"))
     named = parts.named().values()
     for column in ("ts", "mid", "x"):
         joined = np.concatenate([getattr(tape, column) for tape in named])
@@ -23,7 +23,25 @@ def test_parts_of_a_file_follow_each_other_and_leave_nothing_out(tmp_path: Path)
     assert parts.simulated, "the file says so itself"
     assert len(parts.digest) == 64
     with pytest.raises(ConfigError, match=r"has \d+ rows past the warm-up: give 1001 or more"):
-        file_parts(tmp_path / "m.parquet", "30m")
+        list(file_parts(tmp_path / "m.parquet", "30m"))
+
+
+def test_every_fold_is_measured_on_rows_that_no_earlier_one_saw(tmp_path: Path) -> None:
+    simulated(tmp_path / "m.parquet", 3_000)
+    whole = tape_of(file_rows(tmp_path / "m.parquet"))
+    folds = list(file_parts(tmp_path / "m.parquet", None, folds=3))
+    cuts = [1492, 1741, 1990, 2239, 2488]
+    for k, fold in enumerate(folds):
+        first, second, end = cuts[k : k + 3]
+        spans = {"train": (0, first), "validation": (first, second), "test": (second, end)}
+        for name, (a, b) in spans.items():
+            assert fold.named()[name].ts.tobytes() == whole.ts[a:b].tobytes(), (k, name)
+        assert fold.about.endswith(f"cut in time at {first} and {second}, up to {end}: fold {k + 1} of 3")
+    assert len(whole.ts) == cuts[-1]
+    with pytest.raises(ConfigError, match="has 2488 rows past the warm-up: give 5501 or more"):
+        list(file_parts(tmp_path / "m.parquet", None, folds=10))
+    with pytest.raises(ConfigError, match="--folds is 0: give 1 to 20"):
+        list(file_parts(tmp_path / "m.parquet", None, folds=0))
 
 
 def test_parts_of_simulated_markets_share_no_row() -> None:

@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 from cli_harness import refusal, simulated, windvane  # noqa: E402
 
 from windvane.infra.policies.folder import load_policy  # noqa: E402
+from windvane.infra.policies.market import file_parts  # noqa: E402
 
 TINY = ("--simulated", "--markets", "1", "--ticks", "200", "--steps", "640", "--every", "320")
 FAST = ("--set", "steps=16")
@@ -97,6 +98,7 @@ def test_simulated_markets_are_those_asked_for(tmp_path: Path) -> None:
         ((), "give one of --simulated and --data FILE"),
         (("--simulated", "--data", "x.csv"), "give one of"),
         (("--simulated", "--bars", "1h"), "--bars would have no effect on simulated markets"),
+        (("--simulated", "--folds", "2"), "--folds would have no effect on simulated markets"),
         (("--data", "x.csv", "--markets", "3"), "--markets would have no effect on a file"),
         (("--simulated", "--market", "bull"), "give one of standard"),
         (("--simulated", "--markets", "0"), "--markets is 0"),
@@ -124,21 +126,55 @@ def test_another_training_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     assert "is not what checkpoint.json names" in ran.err
 
 
-def test_ctrl_c_leaves_a_checkpoint_and_the_same_command_ends_the_same(tmp_path: Path) -> None:
-    long = ("--simulated", "--markets", "1", "--ticks", "200", "--steps", "40000", "--every", "4000", *FAST)
-    whole, parted = tmp_path / "whole", tmp_path / "parted"
-    assert windvane("train", "ppo", *long, "--out", whole).code == 0
+def test_folds_are_trained_one_after_the_other_and_the_last_one_is_written(tmp_path: Path) -> None:
+    market = tmp_path / "m.parquet"
+    simulated(market, 2_600)
+    words = ("train", "ppo", "--data", market, "--steps", "640", "--every", "320", *FAST)
+    ran = windvane(*words, "--folds", "2", "--out", tmp_path / "two")
+    assert ran.code == 0, ran.err
+    assert "mean profit of 2 test parts: policy " in ran.err
+    trained = json.loads((tmp_path / "two" / "policy.json").read_bytes())["trained"]
+    walk = trained["metrics"]["walk_forward"]
+    first, last = walk["folds"]
+    assert (first["data"], last["data"]) == tuple(parts.about for parts in file_parts(market, None, folds=2))
+    assert last == {"data": trained["data"], **trained["metrics"]["test"]}
+    for name, mean in walk["mean_profit"].items():
+        assert mean == pytest.approx((first[name]["profit"] + last[name]["profit"]) / 2), name
+    assert set(walk["mean_profit"]) == {"policy", "buy_and_hold", "best_rule"}
+    assert {path.name for path in (tmp_path / "two" / "events").iterdir()} == {"fold-1", "fold-2"}
+    other = windvane(*words, "--out", tmp_path / "two")
+    assert other.code == 2
+    assert "fold 2 of 2 there" in other.err
+
+
+def ctrl_c_and_again(words: tuple[Any, ...], begun: str, folder: Path) -> None:
+    """Stop a training once its checkpoint says what `begun` is, go on, and compare with one that nobody stopped."""
+    whole, parted = folder / "whole", folder / "parted"
+    assert windvane("train", "ppo", *words, "--out", whole).code == 0
     code = "import sys; from windvane.infra.cli.main import main; sys.argv = sys.argv[1:]; main()"
-    command = [sys.executable, "-c", code, "windvane", "train", "ppo", *long, "--out", str(parted)]
+    command = [sys.executable, "-c", code, "windvane", "train", "ppo", *map(str, words), "--out", str(parted)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120.0
-    while not (parted / "checkpoint" / "checkpoint.json").is_file() and time.monotonic() < deadline:
+    checkpoint, deadline = parted / "checkpoint" / "checkpoint.json", time.monotonic() + 120.0
+    while time.monotonic() < deadline and not (checkpoint.is_file() and begun in checkpoint.read_text()):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     if process.returncode == 130:
         assert "the same command goes on from there" in said
-        assert windvane("train", "ppo", *long, "--out", parted).code == 0
+        assert windvane("train", "ppo", *words, "--out", parted).code == 0
     for name in ("policy.json", "weights.safetensors"):
         assert (parted / name).read_bytes() == (whole / name).read_bytes()
     assert process.returncode == 130, "the training was over before it could be stopped"
+
+
+LONG = ("--steps", "40000", "--every", "4000", *FAST)
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_the_same_command_ends_the_same(tmp_path: Path) -> None:
+    ctrl_c_and_again(("--simulated", "--markets", "1", "--ticks", "200", *LONG), "steps", tmp_path)
+
+
+def test_ctrl_c_in_a_later_fold_keeps_what_the_earlier_ones_came_to(tmp_path: Path) -> None:
+    market = tmp_path / "m.parquet"
+    simulated(market, 2_600)
+    ctrl_c_and_again(("--data", market, "--folds", "2", *LONG), '"past"', tmp_path)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from windvane.agents.factory import AGENTS, create_agents
+from windvane.agents.factory import RULES, create_agents
 from windvane.agents.rules import calibrations
 from windvane.infra.training import calibration, confidence
 from windvane.infra.training.calibration import (
@@ -101,7 +101,7 @@ def test_the_shipped_module_is_what_the_command_writes() -> None:
 def test_the_command_fits_every_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[int] = []
     found = confidence.fit_confidence(range(3), range(2000, 2002), 6_000, done.append)
-    assert list(found) == list(AGENTS)
+    assert list(found) == list(RULES)
     assert done == [1, 2, 3, 4, 5]
     assert all(1e-4 < one.cost < 3e-4 and 0.4 < one.base < 0.6 for one in found.values())
     with pytest.raises(ValueError, match=r"jump_contrarian.* propose too little to be calibrated: give more"):
@@ -115,7 +115,7 @@ def forecasts(market: str, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """What every rule said of its proposals, and whether they paid."""
     rows = seen(market, 40_000, seed)
     out = []
-    for agent in create_agents(tuple(AGENTS)):
+    for agent in create_agents(tuple(RULES)):
         said = agent.propose(rows.x, rows.mid, np.ones(40_000, np.int64))
         gain = gains(rows.mid, said.target, rows.cost)[WARMUP:]
         used = said.target[WARMUP : WARMUP + len(gain)] != 0.0

@@ -53,14 +53,14 @@ def test_sums_against_whole_arrays() -> None:
     second = np.einsum("tk,ti,tj->kij", before, gn, gn) / before.sum(axis=0)[:, None, None]
     np.testing.assert_allclose(found.moments.second, second, atol=1e-9)
 
-    fast, slow, z = np.zeros(6), np.zeros(6), FeatureScaler().scale(rows.x)
+    fast, slow, z = np.zeros(len(AGENTS)), np.zeros(len(AGENTS)), FeatureScaler().scale(rows.x)
     xs, ys = [], []
     for t in range(ROWS):
         if warm[t]:
             fast = fast + (1.0 - 0.5 ** (1 / 96)) * (gn[t] - fast)
             slow = slow + (1.0 - 0.5 ** (1 / 768)) * (gn[t] - slow)
         if warm[t] and t % 4 == 0 and t + 32 < ROWS:
-            x = np.empty(pretrained.regressors(6))
+            x = np.empty(pretrained.regressors(len(AGENTS)))
             pretrained.regress(z[t], q[t], fast, slow, a[t], x)
             xs.append(x)
             ys.append(gn[t + 1 : t + 33].mean(axis=0))

@@ -1,9 +1,11 @@
 """What members know beforehand: by the names of agents, whole or in part, and refused where it is not whole."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
-from windvane.agents.factory import AGENTS
+from windvane.agents.factory import AGENTS, RULES
 from windvane.metamodel.base import weights
 from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.base.weights import WeightsError
@@ -28,7 +30,7 @@ def test_what_ships_is_of_the_factory_and_of_the_classifier_that_ships() -> None
 
 
 def test_agents_are_known_by_name_in_any_order() -> None:
-    order = [3, 0, 5, 1, 4, 2]
+    order = [3, 0, 8, 5, 7, 1, 4, 2, 6]
     one, other = (
         prior.fitted(prior.shipped(), KNOWN),
         prior.fitted(prior.shipped(), [KNOWN[i] for i in order]),
@@ -37,6 +39,15 @@ def test_agents_are_known_by_name_in_any_order() -> None:
     moments = prior.simulated(prior.shipped(), [KNOWN[i] for i in order])
     np.testing.assert_array_equal(moments.first, prior.shipped().moments.first[:, order])
     np.testing.assert_array_equal(moments.second, prior.shipped().moments.second[:, order][:, :, order])
+
+
+def test_of_the_rules_alone_as_much_is_known_as_before_policies_were() -> None:
+    """The bytes from which books of the six rules have always begun; they change only with those books' orders."""
+    fit, moments = prior.fitted(prior.shipped(), tuple(RULES)), prior.simulated(prior.shipped(), tuple(RULES))
+    known = hashlib.sha256()
+    for array in (fit.P, fit.B, moments.first, moments.second):
+        known.update(array.tobytes())
+    assert known.hexdigest() == "0bb61a9c1149eaf01265ec96d92f213188b5161fd652ed8b99daaa1a4e201ab0"
 
 
 def test_of_strangers_nothing_is_known() -> None:
@@ -104,8 +115,9 @@ def test_it_is_read_as_it_was_written() -> None:
         (broken(features=",".join(NAMES[1:22])), "fitted on other features"),
         (broken(agents="one,two"), "needs a tensor normal of shape"),
         (broken(first=None), "needs a tensor first"),
-        (broken(first=np.full((7, 6), np.nan)), "first of what members know holds NaN"),
+        (broken(first=np.full((7, len(KNOWN)), np.nan)), "first of what members know holds NaN"),
     ],
+    ids=["empty", "model", "regimes", "features", "agents", "tensor", "number"],
 )
 def test_what_is_not_whole_is_refused(raw: bytes, sentence: str) -> None:
     with pytest.raises(WeightsError, match=sentence):

@@ -71,7 +71,7 @@ def test_a_name_that_is_unknown_gets_the_nearest() -> None:
         ("detailed_logging", 1),
         ("market_regimes", ["bull", "bear"]),
         ("market_regimes", "bull"),
-        ("agents", ("dqn",)),
+        ("agents", ("dqnn",)),
         ("agents", ()),
         ("agents", ("vol_trend", "vol_trend")),
         ("env_args", 3),

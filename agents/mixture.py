@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from windvane.agents.base import Agent, Floats, Ints, Proposal
+from windvane.agents.confidence import agreements
 from windvane.agents.errors import WindvaneError
 
 _NEAR = 1e-9
@@ -32,16 +33,19 @@ class AgentMixture(Agent):
         self._last = 0.0
 
     def propose(self, x: Floats, price: Floats, good: Ints) -> Proposal:
-        """Ask every agent about n rows; target and confidence are the weighted sums of theirs.
+        """Ask every agent about n rows; the target is the weighted sum of theirs, the confidence what they say of it.
 
         x: (n, 50); price, good: (n,).
         """
         n = len(price)
-        target, confidence = np.zeros(n), np.zeros(n)
+        target, whole = np.zeros(n), []
         for name, agent in self.agents.items():  # one after the other: a sum in a fixed order
-            one = agent.propose(x, price, good)
-            target += self.weights[name] * one.target
-            confidence += self.weights[name] * one.confidence
+            whole.append(agent.propose(x, price, good))
+            target += self.weights[name] * whole[-1].target
+        weights = np.tile(list(self.weights.values()), (n, 1))
+        targets = np.stack([one.target for one in whole], axis=1)
+        said = np.stack([one.confidence for one in whole], axis=1)
+        confidence = np.where(good != 0, agreements(weights, targets, said, target), 0.0)
         target, confidence = np.clip(target, -1.0, 1.0), np.clip(confidence, 0.0, 1.0)
         change = np.diff(target, prepend=self._last)
         self._last = float(target[-1])
@@ -59,11 +63,16 @@ class AgentMixture(Agent):
         trial = copy.deepcopy(self.agents)
         parts = {name: {f"{name}.{part}": part for part in agent.state()} for name, agent in trial.items()}
         wanted = {"target", *(whole for names in parts.values() for whole in names)}
-        if state.keys() != wanted:
-            odd = ", ".join(sorted(state.keys() ^ wanted)[:3])
-            raise WindvaneError(f"the state is of another mixture: {odd} is in one of them only")
+        older = {
+            whole for whole in wanted if whole.endswith(".confidence")
+        }  # which some releases did not know
+        odd = sorted((state.keys() ^ wanted) - older)
+        if odd:
+            raise WindvaneError(
+                f"the state is of another mixture: {', '.join(odd[:3])} is in one of them only"
+            )
         for name, agent in trial.items():
-            agent.restore({part: state[whole] for whole, part in parts[name].items()})
+            agent.restore({part: state[whole] for whole, part in parts[name].items() if whole in state})
         self.agents, self._last = trial, float(state["target"][0])
 
 

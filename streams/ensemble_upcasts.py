@@ -54,4 +54,5 @@ UPCASTS = (
     upcast_v2_v3,
     as_new("account.urgent", "clock.urgent_seq"),
     upcast_v4_v5,
+    as_new("standing.trust", "standing.trusted"),
 )

@@ -10,7 +10,7 @@ from windvane.agents.bench import Bench
 from windvane.agents.factory import Binding
 from windvane.agents.roster import UNBOUND, Bindings, made_here
 from windvane.metamodel.base.proposals import Joined, propose
-from windvane.metamodel.base.upgrading import as_new
+from windvane.metamodel.base.upgrading import Saved, as_new
 from windvane.streams.book import Book, letter
 from windvane.streams.books import BookStage
 from windvane.streams.events import BookClosed, BookOpened, DeadLetter, Event, Features, Proposals
@@ -141,6 +141,11 @@ def _letter(book: str, agent: str, seq: int, why: str) -> DeadLetter:
     )
 
 
+def upcast_v2_v3(saved: Saved, fresh: Saved) -> Saved:
+    """From here on agents remember what came of their proposals, for their confidence."""
+    return {name: new for name, new in fresh.items() if name.endswith((".confidence", ":confidence"))} | saved
+
+
 class ProposalsStage(BookStage[ProposalsBook]):
     """Features in, Proposals out, and where the accounts of shadows stand.
 
@@ -148,7 +153,7 @@ class ProposalsStage(BookStage[ProposalsBook]):
     built in; whoever started this process has named them, so no record of a topic decides what code runs.
     """
 
-    upcasts = (as_new("scale", "last"),)
+    upcasts = (as_new("scale", "last"), upcast_v2_v3)
 
     def __init__(
         self, snapshot: bytes | None, agents: tuple[str, ...] | None = None, bindings: Bindings = UNBOUND

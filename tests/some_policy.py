@@ -40,6 +40,7 @@ def form(**given: Any) -> dict[str, Any]:
         "atoms": 0,
         "warmup": 3,
         "trained": {"simulated": True, "data": "nothing", "steps": 0, "seed": 0, "release": "0"},
+        "confidence": None,
     } | given
 
 

@@ -13,6 +13,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from windvane.agents.base import Agent, Floats, Ints, Proposal
+from windvane.agents.confidence import Calibration, Confidence
 from windvane.agents.kernel import inlined, kernel
 from windvane.agents.learned.settings import LearnedError, check_hidden
 from windvane.agents.learned.transitions import ACTIVATIONS, Layers, Singles
@@ -61,6 +62,9 @@ class PolicyForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     warmup: Annotated[int, Meta(description="good rows before the first position")]
     weights_sha256: Annotated[str, Meta(description="hex digest of weights.safetensors")]
     trained: Trained
+    confidence: Annotated[Calibration | None, Meta(description="None: never calibrated, so it is a half")] = (
+        None
+    )
 
     def __post_init__(self) -> None:
         n = len(self.features)
@@ -160,8 +164,8 @@ class LearnedPolicy(Agent):
     """A policy on the features of a market, and on its own position where it was trained so.
 
     form: what `policy.json` says; tensors: the weights by name; names: of the 50 features, in their order. Its target
-    is its position, -1, 0 or 1 times `max_position`; its confidence is the margin of the best action over the second,
-    as a share of that over the worst. Raises LearnedError where the parts do not fit each other.
+    is its position, -1, 0 or 1 times `max_position`; its confidence is that of `windvane.agents.confidence`, as it was
+    calibrated with the policy. Raises LearnedError where the parts do not fit each other.
     """
 
     def __init__(self, form: PolicyForm, tensors: dict[str, NDArray[Any]], names: Sequence[str]) -> None:
@@ -190,12 +194,13 @@ class LearnedPolicy(Agent):
         )
         self._scratch = np.zeros((2, max(form.sizes)), np.float32)
         self._memory = np.zeros(SIZE)
+        self._confidence = Confidence(form.confidence)
 
     def propose(self, x: Floats, price: Floats, good: Ints) -> Proposal:
         n = len(good)
-        target, action, confidence = np.empty(n), np.empty(n, np.int64), np.empty(n)
-        _step(self._net, x, good, self._memory, self._scratch, target, action, confidence)
-        return Proposal(target, action, confidence)
+        target, action = np.empty(n), np.empty(n, np.int64)
+        _step(self._net, x, good, self._memory, self._scratch, target, action)
+        return Proposal(target, action, self._confidence.step(x, price, good, target))
 
     def values(self, x: Floats, position: Floats) -> Floats:
         """Return what the network says of the actions, (n, 3), in states x (n, 50) at given positions (n,)."""
@@ -204,13 +209,14 @@ class LearnedPolicy(Agent):
         return out
 
     def state(self) -> dict[str, Floats]:
-        return {"memory": self._memory.copy()}
+        return {"memory": self._memory.copy(), "confidence": self._confidence.memory.copy()}
 
     def restore(self, state: dict[str, Floats]) -> None:
         memory = np.array(state["memory"], dtype=np.float64)
         fits = memory.shape == (SIZE,) and memory[POSITION] in (-1.0, 0.0, 1.0) and memory[COUNT] >= 0.0
         if not fits:
             raise LearnedError(f"the state is not one of policy {self.name}: restore that of the same policy")
+        self._confidence.restore(state.get("confidence"))
         self._memory = memory
 
 
@@ -223,20 +229,16 @@ def _step(
     scratch: Singles,
     target: Floats,
     action: Ints,
-    confidence: Floats,
 ) -> None:
     value = np.empty(3)
     for t in range(good.shape[0]):
         before = memory[POSITION]
-        confidence[t] = 0.0
         if good[t] != 0:
             memory[COUNT] += 1.0
             if memory[COUNT] > net.warmup:
                 _evaluate(net, x[t], before, scratch, value)
-                best = int(np.argmax(value))
-                moved = best - 1.0
+                moved = int(np.argmax(value)) - 1.0
                 memory[POSITION] = min(max(before + moved, -1.0), 1.0) if net.trades else moved
-                confidence[t] = _margin(value, best)
         position = memory[POSITION]
         target[t] = net.most * position
         action[t] = 1 if position > before else (-1 if position < before else 0)
@@ -246,15 +248,6 @@ def _step(
 def _values(net: _Net, x: Floats, position: Floats, scratch: Singles, out: Floats) -> None:
     for t in range(x.shape[0]):
         _evaluate(net, x[t], position[t], scratch, out[t])
-
-
-@inlined
-def _margin(value: Floats, best: int) -> float:
-    """How far the best of three values is above the second, as a share of how far it is above the worst."""
-    worst = min(value[0], min(value[1], value[2]))
-    second = value[0] + value[1] + value[2] - value[best] - worst
-    gap = value[best] - worst
-    return min(max((value[best] - second) / gap, 0.0), 1.0) if gap > 0.0 else 0.0
 
 
 @kernel

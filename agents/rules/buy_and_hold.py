@@ -6,19 +6,17 @@ from windvane.agents.rules.rule import HEADER, RuleAgent, observe, repeat, settl
 
 
 @kernel
-def _step(
-    price: Floats, good: Ints, memory: Floats, target: Floats, action: Ints, confidence: Floats
-) -> None:
+def _step(price: Floats, good: Ints, memory: Floats, target: Floats, action: Ints) -> None:
     for i in range(price.shape[0]):
         if good[i] == 0:
-            repeat(memory, i, target, action, confidence)
+            repeat(memory, i, target, action)
             continue
         observe(memory, price[i])
-        settle(memory, 1.0, 1.0, 0, i, target, action, confidence)
+        settle(memory, 1.0, 0, i, target, action)
 
 
 class BuyAndHold(RuleAgent):
-    """Proposes target 1 with confidence 1 from the first good row on, as a passive investor does.
+    """Proposes target 1 from the first good row on, as a passive investor does.
 
     Sharpe 1991, "The arithmetic of active management".
     """

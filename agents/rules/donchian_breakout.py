@@ -48,12 +48,10 @@ def _extreme(memory: Floats, base: int, window: int, value: float, tick: float) 
 
 
 @kernel
-def _step(
-    price: Floats, good: Ints, memory: Floats, target: Floats, action: Ints, confidence: Floats
-) -> None:
+def _step(price: Floats, good: Ints, memory: Floats, target: Floats, action: Ints) -> None:
     for i in range(price.shape[0]):
         if good[i] == 0:
-            repeat(memory, i, target, action, confidence)
+            repeat(memory, i, target, action)
             continue
         p = price[i]
         observe(memory, p)
@@ -72,17 +70,13 @@ def _step(
         elif (side > 0.0 and p < exit_low) or (side < 0.0 and p > exit_high):
             side = 0.0
         memory[SIDE] = side
-        belief = 0.0
-        if side != 0.0 and high > low:
-            belief = side * (2.0 * (p - low) / (high - low) - 1.0)
-        settle(memory, side, belief, WARMUP, i, target, action, confidence)
+        settle(memory, side, WARMUP, i, target, action)
 
 
 class DonchianBreakout(RuleAgent):
     """Proposes 1 after a price above the highest of the last 96, until one below the lowest of the last 48.
 
-    It proposes -1 the other way round, and 0 otherwise. Confidence rises from 0 in the middle of the 96-tick channel
-    to 1 at its edge on the position's own side, and is 0 beyond the middle.
+    It proposes -1 the other way round, and 0 otherwise.
     Donchian 1960; a long channel to enter and a short one to leave are those of the "turtles" (Faith 2007).
     """
 

@@ -14,12 +14,10 @@ FAST, SLOW, SIZE = range(HEADER, HEADER + 3)
 
 
 @kernel
-def _step(
-    price: Floats, good: Ints, memory: Floats, target: Floats, action: Ints, confidence: Floats
-) -> None:
+def _step(price: Floats, good: Ints, memory: Floats, target: Floats, action: Ints) -> None:
     for i in range(price.shape[0]):
         if good[i] == 0:
-            repeat(memory, i, target, action, confidence)
+            repeat(memory, i, target, action)
             continue
         observe(memory, price[i])
         memory[FAST] += rate(FAST_SPAN, memory[COUNT]) * (price[i] - memory[FAST])
@@ -28,14 +26,13 @@ def _step(
         if memory[VARIANCE] > 0.0:
             distance = math.log(memory[FAST] / memory[SLOW]) / math.sqrt(memory[VARIANCE])
             wanted = math.tanh(distance / FULL)
-        settle(memory, wanted, abs(wanted), WARMUP, i, target, action, confidence)
+        settle(memory, wanted, WARMUP, i, target, action)
 
 
 class EmaMomentum(RuleAgent):
     """Proposes tanh(ln(fast / slow) / (5 s)): long while the fast average of price is above the slow one.
 
-    fast and slow are EMAs of price with spans 24 and 96 ticks, s is the volatility a tick. Confidence is the absolute
-    value of the target.
+    fast and slow are EMAs of price with spans 24 and 96 ticks, s is the volatility a tick.
 
     Moskowitz, Ooi and Pedersen 2012 for the effect; Baz et al. 2015, "Dissecting investment strategies in the
     cross section and time series", for crossovers scaled by volatility.

@@ -12,27 +12,24 @@ SIDE, LEFT, SIZE = range(HEADER, HEADER + 3)
 
 
 @kernel
-def _step(
-    price: Floats, good: Ints, memory: Floats, target: Floats, action: Ints, confidence: Floats
-) -> None:
+def _step(price: Floats, good: Ints, memory: Floats, target: Floats, action: Ints) -> None:
     for i in range(price.shape[0]):
         if good[i] == 0:
-            repeat(memory, i, target, action, confidence)
+            repeat(memory, i, target, action)
             continue
         _, u = observe(memory, price[i])
         if abs(u) > THRESHOLD:
             memory[SIDE] = -1.0 if u > 0.0 else 1.0
             memory[LEFT] = HOLD
         wanted = memory[SIDE] if memory[LEFT] > 0.0 else 0.0
-        belief = memory[LEFT] / HOLD
         memory[LEFT] = max(memory[LEFT] - 1.0, 0.0)
-        settle(memory, wanted, belief, WARMUP, i, target, action, confidence)
+        settle(memory, wanted, WARMUP, i, target, action)
 
 
 class JumpContrarian(RuleAgent):
     """Proposes -sign(u) for 12 ticks after a jump, |u| > 3, where u is the log return over the volatility a tick.
 
-    A new jump starts the 12 ticks again. Confidence is the share of the 12 ticks that is left.
+    A new jump starts the 12 ticks again.
 
     De Bondt and Thaler 1985 for overreaction; Zawadowski, Andor and Kertesz 2006 for its form within the day.
     """

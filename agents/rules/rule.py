@@ -10,7 +10,9 @@ from typing import ClassVar
 import numpy as np
 
 from windvane.agents.base import Agent, Floats, Ints, Proposal
+from windvane.agents.confidence import Confidence
 from windvane.agents.kernel import kernel
+from windvane.agents.rules.calibrations import CALIBRATIONS
 
 COUNT, LAST, VARIANCE, TARGET, HEADER = range(5)
 
@@ -51,65 +53,53 @@ def observe(memory: Floats, price: float) -> tuple[float, float]:
 
 
 @kernel
-def settle(
-    memory: Floats,
-    wanted: float,
-    belief: float,
-    warmup: int,
-    row: int,
-    target: Floats,
-    action: Ints,
-    confidence: Floats,
-) -> None:
+def settle(memory: Floats, wanted: float, warmup: int, row: int, target: Floats, action: Ints) -> None:
     """Write the proposal of one good row into place `row` of the output arrays, and remember its target.
 
-    wanted: the target, clipped to [-1, 1]; belief: the confidence, clipped to [0, 1]. Both are 0 in the first
-    `warmup` good rows.
+    wanted: the target, clipped to [-1, 1]; it is 0 in the first `warmup` good rows.
     """
     if memory[COUNT] <= warmup:
         wanted = 0.0
-        belief = 0.0
     new = min(max(wanted, -1.0), 1.0)
     old = memory[TARGET]
     target[row] = new
     action[row] = 1 if new > old else (-1 if new < old else 0)
-    confidence[row] = min(max(belief, 0.0), 1.0)
     memory[TARGET] = new
 
 
 @kernel
-def repeat(memory: Floats, row: int, target: Floats, action: Ints, confidence: Floats) -> None:
-    """Write the proposal of a row without new information: the last target again, with confidence 0."""
+def repeat(memory: Floats, row: int, target: Floats, action: Ints) -> None:
+    """Write the proposal of a row without new information: the last target again."""
     target[row] = memory[TARGET]
     action[row] = 0
-    confidence[row] = 0.0
 
 
 class RuleAgent(Agent):
-    """An agent that is a fixed rule on price: a memory of `size` floats and a kernel, `step`, that updates it."""
+    """An agent that is a fixed rule on price: a memory of `size` floats and a kernel, `step`, that updates it.
+
+    Its confidence is that of `windvane.agents.confidence`, as it was calibrated for the rule of its name.
+    """
 
     size: ClassVar[int]
 
     def __init__(self) -> None:
         self._memory = np.zeros(self.size)
+        self._confidence = Confidence(CALIBRATIONS.get(self.name))
 
     @staticmethod
     @abstractmethod
-    def step(
-        price: Floats, good: Ints, memory: Floats, target: Floats, action: Ints, confidence: Floats
-    ) -> None:
-        """Step through `price` and `good` (n,): update `memory` (size,) in place and fill the three outputs (n,)."""
+    def step(price: Floats, good: Ints, memory: Floats, target: Floats, action: Ints) -> None:
+        """Step through `price` and `good` (n,): update `memory` (size,) in place and fill target and action (n,)."""
 
     def propose(self, x: Floats, price: Floats, good: Ints) -> Proposal:
         n = len(price)
         target = np.empty(n)
         action = np.empty(n, np.int64)
-        confidence = np.empty(n)
-        self.step(price, good, self._memory, target, action, confidence)
-        return Proposal(target, action, confidence)
+        self.step(price, good, self._memory, target, action)
+        return Proposal(target, action, self._confidence.step(x, price, good, target))
 
     def state(self) -> dict[str, Floats]:
-        return {"memory": self._memory.copy()}
+        return {"memory": self._memory.copy(), "confidence": self._confidence.memory.copy()}
 
     def restore(self, state: dict[str, Floats]) -> None:
         memory = np.array(state["memory"], dtype=np.float64)
@@ -118,4 +108,5 @@ class RuleAgent(Agent):
                 f"the memory of {self.name} has {self.size} numbers, the state has shape {memory.shape}: "
                 f"restore the state of the same agent and version"
             )
+        self._confidence.restore(state.get("confidence"))
         self._memory = memory

@@ -25,12 +25,10 @@ TREND, SLOW, SIZE = range(HEADER, HEADER + 3)
 
 
 @kernel
-def _step(
-    price: Floats, good: Ints, memory: Floats, target: Floats, action: Ints, confidence: Floats
-) -> None:
+def _step(price: Floats, good: Ints, memory: Floats, target: Floats, action: Ints) -> None:
     for i in range(price.shape[0]):
         if good[i] == 0:
-            repeat(memory, i, target, action, confidence)
+            repeat(memory, i, target, action)
             continue
         r, _ = observe(memory, price[i])
         if memory[COUNT] > 1.0:
@@ -43,10 +41,9 @@ def _step(
         wanted = math.tanh(signal)
         if memory[VARIANCE] > memory[SLOW]:
             wanted *= math.sqrt(memory[SLOW] / memory[VARIANCE])
-        belief = abs(wanted)
         if abs(wanted - memory[TARGET]) <= BAND:
             wanted = memory[TARGET]
-        settle(memory, wanted, belief, WARMUP, i, target, action, confidence)
+        settle(memory, wanted, WARMUP, i, target, action)
 
 
 class VolTrend(RuleAgent):
@@ -54,7 +51,7 @@ class VolTrend(RuleAgent):
 
     z is the EWMA of log returns (span 384 ticks) over its standard error, s / sqrt(384), so that it has a variance of
     about 1 on a random walk. slow is the root of an EWMA of s² (span 8000), so no constant decides which volatility is
-    high. The target only moves by more than 0.15 at once; confidence is the absolute value of the target before that.
+    high. The target only moves by more than 0.15 at once.
     Moskowitz, Ooi and Pedersen 2012; Moreira and Muir 2017, "Volatility-managed portfolios".
     """
 

@@ -29,12 +29,10 @@ SCALE = _WALK / (1.0 - _WALK)
 
 
 @kernel
-def _step(
-    price: Floats, good: Ints, memory: Floats, target: Floats, action: Ints, confidence: Floats
-) -> None:
+def _step(price: Floats, good: Ints, memory: Floats, target: Floats, action: Ints) -> None:
     for i in range(price.shape[0]):
         if good[i] == 0:
-            repeat(memory, i, target, action, confidence)
+            repeat(memory, i, target, action)
             continue
         observe(memory, price[i])
         memory[AVERAGE] += rate(SPAN, memory[COUNT]) * (price[i] - memory[AVERAGE])
@@ -44,11 +42,11 @@ def _step(
         wanted = min(max(-z / FULL, -1.0), 1.0)
         if abs(wanted - memory[TARGET]) <= BAND:
             wanted = memory[TARGET]
-        settle(memory, wanted, abs(z) / (2.0 * FULL), WARMUP, i, target, action, confidence)
+        settle(memory, wanted, WARMUP, i, target, action)
 
 
 class ZscoreReversion(RuleAgent):
-    """Proposes -z / 1.5, clipped to [-1, 1], where z is the z-score of ln(price / EMA); confidence is |z| / 3.
+    """Proposes -z / 1.5, clipped to [-1, 1], where z is the z-score of ln(price / EMA).
 
     The EMA has a span of 80 ticks. z counts standard deviations that a random walk of the present volatility has around
     its EMA. The target only moves by more than 0.25 at once, since smaller trades are not worth their cost (Davis and

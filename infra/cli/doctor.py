@@ -7,7 +7,7 @@ import typer
 _EXTRAS = {
     "kafka": (("aiohttp", "aiokafka", "faust", "prometheus_client"), "Kafka mode"),
     "live": (("ccxt",), "feeds of exchanges"),
-    "train": (("torch", "onnx"), "training and conversion of models"),
+    "train": (("torch", "onnx", "sklearn"), "training and conversion of models"),
     "gym": (("gymnasium",), "environments of gymnasium"),
 }
 _NEEDED = (

@@ -78,3 +78,20 @@ def members(
         raw = train_members(progress=progress)
     path.write_bytes(raw)
     say(f"wrote {home.load_prior(raw).version} to {path}")
+
+
+@app.command()
+def confidence(
+    out: Annotated[Path | None, typer.Option(help="Module to write. Default: the package's own.")] = None,
+) -> None:
+    """Calibrate the confidence of the rules on SIMULATED markets; needs scikit-learn, takes some minutes."""
+    from windvane.agents.rules import calibrations as home
+    from windvane.infra.runs.progress import bar, say
+    from windvane.infra.training.calibration import calibration_source
+    from windvane.infra.training.confidence import fit_confidence
+    from windvane.metamodel.simulation.seeds import TRAINING, VALIDATION
+
+    path = out or Path(home.__file__)
+    with bar("confidence", len(TRAINING) + len(VALIDATION)) as progress:
+        path.write_text(calibration_source(fit_confidence(progress=progress)), encoding="utf-8")
+    say(f"wrote {path}")

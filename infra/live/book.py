@@ -92,7 +92,7 @@ class LiveBook:
         self._saver = saver
         self._keep_days = keep_days
         self._watch = watch
-        self._keep = keeping(opened.config, full=False)
+        self._keep = keeping(full=False)
         self._day: int | None = None  # of the rows in the file that is written to
         self._over = max(
             (part.name for part in journal.days(folder)), default=""
@@ -216,9 +216,8 @@ class LiveBook:
         if self._computed is not None:
             self._computed.append((topic, event))
             return
-        kept = self._keep(topic, event)
-        if kept is not None:
-            self._writer.write(topic, kept)
+        if self._keep(topic, event):
+            self._writer.write(topic, event)
         if self._watch is not None:
             self._watch(event)
 

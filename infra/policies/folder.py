@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from windvane.agents.base import Agent
+from windvane.agents.errors import WindvaneError
 from windvane.agents.learned.policy import FORMAT, LearnedPolicy, PolicyForm, tensors_of
 from windvane.agents.learned.settings import LearnedError
 from windvane.agents.learned.transitions import Layers
@@ -25,7 +25,7 @@ MOST_FORM, MOST_WEIGHTS = 2**20, 2**26
 _PICKLES = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".zip", ".bin", ".npy", ".npz"}
 
 
-def load_policy(folder: Path) -> Agent:
+def load_policy(folder: Path) -> LearnedPolicy:
     """Read a policy; returns an agent that has seen no row, named after its algorithm.
 
     Raises a sentence that names the folder: LearnedError where anything in it is not as `write_policy` writes it,
@@ -80,7 +80,7 @@ def form_of(raw: bytes) -> PolicyForm:
         return msgspec.convert(whole, PolicyForm)
     except msgspec.ValidationError as error:
         cause = error.__cause__
-        said = str(cause) if isinstance(cause, LearnedError) else f"{error}: use the release that wrote it"
+        said = str(cause) if isinstance(cause, WindvaneError) else f"{error}: use the release that wrote it"
         raise LearnedError(f"{FORM}: {said}") from error
 
 
@@ -116,6 +116,12 @@ def write_policy(folder: Path, layers: Layers, form: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     raw = weights.to_bytes(tensors_of(layers), {"model": "policy"})
     whole = {"format": FORMAT, **form, "weights_sha256": weights.digest(raw)}
-    text = json.dumps(msgspec.to_builtins(msgspec.convert(whole, PolicyForm)), indent=2)
+    checked = msgspec.convert(whole, PolicyForm)
     replace_file(folder / WEIGHTS, raw)
+    write_form(folder, checked)
+
+
+def write_form(folder: Path, form: PolicyForm) -> None:
+    """Write what `policy.json` says of the weights that lie in a folder already."""
+    text = json.dumps(msgspec.to_builtins(form), indent=2)
     replace_file(folder / FORM, text.encode() + b"\n")

@@ -11,9 +11,11 @@ from windvane.agents.learned.policy import LearnedPolicy, PolicyForm, tensors_of
 from windvane.agents.learned.settings import LearnedError
 from windvane.agents.learned.transitions import Layers, Transition
 from windvane.agents.program import VERSION
+from windvane.infra.policies.calibration import calibration
 from windvane.infra.policies.judging import best_rule, judged, policy_positions
 from windvane.infra.policies.market import Parts
 from windvane.infra.policies.recipe import Recipe, learner_of
+from windvane.infra.training.calibration import check_installed
 from windvane.metamodel.features.columns import NAMES
 from windvane.metamodel.features.extractor import WARMUP
 from windvane.metamodel.features.scaler import CLIP, FeatureScaler
@@ -29,6 +31,7 @@ class PolicyTraining:
     """
 
     def __init__(self, recipe: Recipe, parts: Parts) -> None:
+        check_installed()  # what the end needs is asked for at the beginning
         self.recipe, self.parts = recipe, parts
         self.scaler = FeatureScaler.fit(parts.train.x)
         scaled = self.scaler.scale(parts.train.x).astype(np.float32)
@@ -106,9 +109,12 @@ class PolicyTraining:
 
     def judge(self, layers: Layers, tape: Tape) -> dict[str, Any]:
         """Return the figures of layers on a tape of raw features, as they would be served."""
-        agent = LearnedPolicy(msgspec.convert(self._form(layers, {}), PolicyForm), tensors_of(layers), NAMES)
+        agent = self._served(layers)
         fresh = agent.state()
         return judged(tape, self.recipe.rules, policy_positions(agent, tape, fresh))
+
+    def _served(self, layers: Layers) -> LearnedPolicy:
+        return LearnedPolicy(msgspec.convert(self._form(layers, {}), PolicyForm), tensors_of(layers), NAMES)
 
     def metrics(self) -> dict[str, dict[str, Any]]:
         """Return the figures of the best weights on all three parts, with those of the baselines beside them.
@@ -126,8 +132,9 @@ class PolicyTraining:
         return whole
 
     def form(self) -> dict[str, Any]:
-        """What `policy.json` says of the best weights, with their metrics."""
-        form = self._form(self.best, self.metrics())
+        """What `policy.json` says of the best weights, with their metrics and the calibration of their confidence."""
+        found = calibration(self._served(self.best), self.recipe.rules.costs, self.parts)
+        form = self._form(self.best, self.metrics()) | {"confidence": msgspec.to_builtins(found)}
         return {name: value for name, value in form.items() if name not in ("format", "weights_sha256")}
 
     def _form(self, layers: Layers, metrics: dict[str, Any]) -> dict[str, Any]:

@@ -150,6 +150,26 @@ def regimes(tally: Tally) -> go.Figure:
     return _figure(traces, layout)
 
 
+def reliability(values: dict[str, Any], agents: tuple[str, ...]) -> go.Figure:
+    """Draw how often proposals paid against how often they were forecast to; forecasts that are right lie on a line.
+
+    values: what metrics.json holds of confidence; agents: all names, which decide the colours.
+    """
+    drawn = [(name, colour(f"agent:{name}", agents), 1.1, one) for name, one in values["agents"].items()]
+    traces = []
+    for title, code, width, one in [*drawn, ("All agents", INK, 2.6, values)]:
+        said, came = (np.array([bin_[part] for bin_ in one["reliability"]]) for part in ("p", "frequency"))
+        more = {"mode": "lines+markers", "marker": {"size": 2.0 * width + 2.0}}
+        traces.append(_line(said, came, title, code, width, **more))
+    every = np.concatenate([trace["x"] for trace in traces])
+    ends = np.array([every.min(), every.max()])
+    right = _line(ends, ends, "As forecast", MUTED, 1.2, line={"dash": "dot"})
+    axis = {"tickformat": "~%", "hoverformat": ".1%"}
+    words = {"title": {"text": "Confidence", "font": {"size": 12, "color": MUTED}}}
+    layout = base_layout(360, hovermode="closest", xaxis={"type": "linear", **axis, **words}, yaxis=axis)
+    return _figure([right, *traces], layout)
+
+
 def position(tally: Tally) -> go.Figure:
     """Draw the price, and below it the ensemble's position in shares of capital."""
     x = tally.curves.milliseconds

@@ -157,6 +157,7 @@ def metrics(tally: Tally, facts: Facts) -> dict[str, Any]:
         },
         "agents": agents(facts.config),
         "series": series,
+        "confidence": tally.confidence.figures(),
         "shadows": tally.shadows.figures(facts.config),
         **_comparison(tally, span, series),
         "verdicts": dict(sorted(tally.verdicts.items(), key=lambda item: (-item[1], item[0]))),

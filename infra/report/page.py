@@ -71,6 +71,7 @@ function dye(value){
   return value}
 const options={displayModeBar:false,responsive:true,doubleClick:'reset'};
 const shown=Object.keys(figures).filter(id=>document.getElementById(id));
+const axis=id=>figures[id].layout.xaxis.type;
 let following=false;
 function draw(){
   for(const one of document.querySelectorAll('[data-tone]'))
@@ -87,7 +88,7 @@ for(const id of shown)document.getElementById(id).on('plotly_relayout',change=>{
   if(low===undefined&&whole===undefined)return;
   following=true;
   const wish=whole?{'xaxis.autorange':true}:{'xaxis.range':[low,high]};
-  Promise.all(shown.filter(other=>other!==id).map(other=>Plotly.relayout(other,wish)))
+  Promise.all(shown.filter(other=>other!==id&&axis(other)===axis(id)).map(other=>Plotly.relayout(other,wish)))
     .finally(()=>{following=false})})
 })();
 """

@@ -1,4 +1,4 @@
-"""Sections of the report page about the agents of a run that are not the usual ones, and about its shadows."""
+"""Sections of the report page about the agents of a run: their confidence, who they are, and its shadows."""
 
 from html import escape
 from typing import Any
@@ -25,6 +25,32 @@ def named(config: TradingConfig) -> str:
         "<h2>Agents</h2><p class=note>Two of the ways of weighing, pretrained and regime, were fitted on agents of "
         "certain kinds before the run, on simulated markets.</p>"
         + table(("Agent", "Kind", "Version", "Fitted on before"), rows, narrow=True)
+    )
+
+
+def confidence(values: dict[str, Any]) -> str:
+    """Return the section on the agents' confidence as HTML, below a place for its chart.
+
+    values: what metrics.json holds of it, of a run with forecasts that were judged.
+    """
+    one = {"All agents": values} | values["agents"]
+    rows = [
+        (
+            escape(name),
+            f"{told['rows']:,}",
+            percent(told["base_rate"]),
+            number(told["brier"], 4),
+            number(told["base_rate_brier"], 4),
+        )
+        for name, told in one.items()
+    ]
+    head = ("", "Forecasts", "Paid", "Brier score", "Of the base rate")
+    return (
+        f"<h2>Confidence</h2><p class=note>How probable it was that a target, held over the next {values['horizon']} "
+        "good rows, earns more than it costs, and how often it did: ten groups of about as many forecasts each. On the "
+        "dotted line what was said is what came. The Brier score is the mean squared error of a forecast, so lower is "
+        "better; the last column is what always saying the run's own frequency would have had.</p>"
+        '<div class=chart id=reliability style="height:360px"></div>' + table(head, rows, lead=1, narrow=True)
     )
 
 

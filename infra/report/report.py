@@ -24,6 +24,7 @@ def report(values: dict[str, Any], tally: Tally, facts: Facts) -> str:
             appendix.regimes(values, tally) if "regimes" in drawn else "",
             _account(values, tally, drawn),
             _tables(values, tally),
+            participants.confidence(values["confidence"]) if "reliability" in drawn else "",
             participants.named(facts.config),
             participants.shadows(values["shadows"]),
             appendix.data(values, tally),
@@ -50,6 +51,8 @@ def _charts(values: dict[str, Any], tally: Tally, facts: Facts) -> dict[str, Any
         drawn["members"] = charts.members(tally, facts.members)
     if tally.regimes.curves.points > 1:
         drawn["regimes"] = charts.regimes(tally)
+    if values["confidence"]["rows"]:
+        drawn["reliability"] = charts.reliability(values["confidence"], tally.agents)
     if len(tally.standing.days) > 1:
         drawn["costs"] = charts.costs(tally)
     return drawn

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
+from windvane.infra.report.confidence import ConfidenceTally
 from windvane.infra.report.curves import Curves
 from windvane.infra.report.days import Days
 from windvane.infra.report.regimes import RegimeTally
@@ -114,6 +115,7 @@ class Tally:
             }
         )
         self.regimes = RegimeTally()
+        self.confidence = ConfidenceTally(config, first_live)
         self._peak = np.zeros(len(self.accounts))  # (K,) highest PnL so far, at least the 0 it began with
         self.orders: Counter[str] = Counter()  # by reason
         self.reduce_only = 0
@@ -137,6 +139,7 @@ class Tally:
             raise ValueError(f"book {block.book} changes its accounts or agents at row {block.first}")
         self._times(block.ts)
         self.regimes.show(block)
+        self.confidence.decisions(block)
         self.rows += len(block)
         self.accepted += int(np.count_nonzero((block.flags & (ev.HEARTBEAT | ev.BAD)) == 0))
         self.good += int(np.count_nonzero((block.flags & ev.REPEATED) == 0))
@@ -199,6 +202,9 @@ class Tally:
         """Count an event that is not a Decisions, Orders or Fills; types that the report does not use are ignored."""
         if isinstance(event, ev.Ticks):
             self.regimes.ticks(event)
+            self.confidence.ticks(event)
+        elif isinstance(event, ev.Proposals):
+            self.confidence.proposals(event)
         elif isinstance(event, ev.Statements):
             self.standing.add(event)
         elif isinstance(event, ev.Shadows):

@@ -105,13 +105,12 @@ def run(
     other = None if before is None else handed_over(folder, done)
     spent = 0.0 if before is None else float(before["seconds"])
     resumed = done
-    keep = keeping(plan.config, full=plan.full)
+    keep = keeping(full=plan.full)
     with journal.JournalWriter(folder, None if before is None else int(before["offset"])) as writer:
 
         def listen(topic: Topic, event: Event) -> None:
-            kept = keep(topic, event)
-            if kept is not None:
-                writer.write(topic, kept)
+            if keep(topic, event):
+                writer.write(topic, event)
 
         state = None if before is None else before["state"]
         runner = EmbeddedRunner(

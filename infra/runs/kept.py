@@ -2,26 +2,17 @@
 
 from collections.abc import Callable
 
-from windvane.agents.roster import foreign
-from windvane.metamodel.base.config import TradingConfig
-from windvane.streams.events import Event, Proposals
-from windvane.streams.recorded import said_by
-from windvane.streams.topics import FEATURES, PROPOSALS, Topic
+from windvane.streams.events import Event
+from windvane.streams.topics import FEATURES, Topic
 
-Keep = Callable[[Topic, Event], Event | None]
-"""The part of an event that is journaled, None where nothing of it is."""
+Keep = Callable[[Topic, Event], bool]
+"""Whether an event is journaled."""
 
 
-def keeping(config: TradingConfig, *, full: bool) -> Keep:
-    """What is kept of a book. full: of features and proposals all; else of them the proposals of agents not built in.
+def keeping(*, full: bool) -> Keep:
+    """What is kept of a book: everything where it is `full`, else everything but features, which follow from the ticks.
 
-    Nobody but who has the code of such an agent could compute its proposals again.
+    Nobody but who has the code of an agent that is not built in could compute its proposals again, and the report
+    compares what all agents said with what came of it.
     """
-    guests = foreign(config.agents, config.kinds_of_agents)
-
-    def keep(topic: Topic, event: Event) -> Event | None:
-        if full or topic.name not in (FEATURES.name, PROPOSALS.name):
-            return event
-        return said_by(event, guests) if guests and isinstance(event, Proposals) else None
-
-    return keep
+    return lambda topic, event: full or topic.name != FEATURES.name

@@ -57,13 +57,12 @@ def replay(
     opened: BookOpened | None = None
     rows, seconds, whole = 0, 0.0, False
     config = opened_as(folder)
-    keep, unasked = keeping(config, full=full), foreign(config.shadows, config.kinds_of_shadows)
+    keep, unasked = keeping(full=full), foreign(config.shadows, config.kinds_of_shadows)
     with journal.JournalWriter(target) as writer:
 
         def listen(topic: Topic, event: Event) -> None:
-            kept = keep(topic, event)
-            if kept is not None:
-                writer.write(topic, kept)
+            if keep(topic, event):
+                writer.write(topic, event)
 
         runner = EmbeddedRunner(
             listen, wire=wire, snapshot=_start(folder), trainer=untrained if as_recorded else trainer

@@ -45,7 +45,7 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         None
     )
     confidence_scaling: Annotated[
-        bool, Meta(description="scales the target by the weighted confidence of the agents")
+        bool, Meta(description="scales the target by max(0, 2p - 1) over its mean, p the confidence in it")
     ] = False
     flatten_on_halt: Annotated[
         bool, Meta(description="a limit that halts also orders the position closed")

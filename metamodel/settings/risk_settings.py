@@ -46,7 +46,8 @@ class RiskSettings:
         "volatility_target", "volatility of the account that positions are scaled to", unit="a year"
     )
     confidence_scaling: bool = parameter(
-        _L.confidence_scaling, "whether positions are scaled by the agents' confidence"
+        _L.confidence_scaling,
+        "whether targets are scaled by max(0, 2p - 1) over its mean, p the confidence in them",
     )
     flatten_on_halt: bool = parameter(
         _L.flatten_on_halt, "whether a limit that halts also closes the position"

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
+from windvane.agents.confidence import agreements
 from windvane.agents.factory import create_agents
 from windvane.agents.state import action_code
 from windvane.agents.wrapper import BaseAgentWrapper
@@ -33,7 +34,7 @@ class Played(NamedTuple):
     posterior: Floats  # (n, 7)
     label: Ints  # (n,) index in REGIMES
     target: Floats  # (n, N)
-    confidence: Floats  # (n,) of the agents, by their weights
+    confidence: Floats  # (n,) how probable it is, by the agents, that what is wanted pays
     action: Ints  # (n,) -1 sell, 0 hold, 1 buy
     qty: Floats  # (n,) ordered, base currency
     round: Round
@@ -108,7 +109,7 @@ class Desk:
         qty = np.zeros(n)
         qty[out.order["row"][: result.orders]] = out.order["qty"][: result.orders]
         action = np.sign(qty).astype(np.int64)
-        confidence = (out.weights * asked.inputs.confidence).sum(axis=1)
+        confidence = agreements(out.weights, asked.inputs.target, asked.inputs.confidence, out.wanted)
         played = Played(asked.posterior, asked.label, asked.inputs.target, confidence, action, qty, result)
         self._sample(rows, asked)
         traded = slice(

@@ -196,7 +196,7 @@ class Wishes(NamedTuple):
     """What the accounts want at a row, before the gates."""
 
     wanted: float  # of the ensemble, units of capital
-    trust: float  # confidence of the agents by their weights
+    trust: float  # how probable it is, by the agents, that this pays
     target: Floats  # (N,) of the agents, units of capital
     confidence: Floats  # (N,)
     awake: Ints  # (N,)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from windvane.agents.bound import Bound
+from windvane.agents.confidence import agreed
 from windvane.agents.kernel import kernel
 from windvane.metamodel.base import account, records
 from windvane.metamodel.base.arrays import arrays, write
@@ -278,8 +279,7 @@ def _run(m: Learner, rules: Rules, book: Book, settings: Settings, inputs: Input
             else:  # with nobody to follow the ensemble wants what it has
                 clock.wanted = orders.exposure_of(book.account[ENSEMBLE], terms, row.mid)
             if row.warm:
-                trust = netting.weighted(m.learned.weights, inputs.confidence[t])
-                trust /= max(1.0 - m.memory.cash[0], 1e-12)  # of the agents alone: cash has no opinion
+                trust = agreed(m.learned.weights, inputs.target[t], inputs.confidence[t], clock.wanted)
                 wishes = Wishes(clock.wanted, trust, inputs.target[t], inputs.confidence[t], inputs.awake)
                 view = rounds.view_of(clock, settings, row, m.memory.market.value[1], priced)
                 earned = move if answer == belief.BELIEVED else 0.0  # no return lies between two levels

@@ -23,6 +23,11 @@ from windvane.metamodel.trading.risk import (
     View,
 )
 
+MOST_TRUST = 3.0
+"""Most that a target is enlarged by confidence: beside a mean of nearly nothing, anything would be much."""
+
+_TRUST = 1.0 - 0.5 ** (1.0 / 4000.0)
+
 Z_95 = 1.6448536269514722
 """95 % quantile of the normal distribution: value at risk is parametric, as in RiskMetrics 1996."""
 
@@ -49,6 +54,21 @@ def near(want: int, centre: int, most: int) -> int:
 def _answer(allowed: int, want: int, verdict: int, gate: Gate) -> tuple[int, int]:
     """What a gate allows, and the verdict with the gate's bit where that is not what was wanted."""
     return allowed, verdict | gate if allowed != want else verdict
+
+
+@inlined
+def by_confidence(st: Standing, target: float, confidence: float) -> float:
+    """A target times max(0, 2p - 1), where p is the confidence in it, over the mean of that in the targets so far.
+
+    So it is as large as it was on average, larger where more is expected of it, and 0 where it is not likelier than not
+    to pay. A larger target passes every gate that follows.
+    """
+    if target == 0.0:
+        return 0.0
+    surplus = max(2.0 * confidence - 1.0, 0.0)
+    st.trusted += 1
+    st.trust += max(_TRUST, 1.0 / st.trusted) * (surplus - st.trust)
+    return target * min(surplus / st.trust, MOST_TRUST) if surplus > 0.0 else 0.0
 
 
 @inlined
@@ -82,7 +102,7 @@ def gate_no_agents(view: View, ask: Ask) -> tuple[int, int]:
     """Begin with the wanted target in whole lots, or with the exposure where there is no agent to follow."""
     if ask.idle:
         return ask.exposure, 0 | Gate.NO_AGENTS
-    return lots_of(ask.target * view.unit), 0
+    return lots_of(ask.target * view.unit), 0 | Gate.CONFIDENCE if ask.scaled else 0
 
 
 @inlined
@@ -209,7 +229,7 @@ def halt(limits: Limits, st: Standing, view: View, ask: Ask) -> int:
 def gate_sizes(
     limits: Limits, st: Standing, view: View, ask: Ask, want: int, verdict: int
 ) -> tuple[int, int]:
-    """Cut the position to the size that value at risk, volatility, Kelly and confidence leave of the wanted one.
+    """Cut the position to the size that value at risk, volatility and Kelly leave of the wanted one.
 
     An idle account's exposure was scaled when it was wanted: scaled again at every row it would melt away.
     """
@@ -219,7 +239,6 @@ def gate_sizes(
     if not ask.idle:
         size, verdict = gate_volatility(limits, view, size, verdict)
         size, verdict = gate_kelly(limits, st, size, verdict)
-        size, verdict = gate_confidence(limits, ask, size, verdict)
     if not ask.idle or size < abs(ask.target):  # an exposure is whole lots already
         want = near(want, 0, lots_of(size * view.unit))
     return want, verdict
@@ -255,13 +274,6 @@ def gate_kelly(limits: Limits, st: Standing, size: float, verdict: int) -> tuple
     mean, square = st.edge_mean, st.edge_square
     bet = limits.kelly * mean / square if square > 0.0 else 1.0
     return _scaled(max(bet, 0.0), bet < 1.0, size, verdict, Gate.KELLY)
-
-
-@inlined
-def gate_confidence(limits: Limits, ask: Ask, size: float, verdict: int) -> tuple[float, int]:
-    """Scale a size by the confidence of the agents."""
-    acts = limits.confidence and ask.confidence < 1.0
-    return _scaled(max(ask.confidence, 0.0), acts, size, verdict, Gate.CONFIDENCE)
 
 
 @inlined

@@ -40,7 +40,7 @@ class Gate(IntEnum):
     VAR = 1 << 11, "The position is cut to a value at risk of var_95."
     VOLATILITY = 1 << 12, "The position is scaled down to volatility_target."
     KELLY = 1 << 13, "The position is scaled down to kelly_fraction of the Kelly bet."
-    CONFIDENCE = 1 << 14, "The position is scaled by the confidence of the agents."
+    CONFIDENCE = 1 << 14, "The target is scaled by the confidence of the agents, over its mean."
     MIN_ORDER = 1 << 15, "An order smaller than min_order is not sent."
     IN_FLIGHT = (
         1 << 16,
@@ -131,6 +131,8 @@ class Standing:
     peak: float  # highest pnl since the start or the last resumption
     edge_mean: float  # EWMA (half-life 4000) of what the wanted targets earned
     edge_square: float  # and of its square
+    trust: float  # EWMA (half-life 4000) of how much likelier than not its targets were said to pay
+    trusted: int  # targets behind that
 
 
 def new_sent(accounts: int, limits: RiskLimits) -> Ints:
@@ -157,7 +159,7 @@ class Ask(NamedTuple):
     """What an account asks of the gates at a row."""
 
     target: float  # units of capital
-    confidence: float  # of the agents that the account follows
+    scaled: bool  # whether the target was scaled by the confidence of the agents that the account follows
     idle: bool  # whether no agent that the account follows is awake: `target` is its exposure
     exposure: int  # position and all in flight, lots
     pnl: float  # currency

@@ -7,6 +7,7 @@ records and numbers, because a tuple of arrays counts a reference for each of th
 
 import math
 
+from windvane.agents.confidence import agreed
 from windvane.agents.kernel import inlined, kernel
 from windvane.metamodel.base import account, rows
 from windvane.metamodel.base.records import Records
@@ -150,8 +151,13 @@ def decide(
     for k in range(book.account.shape[0]):
         a, st = book.account[k], book.standing[k]
         target, confidence, idle = _wish(wishes, row.awake, k)
+        scaled = False
         if idle:
             target = orders.exposure_of(a, terms, row.mid)
+        elif settings.limits.confidence:
+            wanted = target
+            target = gates.by_confidence(st, wanted, confidence)
+            scaled = target != wanted and st.state != risk.HALTED
         edge = book.aims[(row.good - 1 - terms.delay) % ring, k] * earned
         st.edge_mean += _EDGE * (edge - st.edge_mean)
         st.edge_square += _EDGE * (edge * edge - st.edge_square)
@@ -160,7 +166,7 @@ def decide(
             st.flattening = 0
         ask = risk.Ask(
             target=target,
-            confidence=confidence,
+            scaled=scaled,
             idle=idle,
             exposure=a.lots + a.flying,
             pnl=a.equity - terms.capital,
@@ -200,11 +206,10 @@ def _wish(wishes: Wishes, awake: int, k: int) -> tuple[float, float, bool]:
         return 0.0, 0.0, True
     if k == ENSEMBLE:
         return wishes.wanted, wishes.trust, False
-    target, confidence = 0.0, 0.0
+    target = 0.0
     for i in range(wishes.awake.shape[0]):
         target += wishes.awake[i] * wishes.target[i]
-        confidence += wishes.awake[i] * wishes.confidence[i]
-    return target / awake, confidence / awake, False
+    return target / awake, agreed(wishes.awake, wishes.target, wishes.confidence, target), False
 
 
 @inlined

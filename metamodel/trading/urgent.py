@@ -80,7 +80,7 @@ def _ask_of(a: account.Account, terms: account.Terms) -> Ask:
     """What an account asks of the gates when it is closed; one urgent order works at a time."""
     return Ask(
         target=0.0,
-        confidence=1.0,
+        scaled=False,
         idle=False,
         exposure=a.lots + a.flying,
         pnl=a.equity - terms.capital,

@@ -101,11 +101,15 @@ class TestEnsembleWrapper:
         alone = [agent.propose(x, price, good) for agent in create_agents(list(self.SHARES))]
         last = 0.0
         for t in range(N):
-            target = confidence = 0.0
+            target = said = mass = 0.0
             for one, share in zip(alone, self.SHARES.values(), strict=True):
                 target += share * one.target[t]
-                confidence += share * one.confidence[t]
-            assert (found.target[t], found.confidence[t]) == (target, confidence)
+            for one, share in zip(alone, self.SHARES.values(), strict=True):
+                part, p = share * abs(one.target[t]), one.confidence[t]
+                mass += part
+                said += part * (p if one.target[t] * target > 0.0 else 1.0 - p)
+            assert found.target[t] == target
+            assert found.confidence[t] == pytest.approx(said / mass if mass and good[t] else 0.0, abs=1e-12)
             assert found.action[t] == np.sign(target - last)
             last = target
         assert {-1, 0, 1} == set(found.action.tolist())

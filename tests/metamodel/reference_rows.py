@@ -23,6 +23,22 @@ class Row(NamedTuple):
     control: int
 
 
+class Scaling:
+    """What is wanted times max(0, 2p - 1) over the mean of that so far."""
+
+    def __init__(self) -> None:
+        self.count, self.mean = 0, 0.0
+
+    def of(self, row: Row) -> Row:
+        """The row with what is wanted scaled."""
+        if row.wanted == 0.0:
+            return row
+        surplus = max(2 * row.confidence - 1, 0.0)
+        self.count += 1
+        self.mean += max(1 - 0.5 ** (1 / 4000), 1 / self.count) * (surplus - self.mean)
+        return row._replace(wanted=row.wanted * (min(surplus / self.mean, 3.0) if surplus else 0.0))
+
+
 Fill = tuple[int, int, Fraction, Fraction]
 
 

@@ -3,7 +3,7 @@
 import math
 from fractions import Fraction
 
-from reference_rows import DAY, Fill, Row, Seen, exact, near, nearest, reduction
+from reference_rows import DAY, Fill, Row, Scaling, Seen, exact, near, nearest, reduction
 
 from windvane.metamodel.base.config import TradingConfig
 from windvane.metamodel.base.rows import GAP, HEARTBEAT, LEVEL, REPEATED, WARMUP
@@ -30,6 +30,7 @@ class Reference:
         self.streak, self.day, self.mean, self.square, self.variance, self.gap = 0, -1, 0.0, 0.0, 0.0, 0.0
         self.turnover = self.fees = self.high = self.drawdown = Fraction(0)
         self.fills, self.warm, self.exposure = 0, 0, 0.0
+        self.scaling = Scaling()
         self.aim, self.restricted = 0, ""  # why it only reduces: "person", or "level"
         self.away, self.resumed, self.since = False, False, 0  # since: good rows since the price went away
         self.statements: list[list[float]] = []
@@ -84,8 +85,12 @@ class Reference:
             self.streak += 1
             if not row.flag & WARMUP:
                 self.warm += 1
-                self._judge(row, good, row.mid if level else before)
-                order, said = self._decide(row, good, before)
+                halted = self.state == HALTED
+                scaled = self.scaling.of(row) if self.limits.confidence_scaling else row
+                self._judge(scaled, good, row.mid if level else before)
+                order, said = self._decide(scaled, good, before)
+                if scaled.wanted != row.wanted and not halted:
+                    said |= {"confidence"}
                 self.aim = self.held
                 if self.costs.delay == 0:
                     fills += self._fill_due(row, good)
@@ -324,7 +329,7 @@ class Reference:
         self.day_turnover += abs(order) * self.lot * mid
 
     def _size(self, row: Row, said: set[str]) -> float:
-        """What value at risk, volatility, Kelly and confidence leave of the wanted size."""
+        """What value at risk, volatility and Kelly leave of the wanted size."""
         limits, wanted = self.limits, max(row.wanted, 0.0) if self.limits.long_only else abs(row.wanted)
         size = min(wanted, limits.max_position)
         size = min(size, (limits.max_notional or math.inf) / float(self.capital))
@@ -333,7 +338,6 @@ class Reference:
             "var": limits.var_95 / (1.6448536269514722 * day * size) if limits.var_95 and size else math.inf,
             "volatility": (limits.volatility_target or math.inf) / (day * math.sqrt(365)),
             "kelly": math.inf,
-            "confidence": row.confidence if limits.confidence_scaling else math.inf,
         }
         if limits.kelly_fraction is not None and self.square > 0:
             factors["kelly"] = max(limits.kelly_fraction * self.mean / self.square, 0.0)

@@ -8,6 +8,8 @@ _POLICY = ("tests/agents/learned/test_policy.py",)
 _FOLDER = ("tests/infra/policies/test_folder.py",)
 _CONVERSION = "tests/infra/policies/test_conversion.py"
 _JUDGING = ("tests/infra/policies/test_policy_judging.py",)
+_CONFIDENCE = ("tests/agents/test_confidence.py",)
+_SCORED = ("tests/infra/report/test_report_confidence.py",)
 _WRAPPERS = tuple(
     f"tests/agents/learned/test_learner_wrappers.py::{suite}" for suite in ("TestServing", "TestLearning")
 )
@@ -116,6 +118,30 @@ LEARNING: tuple[Mutation, ...] = (
         r"self\.agent\.restore\(.*\)$",
         "pass",
         _WRAPPERS,
+    ),
+    Mutation(
+        "learning: what came of proposals is not looked at",
+        "agents/confidence.py",
+        "_learn",
+        "",
+        "pass",
+        _CONFIDENCE,
+    ),
+    Mutation(
+        "learning: a proposal is judged a row too late",
+        "agents/confidence.py",
+        "_step",
+        r"count >= HORIZON",
+        "count > HORIZON",
+        _CONFIDENCE,
+    ),
+    Mutation(
+        "learning: a forecast is judged without costs",
+        "infra/report/confidence.py",
+        "ConfidenceTally._judge",
+        r"changed \* filled\[:, 2\]",
+        "0.0 * changed",
+        _SCORED,
     ),
     Mutation(
         "learning: hidden layers of tanh are served as relu",

@@ -43,7 +43,7 @@ _PASSED = {
         *("min_order", "in_flight", "long_only"),
     ),
     "return verdict": ("daily_loss", "drawdown"),
-    "return size, verdict": ("var", "volatility", "kelly", "confidence"),
+    "return size, verdict": ("var", "volatility", "kelly"),
     "return lots_of(ask.target * view.unit), 0": ("no_agents",),
 }
 """What a gate that lets everything pass would do."""
@@ -53,6 +53,9 @@ GATES = (
         Mutation(f"gates: {gate} lets everything pass", "metamodel/trading", f"gate_{gate}", "", body, _RISK)
         for body, gates in _PASSED.items()
         for gate in gates
+    ),
+    Mutation(
+        "gates: confidence scales nothing", "metamodel/trading", "by_confidence", "", "return target", _RISK
     ),
     Mutation(
         "gates: a halt by a limit does not flatten",

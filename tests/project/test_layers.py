@@ -124,7 +124,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "infra/report": (),
     "infra/telemetry": (),
     "infra/runs": ("infra/files", "infra/report"),
-    "infra/policies": ("infra/files", "infra/runs"),
+    "infra/policies": ("infra/files", "infra/runs", "infra/training"),
     "infra/training": ("infra/runs",),
     "infra/training_sessions": ("infra/report", "infra/runs", "infra/telemetry", "infra/training"),
     "infra/evaluation": ("infra/files", "infra/report", "infra/runs", "infra/training"),

@@ -46,18 +46,16 @@ def test_it_does_what_the_formulas_say(kind: dict[str, Any], seed: int) -> None:
     got = served.propose(x, price, good)
     position, count = 0.0, 0
     for t in range(60):
-        before, confidence = position, 0.0
+        before = position
         count += good[t]
         if good[t] and count > served.warmup:
-            value = said(served, seed, x[t], position)
-            best, second, worst = np.argsort(-value)[[0, 1, 2]]
+            best = int(np.argmax(said(served, seed, x[t], position)))
             position = (
                 best - 1.0 if served.form.actions == "target" else np.clip(position + best - 1.0, -1, 1)
             )
-            confidence = (value[best] - value[second]) / (value[best] - value[worst])
         assert got.target[t] == position * served.form.max_position
         assert got.action[t] == np.sign(position - before)
-        assert got.confidence[t] == pytest.approx(confidence, abs=1e-4)
+        assert got.confidence[t] == (0.5 if good[t] and position else 0.0), "nobody has calibrated it"
     assert len(set(got.target)) > 1
 
 
@@ -105,6 +103,20 @@ def test_it_is_causal_and_reads_no_price() -> None:
     assert (one.confidence[:30] == two.confidence[:30]).all()
 
 
+def test_its_confidence_is_that_which_was_calibrated_with_it() -> None:
+    model = {"sided": [[3, 0.4]], "plain": [[9, -0.2]], "intercept": 0.1, "base": 0.52, "cost": 1e-4}
+    x, price, good = rows(300, 4)
+    served, plain = policy(4, confidence=model), policy(4)
+    one, two = served.propose(x, price, good), plain.propose(x, price, good)
+    assert one.target.tobytes() == two.target.tobytes()
+    held = (one.target != 0.0) & (good == 1)
+    assert np.unique(one.confidence[held]).size > 100
+    assert (one.confidence[~held] == 0.0).all()
+    again = policy(4, confidence=model)
+    again.restore({"memory": served.state()["memory"]})  # as a release stored it that knew no confidence
+    assert again.propose(x, price, good).target.tobytes() == served.propose(x, price, good).target.tobytes()
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"algorithm": "sarsa"}, "give dqn, ppo, rainbow"),
     ({"features": ["trend_8", "trend_8"]}, "stands twice"),
@@ -121,6 +133,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"atoms": 10**6}, "2 to 1001"),
     ({"activation": "gelu"}, "give one of relu, tanh"),
     ({"warmup": -1}, "0 or more rows"),
+    (
+        {"confidence": {"sided": [[77, 1.0]], "plain": [], "intercept": 0, "base": 0.5, "cost": 0}},
+        "column 77",
+    ),
 ]
 
 

@@ -180,6 +180,7 @@ SHOWN: dict[str, dict[str, str]] = {
 UNSEEN = {
     "status --watch": "it draws on a terminal until Ctrl-C",
     "train scaler --out": "takes minutes; what it writes is compared by whoever ships it",
+    "train confidence --out": "takes minutes; what it writes is compared by whoever ships it",
     "train members --out": "takes minutes; what it writes is compared by whoever ships it",
 }
 """Options that no test uses, and why."""

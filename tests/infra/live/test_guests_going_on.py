@@ -24,12 +24,11 @@ OPENED = opening(
 def runner(seen: Records, moods: dict[int, str], snapshot: bytes | None = None) -> EmbeddedRunner:
     by_price = {float(BARE.price[row]): mood for row, mood in moods.items()}
     binding = Binding("class", "3", lambda: GuestAgent("m", lambda: Moody(by_price)), "m")
-    keep = keeping(OPENED.config, full=False)
+    keep = keeping(full=False)
 
     def listen(topic: object, event: object) -> None:
-        kept = keep(topic, event)  # type: ignore[arg-type]
-        if kept is not None:
-            seen.append((topic, kept))  # type: ignore[arg-type]
+        if keep(topic, event):  # type: ignore[arg-type]
+            seen.append((topic, event))  # type: ignore[arg-type]
 
     return EmbeddedRunner(listen, topology=bound({"m": binding}), snapshot=snapshot)
 

@@ -19,8 +19,8 @@ def test_a_policy_trades_live_and_goes_on(tmp_path: Path) -> None:
     run(out, 650, config=agents.recorded(), bindings=agents.bindings)
     (opened,) = events(out, BookOpened)
     assert opened.config.kinds == ("ema_momentum", "policy")
-    said = [event for event in events(out, Proposals) if event.agents == ("mine",)]
-    targets = np.concatenate([event.target[:, 0] for event in said])
+    said = [event for event in events(out, Proposals) if "mine" in event.agents]
+    targets = np.concatenate([event.target[:, event.agents.index("mine")] for event in said])
     assert len(targets) >= 650
     assert set(targets) > {0.0}
     assert str(tmp_path / "mine").encode() not in (out / "journal" / journal.FILE).read_bytes()

@@ -17,6 +17,7 @@ from windvane.streams.events import BookClosed, Event
 SAME = {
     "rows.benched": "no stage benches an agent yet",
     "rows.other_level": "only the reader of a file vouches for another level: test_levels.py",
+    "confidence.horizon": "how long every proposal is judged",
     "gain.block_days": "how the interval is made",
     "gain.draws": "how the interval is made",
     "regime": "only a backtest of a simulated file knows the truth: test_regime_outputs.py",

@@ -88,7 +88,7 @@ def test_nothing_that_a_run_leaves_names_the_code(done: Path) -> None:
     events = list(read(done / "journal"))
     assert "desk_of_mine" not in repr(events)
     said = [event for _, event in events if isinstance(event, Proposals)]
-    assert {event.agents for event in said} == {("mine",)}
+    assert all("mine" in event.agents for event in said)
     assert sum(len(event) for event in said) == ROWS
 
 

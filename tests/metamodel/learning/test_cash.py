@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from learner_rows import Rows, manager, part, rows
 
+from windvane.agents.confidence import agreements
 from windvane.metamodel.base.config import TradingConfig, WeighingConfig
 from windvane.metamodel.base.limits import RiskLimits
 from windvane.metamodel.learning import fixed_share, learned, netting
@@ -74,10 +75,20 @@ def test_what_was_learned_goes_elsewhere_without_it(wanted: WeighingConfig) -> N
     assert other.cash == (fixed_share.CASH if wanted.cash_expert else 0.0)
 
 
+def by_confidence(aim: np.ndarray, p: np.ndarray, warm: np.ndarray) -> np.ndarray:
+    """What is wanted times max(0, 2p - 1) over the mean of that so far, three times at most."""
+    out, mean, count = np.zeros(len(aim)), 0.0, 0
+    for t in np.flatnonzero(warm & (aim != 0.0)):
+        surplus, count = max(2.0 * p[t] - 1.0, 0.0), count + 1
+        mean += max(1.0 - 0.5 ** (1 / 4000), 1.0 / count) * (surplus - mean)
+        out[t] = np.clip(aim[t] * min(surplus / mean, 3.0), -1.0, 1.0) if surplus else 0.0
+    return out
+
+
 def test_positions_shrink_once_and_confidence_is_that_of_the_agents() -> None:
     x, mid, target, _, warm, posterior = losing(900)
     n = len(mid)
-    found = {}
+    found, sure = {}, np.random.default_rng(3).uniform(0.3, 0.8, target.shape)
     for weighing in (ON, WeighingConfig()):
         for scaling in (True, False):
             config = TradingConfig(
@@ -93,7 +104,7 @@ def test_positions_shrink_once_and_confidence_is_that_of_the_agents() -> None:
                         x,
                         mid,
                         target,
-                        np.full_like(target, 0.5),
+                        sure,
                         regime=posterior,
                     )
                 )
@@ -103,10 +114,12 @@ def test_positions_shrink_once_and_confidence_is_that_of_the_agents() -> None:
     weights, plain = found[True, True][-1], found[False, True][-1]
     invested = weights.sum(axis=1)
     assert invested[-1] < 0.9
-    for scaling, factor in ((True, 0.5), (False, 1.0)):
+    for scaling in (True, False):
         wanted, allowed, _ = found[True, scaling]
         aim = netting.follow(weights, target, WeighingConfig().no_trade_band)
         sent = warm.astype(bool) & (np.abs(aim) > 0.1)
         np.testing.assert_allclose(wanted, aim, atol=1e-12)
-        np.testing.assert_allclose(allowed[sent], factor * aim[sent], atol=2e-3)
+        p = agreements(weights, target, sure, aim)  # of the agents alone: cash has no opinion
+        right = by_confidence(aim, p, warm.astype(bool)) if scaling else aim
+        np.testing.assert_allclose(allowed[sent], right[sent], atol=2e-3)
     np.testing.assert_allclose(weights, plain * invested[:, None], atol=1e-12)

@@ -164,7 +164,7 @@ def test_the_account_of_a_sleeper_holds_and_equal_weights_are_over_the_rest() ->
 )
 def test_with_nobody_awake_every_account_holds(limits: dict[str, Any], delay: int) -> None:
     e = ensemble(limits, delay)
-    play(e, [(0.9, 0.7, 0.8)] * 3, confidence=0.5)
+    play(e, [(0.9, 0.7, 0.8)] * 3, confidence=0.6)
     play(e, [(0.9, 0.7, 0.8)] * 3, awake=(0, 0, 0), confidence=0.0)
     before = lots(e)
     assert before["ensemble"] > 0

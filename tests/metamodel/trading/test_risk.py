@@ -42,14 +42,14 @@ def test_the_order_of_the_gates() -> None:
         ({"max_turnover": 0.4}, -0.5, -4.0, {"turnover"}),
         ({"max_spread_bp": 9.0}, 0.5, None, {"spread"}),
         ({"max_spread_bp": 11.0}, 0.5, 5.0, set()),
-        ({"confidence_scaling": True}, 0.5, 2.0, {"confidence"}),
+        ({"confidence_scaling": True}, 0.5, None, {"confidence"}),
         ({}, 0.50019, 5.001, set()),  # toward zero
         ({}, -0.50019, -5.001, set()),
         ({}, 0.00009, None, set()),
         ({"long_only": True}, 0.5, 5.0, set()),
         ({"long_only": True}, -0.5, None, {"long_only"}),
         ({"long_only": True, "max_position": 0.5}, -0.7, None, {"long_only"}),
-        ({"long_only": True, "confidence_scaling": True}, -0.5, None, {"long_only"}),
+        ({"long_only": True, "confidence_scaling": True}, -0.5, None, {"confidence"}),
     ],
 )
 def test_one_order(limits: dict[str, Any], target: float, qty: float | None, verdict: set[str]) -> None:
@@ -255,6 +255,40 @@ def test_sizes_multiply() -> None:
     limits = {"volatility_target": 0.02, "confidence_scaling": True}
     e = ensemble(NOW, limits, lot=1e-8)
     Trace(e, [0.0] * 200, alternate(200, 1e-4), every=60 * SECOND, flags=WARMUP)
-    played = Trace(e, [1.0], every=60 * SECOND, confidence=0.25)
-    assert played.orders[0] == pytest.approx(10 * 0.25 * 0.02 / (1e-4 * math.sqrt(1440 * 365)), rel=1e-6)
-    assert played.verdicts == [{"volatility", "confidence"}]
+    played = Trace(e, [1.0, 1.0], 100.0, every=60 * SECOND, confidence=[0.9, 0.6])
+    sizes = 0.02 / (1e-4 * np.sqrt([1.0, 1.0 - 2.0 / 129.0]) * math.sqrt(1440 * 365))
+    assert played.out.target == pytest.approx(sizes * [1.0, 0.2 / 0.5], rel=1e-6)
+    assert played.verdicts == [{"volatility"}, {"volatility", "confidence"}]
+
+
+def test_confidence_scales_by_what_is_expected_over_its_mean() -> None:
+    e = ready(ensemble(NOW, {"confidence_scaling": True, "max_position": 0.5}, lot=1e-8))
+    target, sure = [0.2, -0.2, 0.0, 0.2, 0.2, 0.4], [0.6, 0.7, 0.9, 0.4, 0.7, 0.8]
+    played = Trace(e, target, confidence=sure)
+    step, mean, wanted = 1 - 0.5 ** (1 / 4000), 0.0, []
+    for n, surplus in enumerate(
+        [0.2, 0.4, 0.0, 0.4, 0.6], 1
+    ):  # the row that wants nothing counts for nothing
+        mean += max(step, 1 / n) * (surplus - mean)
+        wanted.append(surplus / mean)
+    factors = [*wanted[:2], 1.0, *wanted[2:]]
+    assert played.out.target == pytest.approx(np.clip(np.multiply(target, factors), -0.5, 0.5), abs=1e-6)
+    scaled = {"confidence"}
+    assert played.verdicts == [set(), scaled, set(), scaled, scaled, {"confidence", "position"}]
+
+
+def test_what_is_nearly_never_expected_is_enlarged_threefold_at_most() -> None:
+    e = ready(ensemble(NOW, {"confidence_scaling": True}, lot=1e-8))
+    played = Trace(e, [0.1] * 9, confidence=[0.5] * 8 + [0.9])
+    assert played.out.target == pytest.approx([0.0] * 8 + [0.3], abs=1e-6)
+    again = Trace(e, [0.0, 0.3], confidence=[0.0, 0.0])
+    assert again.out.target == pytest.approx([0.0, 0.0])
+
+
+def test_confidence_leaves_the_size_as_it_is_on_average() -> None:
+    """With confidences as rules have them: about half, give or take a twentieth."""
+    e = ready(ensemble(NOW, {"confidence_scaling": True}, lot=1e-8, agents=("a",)))
+    rng = np.random.default_rng(0)
+    played = Trace(e, [0.1] * 9_000, confidence=rng.beta(60.0, 52.0, 9_000))
+    assert played.out.target[1_000:].mean() == pytest.approx(0.1, rel=0.05)
+    assert played.out.target.std() > 0.05

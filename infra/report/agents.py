@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from windvane.agents.factory import AGENTS, RULES
 from windvane.metamodel.base.config import TradingConfig
 from windvane.metamodel.learning.members import prior
 
@@ -16,6 +17,18 @@ def agents(config: TradingConfig) -> dict[str, dict[str, Any]]:
     told = about(config.agents, config.kinds_of_agents, config.versions)
     taken_for = dict(zip(config.agents, config.known_as, strict=True))
     return {name: {**one, "known_before": taken_for[name] in known} for name, one in told.items()}
+
+
+def strangers_here(config: TradingConfig, kind: str) -> list[str]:
+    """Sentences about agents that learned on other markets than these; kind: "simulated" or "real"."""
+    kinds = zip(config.agents, config.kinds_of_agents, strict=True)
+    learned = [name for name, origin in kinds if origin in AGENTS and origin not in RULES]
+    if kind == "simulated" or not learned:
+        return []
+    return [
+        f"{', '.join(learned)} learned on SIMULATED markets and know nothing of this one; on real bars they have cost "
+        "more than they brought so far: --agents leaves them out, windvane train makes others"
+    ]
 
 
 def about(

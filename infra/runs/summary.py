@@ -1,10 +1,12 @@
 """The end of a run: its files are written, and a summary of the results is printed."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from windvane.infra.report import Facts, write_outputs
+from windvane.infra.report.agents import strangers_here
 from windvane.infra.runs.backtest import events, run_info
 from windvane.infra.runs.files import naming
 from windvane.infra.runs.progress import bar, say
@@ -42,7 +44,7 @@ def finish(
         preset=info["preset"],
         members=MEMBERS,
         rejected=info["rejected"],
-        notes=[*info["notes"], *info.get("lateness", ())],
+        notes=[*strangers_here(config, info["kind"]), *info["notes"], *info.get("lateness", ())],
         pipeline_seconds=seconds,
         latency_us=latency,
         bars=info["bars"],
@@ -53,10 +55,10 @@ def finish(
     if as_json:
         sys.stdout.write((out / "metrics.json").read_text())
     else:
-        _print_summary(metrics, out)
+        _print_summary(metrics, out, strangers_here(config, info["kind"]))
 
 
-def _print_summary(metrics: dict[str, Any], out: Path) -> None:
+def _print_summary(metrics: dict[str, Any], out: Path, strangers: Sequence[str]) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -89,6 +91,8 @@ def _print_summary(metrics: dict[str, Any], out: Path) -> None:
         console.print(
             f"Sharpe gain over equal weights {gain['sharpe']:+.2f}, 95 % interval {low:.2f} to {high:.2f}{verdict}"
         )
+    for sentence in strangers:
+        console.print(f"note: {sentence}", markup=False)
     console.print(f"report: {out / 'report.html'}", markup=False)
 
 

@@ -6,7 +6,6 @@ nothing.
 
 from functools import cache
 from importlib import resources
-from typing import ClassVar
 
 from windvane.agents.learned.policy import LearnedPolicy
 from windvane.agents.learned.settings import LearnedError
@@ -15,9 +14,6 @@ from windvane.agents.policies import load_policy
 
 class ShippedPolicy(LearnedPolicy):
     """The policy in the folder of this package that has the agent's name."""
-
-    name: ClassVar[str]
-    version: ClassVar[str]
 
     def __init__(self) -> None:
         form, tensors, names = _stored(self.name).parts

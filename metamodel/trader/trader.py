@@ -8,15 +8,16 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.errors import WindvaneError
+from windvane.agents.factory import create_agents
 from windvane.agents.state import ACTIONS, action_code, row_of
-from windvane.metamodel.base.config import ConfigError, TradingConfig
+from windvane.metamodel.base.config import ConfigError, TradingConfig, check
 from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.base.rows import GAP, WARMUP
 from windvane.metamodel.features.extractor import NAMES, FeatureRows, MarketFeatureExtractor
 from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
 from windvane.metamodel.settings.meta_config import MetaLearningConfig
 from windvane.metamodel.simulation.market import BAR
-from windvane.metamodel.trader.desk import Desk, Listener, Played
+from windvane.metamodel.trader.desk import Desk, Listener, MakeAgents, Played
 from windvane.metamodel.trader.history import feature_rows
 from windvane.metamodel.trader.series import OFF_LEVEL, Series, unsound
 from windvane.metamodel.trading.columns import Inputs
@@ -40,11 +41,20 @@ class MetaLearningRiskManagedEnsemble:
     It is moved on either row by row with `get_trading_action`, which asks the agents itself, or with `step`, which is
     handed what the agents want. Each remembers things that the other does not move, so to use both in one market raises
     ValueError. It reads no clock, no file and no random number.
+
+    make: who makes the agents of every market; net_dims: of those of them that a session trains, None where it trains
+    none.
     """
 
-    def __init__(self, config: TradingConfig) -> None:
-        self._engine = Ensemble(config)
+    def __init__(
+        self,
+        config: TradingConfig,
+        make: MakeAgents = create_agents,
+        net_dims: tuple[int, ...] | None = None,
+    ) -> None:
+        self._engine, self._make = Ensemble(config), make
         self._settings = MetaLearningConfig.of(config)
+        self._settings.net_dims = net_dims
         self._followed = dict(self._settings.__dict__)  # as they were when they were last taken up
         self._trades = 0  # fills in the markets before
         self._stepped = False  # whether `step` has moved this market on
@@ -101,6 +111,11 @@ class MetaLearningRiskManagedEnsemble:
         """Take up what was changed in the settings; raises ConfigError where that cannot be."""
         settings = self._settings
         if settings.__dict__ != self._followed:
+            was, now = self._followed["net_dims"], settings.net_dims
+            check(
+                was == now,
+                f"net_dims was changed from {was} to {now} after this was made for it: set it back, or make another",
+            )
             self.reconfigure(settings.within(self.config))
             if self._desk is not None:
                 self._desk.follow(settings)
@@ -117,7 +132,7 @@ class MetaLearningRiskManagedEnsemble:
     def desk(self) -> Desk:
         """Agents, classifier and records of the market that is traded."""
         if self._desk is None:
-            self._desk = Desk(self._engine, self._settings)
+            self._desk = Desk(self._engine, self._settings, self._make)
             self._desk.listener = self._listener
         return self._desk
 

@@ -18,7 +18,7 @@ from windvane.metamodel.base.times import DAY
 from windvane.metamodel.settings.meta_config import MetaLearningConfig
 from windvane.metamodel.simulation.episodes import Episode
 from windvane.metamodel.simulation.market import BAR
-from windvane.metamodel.trader.desk import MakeAgents
+from windvane.metamodel.trader.desk import Maker
 from windvane.metamodel.trader.tracker import yearly_sharpe
 from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
 
@@ -59,7 +59,7 @@ def environment(config: MetaLearningConfig) -> Environment:
 
 
 def ensemble(
-    config: MetaLearningConfig, env: Environment, make: MakeAgents = create_agents
+    config: MetaLearningConfig, env: Environment, make: Maker = create_agents
 ) -> MetaLearningRiskManagedEnsemble:
     """Create an ensemble that has learned nothing, with the settings of a config and the costs of an environment.
 

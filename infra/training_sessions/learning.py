@@ -19,7 +19,7 @@ from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.features.columns import NAMES
 from windvane.metamodel.features.extractor import WARMUP, FeatureRows
 from windvane.metamodel.features.scaler import CLIP, FeatureScaler
-from windvane.metamodel.settings.meta_config import MetaLearningConfig
+from windvane.metamodel.settings.meta_config import MetaLearningConfig, NetDims
 from windvane.metamodel.simulation.lanes import Lanes
 from windvane.metamodel.simulation.simulator_rules import SimulatorRules
 from windvane.metamodel.simulation.tape import deviation, tape_of
@@ -63,7 +63,7 @@ class SessionLearners:
         self._seed, self._scaler = seed, FeatureScaler()
         self._ones = {name: self._new(algorithm, config.net_dims) for name, algorithm in named.items()}
 
-    def _new(self, algorithm: str, net_dims: tuple[int, ...] | None) -> _One:
+    def _new(self, algorithm: str, net_dims: NetDims) -> _One:
         settings = {"hidden": net_dims, **_SETTINGS[algorithm]}
         learner = new_learner(
             algorithm,

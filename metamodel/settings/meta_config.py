@@ -26,6 +26,9 @@ from windvane.metamodel.simulation.seeds import CHOOSING
 
 _W = WeighingConfig()
 
+NetDims = tuple[int, ...] | None
+"""Units of hidden layers; None where nothing is trained that has some."""
+
 
 @dataclass(init=False)
 class MetaLearningConfig(RiskSettings):
@@ -230,8 +233,16 @@ class MetaLearningConfig(RiskSettings):
         settings.__dict__.update(values)  # unchecked: a book may hold what nobody would set here
         return settings
 
-    def within(self, config: TradingConfig) -> TradingConfig:
-        """Return a book's settings with the values of this config; settings that have no name here stay as they are."""
+    def within(self, config: TradingConfig, net_dims: NetDims = None) -> TradingConfig:
+        """Return a book's settings with the values of this config; settings that have no name here stay as they are.
+
+        Raises ConfigError where `net_dims` is not what it was for whoever takes up these settings.
+        """
+        if self.net_dims != net_dims:
+            raise ConfigError(
+                f"net_dims was changed from {net_dims} to {self.net_dims} after this was made for it: set it back, or "
+                "make another"
+            )
         weighing = self.weighing()
         if self.meta_learning_enabled and _learned(config.weighing):
             weighing = msgspec.structs.replace(weighing, prior=config.weighing.prior)

@@ -58,14 +58,14 @@ Listener = Callable[[Decided], None]
 """Who is told of every decision past the warm-up; it is called in order, once a row, and may not block."""
 
 
-MakeAgents = Callable[[Sequence[str]], list[Agent]]
+Maker = Callable[[Sequence[str]], list[Agent]]
 """Makes new agents, which have seen no row, of their names, in their order; `create_agents` is one."""
 
 
 class Desk:
     """What stands around the engine in one market; changed settings are in effect once `follow` was called."""
 
-    def __init__(self, ensemble: Ensemble, settings: MetaLearningConfig, make: MakeAgents) -> None:
+    def __init__(self, ensemble: Ensemble, settings: MetaLearningConfig, make: Maker) -> None:
         self._ensemble, self.settings = ensemble, settings
         config = ensemble.config
         self.wrappers: dict[str, BaseAgentWrapper] = {

@@ -186,6 +186,6 @@ def test_a_session_with_other_settings_is_judged_by_them(tmp_path: Path) -> None
     one.config.max_position = 0.1
     stats = one.train_full_session(1)
     fresh = Markets(one.config, one.env, CHOOSING[:4], STEPS)
-    start = fresh.sharpe_ratios(weights(tmp_path / "initial_session"))
-    now = fresh.sharpe_ratios(weights(tmp_path / "final_session"))
+    start = fresh.sharpe_ratios(Learned(weights(tmp_path / "initial_session")))
+    now = fresh.sharpe_ratios(Learned(weights(tmp_path / "final_session")))
     assert stats["evaluations"][-1]["gain_over_start"] == pytest.approx(float((now - start).mean()))

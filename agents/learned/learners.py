@@ -56,12 +56,13 @@ def new_learner(
     width: int,
     seed: int = 0,
     total_steps: int = TOTAL_STEPS,
+    environments: int = 1,
 ) -> Learner:
-    """Return a learner of one environment that has learned nothing yet.
+    """Return a learner that has learned nothing yet.
 
     hyperparameters: fields of its settings, such as `rate`; others keep their defaults. width: numbers of a state;
-    seed: of all that is drawn; total_steps: of the whole training. Raises LearnedError for a hyperparameter that is
-    unknown or out of range, and where torch is missing.
+    seed: of all that is drawn; total_steps: of the whole training; environments: that step at once. Raises LearnedError
+    for a hyperparameter that is unknown or out of range, and where torch is missing.
     """
     for name, value in (("state_dim", width), ("seed", seed), ("total_steps", total_steps)):
         if not isinstance(value, int) or value < 0:
@@ -82,4 +83,4 @@ def new_learner(
         checked = msgspec.convert(dict(hyperparameters), kind.settings)
     except msgspec.ValidationError as error:
         raise LearnedError(f"hyperparameters of {algorithm}: {error.__cause__ or error}") from error
-    return kind.learner(width, 3, 1, steps=total_steps, seed=seed, settings=checked)
+    return kind.learner(width, 3, environments, steps=total_steps, seed=seed, settings=checked)

@@ -5,7 +5,7 @@ Whatever is unexpected is refused in one sentence: another layout, a checksum th
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -25,6 +25,13 @@ MOST_FORM, MOST_WEIGHTS = 2**20, 2**26
 _PICKLES = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".zip", ".bin", ".npy", ".npz"}
 
 
+class Packed(NamedTuple):
+    """A policy as its two files hold it; the first names the sha256 of the second."""
+
+    form: bytes  # policy.json
+    weights: bytes  # weights.safetensors
+
+
 def load_policy(folder: Path) -> LearnedPolicy:
     """Read a policy; returns an agent that has seen no row, named after its algorithm.
 
@@ -41,8 +48,17 @@ def load_policy(folder: Path) -> LearnedPolicy:
 
 def _load(folder: Path) -> LearnedPolicy:
     _refuse_pickles(folder)
-    form = form_of(_read(folder / FORM, MOST_FORM))
-    raw = _read(folder / WEIGHTS, MOST_WEIGHTS)
+    return unpacked(read_packed(folder))
+
+
+def read_packed(folder: Path) -> Packed:
+    """Read the two files of a policy; raises LearnedError where one is missing or larger than any policy's."""
+    return Packed(_read(folder / FORM, MOST_FORM), _read(folder / WEIGHTS, MOST_WEIGHTS))
+
+
+def unpacked(policy: Packed) -> LearnedPolicy:
+    """Return a new agent of a policy; raises LearnedError where anything in it is not as `packed` makes it."""
+    form, raw = form_of(policy.form), policy.weights
     if weights.digest(raw) != form.weights_sha256:
         raise LearnedError(
             f"{WEIGHTS} has another checksum than {FORM} says: copy both again, or train the policy again"
@@ -108,20 +124,33 @@ def _read(path: Path, most: int) -> bytes:
     return path.read_bytes()
 
 
+def packed(layers: Layers, form: dict[str, Any]) -> Packed:
+    """Return layers as a policy; form: all of `PolicyForm` but `format` and `weights_sha256`."""
+    raw = weights.to_bytes(tensors_of(layers), {"model": "policy"})
+    whole = {"format": FORMAT, **form, "weights_sha256": weights.digest(raw)}
+    return Packed(_text(msgspec.convert(whole, PolicyForm)), raw)
+
+
 def write_policy(folder: Path, layers: Layers, form: dict[str, Any]) -> None:
-    """Write a policy; form: all of `PolicyForm` but `format` and `weights_sha256`.
+    """Write layers as a policy; form: as `packed` takes it."""
+    write_packed(folder, packed(layers, form))
+
+
+def write_packed(folder: Path, policy: Packed) -> None:
+    """Write a policy.
 
     The weights are written first: whoever reads in between finds a checksum that differs, never a wrong policy.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    raw = weights.to_bytes(tensors_of(layers), {"model": "policy"})
-    whole = {"format": FORMAT, **form, "weights_sha256": weights.digest(raw)}
-    checked = msgspec.convert(whole, PolicyForm)
-    replace_file(folder / WEIGHTS, raw)
-    write_form(folder, checked)
+    replace_file(folder / WEIGHTS, policy.weights)
+    replace_file(folder / FORM, policy.form)
 
 
 def write_form(folder: Path, form: PolicyForm) -> None:
     """Write what `policy.json` says of the weights that lie in a folder already."""
-    text = json.dumps(msgspec.to_builtins(form), indent=2)
-    replace_file(folder / FORM, text.encode() + b"\n")
+    replace_file(folder / FORM, _text(form))
+
+
+def _text(form: PolicyForm) -> bytes:
+    """What `policy.json` holds."""
+    return json.dumps(msgspec.to_builtins(form), indent=2).encode() + b"\n"

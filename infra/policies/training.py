@@ -20,7 +20,7 @@ from windvane.metamodel.features.columns import NAMES
 from windvane.metamodel.features.extractor import WARMUP
 from windvane.metamodel.features.scaler import CLIP, FeatureScaler
 from windvane.metamodel.simulation.lanes import Lanes
-from windvane.metamodel.simulation.tape import Tape
+from windvane.metamodel.simulation.tape import Tape, deviation
 
 
 class PolicyTraining:
@@ -43,7 +43,7 @@ class PolicyTraining:
             seed=recipe.seed,
         )
         self._learner = learner_of(recipe, self._lanes.width)
-        self._scale = 1.0 if recipe.rules.reward == "sharpe" else 1.0 / _deviation(parts.train)
+        self._scale = 1.0 if recipe.rules.reward == "sharpe" else 1.0 / deviation(parts.train)
         self._state = self._lanes.reset()
         self.steps, self.looks, self.best_look = 0, 0, -1
         self.best, self.best_score = self._learner.layers(), -math.inf
@@ -223,12 +223,3 @@ def _difference(was: Any, now: Any) -> str:
                 inner = _difference(was.get(name), now[name])
                 return inner if isinstance(now[name], dict) else f"{name}: {inner}"
     return f"{was} there, {now} here"
-
-
-def _deviation(tape: Tape) -> float:
-    """Standard deviation of the return of a row."""
-    gain = np.delete(tape.mid[1:] / tape.mid[:-1] - 1.0, tape.pieces[1:, 0] - 1)
-    deviation = float(gain.std())
-    if not deviation > 0.0:
-        raise LearnedError("the price of the train part never moves: give other data")
-    return deviation

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from windvane.infra.training_sessions import judging
-from windvane.infra.training_sessions.checkpoints import learned
+from windvane.infra.training_sessions.checkpoints import Learned, learned
 from windvane.infra.training_sessions.episodes import Session
 from windvane.infra.training_sessions.judging import Choice, Markets, gains
 from windvane.metamodel.simulation.seeds import CHOOSING, GAINS
@@ -20,7 +20,7 @@ class Choosing:
         self._session = session
         self._choice: Choice | None = None
         self._judged_with: tuple[Any, ...] = ()  # settings, environment and markets of the choice
-        self.known: tuple[bytes, bytes] | None = (
+        self.known: tuple[Learned, Learned] | None = (
             None  # what the session began with, and the best of it so far
         )
 
@@ -68,17 +68,17 @@ class Choosing:
     def judge(self, played: Callable[[], None]) -> dict[str, Any]:
         """Judge the learner as it is now, and return its figures; `kept` says whether it is the best from now on."""
         figures = self.choice.judge(self._now(), played)
-        self.known = self.choice.start.raw, self.choice.best.raw
+        self.known = self.choice.start.known, self.choice.best.known
         return figures
 
     def gains(self, played: Callable[[], None]) -> list[dict[str, float]]:
         """Return what the present learner and the best one are worth, on markets that are used for nothing else."""
         markets = self.markets(GAINS, self.choice.markets.steps)
-        return gains(markets, self.choice.start.raw, (self._now(), self.choice.best.raw), played)
+        return gains(markets, self.choice.start.known, (self._now(), self.choice.best.known), played)
 
-    def resume(self, known: tuple[bytes, bytes] | None) -> None:
+    def resume(self, known: tuple[Learned, Learned] | None) -> None:
         """Go on with the start and the best of a session; None: it had not begun."""
         self.known, self._choice = known, None
 
-    def _now(self) -> bytes:
-        return learned(self._session.meta_ensemble.manager)
+    def _now(self) -> Learned:
+        return learned(self._session.meta_ensemble.manager, self._session.agents.policies)

@@ -8,7 +8,9 @@ import msgspec
 import numpy as np
 
 from windvane.agents.base import Floats, Ints
+from windvane.agents.factory import create_agents
 from windvane.agents.roster import check_made_here
+from windvane.infra.training_sessions.agents import Agents
 from windvane.metamodel.base.config import ConfigError, Costs, default_stale_after
 from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.base.rows import REPEATED, WARMUP
@@ -16,6 +18,7 @@ from windvane.metamodel.base.times import DAY
 from windvane.metamodel.settings.meta_config import MetaLearningConfig
 from windvane.metamodel.simulation.episodes import Episode
 from windvane.metamodel.simulation.market import BAR
+from windvane.metamodel.trader.desk import Maker
 from windvane.metamodel.trader.tracker import yearly_sharpe
 from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
 
@@ -55,11 +58,19 @@ def environment(config: MetaLearningConfig) -> Environment:
     return env
 
 
-def ensemble(config: MetaLearningConfig, env: Environment) -> MetaLearningRiskManagedEnsemble:
-    """Create an ensemble that has learned nothing, with the settings of a config and the costs of an environment."""
+def ensemble(
+    config: MetaLearningConfig, env: Environment, make: Maker = create_agents
+) -> MetaLearningRiskManagedEnsemble:
+    """Create an ensemble that has learned nothing, with the settings of a config and the costs of an environment.
+
+    make: who makes its agents.
+    """
     check_made_here(config.roster().bindings, "a session asks every agent itself")
+    shipped = MetaLearningConfig(**config.values() | {"net_dims": None})
     fresh = MetaLearningRiskManagedEnsemble(
-        config.trading(costs=env.costs, interval=BAR, stale_after=default_stale_after(BAR))
+        shipped.trading(costs=env.costs, interval=BAR, stale_after=default_stale_after(BAR)),
+        make,
+        config.net_dims,
     )
     fresh.settings = config
     return fresh
@@ -78,13 +89,15 @@ class Session:
 
     Changes of the config are in effect from the next use of `env` or `meta_ensemble` on. Those raise ConfigError where
     a setting was changed that is fixed once the ensemble exists, such as the agents.
+
+    make: who makes the agents, of markets on which the session learns and on which it is judged.
     """
 
-    def __init__(self, config: MetaLearningConfig) -> None:
-        self.config = config
+    def __init__(self, config: MetaLearningConfig, make: Agents) -> None:
+        self.config, self.agents = config, make
         self._env = environment(config)
         self._env_source = _environment_of(config)
-        self._ensemble = ensemble(config, self._env)
+        self._ensemble = ensemble(config, self._env, make)
 
     @property
     def env(self) -> Environment:
@@ -177,7 +190,11 @@ def play(
     The ensemble keeps what it has learned before, but begins with no position and knowing nothing of this market.
     Raises ConfigError where no good row comes after the warm-up.
     """
-    episode = env.episode(seed, max_steps)
+    return traded(whole, env.episode(seed, max_steps), seed)
+
+
+def traded(whole: MetaLearningRiskManagedEnsemble, episode: Episode, seed: int) -> EpisodeResult:
+    """Do as `play` does, on the rows of an episode that the caller has."""
     whole.new_market()
     before = whole.fills
     played = whole.desk.play(episode.rows)

@@ -7,9 +7,11 @@ from typing import Any
 
 from windvane.agents.factory import AGENTS
 from windvane.agents.naming import named
+from windvane.infra.policies.folder import unpacked
 from windvane.infra.runs.files import replace_file
 from windvane.infra.runs.progress import bar
 from windvane.infra.training_sessions import checkpoints, evaluation
+from windvane.infra.training_sessions.agents import Agents, trained_ids
 from windvane.infra.training_sessions.episodes import Session, ensemble, known, play
 from windvane.infra.training_sessions.page import page
 from windvane.metamodel.base.config import ConfigError, check
@@ -25,16 +27,19 @@ class MetaLearningEvaluator(Session):
     """Loads and verifies a checkpoint, to evaluate it or to trade with it row by row by `meta_ensemble`.
 
     model_path: the checkpoint's folder, or a file of weights. config: None takes the checkpoint's own; later changes
-    of it are in effect from then on, or refused by ConfigError. Raises WeightsError where the checkpoint is damaged or
+    of it are in effect from then on, or refused by ConfigError. Agents that the session trained are the policies of the
+    checkpoint. Raises WeightsError where the checkpoint is damaged or
     belongs to other agents.
     """
 
     def __init__(self, model_path: str | Path, config: MetaLearningConfig | None = None) -> None:
         self.model_path = Path(model_path)
         self._checkpoint = checkpoints.read(self.model_path)
-        super().__init__(config or _config(self._checkpoint.story))
+        config = config or _config(self._checkpoint.story)
+        _check_policies(config, self._checkpoint)
+        super().__init__(config, Agents(self._checkpoint.policies))
         self.meta_learning_manager = checkpoints.SessionManager(
-            self.meta_ensemble.manager, self.meta_ensemble
+            self.meta_ensemble.manager, self.meta_ensemble, self.agents
         )
         load(self.meta_ensemble.manager, self._checkpoint.raw)
 
@@ -58,7 +63,7 @@ class MetaLearningEvaluator(Session):
             f"max_steps_per_episode is {max_steps_per_episode}: give 1 or more",
         )
         # A separate ensemble, so that `meta_ensemble`, which may be trading, is not disturbed.
-        trial = ensemble(self.config, self.env)
+        trial = ensemble(self.config, self.env, self.agents)
         played = []
         with bar("evaluation", num_episodes) as progress:
             for number, seed in enumerate(EPISODES[:num_episodes]):
@@ -73,7 +78,7 @@ class MetaLearningEvaluator(Session):
             "market": getattr(self.env, "market", type(self.env).__name__),
             "costs": {"fee_bp": self.env.costs.fee_bp, "delay": self.env.costs.delay},
             "model": str(self.model_path),
-            "trained": checkpoints.SCOPE,
+            "trained": checkpoints.scope(self.agents.policies),
             "portfolio_metrics": evaluation.portfolio(played),
             "meta_learning_metrics": evaluation.meta_learning(played) | adapting,
             "adaptation_curve": curve,
@@ -99,6 +104,21 @@ class MetaLearningEvaluator(Session):
     def results(self) -> Path:
         """The folder that `evaluate_comprehensive` writes its files to."""
         return self.model_path.resolve().parent / RESULTS
+
+
+def _check_policies(config: MetaLearningConfig, checkpoint: checkpoints.Checkpoint) -> None:
+    """Raise ConfigError where a config means other policies than those that a checkpoint holds."""
+    found = {name: unpacked(policy).form.hidden for name, policy in checkpoint.policies.items()}
+    named = trained_ids(config)
+    if found and found.keys() != named.keys():
+        raise ConfigError(
+            f"the checkpoint has policies of {', '.join(found)}, the config has {', '.join(named) or 'no'} agents that "
+            "learn: name those of the session"
+        )
+    if config.net_dims is not None and set(found.values()) != {config.net_dims}:
+        raise ConfigError(
+            f"net_dims is {config.net_dims}, and the checkpoint holds no policies with such layers: set it to None"
+        )
 
 
 def _json(results: dict[str, Any]) -> bytes:

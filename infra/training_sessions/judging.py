@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from windvane.agents.base import Floats
+from windvane.infra.training_sessions.agents import Agents
+from windvane.infra.training_sessions.checkpoints import Learned
 from windvane.infra.training_sessions.episodes import Environment, ensemble, play
 from windvane.metamodel.base.arrays import arrays, copied, write
 from windvane.metamodel.learning.learned import load
@@ -33,15 +35,17 @@ class Markets:
         self.env, self.seeds, self.steps = env, seeds, steps
         little = MetaLearningConfig(**config.values())  # what is remembered beside the decisions takes time
         little.update({"decision_history_size": 1, "meta_lookback": 8, "detailed_logging": False})
-        self._trial = ensemble(little, env)
+        self._agents = Agents({})
+        self._trial = ensemble(little, env, self._agents)
 
-    def sharpe_ratios(self, raw: bytes, played: Callable[[], None] = lambda: None) -> Floats:
+    def sharpe_ratios(self, known: Learned, played: Callable[[], None] = lambda: None) -> Floats:
         """Return the annualised Sharpe ratio that a learner comes to in each of the n markets: (n,).
 
-        raw: what it has learned, as a checkpoint holds it; played: called after every market. Raises WeightsError
+        known: what it has learned, as a checkpoint holds it; played: called after every market. Raises WeightsError
         where the learner is one of other agents.
         """
-        load(self._trial.manager, raw)
+        load(self._trial.manager, known.raw)
+        self._agents.policies = dict(known.policies)
         learned = self._trial.manager.learner.learned
         before, found = arrays(copied(learned)), np.empty(len(self.seeds))
         for place, seed in enumerate(self.seeds):
@@ -74,7 +78,7 @@ class Difference(NamedTuple):
 class Judged(NamedTuple):
     """A learner, as a checkpoint holds it, and its Sharpe ratios (n,) on the markets that it was judged on."""
 
-    raw: bytes
+    known: Learned
     sharpe: Floats
 
 
@@ -86,24 +90,24 @@ class Choice:
     """
 
     def __init__(
-        self, markets: Markets, start: bytes, best: bytes, played: Callable[[], None] = lambda: None
+        self, markets: Markets, start: Learned, best: Learned, played: Callable[[], None] = lambda: None
     ) -> None:
         self.markets = markets
         self.start = self.best = Judged(start, markets.sharpe_ratios(start, played))
         if best != start:
             self.best = Judged(best, markets.sharpe_ratios(best, played))
 
-    def judge(self, raw: bytes, played: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    def judge(self, known: Learned, played: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Judge a learner, and keep it where it is better than the best by more than the standard error of that.
 
         Returns its figures: `gain_over_start` and `gain_over_best` are means of paired differences, and `kept` says
         whether it is the best now.
         """
-        found = self.markets.sharpe_ratios(raw, played)
+        found = self.markets.sharpe_ratios(known, played)
         over_start, over_best = (Difference.of(found, one.sharpe) for one in (self.start, self.best))
         kept = over_best.mean > over_best.error
         if kept:
-            self.best = Judged(raw, found)
+            self.best = Judged(known, found)
         return {**self._figures(found), **_told(over_start, over_best), "kept": kept}
 
     def first(self) -> dict[str, Any]:
@@ -131,23 +135,23 @@ def _told(over_start: Difference, over_best: Difference) -> dict[str, float]:
 
 
 def gains(
-    markets: Markets, start: bytes, learners: Sequence[bytes], played: Callable[[], None] = lambda: None
+    markets: Markets, start: Learned, learners: Sequence[Learned], played: Callable[[], None] = lambda: None
 ) -> list[dict[str, float]]:
     """Return what each learner is worth beside `start`: the mean difference of Sharpe ratios, and its 95 % interval.
 
     markets: on which nothing was learned and nothing chosen, or the gain of what was chosen is overstated.
     """
-    found = {raw: markets.sharpe_ratios(raw, played) for raw in dict.fromkeys((start, *learners))}
+    found = {known: markets.sharpe_ratios(known, played) for known in dict.fromkeys((start, *learners))}
     told = []
-    for raw in learners:
-        gain = Difference.of(found[raw], found[start])
-        low, high = gain.interval(len(found[raw]))
+    for known in learners:
+        gain = Difference.of(found[known], found[start])
+        low, high = gain.interval(len(found[known]))
         told.append(
             {
                 "mean": gain.mean,
                 "low": low,
                 "high": high,
-                "markets": len(found[raw]),
+                "markets": len(found[known]),
                 "steps": markets.steps,
             }
         )

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from windvane.infra.training.trainer import ChildTrainer, check_torch
+from windvane.infra.training_sessions.learning import SessionLearners
 from windvane.metamodel.base import weights
 from windvane.metamodel.base.weights import Weights, WeightsError
 from windvane.metamodel.trader.trader import MetaLearningRiskManagedEnsemble
@@ -109,24 +110,38 @@ class SessionRetraining:
         self._kept = common, own, y
 
 
-_DATA = "data."
-"""Before the names of what `Desk.data` holds, in bytes."""
+_DATA, _AGENTS = "data.", "agents."
+"""Before the names of what `Desk.data` holds, in bytes, and of what agents learn from."""
 
 
-def stored(ensemble: MetaLearningRiskManagedEnsemble, retraining: SessionRetraining | None) -> bytes:
-    """Return the samples of a session as safetensors: those of the predictor, and those that are shown."""
+def stored(
+    ensemble: MetaLearningRiskManagedEnsemble,
+    retraining: SessionRetraining | None,
+    learners: SessionLearners | None,
+) -> bytes:
+    """Return the samples of a session as safetensors: those of the predictor, those that are shown, and of agents."""
     shown = {_DATA + name: np.array(kept, np.float64) for name, kept in ensemble.desk.data._asdict().items()}
     kept = Weights({}, {}) if retraining is None else retraining.state()
-    return weights.to_bytes({**shown, **kept.tensors}, kept.about)
+    agents = {} if learners is None else learners.state()
+    named = {_AGENTS + name: value for name, value in agents.items()}
+    return weights.to_bytes({**shown, **kept.tensors, **named}, kept.about)
 
 
 def restore(
-    ensemble: MetaLearningRiskManagedEnsemble, retraining: SessionRetraining | None, raw: bytes
+    ensemble: MetaLearningRiskManagedEnsemble,
+    retraining: SessionRetraining | None,
+    learners: SessionLearners | None,
+    raw: bytes,
 ) -> None:
     """Go on from the samples that `stored` returned; raises WeightsError where they do not fit, and changes nothing."""
     state = weights.from_bytes(raw)
+    agents = {n.removeprefix(_AGENTS): v for n, v in state.tensors.items() if n.startswith(_AGENTS)}
+    if learners is not None:
+        learners.check(agents)
     if retraining is not None:
         retraining.restore(state)
+    if learners is not None:
+        learners.restore(agents)
     for name, kept in ensemble.desk.data._asdict().items():
         kept.clear()
         kept.extend(state.tensors[_DATA + name])

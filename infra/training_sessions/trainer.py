@@ -1,6 +1,6 @@
 """MetaLearningEnsembleTrainer: trains the meta-learner over episodes of SIMULATED markets, with checkpoints.
 
-The meta-learner learns how to weigh the agents. The agents are fixed rules and are not trained.
+The meta-learner learns how to weigh the agents. With `net_dims` the agents dqn, ppo and rainbow learn beside it.
 """
 
 import itertools
@@ -13,9 +13,11 @@ from typing import Any
 
 from windvane.infra.runs.progress import bar
 from windvane.infra.training_sessions import checkpoints
+from windvane.infra.training_sessions.agents import Agents
 from windvane.infra.training_sessions.alerting import send_alert
 from windvane.infra.training_sessions.choosing import Choosing
-from windvane.infra.training_sessions.episodes import EpisodeResult, Session, known, play
+from windvane.infra.training_sessions.episodes import EpisodeResult, Session, known, traded
+from windvane.infra.training_sessions.learning import SessionLearners
 from windvane.infra.training_sessions.resources import LARGE_MB, monitor_resources
 from windvane.infra.training_sessions.retraining import Retrained, SessionRetraining, restore, stored
 from windvane.metamodel.base.arrays import arrays, copied, write
@@ -36,12 +38,14 @@ class MetaLearningEnsembleTrainer(Session):
     config: its later changes are in effect from the next episode or row on, but a setting that is fixed once the
     ensemble exists (agents, regime_features_dim, max_orders, delay and a few more) is then refused by ConfigError.
     team_name: a name for logs, alerts and checkpoints. save_dir: the folder of checkpoints and logs.
+    With `net_dims`, raises ConfigError where no agent learns, and LearnedError where torch is missing.
 
     `training_stats` is a dictionary that grows with every episode: episodes_completed; total_steps, rows after the
     warm-up; samples, of 32 ticks, that were gathered for the predictor; meta_learning_updates, how often the predictor
     was trained on them; predictor_swaps, how often it was better by that and replaced the old one; best_performance,
     the mean Sharpe ratio of best_models on markets that are not learned on, None before the first session;
-    episode_rewards, episode_sharpe_ratios and evaluations, one entry each.
+    episode_rewards, episode_sharpe_ratios and evaluations, one entry each; and with `net_dims` learning, as the last
+    episode returned it.
     """
 
     def __init__(
@@ -53,10 +57,12 @@ class MetaLearningEnsembleTrainer(Session):
         if not isinstance(config, MetaLearningConfig):
             raise ConfigError("config is no MetaLearningConfig: make one with create_meta_learning_config")
         check(bool(team_name.strip()), "team_name is empty: give a name")
-        super().__init__(config)
+        seed = config.env_args.get("seed") or 0
+        self._learners = SessionLearners(config, seed) if config.net_dims is not None else None
+        super().__init__(config, Agents({} if self._learners is None else self._learners.policies()))
         self.team_name, self.save_dir = team_name, Path(save_dir)
         self.meta_learning_manager = checkpoints.SessionManager(
-            self.meta_ensemble.manager, self.meta_ensemble
+            self.meta_ensemble.manager, self.meta_ensemble, self.agents
         )
         retrains = self.meta_ensemble.config.weighing.retraining
         self._retraining = SessionRetraining(self.meta_ensemble) if retrains else None
@@ -71,11 +77,13 @@ class MetaLearningEnsembleTrainer(Session):
             "episode_rewards": [],
             "episode_sharpe_ratios": [],
             "evaluations": [],
+            **({} if self._learners is None else {"learning": {}}),
         }
 
     def train_episode(self, episode_num: int, max_steps: int | None = None) -> dict[str, Any]:
         """Train on the market of one episode and return its figures, among them total_reward and sharpe_ratio.
 
+        With `net_dims`, `learning` has by agent the mean `loss` of the episode, and `transitions` and `updates` of all.
         episode_num: 0 or more; equal numbers mean equal markets. max_steps: ticks after the warm-up, None for the
         environment's own number. Blocks for the whole episode. Raises ConfigError for a number out of range.
         """
@@ -87,7 +95,7 @@ class MetaLearningEnsembleTrainer(Session):
         decided: list[Decided] = []
         self.meta_ensemble.listen(decided.append if self.config.detailed_logging else None)
         try:
-            result, retrained = self._played(seed, max_steps)
+            result, retrained, learning = self._played(seed, max_steps)
         finally:
             self._ensemble.listen(None)
         stats = self.training_stats
@@ -101,8 +109,10 @@ class MetaLearningEnsembleTrainer(Session):
             **result.figures(),
             "samples": retrained.samples,
             "predictor": retrained.outcome or "not trained",
+            **learning,
             "seconds": time.monotonic() - began,
         }
+        stats.update(learning)
         stats["episode_rewards"].append(figures["total_reward"])
         stats["episode_sharpe_ratios"].append(known(figures)["sharpe_ratio"])
         if self.config.real_time_monitoring:
@@ -114,17 +124,27 @@ class MetaLearningEnsembleTrainer(Session):
             self._log("decisions.jsonl", [{"episode": episode_num, **d._asdict()} for d in decided])
         return figures
 
-    def _played(self, seed: int, max_steps: int | None) -> tuple[EpisodeResult, Retrained]:
-        """Learn from a market, and retrain; broken off by whatever it is, the learner knows what it knew before."""
-        manager = self.meta_ensemble.manager
+    def _played(
+        self, seed: int, max_steps: int | None
+    ) -> tuple[EpisodeResult, Retrained, dict[str, dict[str, Any]]]:
+        """Learn from a market, and retrain; broken off by whatever it is, the learners know what they knew before."""
+        manager, learners = self.meta_ensemble.manager, self._learners
         before = arrays(copied(manager.learner.learned))
+        agents, learning = {} if learners is None else learners.state(), {}
         try:
-            result = play(self.meta_ensemble, self.env, seed, max_steps)
+            episode = self.env.episode(seed, max_steps)
+            result = traded(self.meta_ensemble, episode, seed)
+            if learners is not None:
+                learning = {"learning": learners.learn(episode.rows, self.env.costs, seed)}
             retrained = self._retraining.after_episode() if self._retraining is not None else Retrained(0, "")
         except BaseException:
             write(arrays(manager.learner.learned), before)
+            if learners is not None:
+                learners.restore(agents)
             raise
-        return result, retrained
+        if learners is not None:
+            self.agents.policies = learners.policies()
+        return result, retrained, learning
 
     def train_full_session(
         self,
@@ -177,7 +197,7 @@ class MetaLearningEnsembleTrainer(Session):
             "checkpoints": [str(p) for p in written],
             "final_session": str(final),
             "best_models": str(self.save_dir / BEST),
-            "trained": checkpoints.SCOPE,
+            "trained": checkpoints.scope(self.agents.policies),
             "data": "SIMULATED markets",
             "seconds": time.monotonic() - began,
         }
@@ -257,16 +277,18 @@ class MetaLearningEnsembleTrainer(Session):
             )
         known = None
         if stats["evaluations"]:
-            start, best = (checkpoints.read(self.save_dir / name).raw for name in (START, BEST))
+            start, best = (checkpoints.read(self.save_dir / name).learned for name in (START, BEST))
             known = start, best
         ensemble = self.meta_ensemble
-        before = checkpoints.learned(ensemble.manager)
+        before = checkpoints.learned(ensemble.manager).raw
         load(ensemble.manager, checkpoint.raw)
         try:
-            restore(ensemble, self._retraining, checkpoint.samples)
+            restore(ensemble, self._retraining, self._learners, checkpoint.samples)
         except WeightsError:
             load(ensemble.manager, before)
             raise
+        if self._learners is not None:
+            self.agents.policies = self._learners.policies()
         self.training_stats.update(stats)
         self._choosing.resume(known)
 
@@ -287,9 +309,8 @@ class MetaLearningEnsembleTrainer(Session):
             "env_args": self.config.env_args,
             "training_stats": self.training_stats,
         }
-        checkpoints.write(
-            folder, self.meta_ensemble.manager, story, stored(self.meta_ensemble, self._retraining)
-        )
+        samples = stored(self.meta_ensemble, self._retraining, self._learners)
+        checkpoints.write(folder, self.meta_ensemble.manager, story, samples, self.agents.policies)
         return folder
 
     def _save_checkpoint(self, checkpoint_name: str) -> Path:

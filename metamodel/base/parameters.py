@@ -11,6 +11,7 @@ import msgspec
 from windvane.metamodel.base.config import ConfigError
 
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_LISTS = {tuple[int, ...]: "whole numbers"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Parameter:
         """Return the valid values in words, such as "a number from 0 to 1", for messages and documentation."""
         if self.choices:
             return f"some of {', '.join(self.choices)}"
-        text = _KINDS.get(self.kind, "a value")
+        text = (_KINDS | _LISTS).get(self.kind, "a value")
         if self.above is not None:
             text += f" above {self.above:g}" + ("" if self.high is None else f", up to {self.high:g}")
         elif self.low is not None:

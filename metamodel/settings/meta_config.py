@@ -13,6 +13,7 @@ import msgspec
 
 from windvane.agents.base import Agent
 from windvane.agents.factory import AGENTS
+from windvane.agents.learned.settings import LearnedError, check_hidden
 from windvane.agents.roster import Roster, recorded_words, roster
 from windvane.metamodel.base.config import ConfigError, TradingConfig, WeighingConfig
 from windvane.metamodel.base.limits import RiskLimits
@@ -24,6 +25,9 @@ from windvane.metamodel.simulation.episodes import SimulatedEpisodes
 from windvane.metamodel.simulation.seeds import CHOOSING
 
 _W = WeighingConfig()
+
+NetDims = tuple[int, ...] | None
+"""Units of hidden layers; None where nothing is trained that has some."""
 
 
 @dataclass(init=False)
@@ -42,6 +46,13 @@ class MetaLearningConfig(RiskSettings):
         "who is weighed: names, or NAME=module:Class and the like as `--agents` takes them",
         kind=tuple[str, ...],
         choices=tuple(AGENTS),
+    )
+    net_dims: tuple[int, ...] | None = parameter(
+        None,
+        "hidden layers of the dqn, ppo and rainbow that a session trains from nothing; off: those that ship",
+        kind=tuple[int, ...],
+        unit="units of each layer",
+        optional=True,
     )
 
     max_agent_weight: float = parameter(_W.max_agent_weight, "cap of one agent's weight", above=0, high=1)
@@ -222,8 +233,16 @@ class MetaLearningConfig(RiskSettings):
         settings.__dict__.update(values)  # unchecked: a book may hold what nobody would set here
         return settings
 
-    def within(self, config: TradingConfig) -> TradingConfig:
-        """Return a book's settings with the values of this config; settings that have no name here stay as they are."""
+    def within(self, config: TradingConfig, net_dims: NetDims = None) -> TradingConfig:
+        """Return a book's settings with the values of this config; settings that have no name here stay as they are.
+
+        Raises ConfigError where `net_dims` is not what it was for whoever takes up these settings.
+        """
+        if self.net_dims != net_dims:
+            raise ConfigError(
+                f"net_dims was changed from {net_dims} to {self.net_dims} after this was made for it: set it back, or "
+                "make another"
+            )
         weighing = self.weighing()
         if self.meta_learning_enabled and _learned(config.weighing):
             weighing = msgspec.structs.replace(weighing, prior=config.weighing.prior)
@@ -234,8 +253,14 @@ class MetaLearningConfig(RiskSettings):
     def trading(self, **others: Any) -> TradingConfig:
         """Return the frozen settings of a whole pipeline.
 
-        others: fields of TradingConfig that are no concern of the meta-learner, such as costs.
+        others: fields of TradingConfig that are no concern of the meta-learner, such as costs. Raises ConfigError where
+        `net_dims` is set: only a session trains agents.
         """
+        if self.net_dims is not None:
+            raise ConfigError(
+                f"net_dims is {self.net_dims}, and only a MetaLearningEnsembleTrainer trains agents: set net_dims to "
+                "None, and name the policies that one has trained among the agents, as dqn=FOLDER"
+            )
         values: dict[str, Any] = {
             **self.roster().recorded(),
             "weighing": self.weighing(),
@@ -272,6 +297,11 @@ def _whole(name: str, value: Any) -> Any:
             raise ConfigError(str(error)) from error
         if not value:
             raise ConfigError(f"agents is empty: give some of {', '.join(AGENTS)}")
+    if name == "net_dims" and value is not None:
+        try:
+            check_hidden(value)
+        except LearnedError as error:
+            raise ConfigError(f"net_dims: {error}") from error
     if name == "market_regimes" and sorted(value) != sorted(REGIMES):
         raise ConfigError(
             f"market_regimes is {value!r}: the classifier was trained on {', '.join(REGIMES)}; give these seven"

@@ -61,3 +61,11 @@ def part(tape: Tape, start: int, stop: int) -> Tape:
     """Return the rows start <= t < stop of a tape of one market."""
     columns = {name: getattr(tape, name)[start:stop].copy() for name in Tape._fields if name != "pieces"}
     return Tape(**columns, pieces=np.array([[0, stop - start]]))
+
+
+def deviation(tape: Tape) -> float:
+    """Return the standard deviation of the return of a row; raises ConfigError where the price never moves."""
+    gain = np.delete(tape.mid[1:] / tape.mid[:-1] - 1.0, tape.pieces[1:, 0] - 1)
+    spread = float(gain.std())
+    check(spread > 0.0, "the price of what is learned from never moves: give other data")
+    return spread

@@ -4,14 +4,13 @@ Decisions are those of the pipeline's stages, to the last bit: a desk calls the 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from windvane.agents.base import Floats, Ints
+from windvane.agents.base import Agent, Floats, Ints
 from windvane.agents.confidence import agreements
-from windvane.agents.factory import create_agents
 from windvane.agents.state import action_code
 from windvane.agents.wrapper import BaseAgentWrapper
 from windvane.agents.wrapping import AgentWrapperFactory
@@ -60,17 +59,21 @@ Listener = Callable[[Decided], None]
 """Who is told of every decision past the warm-up; it is called in order, once a row, and may not block."""
 
 
+Maker = Callable[[Sequence[str]], list[Agent]]
+"""Makes new agents, which have seen no row, of their names, in their order; `create_agents` is one."""
+
+
 class Desk:
     """What stands around the engine in one market; changed settings are in effect once `follow` was called."""
 
-    def __init__(self, ensemble: Ensemble, settings: MetaLearningConfig) -> None:
+    def __init__(self, ensemble: Ensemble, settings: MetaLearningConfig, make: Maker) -> None:
         self._ensemble, self.settings = ensemble, settings
         config = ensemble.config
         self.wrappers: dict[str, BaseAgentWrapper] = {
             agent.name: AgentWrapperFactory.create_wrapper(
                 agent, agent.name, history=settings.agent_history_features
             )
-            for agent in create_agents(settings.agents)
+            for agent in make(settings.agents)
         }
         self.classifier = MarketRegimeClassifier(window=settings.regime_history_window)
         self.tracker = MetaLearningTracker(settings.decision_history_size, config.capital)

@@ -13,6 +13,8 @@ from windvane.metamodel.base.rows import WARMUP as WARMING
 from windvane.metamodel.features.extractor import WARMUP, FeatureRows
 from windvane.metamodel.simulation.market import BAR, FIRST
 
+HOLE = "it ends a hole in time: its values are used once the next row agrees"
+ANEW = "the price is on another level than before: the series starts anew, and warms up again"
 OFF_LEVEL = (
     "price {price:g} is more than a factor of 2 from the last, {last:g}: if this is another market, call new_market(); "
     "to ask without trading, use preview() at the market's price"

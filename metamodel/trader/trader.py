@@ -8,24 +8,23 @@ import numpy as np
 
 from windvane.agents.base import Floats, Ints
 from windvane.agents.errors import WindvaneError
+from windvane.agents.factory import create_agents
 from windvane.agents.state import ACTIONS, action_code, row_of
 from windvane.metamodel.base.config import ConfigError, TradingConfig
 from windvane.metamodel.base.regimes import REGIMES
 from windvane.metamodel.base.rows import GAP, WARMUP
 from windvane.metamodel.features.extractor import NAMES, FeatureRows, MarketFeatureExtractor
 from windvane.metamodel.learning.manager import MetaLearningEnsembleManager
-from windvane.metamodel.settings.meta_config import MetaLearningConfig
+from windvane.metamodel.settings.meta_config import MetaLearningConfig, NetDims
 from windvane.metamodel.simulation.market import BAR
-from windvane.metamodel.trader.desk import Desk, Listener, Played
+from windvane.metamodel.trader.desk import Desk, Listener, Maker, Played
 from windvane.metamodel.trader.history import feature_rows
-from windvane.metamodel.trader.series import OFF_LEVEL, Series, unsound
+from windvane.metamodel.trader.series import ANEW, HOLE, OFF_LEVEL, Series, unsound
 from windvane.metamodel.trading.columns import Inputs
 from windvane.metamodel.trading.control import STATES
 from windvane.metamodel.trading.ensemble import Ensemble, Round
 from windvane.metamodel.trading.risk import GATES
 
-_HOLE = "it ends a hole in time: its values are used once the next row agrees"
-_ANEW = "the price is on another level than before: the series starts anew, and warms up again"
 _MIXED = (
     "this ensemble was moved on by {before}, which {now} would spoil: use one of the two for a market, another "
     "ensemble, or new_market()"
@@ -39,12 +38,14 @@ class MetaLearningRiskManagedEnsemble:
 
     It is moved on either row by row with `get_trading_action`, which asks the agents itself, or with `step`, which is
     handed what the agents want. Each remembers things that the other does not move, so to use both in one market raises
-    ValueError. It reads no clock, no file and no random number.
+    ValueError. It reads no clock, no file and no random number. make: who makes the agents of every market;
+    net_dims: of those that a session trains, None where it trains none.
     """
 
-    def __init__(self, config: TradingConfig) -> None:
-        self._engine = Ensemble(config)
+    def __init__(self, config: TradingConfig, make: Maker = create_agents, net_dims: NetDims = None) -> None:
+        self._engine, self._make = Ensemble(config), make
         self._settings = MetaLearningConfig.of(config)
+        self._settings.net_dims = net_dims
         self._followed = dict(self._settings.__dict__)  # as they were when they were last taken up
         self._trades = 0  # fills in the markets before
         self._stepped = False  # whether `step` has moved this market on
@@ -101,7 +102,7 @@ class MetaLearningRiskManagedEnsemble:
         """Take up what was changed in the settings; raises ConfigError where that cannot be."""
         settings = self._settings
         if settings.__dict__ != self._followed:
-            self.reconfigure(settings.within(self.config))
+            self.reconfigure(settings.within(self.config, self._followed["net_dims"]))
             if self._desk is not None:
                 self._desk.follow(settings)
             self._followed = dict(settings.__dict__)
@@ -117,7 +118,7 @@ class MetaLearningRiskManagedEnsemble:
     def desk(self) -> Desk:
         """Agents, classifier and records of the market that is traded."""
         if self._desk is None:
-            self._desk = Desk(self._engine, self._settings)
+            self._desk = Desk(self._engine, self._settings, self._make)
             self._desk.listener = self._listener
         return self._desk
 
@@ -245,7 +246,7 @@ class MetaLearningRiskManagedEnsemble:
             if self._series.warming:
                 self.new_market()
                 when = self._series.next_ts(self.config) if ts is None else when
-                begun = _ANEW
+                begun = ANEW
             else:
                 reason = OFF_LEVEL.format(price=price, last=self._series.last_mid)
         if reason:
@@ -307,7 +308,7 @@ class MetaLearningRiskManagedEnsemble:
             "ts": int(rows.ts[0]),
             "warming_up": bool(flag & WARMUP),
             "rejected": bool(flag & GAP),
-            "reason": _HOLE if flag & GAP else "",
+            "reason": HOLE if flag & GAP else "",
         }
         if self.settings.meta_learning_debug:
             answer["debug"] = self.debug()

@@ -26,6 +26,7 @@ FIXED = {
     "regime_features_dim",
     "cash_expert",
     "max_orders",
+    "net_dims",
 }
 OTHER: dict[str, Any] = {
     **{name: value for name, (value, _) in DECIDE.items()},
@@ -45,6 +46,7 @@ OTHER: dict[str, Any] = {
     "save_interval": 3,
     "evaluation_interval": 3,
     "evaluation_markets": 3,
+    "net_dims": (8,),
 }
 """For every parameter a value other than its default; that of regimes has only one valid value."""
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from windvane.agents.factory import AGENTS
+from windvane.infra.policies.folder import unpacked
 from windvane.infra.training_sessions.episodes import ensemble, environment
 from windvane.infra.training_sessions.evaluator import MetaLearningEvaluator
 from windvane.infra.training_sessions.trainer import MetaLearningEnsembleTrainer
@@ -58,7 +59,7 @@ ELSEWHERE = {
     *("meta_training_frequency", "learner_lag", "meta_lookback", "agent_history_features", "market_regimes"),
     *("regime_history_window", "regime_stability_threshold", "decision_history_size", "detailed_logging"),
     *("meta_learning_debug", "real_time_monitoring", "feature_analysis", "break_step", "save_interval"),
-    *("evaluation_interval", "evaluation_markets"),
+    *("evaluation_interval", "evaluation_markets", "net_dims"),
 }
 """Parameters that have a test of their own below."""
 
@@ -212,6 +213,14 @@ def test_what_a_session_writes_and_when_it_ends(tmp_path: Path) -> None:
     assert stats["training_gain"]["markets"] == 3
     assert stats["meta_learning_updates"] == 3
     assert len((loud.save_dir / "decisions.jsonl").read_text().splitlines()) == stats["total_steps"]
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
+def test_net_dims_are_the_layers_of_agents_that_a_session_trains(tmp_path: Path) -> None:
+    config = made("balanced", {"max_steps": 100}, {"net_dims": (8, 4)})
+    trainer = MetaLearningEnsembleTrainer(config, "effects", tmp_path)
+    assert set(trainer.train_episode(0)["learning"]) == {"dqn", "ppo", "rainbow"}
+    assert {unpacked(policy).form.hidden for policy in trainer.agents.policies.values()} == {(8, 4)}
 
 
 def test_monitoring_and_the_analysis_of_features(tmp_path: Path) -> None:

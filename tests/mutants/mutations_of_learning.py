@@ -6,6 +6,7 @@ _LANES = ("tests/metamodel/simulation/test_lanes.py",)
 _REPLAY = ("tests/agents/learned/test_replay.py",)
 _POLICY = ("tests/agents/learned/test_policy.py",)
 _FOLDER = ("tests/infra/policies/test_folder.py",)
+_SESSIONS = ("tests/infra/training_sessions/test_sessions_of_learners.py",)
 _CONVERSION = "tests/infra/policies/test_conversion.py"
 _JUDGING = ("tests/infra/policies/test_policy_judging.py",)
 _CONFIDENCE = ("tests/agents/test_confidence.py",)
@@ -82,10 +83,34 @@ LEARNING: tuple[Mutation, ...] = (
     Mutation(
         "learning: weights are not compared with their checksum",
         "infra/policies/folder.py",
-        "_load",
+        "unpacked",
         r"weights\.digest\(raw\) != form\.weights_sha256",
         "False",
         _FOLDER,
+    ),
+    Mutation(
+        "learning: agents of a session trade on as they were at first",
+        "infra/training_sessions/trainer.py",
+        "MetaLearningEnsembleTrainer._played",
+        r"self\.agents\.policies = learners\.policies\(\)",
+        "pass",
+        _SESSIONS,
+    ),
+    Mutation(
+        "learning: an episode that is broken off was learned from",
+        "infra/training_sessions/trainer.py",
+        "MetaLearningEnsembleTrainer._played",
+        r"learners\.restore\(agents\)",
+        "pass",
+        _SESSIONS,
+    ),
+    Mutation(
+        "learning: an episode of a session goes on in the next market",
+        "infra/training_sessions/learning.py",
+        "SessionLearners._learned",
+        r"step\.ended \| \(row == rows - 1\)",
+        "step.ended",
+        _SESSIONS,
     ),
     Mutation(
         "learning: a position goes on from one market into the next",

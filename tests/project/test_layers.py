@@ -126,7 +126,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "infra/runs": ("infra/files", "infra/report"),
     "infra/policies": ("infra/files", "infra/runs", "infra/training"),
     "infra/training": ("infra/runs",),
-    "infra/training_sessions": ("infra/report", "infra/runs", "infra/telemetry", "infra/training"),
+    "infra/training_sessions": (
+        *("infra/policies", "infra/report", "infra/runs", "infra/telemetry", "infra/training"),
+    ),
     "infra/evaluation": ("infra/files", "infra/report", "infra/runs", "infra/training"),
     "infra/kafka/broker": ("infra/runs",),
     "infra/kafka/worker": (

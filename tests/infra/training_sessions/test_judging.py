@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from windvane.infra.training_sessions import checkpoints, judging
+from windvane.infra.training_sessions.checkpoints import Learned
 from windvane.infra.training_sessions.episodes import ensemble, environment, play
 from windvane.infra.training_sessions.judging import Choice, Difference, Markets, gains
 from windvane.infra.training_sessions.trainer import MetaLearningEnsembleTrainer
@@ -31,20 +32,20 @@ def trainer(folder: Path, **custom: Any) -> MetaLearningEnsembleTrainer:
     return MetaLearningEnsembleTrainer(config, "tests", folder)
 
 
-def believing(raw: bytes, member: str) -> bytes:
-    """What is known by `raw`, but with all trust in one way to weigh."""
-    tensors, about = from_bytes(raw)
+def believing(known: Learned, member: str) -> Learned:
+    """What is known, but with all trust in one way to weigh."""
+    tensors, about = from_bytes(known.raw)
     j = MEMBERS.index(member)
     tensors["share"][:] = 1e-6
     tensors["share"][j] = 1.0 - 1e-6 * (len(MEMBERS) - 1)
     tensors["weights"][:] = tensors["w"][j]
-    return to_bytes(tensors, about)
+    return Learned(to_bytes(tensors, about))
 
 
-def learners(folder: Path) -> tuple[bytes, bytes]:
+def learners(folder: Path) -> tuple[Learned, Learned]:
     """A learner that believes in equal weights alone, and one that believes in a far better member."""
-    raw = checkpoints.learned(trainer(folder).meta_ensemble.manager)
-    return believing(raw, "equal"), believing(raw, "pretrained")
+    known = checkpoints.learned(trainer(folder).meta_ensemble.manager)
+    return believing(known, "equal"), believing(known, "pretrained")
 
 
 def markets(count: int = 6) -> Markets:
@@ -55,15 +56,15 @@ def markets(count: int = 6) -> Markets:
 def test_every_learner_trades_the_same_markets_from_what_it_knew(tmp_path: Path) -> None:
     config = made()
     env = environment(config)
-    for raw in learners(tmp_path):
+    for known in learners(tmp_path):
         wanted = []
         for seed in CHOOSING[:3]:
             whole = ensemble(config, env)
-            load(whole.manager, raw)
+            load(whole.manager, known.raw)
             wanted.append(play(whole, env, seed, STEPS).sharpe())
         judge = markets(3)
-        assert judge.sharpe_ratios(raw).tolist() == wanted
-        assert judge.sharpe_ratios(raw).tolist() == wanted, "nothing stays of a market"
+        assert judge.sharpe_ratios(known).tolist() == wanted
+        assert judge.sharpe_ratios(known).tolist() == wanted, "nothing stays of a market"
 
 
 def test_differences_are_paired() -> None:
@@ -85,13 +86,13 @@ def test_a_learner_is_kept_where_it_is_better_beyond_noise_and_only_there(tmp_pa
     start, better = choice.best.sharpe, markets().sharpe_ratios(good)
     told = choice.judge(good)
     assert told["kept"]
-    assert choice.best.raw == good
+    assert choice.best.known == good
     assert told["gain_over_start"] == told["gain_over_best"] == pytest.approx(np.mean(better - start))
     assert told["mean_sharpe_ratio"] == pytest.approx(np.mean(better))
     assert told["standard_error"] == pytest.approx(statistics.stdev(better) / len(better) ** 0.5)
     again = choice.judge(bad)
     assert not again["kept"]
-    assert choice.best.raw == good
+    assert choice.best.known == good
     assert again["gain_over_start"] == 0.0
     assert again["gain_over_best"] == pytest.approx(-told["gain_over_best"])
     assert not choice.judge(good)["kept"], "as good is not better"
@@ -110,7 +111,7 @@ def test_better_means_by_more_than_the_standard_error(tmp_path: Path, mean: floa
 
 def test_gains_are_paired_with_the_start(tmp_path: Path) -> None:
     bad, good = learners(tmp_path)
-    a, b = (markets(5).sharpe_ratios(raw) for raw in (bad, good))
+    a, b = (markets(5).sharpe_ratios(known) for known in (bad, good))
     none, gain = gains(markets(5), bad, (bad, good))
     assert (none["mean"], none["low"], none["high"]) == (0.0, 0.0, 0.0)
     assert gain["mean"] == pytest.approx(np.mean(b - a))
@@ -126,7 +127,7 @@ def weights(folder: Path) -> bytes:
 def test_best_models_are_what_the_session_began_with_where_nothing_is_better(tmp_path: Path) -> None:
     """Learning has no effect here, so no candidate differs in what it earns, though every one has learned."""
     one = trainer(tmp_path, meta_learning_enabled=False)
-    began = checkpoints.learned(one.meta_ensemble.manager)
+    began = checkpoints.learned(one.meta_ensemble.manager).raw
     stats = one.train_full_session(3, evaluation_interval=1)
     assert [told["kept"] for told in stats["evaluations"]] == [True, False, False, False]
     assert weights(tmp_path / "best_models") == weights(tmp_path / "initial_session") == began
@@ -138,9 +139,9 @@ def test_best_models_are_what_the_session_began_with_where_nothing_is_better(tmp
 def test_a_better_learner_becomes_best_models_and_a_worse_one_does_not(tmp_path: Path) -> None:
     one = trainer(tmp_path)
     files = []
-    for name, raw in zip(("bad", "good"), learners(tmp_path), strict=True):
+    for name, known in zip(("bad", "good"), learners(tmp_path), strict=True):
         files.append(tmp_path / name)
-        files[-1].write_bytes(raw)
+        files[-1].write_bytes(known.raw)
     bad, good = files
     one.meta_learning_manager.load_meta_models(bad)
     one.train_full_session(1, max_steps=10)
@@ -185,6 +186,6 @@ def test_a_session_with_other_settings_is_judged_by_them(tmp_path: Path) -> None
     one.config.max_position = 0.1
     stats = one.train_full_session(1)
     fresh = Markets(one.config, one.env, CHOOSING[:4], STEPS)
-    start = fresh.sharpe_ratios(weights(tmp_path / "initial_session"))
-    now = fresh.sharpe_ratios(weights(tmp_path / "final_session"))
+    start = fresh.sharpe_ratios(Learned(weights(tmp_path / "initial_session")))
+    now = fresh.sharpe_ratios(Learned(weights(tmp_path / "final_session")))
     assert stats["evaluations"][-1]["gain_over_start"] == pytest.approx(float((now - start).mean()))

@@ -11,7 +11,7 @@ import pytest
 from windvane.agents.factory import AGENTS
 from windvane.infra.training_sessions import checkpoints, judging
 from windvane.infra.training_sessions import trainer as home
-from windvane.infra.training_sessions.episodes import ensemble, play
+from windvane.infra.training_sessions.episodes import ensemble, play, traded
 from windvane.infra.training_sessions.evaluator import MetaLearningEvaluator
 from windvane.infra.training_sessions.trainer import MetaLearningEnsembleTrainer
 from windvane.metamodel.base.config import ConfigError, WeighingConfig
@@ -209,10 +209,10 @@ def test_ctrl_c_leaves_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def stop(*given: Any) -> Any:
         if len(one.training_stats["episode_rewards"]) == 2:
             raise KeyboardInterrupt
-        return play(*given)
+        return traded(*given)
 
     one = trainer(tmp_path)
-    monkeypatch.setattr(home, "play", stop)
+    monkeypatch.setattr(home, "traded", stop)
     with pytest.raises(KeyboardInterrupt):
         one.train_full_session(5)
     story = checkpoints.read(tmp_path / "interrupted_session").story

@@ -1,4 +1,4 @@
-"""Policies on disk among the agents of a training session, and what such a session cannot be told."""
+"""Policies on disk among the agents of a training session."""
 
 from pathlib import Path
 
@@ -29,9 +29,3 @@ def test_a_policy_takes_part_and_a_checkpoint_does_not_name_its_folder(tmp_path:
         ConfigError, match=r"dqn=policy.: give a config whose agents name their classes or folders"
     ):
         MetaLearningEvaluator(tmp_path / "models" / "mine")
-
-
-def test_layers_are_no_setting_of_the_meta_learner() -> None:
-    """A policy's layers are those that it was trained with."""
-    with pytest.raises(ConfigError, match="net_dims"):
-        made("balanced", None, {"net_dims": [64, 64]})

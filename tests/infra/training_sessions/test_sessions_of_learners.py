@@ -99,13 +99,13 @@ def test_an_episode_is_decided_before_it_is_learned_from(tmp_path: Path) -> None
 
 
 def test_the_end_of_an_episode_is_the_end_of_what_follows_from_an_action(tmp_path: Path) -> None:
-    """Also where an account began late, and would have gone on."""
+    """Also where an account had begun anew, and would have gone on."""
     one = trainer(tmp_path)
     one.train_episode(0, 300)
     assert one._learners is not None
     ended = one._learners.state()["dqn/replay.ended"]
-    assert ended[-1].tolist() == [1] * learning.ENVIRONMENTS
-    assert len(set(map(tuple, ended[:-1].T))) > 1, "the accounts began at different rows"
+    assert np.flatnonzero(ended.all(axis=1)).tolist() == [learning.ROWS - 1, 298]
+    assert ended.sum() == 2 * learning.ENVIRONMENTS
 
 
 def test_a_resumed_session_comes_to_what_it_would_have_come_to(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ class SessionLearners:
 
     def state(self) -> dict[str, np.ndarray]:
         """Return copies of all that learning goes on from, by name."""
-        whole = {}
+        whole: dict[str, np.ndarray] = {}
         for name, one in self._ones.items():
             whole |= {f"{name}/{part}": value for part, value in one.learner.state().items()}
             whole[f"{name}/counts"] = one.counts.copy()

@@ -139,7 +139,7 @@ def read(path: Path) -> Checkpoint:
         )
     raw, *samples = (_read(path, name, wanted) for name, wanted in files)
     policies = {name: _policy(path / POLICIES, name, folder) for name, folder in folders.items()}
-    return Checkpoint(raw, story, *samples, policies=policies)
+    return Checkpoint(raw, story, b"".join(samples), policies)
 
 
 def _folder_of(name: str, policy: Packed) -> str:

@@ -291,15 +291,16 @@ for kind in (DQNAgentWrapper, PPOAgentWrapper, RainbowAgentWrapper):
     assert all(line.endswith("pip install 'windvane[train]'") for line in lines)
 
 
-def test_the_examples_of_the_page_run() -> None:
+def test_the_examples_of_the_page_run(tmp_path: Path) -> None:
     page = (Path(__file__).resolve().parents[3] / "docs" / "learned.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     code = "\n".join(blocks)
     ran = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300, cwd=tmp_path
     )
-    first, _, last = ran.stdout.splitlines()
+    joint, first, _, last = ran.stdout.splitlines()
+    assert "'updates': " in joint
     assert first == "(2, 0.5)"
     assert "'updates': " in last
     assert "'loss': None" not in last

@@ -128,9 +128,16 @@ def test_metrics_hold_what_others_read(done: Path) -> None:
     assert (found["data"]["file"], found["data"]["kind"]) == ("market.parquet", "simulated")
     assert (found["ticks"], found["rejected"]) == (1_500, 0)
     assert found["ticks_per_second"] == pytest.approx(found["ticks"] / found["pipeline_seconds"])
-    names = ("ema_momentum", "zscore_reversion", "donchian_breakout", "vol_trend", "jump_contrarian")
-    series = {"ensemble", "equal_weights", "buy_and_hold", "best_agent_in_hindsight", "agent:buy_and_hold"}
-    assert found["series"].keys() == series | {f"agent:{name}" for name in names}
+    rules = (
+        "ema_momentum",
+        "zscore_reversion",
+        "donchian_breakout",
+        "vol_trend",
+        "jump_contrarian",
+        "buy_and_hold",
+    )
+    series = {"ensemble", "equal_weights", "buy_and_hold", "best_agent_in_hindsight"}
+    assert found["series"].keys() == series | {f"agent:{name}" for name in (*rules, "dqn", "ppo", "rainbow")}
     figures = {"sharpe", "max_drawdown", "days_won", "turnover_per_day", "total_return", "volatility"}
     for one in found["series"].values():
         assert figures <= one.keys()

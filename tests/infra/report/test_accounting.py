@@ -175,7 +175,7 @@ def test_constant_exposure_follows_from_the_quotes(run: Run) -> None:
 
 def test_weights_are_a_capped_simplex(run: Run) -> None:
     weights = run.files.decisions.filter(regex="^weight_").to_numpy()
-    assert weights.shape == (TICKS, 6)
+    assert weights.shape == (TICKS, 9)
     np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=1e-12)
     assert weights.min() >= -1e-15
     assert weights.max() <= 0.6 + 1e-12

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from cli_harness import Files, backtest, simulated
 
+from windvane.agents.factory import RULES
+
 ROWS, AT = 1_000, 700
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
@@ -218,7 +220,8 @@ def test_the_unit_of_the_price_does_not_matter(market: pd.DataFrame, tmp_path: P
     table = market.copy()
     table[["price", "bid", "ask"]] *= scale
     (tmp_path / "plain").mkdir()
-    found, plain = sent(table, tmp_path), sent(market, tmp_path / "plain")
+    rules = ("--agents", ",".join(RULES))
+    found, plain = sent(table, tmp_path, *rules), sent(market, tmp_path / "plain", *rules)
     assert found.metrics["rejected"] == 0
     assert len(found.fills) > 10  # how many there can be depends on what was traded, which is not scaled
     np.testing.assert_allclose(found.decisions.wanted, plain.decisions.wanted, atol=1e-6)

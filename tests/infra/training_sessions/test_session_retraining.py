@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from windvane.agents.factory import create_agents
+from windvane.agents.factory import RULES, create_agents
 from windvane.infra.training.trainer import ChildTrainer
 from windvane.infra.training_sessions import retraining as home
 from windvane.infra.training_sessions.retraining import SessionRetraining
@@ -32,7 +32,7 @@ OFTEN = {"meta_training_frequency": 10, "evaluation_markets": 2}
 
 def trainer(folder: Path, steps: int = 300, **custom: Any) -> MetaLearningEnsembleTrainer:
     return MetaLearningEnsembleTrainer(
-        made("balanced", {"max_steps": steps}, OFTEN | custom), "tests", folder
+        made("balanced", {"max_steps": steps}, {"agents": tuple(RULES)} | OFTEN | custom), "tests", folder
     )
 
 

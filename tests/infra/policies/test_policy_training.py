@@ -151,7 +151,7 @@ def test_a_market_that_can_be_known_is_learned_in_seconds(monkeypatch: pytest.Mo
     assert worth("ppo", 0, 60_000, monkeypatch) > 0.6
 
 
-STEPS = {"dqn": 100_000, "ppo": 300_000, "rainbow": 100_000}
+STEPS = {"dqn": 200_000, "ppo": 300_000, "rainbow": 100_000}
 
 
 @pytest.mark.slow

@@ -146,7 +146,7 @@ class BookMetrics:
         rows, child = batches[-1], self._series.child
         book = rows.book
         child("windvane_last_event_seconds", book).set(int(rows.ts[-1]) / 1e9)
-        for flags in (b.flags for b in batches if b.flags.any()):
+        for flags in (batch.flags for batch in batches):
             if (flags & REPEATED).any():
                 for flag, bit in _FLAGS.items():
                     child("windvane_flagged_rows_total", book, flag).inc(int(np.count_nonzero(flags & bit)))
@@ -173,9 +173,9 @@ class BookMetrics:
         self._peaks[book] = peak
         child("windvane_drawdown_ratio", book).set(1.0 - float(rows.equity[-1]) / peak if peak > 0 else 0.0)
         for decided in batches:
-            self._agents_of(decided)
+            self._count_acts(decided)
 
-    def _agents_of(self, rows: Decisions) -> None:
+    def _count_acts(self, rows: Decisions) -> None:
         """Count the gates that acted, and the agents that were late or benched."""
         book, child = rows.book, self._series.child
         for gate, count in verdict_counts(rows.verdicts):

@@ -83,6 +83,7 @@ def live(
     from windvane.infra.live.taking_over import learned_by
     from windvane.infra.live.telling import Teller
     from windvane.infra.live.warming import warm_up
+    from windvane.infra.report.agents import strangers_here
     from windvane.infra.runs.backtest import add_info, claimed, opened_as
     from windvane.infra.runs.lateness import lateness
     from windvane.infra.runs.progress import interruptible
@@ -163,6 +164,8 @@ def live(
     with claimed(target), trainer_for(draft) as trainer, interruptible() as stopping:
         prepare()
         warm_up()
+        for sentence in strangers_here(draft, "real"):
+            teller.say(sentence)
         alerting = Alerting.of_environment(book)
         session = Session(plan, feed, target, teller=teller, trainer=trainer, alerting=alerting)
         try:

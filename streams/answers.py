@@ -69,8 +69,11 @@ def _faults(batch: Proposals) -> Ints | None:
 
 
 def _usual(batch: Proposals) -> bool:
-    """Whether all answers are in range, looked at in the way that takes least time for a row or two."""
+    """Whether all answers are in range, looked at in the way that takes least time for so many rows."""
     target, confidence = batch.target, batch.confidence
+    if len(target) == 1:
+        answers = zip(target[0].tolist(), confidence[0].tolist(), strict=True)
+        return all(-1.0 <= wanted <= 1.0 and 0.0 <= trust <= 1.0 for wanted, trust in answers)
     return bool(
         target.min() >= -1.0 and target.max() <= 1.0 and confidence.min() >= 0.0 and confidence.max() <= 1.0
     )

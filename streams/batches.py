@@ -65,6 +65,10 @@ def cut(batch: B, start: int, stop: int) -> B:
     return msgspec.structs.replace(batch, **changed)
 
 
+def _is_column(value: Any) -> bool:
+    return isinstance(value, np.ndarray)
+
+
 def join(batches: Sequence[B]) -> B:
     """One batch of the rows of several, in the order given; what is not a column is taken from the first."""
     head = batches[0]
@@ -72,7 +76,11 @@ def join(batches: Sequence[B]) -> B:
         return head
     changed: dict[str, Any] = {}
     for name in head.__struct_fields__:
-        of = next((v for b in batches if isinstance(v := getattr(b, name), np.ndarray)), None)
+        values = [getattr(batch, name) for batch in batches]
+        if all(map(_is_column, values)):  # so it is of nearly every column
+            changed[name] = np.concatenate(values)
+            continue
+        of = next((value for value in values if _is_column(value)), None)
         if of is not None and (name in head.absent or getattr(head, name) is not None):
             changed[name] = np.concatenate([column_of(b, name, of) for b in batches])
     return msgspec.structs.replace(head, **changed)

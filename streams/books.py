@@ -240,6 +240,11 @@ class BookStage(ABC, Generic[B]):
             return Progress("closed", 0, self._closed[book])
         return Progress("early" if book in self._early else "unknown", 0, None)
 
+    def next_seq(self, book: str) -> int:
+        """As `Logic` says."""
+        state = self._books.get(book)
+        return 0 if state is None else state.next_seq
+
     def books(self) -> frozenset[str]:
         """As `Logic` says."""
         return frozenset((*self._opened, *self._closed))

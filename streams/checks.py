@@ -35,19 +35,26 @@ class Checks(NamedTuple):
     )  # whether the keys of all these agents have signed the bytes
 
 
-def decoded(topic: Topic, raw: bytes, received: int | None, signature: bytes, proven: Proven) -> Event:
+def decoded(
+    topic: Topic,
+    raw: bytes,
+    received: int | None,
+    signature: bytes,
+    proven: Proven,
+    read: Event | None = None,
+) -> Event:
     """The event of a record; raises WireError where it is none, or larger than a record of its topic may be.
 
     signature: what stands beside the record. Of proposals it is noted whether it proves who sent them, since only
-    their book says whether it asks for that.
+    their book says whether it asks for that. read: the event, where the record was read already.
     """
     if topic is MODELS and len(raw) > MOST_MODEL_BYTES:
         raise WireError(f"the record has {len(raw)} bytes: models have at most {MOST_MODEL_BYTES}")
     if topic is not MODELS and len(raw) > _MOST_BYTES:
         raise WireError(f"the record has {len(raw)} bytes: cut it to at most 256 rows")
     if topic is not PROPOSALS:
-        return from_json(raw, received)
-    event = read_answers(raw)
+        return from_json(raw, received) if read is None else read
+    event = read_answers(raw) if read is None else read
     if not isinstance(event, Proposals):
         return event
     unproven = not proven(event.agents, raw, signature)
@@ -61,9 +68,11 @@ class Gatekeeper:
         self._checks = checks
         self._reach: dict[tuple[str, str], int] = {}  # last row received of a topic and book
 
-    def decoded(self, topic: Topic, raw: bytes, received: int | None, signature: bytes) -> Event:
+    def decoded(
+        self, topic: Topic, raw: bytes, received: int | None, signature: bytes, read: Event | None
+    ) -> Event:
         """As the function `decoded` does."""
-        return decoded(topic, raw, received, signature, self._checks.proven)
+        return decoded(topic, raw, received, signature, self._checks.proven, read)
 
     def refusal(self, topic: Topic, event: Event, next_seq: int) -> str:
         """Why an event must not be believed; "" where it may be. next_seq: of the next row of its book to work off."""
@@ -85,12 +94,13 @@ class Gatekeeper:
 
         Rows that no step can reach would stay unused for ever, and every restart would read again from them on.
         """
-        key = (topic.name, event.book)
-        near = max(self._reach.get(key, -1) + 1, next_seq)
-        if event.last > near + FARTHEST_ROWS:
-            return f"book {event.book} is at seq {near}: seq {event.last} is too far ahead"
-        if isinstance(event, Batch):
-            self._reach[key] = max(self._reach.get(key, -1), event.last)
+        key, last = (topic.name, event.book), event.last
+        reach = self._reach.get(key, -1)
+        near = max(reach + 1, next_seq)
+        if last > near + FARTHEST_ROWS:
+            return f"book {event.book} is at seq {near}: seq {last} is too far ahead"
+        if last > reach and isinstance(event, Batch):
+            self._reach[key] = last
         return ""
 
 

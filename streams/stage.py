@@ -80,7 +80,11 @@ class Logic(Protocol):
         ...
 
     def progress(self, book: str) -> Progress:
-        """How far a book has come. Called by a worker for every record that it receives, writes or may forget."""
+        """How far a book has come. Called by a worker for every record that it writes or may forget."""
+        ...
+
+    def next_seq(self, book: str) -> int:
+        """As `progress` says it. Called by a worker for every record that it receives."""
         ...
 
     def summaries(self) -> list[BookSummary]:

@@ -1,6 +1,8 @@
 """How a batch stands in JSON: lists of numbers, or base64 of their bytes, which become arrays here, and are checked."""
 
+from collections.abc import Callable
 from functools import cache
+from operator import attrgetter
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 import msgspec
@@ -11,8 +13,12 @@ from windvane.agents.errors import WindvaneError
 from windvane.metamodel.features.extractor import NAMES
 from windvane.streams.events import Batch, Event, Ticks, Times
 
-_WIDTHS = {"x": len(NAMES), "regime": 7}
 _REAL, _WHOLE = np.dtype(np.float64), np.dtype(np.int64)
+LITTLE = np.dtype("<f8")
+"""Of the bytes of a column in base64."""
+
+WIDTHS = {"x": len(NAMES), "regime": 7}
+"""Columns of the matrices that have a constant number of them."""
 
 
 class WireError(WindvaneError):
@@ -47,12 +53,19 @@ def layout(kind: type[Event]) -> tuple[Field, ...]:
     )
 
 
+@cache
+def values_of(kind: type[Event]) -> Callable[[Any], tuple[Any, ...]]:
+    """What looks up the values of all fields of an event, or of what was told of it, in the order of `layout`."""
+    of: Callable[[Any], tuple[Any, ...]] = attrgetter(*(field.name for field in layout(kind)))
+    return of if len(layout(kind)) > 1 else lambda event: (of(event),)
+
+
 def _dtype(of: Any) -> np.dtype[Any] | None:
     known = {Floats: _REAL, Ints: _WHOLE, Times: _WHOLE}
     return next((known[t] for t in (of, *get_args(of)) if t in known), None)
 
 
-class _Base64(msgspec.Struct, gc=False):
+class Base64(msgspec.Struct, gc=False):
     """A real column as its little-endian float64 bytes; JSON has them in base64."""
 
     shape: list[int]
@@ -61,8 +74,8 @@ class _Base64(msgspec.Struct, gc=False):
 
 _Digits = Annotated[str, msgspec.Meta(pattern="^-?[0-9]{1,19}$")]
 _TOLD = {
-    (_REAL, 1): list[float] | _Base64,
-    (_REAL, 2): list[list[float]] | _Base64,
+    (_REAL, 1): list[float] | Base64,
+    (_REAL, 2): list[list[float]] | Base64,
     (_WHOLE, 1): list[int],
     (_WHOLE, 2): list[list[int]],
 }
@@ -93,11 +106,11 @@ def batch_of(kind: type[Batch], told: Any, received: int | None) -> Batch:
     for name, _, dtype, named_by, _ in layout(kind):
         value = getattr(told, name)
         if dtype is not None and value is not None:
-            value = _numbers(value, dtype) if type(value) is list else _unpacked(name, value)
+            value = numbers_of(value, dtype) if type(value) is list else _unpacked(name, value)
             if named_by is None:
                 expected: tuple[int, ...] = (n,)
             else:
-                width = len(getattr(told, named_by)) if named_by else _WIDTHS.get(name)
+                width = len(getattr(told, named_by)) if named_by else WIDTHS.get(name)
                 expected = (n, *value.shape[1:2]) if width is None else (n, width)
             if value.shape != expected:
                 raise _misshapen(name, value.shape, expected)
@@ -111,7 +124,7 @@ def batch_of(kind: type[Batch], told: Any, received: int | None) -> Batch:
     return kind(**fields)
 
 
-def _numbers(value: list[Any], dtype: np.dtype[Any]) -> np.ndarray:
+def numbers_of(value: list[Any], dtype: np.dtype[Any]) -> np.ndarray:
     """A column that came as a list; JavaScript sends times as texts of digits, since its numbers end at 2^53."""
     if dtype is _WHOLE and str in map(type, value):
         value = [int(number) for number in value]
@@ -124,8 +137,8 @@ def _misshapen(name: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> 
     return WireError(f"column {name} has the shape {shape}, expected {expected}")
 
 
-def _unpacked(name: str, column: _Base64) -> Floats:
-    array: Floats = np.ndarray(column.shape, "<f8", column.f8)
+def _unpacked(name: str, column: Base64) -> Floats:
+    array: Floats = np.ndarray(column.shape, LITTLE, column.f8)
     if array.nbytes != len(column.f8):
         raise WireError(
             f"column {name} has {len(column.f8)} bytes, its shape {column.shape} has {array.nbytes}"

@@ -108,7 +108,7 @@ class BookMetrics:
 
     def observe(self, partition: int, event: Event) -> None:
         """Take note of an event that was sent, for the metrics of its book."""
-        if not isinstance(event, Features | Proposals | Decisions):
+        if not isinstance(event, Batch) or type(event) not in self._by_kind:
             record = self._by_type.get(type(event))
             if record is not None:
                 self._books.setdefault(partition, set()).add(event.book)
@@ -146,10 +146,10 @@ class BookMetrics:
         rows, child = batches[-1], self._series.child
         book = rows.book
         child("windvane_last_event_seconds", book).set(int(rows.ts[-1]) / 1e9)
-        for flags in (batch.flags for batch in batches):
-            if (flags & REPEATED).any():
-                for flag, bit in _FLAGS.items():
-                    child("windvane_flagged_rows_total", book, flag).inc(int(np.count_nonzero(flags & bit)))
+        flags = np.concatenate([batch.flags for batch in batches])
+        if (flags & REPEATED).any():
+            for flag, bit in _FLAGS.items():
+                child("windvane_flagged_rows_total", book, flag).inc(int(np.count_nonzero(flags & bit)))
         if rows.regime is not None:
             for name, share in zip(REGIMES, rows.regime[-1].tolist(), strict=True):
                 child("windvane_regime", book, name).set(share)
@@ -172,22 +172,23 @@ class BookMetrics:
         peak = max(self._peaks.get(book, 0.0), *(max(b.equity.tolist()) for b in batches))
         self._peaks[book] = peak
         child("windvane_drawdown_ratio", book).set(1.0 - float(rows.equity[-1]) / peak if peak > 0 else 0.0)
-        for decided in batches:
-            self._count_acts(decided)
+        self._count_acts(batches)
 
-    def _count_acts(self, rows: Decisions) -> None:
+    def _count_acts(self, batches: Sequence[Decisions]) -> None:
         """Count the gates that acted, and the agents that were late or benched."""
-        book, child = rows.book, self._series.child
-        for gate, count in verdict_counts(rows.verdicts):
+        book, agents, child = batches[-1].book, batches[-1].agents, self._series.child
+        for gate, count in verdict_counts(np.concatenate([rows.verdicts for rows in batches])):
             child("windvane_verdicts_total", book, gate).inc(count)
-        if rows.awake is not None:
-            asleep = rows.awake == 0
+        awake = [rows.awake for rows in batches if rows.awake is not None]
+        if awake:
+            asleep = np.concatenate(awake) == 0
             child("windvane_rounds_late_total", book).inc(int(asleep.any(axis=1).sum()))
-            for agent, late in zip(rows.agents, asleep.sum(axis=0).tolist(), strict=True):
+            for agent, late in zip(agents, asleep.sum(axis=0).tolist(), strict=True):
                 child("windvane_agent_late_total", book, agent).inc(late)
-        if rows.benched is not None:
-            counts = np.count_nonzero(rows.benched, axis=0).tolist()
-            for agent, count in zip(rows.agents, counts, strict=True):
+        benched = [rows.benched for rows in batches if rows.benched is not None]
+        if benched:
+            counts = np.count_nonzero(np.concatenate(benched), axis=0).tolist()
+            for agent, count in zip(agents, counts, strict=True):
                 child("windvane_agent_benched_total", book, agent).inc(count)
 
     def _orders(self, orders: Orders) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from windvane.streams.checks import Checks
 from windvane.streams.gap_timer import GapTimer
+from windvane.streams.many_rows import Delivered
 from windvane.streams.round_timer import RoundTimer
 from windvane.streams.stage import Stage
 from windvane.streams.stored import Saving
@@ -270,5 +271,6 @@ class FaultyRunner:
         if not waiting:
             return
         name = waiting[int(self._random.integers(len(waiting)))]
-        for record in self.log.read(name, positions[name], int(self._random.integers(1, 12))):
-            instance.worker.receive(sources[name], record.offset, record.raw, signature=record.signature)
+        some = self.log.read(name, positions[name], int(self._random.integers(1, 12)))
+        records = [Delivered(record.offset, record.raw, None, record.signature) for record in some]
+        instance.worker.receive_all(sources[name], records)

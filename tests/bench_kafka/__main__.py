@@ -50,7 +50,7 @@ def _options() -> argparse.Namespace:
     one.add_argument("--counts", type=_words, default=["1", "10", "100", "500", "1000"], help="of books")
     one.add_argument("--rate", type=float, default=1.0, help="ticks/s of every book")
     one.add_argument("--seconds", type=float, default=60.0, help="of every count")
-    one.add_argument("--partitions", type=int, default=4)
+    one.add_argument("--partitions", type=int, default=1, help="on two cores more of them only cost")
     one.add_argument("--timed", dest="closing", action="store_const", const="timed", help="the default")
     one.add_argument("--lockstep", dest="closing", action="store_const", const="lockstep")
     one.add_argument("--no-recovery", dest="recovery", action="store_false", help="kill nothing")

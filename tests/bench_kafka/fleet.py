@@ -23,6 +23,7 @@ from windvane.streams.topics import DECISIONS, ORDERS
 
 _HERE = str(Path(__file__).parent)
 _HISTORY = 520  # rows: the warm-up, before which nothing is ordered, and some after it
+_GATHER = 0.005  # seconds for which the feed, one process for all books, lets rows gather
 _WARM_SECONDS = 900.0  # until the history of all books is decided
 _SETTLE_SECONDS = 5.0  # at the steady rate before anything is measured
 _QUIET_SECONDS = 15.0
@@ -102,6 +103,7 @@ def run(
         seconds=_SETTLE_SECONDS + seconds + _QUIET_SECONDS + (_RECOVERY_SECONDS if recovery else 0.0),
         closing=closing,
         history=_HISTORY,
+        gather=_GATHER,
     )
     with Pipeline(settings, binding, folder, partitions) as pipeline:
         return asyncio.run(_Measurement(settings, pipeline, load, seconds, partitions).measure(recovery))

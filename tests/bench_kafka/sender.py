@@ -41,6 +41,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     closing: str = "lockstep"
     seed: int = 7
     history: int = HISTORY
+    gather: float = 0.0  # seconds for which the feed lets rows gather before it sends them
 
     @property
     def rows(self) -> int:
@@ -104,7 +105,7 @@ async def send(load: Load) -> Sent:
         late = []
         for due, book, seq in _schedule(load, start):
             while (left := due - time.time_ns()) > 0:
-                await asyncio.sleep(left / 1e9)
+                await asyncio.sleep(max(left / 1e9, load.gather))
             late.append(time.time_ns() - due)
             await write(rows_of(book, markets[book], [due], seq))
         for book in load.books:

@@ -18,6 +18,7 @@ _CLOSING = ("tests/infra/kafka/test_closing.py",)
 _GATHERING = ("tests/infra/kafka/test_gathering.py",)
 _SAVER = ("tests/infra/kafka/test_saver.py",)
 _SIGNING = ("tests/kafka/test_signing.py",)
+_MANY_ROWS = ("tests/streams/test_many_rows.py",)
 _OPENING = ("tests/streams/test_opening.py",)
 
 CONTROLS = (
@@ -259,6 +260,38 @@ WORKER = (
     ),
     Mutation(
         "worker: records of one book gather", "infra/kafka/worker", "wait_for", "", "return 0.05", _GATHERING
+    ),
+    Mutation(
+        "worker: only the books of the own partition make records gather",
+        "infra/kafka/worker",
+        "Gathering._law",
+        r"sum\(self\._crowd\.values\(\)\)",
+        "len(self._books)",
+        _GATHERING,
+    ),
+    Mutation(
+        "worker: of many rows, numbers that are none are passed",
+        "streams/many_rows.py",
+        "_rows",
+        r" or not all_finite\(array\)",
+        "",
+        _MANY_ROWS,
+    ),
+    Mutation(
+        "worker: of many rows, one may come before the first",
+        "streams/many_rows.py",
+        "_made",
+        r"if min\(seq\[0\] for seq in .*",
+        "if False:",
+        _MANY_ROWS,
+    ),
+    Mutation(
+        "worker: of many rows, all have the columns of the first",
+        "streams/many_rows.py",
+        "_alike",
+        r"if all\(len.*",
+        "if True:",
+        _MANY_ROWS,
     ),
     Mutation(
         "worker: a book is copied as it is after the steps that followed",

@@ -32,7 +32,8 @@ from windvane.streams.topics import (
     Topic,
 )
 from windvane.streams.topology import TOPOLOGY
-from windvane.streams.worker import AHEAD, StageWorker
+from windvane.streams.unused import AHEAD
+from windvane.streams.worker import StageWorker
 
 SPLIT = (
     ("ema_momentum", "zscore_reversion", "donchian_breakout", "vol_trend"),
@@ -90,7 +91,7 @@ class Scheduler:
         for topic, _, raw in worker.step():
             self.log.append(topic.name, raw)
         worker.ahead()
-        place.most = max(place.most, len(worker._unused.get(FEATURES.name, ())))
+        place.most = max(place.most, len(worker._unused._records.get(FEATURES.name, ())))
 
 
 def small(rows: Ticks, each: int) -> Iterator[bytes]:

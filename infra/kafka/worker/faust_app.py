@@ -16,11 +16,12 @@ from windvane.infra.kafka.broker.agent_keys import signature_of
 from windvane.infra.kafka.broker.groups import client_id
 from windvane.infra.kafka.broker.settings import KafkaSettings
 from windvane.infra.kafka.worker.hosts import Hosts
-from windvane.infra.kafka.worker.inlet import MS, Delivered, DeliveredInlet
+from windvane.infra.kafka.worker.inlet import MS, DeliveredInlet
 from windvane.infra.kafka.worker.plain import SESSION_MS
 from windvane.infra.kafka.worker.plan import WorkerPlan
 from windvane.infra.telemetry.metrics import WorkerMetrics
 from windvane.infra.telemetry.web import health_page
+from windvane.streams.many_rows import Delivered
 
 
 class _Thread(driver.AIOKafkaConsumerThread):

@@ -1,6 +1,6 @@
-"""How long the records of a partition gather before they are read: not at all for few books, longer for many.
+"""How long the records of a worker's partitions gather before they are read: not at all for few books, longer for many.
 
-What a fetch, a step and a transaction cost hardly depends on the rows in them. Where many books share a partition,
+What a fetch, a step and a transaction cost hardly depends on the rows in them. Where many books share a worker,
 some milliseconds of waiting at each stage make few large steps of many small ones, and the processor lasts for more
 books. One book, however fast its rows come, gains nothing by it, so what counts is how many books have rows.
 """
@@ -12,8 +12,8 @@ from aiokafka import AIOKafkaConsumer
 
 from windvane.infra.kafka.broker.clients import Fetching, let_gather
 
-_FEW = 32
-"""So many books of one partition never wait for each other."""
+_FEW = 128
+"""So many books of a worker never wait for each other."""
 
 _SECONDS_A_BOOK = 0.0004
 _MOST_SECONDS = 0.08
@@ -29,20 +29,29 @@ _PATIENCE = 4
 
 
 def wait_for(books: int) -> float:
-    """Seconds for which records may gather, where so many books of the partition had some within the last second."""
+    """Seconds for which records may gather, where so many books of the worker had some within the last second."""
     return min(_MOST_SECONDS, _SECONDS_A_BOOK * max(0, books - _FEW))
 
 
 class Gathering:
     """Counts the books whose records a partition reads, and sets by it how long the reader's fetches wait.
 
-    patient: whether no row waits for the stage; clock: returns seconds, never fewer than before.
+    patient: whether no row waits for the stage; crowd: by partition of the worker, how many books had rows within the
+    last second; clock: returns seconds, never fewer than before.
     """
 
     def __init__(
-        self, reader: AIOKafkaConsumer, *, patient: bool, clock: Callable[[], float] = time.monotonic
+        self,
+        reader: AIOKafkaConsumer,
+        partition: int = 0,
+        *,
+        patient: bool,
+        crowd: dict[int, int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reader = reader
+        self._partition = partition
+        self._crowd = {} if crowd is None else crowd
         self._patient = patient
         self._clock = clock
         self._books: set[str] = set()
@@ -68,7 +77,8 @@ class Gathering:
 
     def _law(self) -> Fetching:
         """How long the fetches of the next second wait."""
-        usual, wait = Fetching.usual(patient=self._patient), round(1000 * wait_for(len(self._books)))
+        self._crowd[self._partition] = len(self._books)
+        usual, wait = Fetching.usual(patient=self._patient), round(1000 * wait_for(sum(self._crowd.values())))
         if not self._books:
             return Fetching(1, _IDLE_MS)
         if wait == 0:

@@ -25,6 +25,7 @@ class Hosts:
         self._teller = Teller(plan, metrics)
         self._new_inlet = inlet
         self._hosts: dict[int, PartitionHost] = {}
+        self._crowd: dict[int, int] = {}
         self._changing = asyncio.Lock()
         self._ending = False
         self._log = logger(stage=plan.name)
@@ -43,8 +44,11 @@ class Hosts:
             await asyncio.gather(*(host.stop() for host in revoked))
             for host in revoked:
                 self._metrics.released(host.partition)
+                self._crowd.pop(host.partition, None)
             for partition in sorted(wanted - self._hosts.keys()):
-                host = PartitionHost(self.plan, partition, self._metrics, self._new_inlet, self._teller)
+                host = PartitionHost(
+                    self.plan, partition, self._metrics, self._new_inlet, self._teller, self._crowd
+                )
                 self._hosts[partition] = host
                 host.start().add_done_callback(self._ended)
             self._metrics.health.assigned(self._hosts)

@@ -4,25 +4,16 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from windvane.infra.kafka.broker.agent_keys import signature_of
+from windvane.streams.many_rows import Delivered
 
 _MOST_WAITING = 4096
 _LOOK_SECONDS = 2.0
 MS = 1_000_000
 """Nanoseconds of a millisecond, in which a broker gives its times."""
-
-
-class Delivered(NamedTuple):
-    """What a stage needs of a record."""
-
-    offset: int
-    value: bytes | None
-    received: int  # broker's time, UNIX ns
-    signature: bytes = b""  # that stands beside it
 
 
 class Inlet:

@@ -8,7 +8,7 @@ fetch and a turn less for every row, and no row waits for it, since the proposal
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from windvane.infra.kafka.worker.inlet import Delivered
+from windvane.streams.many_rows import Delivered
 from windvane.streams.topics import FEATURES, PROPOSALS, Topic
 
 _LOOK_SECONDS = 2.0

@@ -56,7 +56,7 @@ class PartitionHost:
     """Runs a plan's stage on one partition, as a task of the event loop, from `start` until `stop`.
 
     inlet: makes what records are read from, of a started reader that is assigned and stands where the state ends;
-    teller: tells people of the partition, None tells nobody.
+    teller: tells people of the partition, None tells nobody; crowd: of `Gathering`, shared by a worker's partitions.
     """
 
     def __init__(
@@ -66,12 +66,14 @@ class PartitionHost:
         metrics: WorkerMetrics,
         inlet: Callable[[AIOKafkaConsumer], Inlet] = Inlet,
         teller: Teller | None = None,
+        crowd: dict[int, int] | None = None,
     ) -> None:
         self.plan = plan
         self.partition = partition
         self.inlet: Inlet | None = None
         self._new_inlet = inlet
         self._teller = teller
+        self._crowd = crowd
         self._metrics = metrics
         self._log = logger(stage=plan.name, partition=partition)
         self._places = {t: TopicPartition(plan.settings.topic(t), partition) for t in plan.stage.reads}
@@ -228,7 +230,9 @@ class PartitionHost:
         told = saved  # when people were told of the books, which waits for no state
         gaps = Gaps(worker, inlet, self._places.get(TICKS))
         closer = self._closer = Closer(worker, inlet.reader, self._places.get(PROPOSALS))
-        gathering, pairing = Gathering(inlet.reader, patient=plan.stage.patient), Pairing(plan.stage.reads)
+        patient, crowd = plan.stage.patient, self._crowd
+        gathering = Gathering(inlet.reader, self.partition, patient=patient, crowd=crowd)
+        pairing = Pairing(plan.stage.reads)
         trainings, paused, moved = Trainings(plan.trainer), set[TopicPartition](), True
         while True:
             wait = closer.seconds_left(trainings.answer(worker, _IDLE_SECONDS))
@@ -279,8 +283,7 @@ class PartitionHost:
         batches = await inlet.read(wait, _MOST_RECORDS)
         for place, records in batches.items():
             topic = self._topics[place]
-            for record in records:
-                worker.receive(topic, record.offset, record.value or b"", record.received, record.signature)
+            worker.receive_all(topic, records)
             pairing.received(topic, records)
             self._metrics.received(topic.name, self.partition, len(records))
         return bool(batches)

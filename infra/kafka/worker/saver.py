@@ -12,7 +12,7 @@ from windvane.streams.troubles import Trouble
 _BOOKS_AT_ONCE = 4
 """Copied in one go, which takes a millisecond or two; the partition steps in between."""
 
-_BYTES_A_SECOND = 1_500_000
+_BYTES_A_SECOND = 500_000
 """So much is stored in the mean at most: to store a megabyte costs as much processor as to decide some thirty rows."""
 
 _LONGEST_PAUSE = 30.0

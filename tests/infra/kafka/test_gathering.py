@@ -24,10 +24,14 @@ class Reader:
 class Place:
     """A partition whose steps have records of so many books, and a clock that the test turns."""
 
-    def __init__(self, *, patient: bool = False) -> None:
+    def __init__(
+        self, *, patient: bool = False, partition: int = 0, crowd: dict[int, int] | None = None
+    ) -> None:
         self.now = 0.0
         self.reader = Reader()
-        self.gathering = Gathering(self.reader, patient=patient, clock=lambda: self.now)
+        self.gathering = Gathering(
+            self.reader, partition, patient=patient, crowd=crowd, clock=lambda: self.now
+        )
 
     def second(self, books: int, turns: int = 10) -> tuple[int, int]:
         """A second in which every step has records of a few of the books; returns when fetches are answered then."""
@@ -38,7 +42,7 @@ class Place:
 
 
 class TestGathering:
-    @pytest.mark.parametrize("books", [1, 25, 32])
+    @pytest.mark.parametrize("books", [1, 25, 128])
     def test_few_books_never_wait(self, books: int) -> None:
         assert Place().second(books) == (1, 250)
 
@@ -46,9 +50,19 @@ class TestGathering:
         assert Place().second(1, turns=200) == (1, 250)
 
     def test_many_books_wait_for_each_other_and_no_longer_than_a_bound(self) -> None:
-        waits = [Place().second(books)[1] for books in (100, 200, 500, 5000)]
-        assert waits == [27, 67, 80, 80]
+        waits = [Place().second(books)[1] for books in (150, 200, 500, 5000)]
+        assert waits == [9, 29, 80, 80]
         assert wait_for(10**6) == 0.08
+
+    def test_books_of_all_partitions_of_a_worker_count(self) -> None:
+        """They share its processor, however they are spread."""
+        crowd: dict[int, int] = {}
+        places = [Place(partition=k, crowd=crowd) for k in range(4)]
+        first = [place.second(50)[1] for place in places]
+        assert first == [250, 250, 9, 29]
+        assert [place.second(50)[1] for place in places] == [29] * 4
+        del crowd[0], crowd[1]  # another worker has them now
+        assert places[3].second(50) == (1, 250)
 
     def test_a_fetch_that_has_much_is_answered_at_once(self) -> None:
         assert Place().second(500)[0] == 1 << 20
@@ -57,7 +71,7 @@ class TestGathering:
         assert Place(patient=True).second(500) == (1 << 20, 320)
         assert Place(patient=True).second(1) == (16_384, 250)
 
-    @pytest.mark.parametrize("books", [33, 40, 50, 100, 1000])
+    @pytest.mark.parametrize("books", [129, 140, 150, 200, 1000])
     def test_more_books_never_make_a_patient_stage_less_patient(self, books: int) -> None:
         assert Place(patient=True).second(books)[1] >= Place(patient=True).second(1)[1]
 

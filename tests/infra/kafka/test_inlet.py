@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from memory_log import MemoryLog, MemoryReader
 
 from windvane.infra.kafka.worker import inlet as inlets
-from windvane.infra.kafka.worker.inlet import Delivered, DeliveredInlet, Inlet
+from windvane.infra.kafka.worker.inlet import DeliveredInlet, Inlet
+from windvane.streams.many_rows import Delivered
 
 ONE, OTHER = TopicPartition("ticks", 0), TopicPartition("features", 0)
 PLACES = (ONE, OTHER)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from windvane.infra.kafka.worker.inlet import Delivered
 from windvane.infra.kafka.worker.pairing import Pairing
+from windvane.streams.many_rows import Delivered
 from windvane.streams.topics import CONTROL, FEATURES, LEARNER, PROPOSALS, TICKS, Topic
 
 ENSEMBLE = (FEATURES, PROPOSALS, LEARNER, CONTROL)

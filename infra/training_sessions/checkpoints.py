@@ -21,6 +21,7 @@ from windvane.infra.policies.folder import Packed, read_packed, unpacked, write_
 from windvane.infra.runs.files import replace_file
 from windvane.infra.training_sessions.agents import Agents
 from windvane.metamodel.base import weights
+from windvane.metamodel.base.config import TradingConfig
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning import swapping
 from windvane.metamodel.learning.learned import to_bytes
@@ -57,6 +58,22 @@ class Checkpoint:
     def learned(self) -> Learned:
         """All that was learned until then."""
         return Learned(self.raw, tuple(self.policies.items()))
+
+    def refuse_strangers(self, book: str, config: TradingConfig) -> None:
+        """Raise WeightsError where the weights were learned beside policies that the book's agents are not."""
+        versions = dict(zip(config.agents, config.versions or ("",) * len(config.agents), strict=True))
+        for name, policy in self.policies.items():
+            known = unpacked(policy).version
+            if versions.get(name) != known:
+                has = (
+                    versions.get(name) or "another agent of that name"
+                    if name in versions
+                    else "no such agent"
+                )
+                raise WeightsError(
+                    f"it was learned beside a policy of its own, {name} {known}, and book {book} has {has}: open one "
+                    f"with --agents {name}=FOLDER, its folder in {POLICIES} of the checkpoint"
+                )
 
 
 def scope(policies: Mapping[str, Packed]) -> str:

@@ -8,7 +8,7 @@ from windvane.infra.kafka.broker.settings import KafkaSettings
 from windvane.infra.kafka.tools.books import opening_of
 from windvane.infra.kafka.tools.controls import Sent, new_control, send_control
 from windvane.infra.kafka.tools.outcomes import WAIT_SECONDS, NotObeyedError, Outcome, outcome
-from windvane.infra.training_sessions.checkpoints import read
+from windvane.infra.training_sessions.checkpoints import Checkpoint, read
 from windvane.metamodel.base import weights
 from windvane.metamodel.base.config import check
 from windvane.metamodel.base.weights import WeightsError
@@ -53,20 +53,23 @@ def send_swap(settings: KafkaSettings, control: Control, path: str | Path) -> Se
 
     Raises WeightsError where the book could not use them, and what `send_control` raises.
     """
-    raw = read(Path(path)).raw
+    checkpoint = read(Path(path))
+    raw = checkpoint.raw
     check(len(raw) <= _MOST_BYTES, f"{path} has {len(raw):,} bytes: a swap takes at most {_MOST_BYTES:,}")
     try:
-        return asyncio.run(_send(settings, control, raw))
+        return asyncio.run(_send(settings, control, checkpoint))
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
 
 
-async def _send(settings: KafkaSettings, control: Control, raw: bytes) -> Sent:
+async def _send(settings: KafkaSettings, control: Control, checkpoint: Checkpoint) -> Sent:
+    raw = checkpoint.raw
     opened = await opening_of(settings, await layout.check(settings), control.book)
     if opened is None:
         weights.from_bytes(raw)  # where the opening is not kept any more, no more can be said
     else:
         config = opened.config
+        checkpoint.refuse_strangers(control.book, config)
         trial = manager_of(config)
         swapping.swap(trial, raw)
     return await send_control(settings, control, raw)

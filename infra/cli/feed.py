@@ -50,6 +50,7 @@ def feed(
 
     from windvane.infra.feeds.opening import open_feed
     from windvane.infra.kafka.broker.settings import KafkaSettings
+    from windvane.infra.report.agents import strangers_here
     from windvane.infra.runs.progress import interruptible, say
     from windvane.metamodel.base.config import check
 
@@ -83,8 +84,10 @@ def feed(
         retraining=retraining,
         long_only=long_only,
     )
-    chosen.draft(symbol)  # so that what cannot be is refused before anybody is asked
+    draft = chosen.draft(symbol).config  # so that what cannot be is refused before anybody is asked
     source = open_feed(exchange, symbol, endpoint)
+    for sentence in strangers_here(draft, "real"):
+        say(sentence)
     with interruptible() as asked:
         end = None if duration is None else time.monotonic() + duration
         feeding = Feeding(book, interval, lambda market, price: chosen.configure(market, price, say))

@@ -130,6 +130,7 @@ def test_killed_again_and_again_it_loses_and_doubles_no_trade_and_a_second_feed_
                 await until("rows of the second", rows(topics, have + 5))
                 assert await asyncio.to_thread(second.stop) == 0
                 assert "the same command goes on" in second.text
+                assert "dqn, ppo, rainbow learned on SIMULATED markets" in second.text
             finally:
                 for process in filter(None, (first, second)):
                     if process._process.poll() is None:
@@ -229,6 +230,7 @@ def test_every_option_arrives_in_the_opening(topics: KafkaSettings, tmp_path: Pa
             )
             assert await asyncio.to_thread(process.ended) == 0, process.text
             assert "fee 2 bp, lot 0.5 BTC, least order 5000 USDT, long only" in process.text
+            assert "SIMULATED" not in process.text  # none of its agents learned on another market
         raws = await records(topics, TICKS, partition_of("named", PARTITIONS))
         opened, *rest = [from_json(raw) for raw in raws]
         assert isinstance(opened, BookOpened)

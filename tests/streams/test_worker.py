@@ -239,8 +239,7 @@ class TestStageWorker:
         for raw in [to_json(opening(config())), *small(ticks(400), 1)]:
             scheduler.log.append(TICKS.name, raw)
         scheduler.run()
-        for place in scheduler.places:
-            assert len(place.worker.stage.reads) == 1 or place.most < 2 * AHEAD
+        assert all(len(p.worker.stage.reads) == 1 or p.most < 2 * AHEAD for p in scheduler.places)
         assert decided_rows(scheduler.log, "book") == list(range(400))
 
     @pytest.mark.parametrize("name", [stage.name for stage in TOPOLOGY])
@@ -269,7 +268,8 @@ class TestStageWorker:
             worker.receive(TICKS, offset, raw)
             worker.step()
         worker.receive(TICKS, len(raws), to_json(BookClosed(book="book", last=4 * AHEAD - 1)))
-        assert max(e.last for r in worker.step() if isinstance(e := from_json(r.raw), Features)) == 4 * AHEAD - 1
+        made = (from_json(r.raw) for r in worker.step())
+        assert max(e.last for e in made if isinstance(e, Features)) == 4 * AHEAD - 1
 
     def test_a_book_that_is_opened_late_loses_nothing_and_one_that_never_is_is_told_of(self) -> None:
         worker = StageWorker(named("features"), "here")

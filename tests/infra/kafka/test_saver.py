@@ -200,7 +200,7 @@ class TestSaver:
             store = SlowStore()
             saver = saver_on(store)
             assert saver.pause == 5.0
-            for size, pause in ((10_000, 5.0), (15_000_000, 10.0), (80_000_000, 30.0), (10_000, 5.0)):
+            for size, pause in ((10_000, 5.0), (5_000_000, 10.0), (80_000_000, 30.0), (10_000, 5.0)):
                 store.gate.release()
                 await saver.save(lambda size=size: Books(bytes(size)), last=True)
                 assert saver.pause == pause

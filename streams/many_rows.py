@@ -85,11 +85,8 @@ def _made(
         for field in layout(kind):
             if field.dtype is not None and columns[field.name][0] is not None:
                 columns[field.name] = _rows(field, field.dtype, columns)
-    except (
-        ValueError,
-        TypeError,
-        OverflowError,
-    ):  # numpy says so of rows of different lengths, and of huge numbers
+    # What numpy says of rows of different lengths, of a shape that cannot be, and of numbers beyond 64 bits.
+    except (ValueError, TypeError, OverflowError):
         return [None] * len(group)
     if min(seq[0] for seq in columns["seq"]) < 0:
         return [None] * len(group)

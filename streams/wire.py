@@ -56,8 +56,7 @@ def layout(kind: type[Event]) -> tuple[Field, ...]:
 @cache
 def values_of(kind: type[Event]) -> Callable[[Any], tuple[Any, ...]]:
     """What looks up the values of all fields of an event, or of what was told of it, in the order of `layout`."""
-    of: Callable[[Any], tuple[Any, ...]] = attrgetter(*(field.name for field in layout(kind)))
-    return of if len(layout(kind)) > 1 else lambda event: (of(event),)
+    return attrgetter(*(field.name for field in layout(kind)))  # of two or more, so it returns a tuple
 
 
 def _dtype(of: Any) -> np.dtype[Any] | None:

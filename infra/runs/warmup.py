@@ -64,7 +64,8 @@ def _weighing_beside() -> Iterator[None]:
     if compiled_before() or not compiles or (os.cpu_count() or 1) < 2:
         yield
         return
-    words, nowhere = [sys.executable, "-m", "windvane.infra.runs.warmup", _WEIGHING], subprocess.DEVNULL
+    # -P: the folder that it runs in may have files of any name, which are no modules of this program.
+    words, nowhere = [sys.executable, "-P", "-m", "windvane.infra.runs.warmup", _WEIGHING], subprocess.DEVNULL
     with subprocess.Popen(words, stdin=nowhere, stdout=nowhere, stderr=nowhere) as child:  # noqa: S603 (this program)
         try:
             yield

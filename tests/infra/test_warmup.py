@@ -9,7 +9,7 @@ from windvane.infra.runs import warmup
 
 
 def test_the_part_of_the_child_runs_alone_and_says_nothing() -> None:
-    words = [sys.executable, "-m", "windvane.infra.runs.warmup", "weighing"]
+    words = [sys.executable, "-P", "-m", "windvane.infra.runs.warmup", "weighing"]
     ran = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 

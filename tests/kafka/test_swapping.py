@@ -14,6 +14,7 @@ from running import PARTITIONS, Inside, inside, put, records
 from retrained_book import FakeTrainer, events, settings
 from simulated_book import config, controls, learner, opening, same, swaps, table
 from simulated_book import ticks as market
+from some_policy import form, layers
 from windvane.infra.kafka.broker.settings import KafkaSettings, partition_of
 from windvane.infra.kafka.broker.signing import guard
 from windvane.infra.kafka.tools.controls import UnknownBookError
@@ -21,10 +22,13 @@ from windvane.infra.kafka.tools.history import of_journal
 from windvane.infra.kafka.tools.outcomes import NotObeyedError, Outcome
 from windvane.infra.kafka.tools.replayer import send
 from windvane.infra.kafka.tools.swapping import load_meta_models
+from windvane.infra.policies.folder import packed
 from windvane.infra.runs.journal import JournalWriter
+from windvane.infra.training_sessions import checkpoints
 from windvane.metamodel.base import weights
 from windvane.metamodel.base.weights import WeightsError
 from windvane.metamodel.learning.members import predictor
+from windvane.metamodel.trading.ensemble import manager_of
 from windvane.streams.codec import from_json, to_json
 from windvane.streams.embedded import EmbeddedRunner
 from windvane.streams.events import Control, Decisions, Event, Model, Orders, Statements, Ticks, cut, join
@@ -206,11 +210,15 @@ def test_the_command_checks_before_it_sends(
     for path, raw in ((good, of_predictor()), (other, of_predictor(5)), (junk, b"\x80junk")):
         path.write_bytes(raw)
     run(put(topics, TICKS, [to_json(events(ROWS)[0])], "book"))
+    beside = tmp_path / "beside"
+    policies = {"dqn": packed(layers((51, 16, 8, 3), 0, 0), form())}
+    checkpoints.write(beside, manager_of(config()), {}, policies=policies)
     for words, says in (
         (("swap",), "give --model FILE with swap"),
         (("halt", "--model", good), "give --model FILE with swap"),
         (("swap", "--model", tmp_path / "absent"), "holds no checkpoint"),
         (("swap", "--model", junk), f"{junk}: not safetensors"),
+        (("swap", "--model", beside), f"{beside}: it was learned beside a policy of its own, dqn"),
         (("swap", "--model", other), f"{other}: the predictor needs a tensor w1 of shape (6, 62, 128)"),
     ):
         assert says in refusal(command(topics, *words))
